@@ -1,0 +1,260 @@
+//! Error, `ErrorKind`; the only place where ours becomes a `tonic::Status`.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use tonic::{Code, Status};
+
+use crate::symptom::{Proof, Station, Symptom, SymptomKind};
+
+/// Any cause that can stand behind an [`Error`].
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What went wrong on our side of the service: in the configuration, in the caller's request, or on the network.
+///
+/// What the service itself said is never wrapped in this type: it reaches the caller as the plain
+/// [`Status`] that the service sent. A `Status` that the bridge made carries its `Error` as source, and
+/// [`Error::of`] finds it. So `Error::of(&status).is_none()` means "the service said it".
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    context: Cow<'static, str>,
+    symptom: Option<Symptom>,
+    source: Option<BoxError>,
+    then: Option<Error>,
+}
+
+/// The class of an [`Error`], and with it the [`Code`] of the `Status` it becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting of the builder is wrong; found by `build()`, before any call.
+    Configuration,
+    /// A descriptor set cannot be read, or one of its HTTP rules is wrong.
+    Schema,
+    /// The caller's message or metadata cannot be sent as it is: `INVALID_ARGUMENT`.
+    InvalidRequest,
+    /// The chosen transport has no form for this method: `UNIMPLEMENTED`.
+    Unsupported,
+    /// A message is larger than the bridge's own limit: `OUT_OF_RANGE`, as in tonic.
+    MessageTooLarge,
+    /// No credentials could be had: `UNAUTHENTICATED`.
+    Credentials,
+    /// The call's one deadline passed: `DEADLINE_EXCEEDED`.
+    DeadlineExceeded,
+    /// No usable connection came about, so nothing was sent: `UNAVAILABLE`.
+    Connect,
+    /// The connection broke, or fell silent, with the call on it: `UNAVAILABLE`.
+    Interrupted,
+    /// Something between the bridge and the service answered in its place: the code that the HTTP
+    /// status maps to, `UNAVAILABLE` where it names no error.
+    ForeignAnswer,
+    /// The answer ended before it was complete: `DATA_LOSS`.
+    Truncated,
+    /// The answer cannot be read as the protocol it claims to be: `INTERNAL`.
+    MalformedAnswer,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, context: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            context: context.into(),
+            symptom: None,
+            source: None,
+            then: None,
+        }))
+    }
+
+    pub(crate) fn invalid_request(context: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, context)
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same failure, followed by what the second transport met.
+    pub(crate) fn then(mut self, second: Self) -> Self {
+        self.0.then = Some(second);
+        self
+    }
+
+    /// The error that a `Status` made by the bridge carries; `None` when the service sent the status.
+    pub fn of(status: &Status) -> Option<&Self> {
+        let mut cause = status.source();
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    /// The class of this error.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// How the network broke the call, where it did.
+    pub fn symptom(&self) -> Option<&Symptom> {
+        self.0.symptom.as_ref()
+    }
+
+    /// What the second transport met, after the first one failed with this error.
+    pub fn second(&self) -> Option<&Self> {
+        self.0.then.as_ref()
+    }
+
+    /// What a person can do about it, in plain words; `None` where the text of the error says it all.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.symptom().map(Symptom::advice).or(match self.0.kind {
+            ErrorKind::Credentials => Some(
+                "set GEMINI_API_KEY (or GOOGLE_API_KEY), or pass credentials to the builder",
+            ),
+            ErrorKind::DeadlineExceeded => Some(
+                "raise the call's timeout, shorten the prompt, or choose a faster model",
+            ),
+            ErrorKind::MessageTooLarge => Some(
+                "raise max_message_size on the builder, and max_decoding_message_size on the client",
+            ),
+            _ => None,
+        })
+    }
+
+    fn code(&self) -> Code {
+        match self.0.kind {
+            ErrorKind::Configuration => Code::FailedPrecondition,
+            ErrorKind::Schema | ErrorKind::MalformedAnswer => Code::Internal,
+            ErrorKind::InvalidRequest => Code::InvalidArgument,
+            ErrorKind::Unsupported => Code::Unimplemented,
+            ErrorKind::MessageTooLarge => Code::OutOfRange,
+            ErrorKind::Credentials => Code::Unauthenticated,
+            ErrorKind::DeadlineExceeded => Code::DeadlineExceeded,
+            ErrorKind::Connect | ErrorKind::Interrupted => Code::Unavailable,
+            ErrorKind::ForeignAnswer => self
+                .symptom()
+                .and_then(|symptom| symptom.evidence().status())
+                .map_or(Code::Unavailable, code_of_foreign_answer),
+            ErrorKind::Truncated => Code::DataLoss,
+        }
+    }
+}
+
+/// The code for an HTTP answer that did not come from the service.
+///
+/// Google's own HTTP table (`google/rpc/code.proto`), but for what an intermediary says of the way
+/// to the service: 408, 502 and 504 are `UNAVAILABLE`, and so is a success or a redirect.
+fn code_of_foreign_answer(status: http::StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::InvalidArgument,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::NotFound,
+        409 => Code::Aborted,
+        413 => Code::OutOfRange,
+        416 => Code::OutOfRange,
+        429 => Code::ResourceExhausted,
+        499 => Code::Cancelled,
+        501 => Code::Unimplemented,
+        408 | 502..=504 => Code::Unavailable,
+        405..=498 => Code::FailedPrecondition,
+        500..=599 => Code::Internal,
+        _ => Code::Unavailable,
+    }
+}
+
+impl From<Symptom> for Error {
+    fn from(symptom: Symptom) -> Self {
+        let kind = match (symptom.kind(), symptom.station()) {
+            (SymptomKind::BodyTruncated | SymptomKind::TrailersMissing, _) => ErrorKind::Truncated,
+            (SymptomKind::BodyMalformed, _) => ErrorKind::MalformedAnswer,
+            _ if symptom.proof() == Proof::Answered => ErrorKind::ForeignAnswer,
+            (_, station) if station < Station::Request => ErrorKind::Connect,
+            _ => ErrorKind::Interrupted,
+        };
+        let mut error = Self::new(kind, "");
+        error.0.symptom = Some(symptom);
+        error
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let mut status = Self::new(error.code(), error.to_string());
+        status.set_source(Arc::new(error));
+        status
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.symptom, self.0.context.as_ref()) {
+            (Some(symptom), "") => write!(f, "{symptom}")?,
+            (Some(symptom), context) => write!(f, "{context}: {symptom}")?,
+            (None, context) => f.write_str(context)?,
+        }
+        match &self.0.then {
+            Some(second) => write!(f, "; then over the other transport: {second}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &self.0.kind)
+            .field("text", &self.to_string());
+        if let Some(symptom) = &self.0.symptom {
+            debug.field("symptom", symptom);
+        }
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_we_made_carries_its_error() {
+        let status = Status::from(Error::invalid_request("field `model` is empty"));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "field `model` is empty");
+        let error = Error::of(&status).expect("ours");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
+
+    #[test]
+    fn a_status_of_the_service_carries_none() {
+        assert!(Error::of(&Status::not_found("no such model")).is_none());
+    }
+
+    #[test]
+    fn both_causes_are_told_the_first_one_first() {
+        let error = Error::from(Symptom::new(SymptomKind::Http2NotOffered, "proxy a:1"))
+            .then(Symptom::new(SymptomKind::ConnectionRefused, "host b:2").into());
+        let text = error.to_string();
+        assert!(text.find("proxy a:1") < text.find("host b:2"), "{text}");
+        assert_eq!(error.kind(), ErrorKind::Connect);
+    }
+}

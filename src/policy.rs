@@ -1,0 +1,161 @@
+//! Policies: what a caller may choose, for a bridge or for one call.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+/// Which transport carries the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Transport {
+    /// gRPC where the network carries it, REST where it does not. The default.
+    #[default]
+    Auto,
+    /// gRPC only. Never leaves it, and makes no proof call.
+    Grpc,
+    /// REST only. Never opens a gRPC connection.
+    Rest,
+}
+
+/// The transport that a call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ActiveTransport {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// JSON over HTTP.
+    Rest,
+}
+
+impl ActiveTransport {
+    /// `grpc` or `rest`, as in logs and options.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+/// When a call that the network broke may be sent a second time.
+///
+/// A call of the service can cost money, so the default sends again only what provably did not reach
+/// it. Once a message of the answer was delivered to the caller, no policy sends again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ResendPolicy {
+    /// Never: each call goes out once.
+    Never,
+    /// If the failure proves that the service did not process it
+    /// ([`Proof::NotSent`](crate::Proof::NotSent), [`Proof::Refused`](crate::Proof::Refused)). The default.
+    #[default]
+    WhenUnprocessed,
+    /// Also if nothing is proven, as long as no answer arrived: may be processed, and paid, twice.
+    WhenUnanswered,
+}
+
+/// Which answers of the service are tried again, how often and how far apart.
+///
+/// Acts only on a status that the service itself gave; what the network breaks is
+/// [`ResendPolicy`]'s business. All attempts share the call's one deadline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    pub(crate) max_attempts: u32,
+    pub(crate) initial_backoff: Duration,
+    pub(crate) max_backoff: Duration,
+    pub(crate) multiplier: f64,
+    pub(crate) codes: Vec<Code>,
+}
+
+impl RetryPolicy {
+    /// No retries.
+    pub const fn none() -> Self {
+        Self {
+            max_attempts: 1,
+            initial_backoff: Duration::ZERO,
+            max_backoff: Duration::ZERO,
+            multiplier: 1.0,
+            codes: Vec::new(),
+        }
+    }
+
+    /// What Google's service configuration of the Gemini API says: `UNAVAILABLE` only, 5 attempts,
+    /// 1 s growing by 1.3 to 10 s, with full jitter.
+    pub fn google() -> Self {
+        Self {
+            max_attempts: 5,
+            initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(10),
+            multiplier: 1.3,
+            codes: vec![Code::Unavailable],
+        }
+    }
+
+    /// Most attempts for a call, the first one included.
+    #[must_use]
+    pub const fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// Longest wait before the first retry; each further one is `multiplier` times longer, up to `max`.
+    #[must_use]
+    pub const fn backoff(mut self, initial: Duration, multiplier: f64, max: Duration) -> Self {
+        self.initial_backoff = initial;
+        self.multiplier = multiplier;
+        self.max_backoff = max;
+        self
+    }
+
+    /// Also retries this code, for instance [`Code::ResourceExhausted`].
+    #[must_use]
+    pub fn also(mut self, code: Code) -> Self {
+        if !self.codes.contains(&code) {
+            self.codes.push(code);
+        }
+        self
+    }
+}
+
+/// Choices for one call, put into the extensions of its [`tonic::Request`].
+///
+/// ```
+/// use genai_bridge::{CallOptions, ResendPolicy};
+///
+/// let mut request = tonic::Request::new(());
+/// request.extensions_mut().insert(CallOptions::new().resend(ResendPolicy::Never));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    pub(crate) transport: Option<Transport>,
+    pub(crate) resend: Option<ResendPolicy>,
+    pub(crate) retry: Option<RetryPolicy>,
+}
+
+impl CallOptions {
+    /// No choice made: the bridge's own settings hold.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The transport of this call.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// When this call may be sent a second time.
+    #[must_use]
+    pub fn resend(mut self, resend: ResendPolicy) -> Self {
+        self.resend = Some(resend);
+        self
+    }
+
+    /// Which answers to this call are tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+}

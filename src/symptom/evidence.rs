@@ -1,0 +1,232 @@
+//! Evidence: what was seen when a call broke, fit to be shown to a person.
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName};
+
+/// What was seen at the hop that broke a call. Every part is optional.
+///
+/// Holds nothing the caller sent: no key, no request header, no message.
+#[derive(Clone, Default)]
+pub struct Evidence {
+    status: Option<StatusCode>,
+    reason: Option<Box<str>>,
+    headers: Vec<(HeaderName, Box<str>)>,
+    first_bytes: Bytes,
+    issuer: Option<Box<str>>,
+    protocol: Option<Box<str>>,
+    http2_reason: Option<u32>,
+    io: Option<io::ErrorKind>,
+    detail: Option<Box<str>>,
+    messages: u64,
+}
+
+impl Evidence {
+    /// Most bytes of a foreign answer that are kept.
+    pub(crate) const MAX_FIRST_BYTES: usize = 1024;
+
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    pub(crate) fn with_reason(mut self, reason: &str) -> Self {
+        self.reason = Some(clip(reason));
+        self
+    }
+
+    /// Keeps the headers that tell who answered and what it wants, and no others.
+    pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        self.headers = TELLING_HEADERS
+            .iter()
+            .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
+            .map(|(name, value)| {
+                (
+                    name.clone(),
+                    clip(&String::from_utf8_lossy(value.as_bytes())),
+                )
+            })
+            .collect();
+        self
+    }
+
+    pub(crate) fn with_first_bytes(mut self, bytes: Bytes) -> Self {
+        self.first_bytes = bytes.slice(..bytes.len().min(Self::MAX_FIRST_BYTES));
+        self
+    }
+
+    pub(crate) fn with_issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(clip(issuer));
+        self
+    }
+
+    pub(crate) fn with_protocol(mut self, protocol: &str) -> Self {
+        self.protocol = Some(clip(protocol));
+        self
+    }
+
+    pub(crate) fn with_http2_reason(mut self, reason: u32) -> Self {
+        self.http2_reason = Some(reason);
+        self
+    }
+
+    pub(crate) fn with_io(mut self, kind: io::ErrorKind) -> Self {
+        self.io = Some(kind);
+        self
+    }
+
+    /// A short fact in words that has no field of its own, such as the name of a TLS alert.
+    pub(crate) fn with_detail(mut self, detail: impl AsRef<str>) -> Self {
+        self.detail = Some(clip(detail.as_ref()));
+        self
+    }
+
+    pub(crate) fn with_messages(mut self, messages: u64) -> Self {
+        self.messages = messages;
+        self
+    }
+
+    /// HTTP status of the answer, of a proxy to CONNECT or of whoever answered the call.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// Reason phrase of a proxy's answer to CONNECT.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Value of a header that tells who answered: `server`, `via`, `proxy-authenticate`, `location`,
+    /// `x-squid-error`, `content-type`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    /// First bytes of a foreign answer, at most 1 KiB.
+    pub fn first_bytes(&self) -> &[u8] {
+        &self.first_bytes
+    }
+
+    /// Issuer of the certificate that was presented: an inspecting proxy shows its own name here.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Protocol that ALPN agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// HTTP/2 error code of a RST_STREAM or GOAWAY frame (RFC 9113, section 7).
+    pub fn http2_reason(&self) -> Option<u32> {
+        self.http2_reason
+    }
+
+    /// Kind of the socket error.
+    pub fn io(&self) -> Option<io::ErrorKind> {
+        self.io
+    }
+
+    /// A short fact that has no field of its own, such as the name of a TLS alert.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// Complete messages that had been received on the call.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(status) = self.status {
+            write!(f, " (status {})", status.as_u16())?;
+        }
+        if let Some(detail) = self.detail() {
+            write!(f, " ({detail})")?;
+        }
+        if let Some(issuer) = self.issuer() {
+            write!(f, " (certificate issued by {issuer})")?;
+        }
+        if let Some(reason) = self.http2_reason {
+            write!(f, " (HTTP/2 {:?})", h2::Reason::from(reason))?;
+        }
+        match self.io {
+            Some(kind) => write!(f, " ({kind})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shows the page's length, not its text: a page may repeat what the caller sent.
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence")
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .field("headers", &self.headers)
+            .field("first_bytes", &self.first_bytes.len())
+            .field("issuer", &self.issuer)
+            .field("protocol", &self.protocol)
+            .field("http2_reason", &self.http2_reason)
+            .field("io", &self.io)
+            .field("detail", &self.detail)
+            .field("messages", &self.messages)
+            .finish()
+    }
+}
+
+/// Cuts to what fits on a line, at a character border.
+fn clip(text: &str) -> Box<str> {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_TEXT)
+        .collect::<String>()
+        .into()
+}
+
+const MAX_TEXT: usize = 200;
+
+static TELLING_HEADERS: [HeaderName; 8] = [
+    header::SERVER,
+    header::VIA,
+    header::PROXY_AUTHENTICATE,
+    header::LOCATION,
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    HeaderName::from_static("x-squid-error"),
+    HeaderName::from_static("proxy-status"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_only_telling_headers() {
+        let mut headers = HeaderMap::new();
+        headers.insert("server", "squid/5.7".parse().expect("value"));
+        headers.insert("set-cookie", "secret".parse().expect("value"));
+        let evidence = Evidence::new().with_headers(&headers);
+        assert_eq!(evidence.header("server"), Some("squid/5.7"));
+        assert_eq!(evidence.header("set-cookie"), None);
+        assert!(!format!("{evidence:?}").contains("secret"));
+    }
+
+    #[test]
+    fn debug_hides_the_page() {
+        let evidence = Evidence::new().with_first_bytes(Bytes::from_static(b"<html>secret"));
+        assert!(!format!("{evidence:?} {evidence}").contains("secret"));
+    }
+}

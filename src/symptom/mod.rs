@@ -1,0 +1,77 @@
+//! Symptom: each way a network breaks a call, what it proves, what to tell a person.
+
+mod evidence;
+mod kind;
+
+use std::fmt;
+
+pub use evidence::Evidence;
+pub use kind::{Proof, Station, SymptomKind};
+
+/// One observed failure of the network: what broke, at which hop, and what was seen there.
+///
+/// A symptom is found in types (the source chain, the ALPN result, the answer to CONNECT, the head of
+/// the response, missing trailers, an HTTP/2 reason), never in the text of a message.
+#[derive(Debug, Clone)]
+pub struct Symptom {
+    kind: SymptomKind,
+    hop: Box<str>,
+    evidence: Box<Evidence>,
+}
+
+impl Symptom {
+    /// `hop` names the peer that was spoken to, such as `proxy proxy.corp:3128`.
+    pub(crate) fn new(kind: SymptomKind, hop: impl Into<Box<str>>) -> Self {
+        Self {
+            kind,
+            hop: hop.into(),
+            evidence: Box::default(),
+        }
+    }
+
+    pub(crate) fn with_evidence(mut self, evidence: Evidence) -> Self {
+        *self.evidence = evidence;
+        self
+    }
+
+    /// Which failure this is.
+    pub fn kind(&self) -> SymptomKind {
+        self.kind
+    }
+
+    /// How far the call had come.
+    pub fn station(&self) -> Station {
+        self.kind.station()
+    }
+
+    /// What the failure proves about the request; decides whether it may be sent again.
+    ///
+    /// A body that broke after a message proves that the service did the work, whatever broke it.
+    pub fn proof(&self) -> Proof {
+        match self.station() {
+            Station::Body | Station::Trailers if self.evidence.messages() > 0 => Proof::Processed,
+            _ => self.kind.proof(),
+        }
+    }
+
+    /// The peer at which it was seen, such as `proxy proxy.corp:3128`.
+    pub fn hop(&self) -> &str {
+        &self.hop
+    }
+
+    /// What was seen: statuses, headers, certificate issuer, HTTP/2 reason, first bytes.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// What a person can do about it, in plain words.
+    pub fn advice(&self) -> &'static str {
+        self.kind.advice()
+    }
+}
+
+impl fmt::Display for Symptom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.hop, self.kind.text(), self.evidence)
+    }
+}
