@@ -141,9 +141,7 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
             || "99999999H".to_owned(),
             |(count, unit)| format!("{count}{unit}"),
         );
-    Bytes::from(text)
-        .try_into()
-        .unwrap_or(HeaderValue::from_static("99999999H"))
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("99999999H"))
 }
 
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
