@@ -2,11 +2,13 @@
 
 mod call;
 mod error;
+mod fallback;
 mod frame;
 mod policy;
 mod schema;
 mod symptom;
 
 pub use error::{Error, ErrorKind};
+pub use fallback::Active;
 pub use policy::{ActiveTransport, CallOptions, ResendPolicy, RetryPolicy, Transport};
 pub use symptom::{Evidence, Proof, Station, Symptom, SymptomKind};

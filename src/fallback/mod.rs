@@ -1,0 +1,157 @@
+//! Fallback: which transport a call takes (the only lock, the only clock).
+
+mod retry;
+mod state;
+mod verdict;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::info;
+
+pub(crate) use retry::{Budget, next_wait};
+pub(crate) use state::{Event, Expiry};
+use state::{Machine, State};
+pub(crate) use verdict::{Again, Verdict, may_resend};
+
+use crate::policy::ActiveTransport;
+use crate::symptom::Symptom;
+
+/// Decides which transport a call takes, and remembers why.
+#[derive(Debug)]
+pub(crate) struct Fallback {
+    machine: Mutex<Machine>,
+    active: watch::Sender<Active>,
+}
+
+/// Where a call goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Grpc,
+    Rest,
+    /// gRPC if the proof in flight ends well in time, else REST.
+    AfterProof,
+}
+
+impl Fallback {
+    pub(crate) fn new(expiry: Expiry) -> Self {
+        let now = Instant::now();
+        let machine = Machine::new(expiry, now);
+        let active = watch::Sender::new(Active::of(&machine));
+        Self {
+            machine: Mutex::new(machine),
+            active,
+        }
+    }
+
+    /// Where the next call goes, and whether the caller must begin a proof now.
+    pub(crate) fn route(&self) -> (Route, bool) {
+        let now = Instant::now();
+        let mut machine = self.lock();
+        let begin = machine.wants_proof(now);
+        if begin {
+            machine.on(Event::ProofBegan, now);
+        }
+        let route = match machine.state() {
+            State::Unproven => Route::AfterProof,
+            State::OnGrpc => Route::Grpc,
+            State::OnRest { .. } => Route::Rest,
+        };
+        (route, begin)
+    }
+
+    /// Takes what happened to a call or a proof.
+    pub(crate) fn record(&self, event: Event) {
+        let mut machine = self.lock();
+        let before = machine.since();
+        if !machine.on(event, Instant::now()) {
+            return;
+        }
+        let active = Active::of(&machine);
+        drop(machine);
+        let after = active.since.saturating_duration_since(before);
+        match (active.transport, &active.symptom) {
+            (Some(transport), Some(symptom)) => {
+                info!(transport = transport.as_str(), %symptom, ?after, "transport changed");
+            }
+            (Some(transport), None) => {
+                info!(transport = transport.as_str(), ?after, "transport changed");
+            }
+            (None, _) => info!(?after, "gRPC must prove itself anew"),
+        }
+        self.active.send_replace(active);
+    }
+
+    pub(crate) fn active(&self) -> Active {
+        self.active.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Active> {
+        self.active.subscribe()
+    }
+
+    /// The machine holds plain values, each event leaves it whole: a panic elsewhere spoils nothing.
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which transport the next call takes, since when, and why.
+#[derive(Debug, Clone)]
+pub struct Active {
+    transport: Option<ActiveTransport>,
+    since: Instant,
+    symptom: Option<Symptom>,
+}
+
+impl Active {
+    fn of(machine: &Machine) -> Self {
+        let (transport, symptom) = match machine.state() {
+            State::Unproven => (None, None),
+            State::OnGrpc => (Some(ActiveTransport::Grpc), None),
+            State::OnRest { symptom, .. } => (Some(ActiveTransport::Rest), Some(symptom.clone())),
+        };
+        Self {
+            transport,
+            since: machine.since(),
+            symptom,
+        }
+    }
+
+    /// A transport that the user fixed.
+    pub(crate) fn fixed(transport: ActiveTransport) -> Self {
+        Self {
+            transport: Some(transport),
+            since: Instant::now(),
+            symptom: None,
+        }
+    }
+
+    /// The transport of the next call; `None` while gRPC has not proven itself on this network.
+    pub fn transport(&self) -> Option<ActiveTransport> {
+        self.transport
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Why REST carries the calls, where it does so because gRPC is broken.
+    pub fn symptom(&self) -> Option<&Symptom> {
+        self.symptom.as_ref()
+    }
+}
+
+impl fmt::Display for Active {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.transport, &self.symptom) {
+            (None, _) => f.write_str("not settled yet"),
+            (Some(ActiveTransport::Grpc), _) => f.write_str("gRPC"),
+            (Some(ActiveTransport::Rest), None) => f.write_str("REST"),
+            (Some(ActiveTransport::Rest), Some(symptom)) => write!(f, "REST, because {symptom}"),
+        }
+    }
+}

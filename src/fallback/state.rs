@@ -1,0 +1,434 @@
+//! State: whether gRPC works on this network, as a pure machine: `(state, event, now) -> state`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::verdict::{Mark, Verdict};
+use crate::symptom::Symptom;
+
+/// What is known about gRPC on this network.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    /// Nothing yet: the next call waits for a proof, or goes over REST.
+    Unproven,
+    /// gRPC carries the calls.
+    OnGrpc,
+    /// REST carries the calls, because of `symptom`; after `until` gRPC is proven anew beside them.
+    OnRest { until: Instant, symptom: Symptom },
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A proof of gRPC began.
+    ProofBegan,
+    /// gRPC carried the proof and its answer, trailers included.
+    ProofSucceeded,
+    /// The proof broke.
+    ProofFailed(Symptom),
+    /// A call broke on gRPC.
+    GrpcBroke(Symptom),
+    /// A call was answered over gRPC.
+    GrpcAnswered,
+    /// A call was answered over REST, by the service.
+    RestAnswered,
+    /// The user asked to forget.
+    Reset,
+}
+
+/// The state and what it takes to leave it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    state: State,
+    since: Instant,
+    proving: bool,
+    /// The last proof's failure, until REST confirms or refutes that the network is to blame.
+    failed_proof: Option<Symptom>,
+    /// REST answered since the running or last proof began.
+    rest_answered: bool,
+    /// When gRPC last met an ambiguous symptom.
+    strike: Option<Instant>,
+    /// Verdicts against gRPC in a row; each doubles the expiry.
+    verdicts: u32,
+    expiry: Expiry,
+}
+
+/// How long a verdict against gRPC holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expiry {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+}
+
+impl Default for Expiry {
+    /// Chromium's rule for a broken alternative service, 5 minutes and doubling, cut at a day.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(300),
+            longest: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl Expiry {
+    fn after(self, verdicts: u32) -> Duration {
+        let doublings = verdicts.saturating_sub(1).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.longest)
+    }
+}
+
+/// Two ambiguous symptoms this close together count as one certain one.
+const STRIKE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Pause before gRPC is proven anew when an outage, not gRPC, broke the last proof.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
+
+impl Machine {
+    pub(crate) fn new(expiry: Expiry, now: Instant) -> Self {
+        Self {
+            state: State::Unproven,
+            since: now,
+            proving: false,
+            failed_proof: None,
+            rest_answered: false,
+            strike: None,
+            verdicts: 0,
+            expiry,
+        }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// When the present state began.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether a proof should begin now.
+    pub(crate) fn wants_proof(&self, now: Instant) -> bool {
+        !self.proving
+            && match &self.state {
+                State::Unproven => true,
+                State::OnGrpc => false,
+                State::OnRest { until, .. } => *until <= now,
+            }
+    }
+
+    /// Takes an event; says whether the state changed.
+    pub(crate) fn on(&mut self, event: Event, now: Instant) -> bool {
+        match event {
+            Event::ProofBegan => self.begin_proof(),
+            Event::ProofSucceeded => self.prove(now),
+            Event::ProofFailed(symptom) => self.fail_proof(symptom, now),
+            Event::GrpcBroke(symptom) => self.break_grpc(symptom, now),
+            Event::GrpcAnswered => self.forgive(now),
+            Event::RestAnswered => self.confirm_by_rest(now),
+            Event::Reset => {
+                *self = Self::new(self.expiry, now);
+                true
+            }
+        }
+    }
+
+    fn begin_proof(&mut self) -> bool {
+        self.proving = true;
+        self.failed_proof = None;
+        self.rest_answered = false;
+        false
+    }
+
+    /// Unproven | OnRest -> OnGrpc: a free call went there and came back whole.
+    fn prove(&mut self, now: Instant) -> bool {
+        self.proving = false;
+        self.failed_proof = None;
+        self.strike = None;
+        let changed = !matches!(self.state, State::OnGrpc);
+        self.enter(State::OnGrpc, now, changed)
+    }
+
+    fn fail_proof(&mut self, symptom: Symptom, now: Instant) -> bool {
+        self.proving = false;
+        let marks = Verdict::of(symptom.kind()).mark != Mark::No;
+        match &mut self.state {
+            // Unproven -> Unproven: broken only once REST shows that the network itself is up.
+            State::Unproven if marks => {
+                self.failed_proof = Some(symptom);
+                if self.rest_answered {
+                    self.condemn(now)
+                } else {
+                    false
+                }
+            }
+            // OnRest -> OnRest: still broken, for twice as long.
+            State::OnRest { symptom: known, .. } if marks => {
+                *known = symptom;
+                self.extend(now)
+            }
+            // OnRest -> OnRest: an outage says nothing new.
+            State::OnRest { until, .. } => {
+                *until = now + OUTAGE_PAUSE;
+                false
+            }
+            State::Unproven | State::OnGrpc => false,
+        }
+    }
+
+    fn break_grpc(&mut self, symptom: Symptom, now: Instant) -> bool {
+        if !matches!(self.state, State::OnGrpc) {
+            return false;
+        }
+        let struck = self.strike.is_some_and(|last| now < last + STRIKE_WINDOW);
+        match Verdict::of(symptom.kind()).mark {
+            Mark::No => return false,
+            Mark::Ambiguous if !struck => {
+                self.strike = Some(now);
+                return false;
+            }
+            Mark::Ambiguous | Mark::Certain => {}
+        }
+        // OnGrpc -> Unproven: the next proof decides, unless no connection comes about any more,
+        // which is a failed proof already.
+        self.strike = None;
+        let connects = symptom.station() >= crate::symptom::Station::Request;
+        self.failed_proof = (!connects).then_some(symptom);
+        self.rest_answered = false;
+        self.enter(State::Unproven, now, true)
+    }
+
+    /// Unproven -> OnRest: gRPC failed its proof, and REST works on the same network.
+    fn confirm_by_rest(&mut self, now: Instant) -> bool {
+        self.rest_answered = true;
+        self.failed_proof.is_some() && matches!(self.state, State::Unproven) && self.condemn(now)
+    }
+
+    fn condemn(&mut self, now: Instant) -> bool {
+        let Some(symptom) = self.failed_proof.take() else {
+            return false;
+        };
+        self.verdicts += 1;
+        let until = now + self.expiry.after(self.verdicts);
+        self.enter(State::OnRest { until, symptom }, now, true)
+    }
+
+    fn extend(&mut self, now: Instant) -> bool {
+        self.verdicts += 1;
+        let longer = now + self.expiry.after(self.verdicts);
+        if let State::OnRest { until, .. } = &mut self.state {
+            *until = longer;
+        }
+        false
+    }
+
+    /// Forgets past verdicts once gRPC has carried calls for as long as the last one held.
+    fn forgive(&mut self, now: Instant) -> bool {
+        let held = self.expiry.after(self.verdicts);
+        if matches!(self.state, State::OnGrpc) && now >= self.since + held {
+            self.verdicts = 0;
+        }
+        false
+    }
+
+    fn enter(&mut self, state: State, now: Instant, changed: bool) -> bool {
+        self.state = state;
+        if changed {
+            self.since = now;
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symptom::SymptomKind;
+
+    fn symptom(kind: SymptomKind) -> Symptom {
+        Symptom::new(kind, "proxy")
+    }
+
+    /// A machine, its clock, and events told in words.
+    struct Story {
+        machine: Machine,
+        now: Instant,
+    }
+
+    impl Story {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self {
+                machine: Machine::new(Expiry::default(), now),
+                now,
+            }
+        }
+
+        fn on(mut self, event: Event) -> Self {
+            self.machine.on(event, self.now);
+            self
+        }
+
+        fn wait(mut self, seconds: u64) -> Self {
+            self.now += Duration::from_secs(seconds);
+            self
+        }
+
+        fn failed_proof(self, kind: SymptomKind) -> Self {
+            self.on(Event::ProofBegan)
+                .on(Event::ProofFailed(symptom(kind)))
+        }
+
+        fn proven(self) -> Self {
+            self.on(Event::ProofBegan).on(Event::ProofSucceeded)
+        }
+
+        fn state(&self) -> &'static str {
+            match self.machine.state {
+                State::Unproven => "unproven",
+                State::OnGrpc => "grpc",
+                State::OnRest { .. } => "rest",
+            }
+        }
+
+        fn expiry(&self) -> Duration {
+            match self.machine.state {
+                State::OnRest { until, .. } => until - self.now,
+                State::Unproven | State::OnGrpc => Duration::ZERO,
+            }
+        }
+    }
+
+    #[test]
+    fn grpc_is_broken_only_after_rest_answered() {
+        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered);
+        assert_eq!(story.state(), "unproven");
+        assert_eq!(story.on(Event::RestAnswered).state(), "rest");
+    }
+
+    #[test]
+    fn the_answer_of_rest_may_come_before_the_proof_fails() {
+        let story = Story::new().on(Event::ProofBegan).on(Event::RestAnswered);
+        let story = story.on(Event::ProofFailed(symptom(SymptomKind::Unanswered)));
+        assert_eq!(story.state(), "rest");
+    }
+
+    #[test]
+    fn an_outage_poisons_nothing() {
+        let mut story = Story::new();
+        for _ in 0..10_000 {
+            story = story
+                .failed_proof(SymptomKind::ConnectionRefused)
+                .on(Event::RestAnswered);
+        }
+        assert_eq!(story.state(), "unproven");
+        let mut story = Story::new().proven();
+        for _ in 0..10_000 {
+            story = story.on(Event::GrpcBroke(symptom(SymptomKind::ConnectionRefused)));
+        }
+        assert_eq!(story.state(), "grpc");
+    }
+
+    #[test]
+    fn a_certain_symptom_counts_at_once_and_an_ambiguous_one_twice_a_minute() {
+        let broke = |kind| Event::GrpcBroke(symptom(kind));
+        let lost = SymptomKind::ConnectionLost;
+        assert_eq!(
+            Story::new()
+                .proven()
+                .on(broke(SymptomKind::NotGrpc))
+                .state(),
+            "unproven"
+        );
+        assert_eq!(Story::new().proven().on(broke(lost)).state(), "grpc");
+        assert_eq!(
+            Story::new()
+                .proven()
+                .on(broke(lost))
+                .wait(59)
+                .on(broke(lost))
+                .state(),
+            "unproven"
+        );
+        assert_eq!(
+            Story::new()
+                .proven()
+                .on(broke(lost))
+                .wait(61)
+                .on(broke(lost))
+                .state(),
+            "grpc"
+        );
+    }
+
+    #[test]
+    fn a_dial_that_finds_no_http2_is_a_failed_proof() {
+        let story = Story::new()
+            .proven()
+            .on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
+        assert_eq!(story.on(Event::RestAnswered).state(), "rest");
+    }
+
+    #[test]
+    fn a_broken_call_alone_condemns_nothing() {
+        let story = Story::new()
+            .proven()
+            .on(Event::GrpcBroke(symptom(SymptomKind::NotGrpc)));
+        assert_eq!(story.on(Event::RestAnswered).state(), "unproven");
+    }
+
+    #[test]
+    fn the_expiry_doubles_to_a_day_and_calls_stay_on_rest() {
+        let mut story = Story::new()
+            .failed_proof(SymptomKind::Http2NotOffered)
+            .on(Event::RestAnswered);
+        let mut expected = 300;
+        for _ in 0..12 {
+            assert_eq!(story.expiry().as_secs(), expected);
+            assert!(!story.machine.wants_proof(story.now));
+            story = story.wait(expected);
+            assert!(story.machine.wants_proof(story.now));
+            story = story.failed_proof(SymptomKind::Http2NotOffered);
+            assert_eq!(story.state(), "rest");
+            expected = (expected * 2).min(24 * 3600);
+        }
+    }
+
+    #[test]
+    fn a_proof_brings_grpc_back_and_a_relapse_starts_higher() {
+        let story = Story::new()
+            .failed_proof(SymptomKind::Http2NotOffered)
+            .on(Event::RestAnswered);
+        let story = story.wait(300).proven();
+        assert_eq!(story.state(), "grpc");
+        let relapse = story
+            .wait(10)
+            .on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
+        assert_eq!(relapse.on(Event::RestAnswered).expiry().as_secs(), 600);
+    }
+
+    #[test]
+    fn a_long_good_time_is_forgiven() {
+        let story = Story::new()
+            .failed_proof(SymptomKind::Http2NotOffered)
+            .on(Event::RestAnswered);
+        let story = story.wait(300).proven().wait(301).on(Event::GrpcAnswered);
+        let relapse = story.on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
+        assert_eq!(relapse.on(Event::RestAnswered).expiry().as_secs(), 300);
+    }
+
+    #[test]
+    fn an_outage_during_a_new_proof_leaves_the_verdict() {
+        let story = Story::new()
+            .failed_proof(SymptomKind::Http2NotOffered)
+            .on(Event::RestAnswered);
+        let story = story.wait(300).failed_proof(SymptomKind::ConnectionRefused);
+        assert_eq!((story.state(), story.expiry()), ("rest", OUTAGE_PAUSE));
+    }
+
+    #[test]
+    fn one_proof_runs_at_a_time() {
+        let story = Story::new().on(Event::ProofBegan);
+        assert!(!story.machine.wants_proof(story.now));
+    }
+}
