@@ -24,6 +24,14 @@ use crate::symptom::Symptom;
 pub(crate) struct Fallback {
     machine: Mutex<Machine>,
     active: watch::Sender<Active>,
+    proof: watch::Sender<Proving>,
+}
+
+/// How the last proof of gRPC ended.
+#[derive(Debug, Clone)]
+enum Proving {
+    Running,
+    Ended(Option<Symptom>),
 }
 
 /// Where a call goes first.
@@ -53,6 +61,7 @@ impl Fallback {
         let begin = machine.wants_proof(now);
         if begin {
             machine.on(Event::ProofBegan, now);
+            self.proof.send_replace(Proving::Running);
         }
         let route = match machine.state() {
             State::Unproven => Route::AfterProof,
@@ -66,7 +75,18 @@ impl Fallback {
     pub(crate) fn record(&self, event: Event) {
         let mut machine = self.lock();
         let before = machine.since();
-        if !machine.on(event, Instant::now()) {
+        let ended = match &event {
+            Event::ProofSucceeded | Event::ProofAbandoned | Event::Reset => Some(None),
+            Event::ProofFailed(symptom) => Some(Some(symptom.clone())),
+            Event::ProofBegan | Event::GrpcBroke(_) | Event::GrpcAnswered | Event::RestAnswered => {
+                None
+            }
+        };
+        let changed = machine.on(event, Instant::now());
+        if let Some(failure) = ended {
+            self.proof.send_replace(Proving::Ended(failure));
+        }
+        if !changed {
             return;
         }
         let active = Active::of(&machine);
@@ -82,6 +102,19 @@ impl Fallback {
             (None, _) => info!(?after, "gRPC must prove itself anew"),
         }
         self.active.send_replace(active);
+    }
+
+    /// Waits for the end of the proof in flight; `Some` if it failed on the network.
+    pub(crate) async fn proof_failure(&self) -> Option<Symptom> {
+        let mut proof = self.proof.subscribe();
+        match proof
+            .wait_for(|proving| matches!(proving, Proving::Ended(_)))
+            .await
+            .as_deref()
+        {
+            Ok(Proving::Ended(failure)) => failure.clone(),
+            Ok(Proving::Running) | Err(_) => None,
+        }
     }
 
     pub(crate) fn active(&self) -> Active {

@@ -27,6 +27,8 @@ pub(crate) enum Event {
     ProofSucceeded,
     /// The proof broke.
     ProofFailed(Symptom),
+    /// The proof ended without a result: its task was dropped.
+    ProofAbandoned,
     /// A call broke on gRPC.
     GrpcBroke(Symptom),
     /// A call was answered over gRPC.
@@ -123,6 +125,10 @@ impl Machine {
             Event::ProofBegan => self.begin_proof(),
             Event::ProofSucceeded => self.prove(now),
             Event::ProofFailed(symptom) => self.fail_proof(symptom, now),
+            Event::ProofAbandoned => {
+                self.proving = false;
+                false
+            }
             Event::GrpcBroke(symptom) => self.break_grpc(symptom, now),
             Event::GrpcAnswered => self.forgive(now),
             Event::RestAnswered => self.confirm_by_rest(now),
