@@ -55,8 +55,7 @@ impl Message {
 impl Call {
     /// Time left before the deadline; `None` without one.
     pub(crate) fn time_left(&self) -> Option<Duration> {
-        self.deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// `/package.Service/Method` for logs and errors.
@@ -78,24 +77,13 @@ pub(crate) struct Head {
 /// # Errors
 /// `grpc-timeout` breaks its grammar.
 pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
-    let timeout = headers
-        .remove(&GRPC_TIMEOUT)
-        .as_ref()
-        .map(parse_timeout)
-        .transpose()?;
-    let encoding = headers
-        .remove(&GRPC_ENCODING)
-        .filter(|value| value != "identity");
+    let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
+    let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
     let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
     for name in [header::TE, header::CONTENT_TYPE, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
-    Ok(Head {
-        metadata: headers,
-        encoding,
-        accept_encoding,
-        timeout,
-    })
+    Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
 }
 
 /// `Timeout → TimeoutValue TimeoutUnit`, at most 8 digits
@@ -104,9 +92,7 @@ fn parse_timeout(value: &HeaderValue) -> Result<Duration, Error> {
     let refused =
         || Error::invalid_request("metadata `grpc-timeout` is not up to 8 digits and a unit");
     let text = value.to_str().map_err(|_| refused())?;
-    let (digits, unit) = text
-        .split_at_checked(text.len().wrapping_sub(1))
-        .ok_or_else(refused)?;
+    let (digits, unit) = text.split_at_checked(text.len().wrapping_sub(1)).ok_or_else(refused)?;
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     if digits.is_empty() || digits.len() > 8 || !all_digits {
         return Err(refused());
@@ -126,21 +112,12 @@ fn parse_timeout(value: &HeaderValue) -> Result<Duration, Error> {
 /// Writes what is left of a deadline as `grpc-timeout`, rounded up, in the finest unit that fits.
 pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
     let micros = left.as_nanos().div_ceil(1_000);
-    let units = [
-        (1, 'u'),
-        (1_000, 'm'),
-        (1_000_000, 'S'),
-        (60_000_000, 'M'),
-        (3_600_000_000, 'H'),
-    ];
+    let units = [(1, 'u'), (1_000, 'm'), (1_000_000, 'S'), (60_000_000, 'M'), (3_600_000_000, 'H')];
     let text = units
         .into_iter()
         .map(|(size, unit)| (micros.div_ceil(size), unit))
         .find(|(count, _)| *count < 100_000_000)
-        .map_or_else(
-            || "99999999H".to_owned(),
-            |(count, unit)| format!("{count}{unit}"),
-        );
+        .map_or_else(|| "99999999H".to_owned(), |(count, unit)| format!("{count}{unit}"));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("99999999H"))
 }
 
@@ -181,16 +158,7 @@ mod tests {
 
     #[test]
     fn a_formatted_timeout_is_never_shorter_and_parses_back() {
-        for nanos in [
-            0,
-            1,
-            999,
-            1_000,
-            1_500_000_000,
-            99_999_999_999,
-            100_000_000_001,
-            u64::MAX,
-        ] {
+        for nanos in [0, 1, 999, 1_000, 1_500_000_000, 99_999_999_999, 100_000_000_001, u64::MAX] {
             let left = Duration::from_nanos(nanos);
             let again = parse_timeout(&format_timeout(left)).expect("grammar");
             assert!(again >= left, "{left:?} became {again:?}");
@@ -213,13 +181,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let head = read_head(headers).expect("good head");
-        assert_eq!(
-            head.metadata
-                .keys()
-                .map(HeaderName::as_str)
-                .collect::<Vec<_>>(),
-            ["x-mine"]
-        );
+        assert_eq!(head.metadata.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-mine"]);
         assert_eq!(head.timeout, Some(Duration::from_secs(1)));
     }
 }

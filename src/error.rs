@@ -209,9 +209,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Error");
-        debug
-            .field("kind", &self.0.kind)
-            .field("text", &self.to_string());
+        debug.field("kind", &self.0.kind).field("text", &self.to_string());
         if let Some(symptom) = &self.0.symptom {
             debug.field("symptom", symptom);
         }

@@ -44,26 +44,17 @@ impl Frame {
                 break;
             }
         }
-        let whole = if buffer.is_empty() {
-            whole
-        } else {
-            buffer.freeze()
-        };
+        let whole = if buffer.is_empty() { whole } else { buffer.freeze() };
         Self::parse(whole)
     }
 
     fn parse(bytes: Bytes) -> Result<Self, Error> {
         let Some((&[flag, a, b, c, d], message)) = bytes.split_first_chunk() else {
-            return Err(malformed(format!(
-                "the request has {} bytes, no frame",
-                bytes.len()
-            )));
+            return Err(malformed(format!("the request has {} bytes, no frame", bytes.len())));
         };
         let stated = u32::from_be_bytes([a, b, c, d]) as usize;
         if flag > 1 {
-            return Err(malformed(format!(
-                "the request's frame has flag {flag}, not 0 or 1"
-            )));
+            return Err(malformed(format!("the request's frame has flag {flag}, not 0 or 1")));
         }
         if stated != message.len() {
             let held = message.len();
@@ -186,11 +177,7 @@ mod tests {
             (b"\0\0", false),
         ];
         for (bytes, good) in cases {
-            assert_eq!(
-                Frame::parse(Bytes::copy_from_slice(bytes)).is_ok(),
-                good,
-                "{bytes:?}"
-            );
+            assert_eq!(Frame::parse(Bytes::copy_from_slice(bytes)).is_ok(), good, "{bytes:?}");
         }
     }
 
@@ -198,17 +185,12 @@ mod tests {
     fn wrapping_is_undone_by_parsing() {
         let frame = Frame::wrap(b"hello").expect("short");
         let again = Frame::parse(frame.into_bytes()).expect("whole");
-        assert_eq!(
-            (again.message().as_ref(), again.is_compressed()),
-            (&b"hello"[..], false)
-        );
+        assert_eq!((again.message().as_ref(), again.is_compressed()), (&b"hello"[..], false));
     }
 
     #[tokio::test]
     async fn a_message_over_the_limit_is_refused() {
-        let body = Body::new(http_body_util::Full::new(
-            Frame::wrap(&[7; 11]).expect("short").0,
-        ));
+        let body = Body::new(http_body_util::Full::new(Frame::wrap(&[7; 11]).expect("short").0));
         let error = Frame::collect(body, 10).await.err().expect("too large");
         assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
     }
@@ -221,11 +203,7 @@ mod tests {
             for chunk in stream.chunks(size) {
                 counter.feed(chunk).expect("frames");
             }
-            assert_eq!(
-                (counter.messages(), counter.is_inside()),
-                (3, true),
-                "chunks of {size}"
-            );
+            assert_eq!((counter.messages(), counter.is_inside()), (3, true), "chunks of {size}");
         }
     }
 

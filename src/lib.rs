@@ -5,6 +5,7 @@ mod error;
 mod fallback;
 mod frame;
 mod policy;
+mod proto;
 mod schema;
 mod symptom;
 

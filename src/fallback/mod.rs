@@ -48,10 +48,8 @@ impl Fallback {
         let now = Instant::now();
         let machine = Machine::new(expiry, now);
         let active = watch::Sender::new(Active::of(&machine));
-        Self {
-            machine: Mutex::new(machine),
-            active,
-        }
+        let proof = watch::Sender::new(Proving::Ended(None));
+        Self { machine: Mutex::new(machine), active, proof }
     }
 
     /// Where the next call goes, and whether the caller must begin a proof now.
@@ -107,14 +105,15 @@ impl Fallback {
     /// Waits for the end of the proof in flight; `Some` if it failed on the network.
     pub(crate) async fn proof_failure(&self) -> Option<Symptom> {
         let mut proof = self.proof.subscribe();
-        match proof
-            .wait_for(|proving| matches!(proving, Proving::Ended(_)))
-            .await
-            .as_deref()
-        {
+        match proof.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
             Ok(Proving::Ended(failure)) => failure.clone(),
             Ok(Proving::Running) | Err(_) => None,
         }
+    }
+
+    /// Whether gRPC carries the calls now.
+    pub(crate) fn is_on_grpc(&self) -> bool {
+        matches!(self.lock().state(), State::OnGrpc)
     }
 
     pub(crate) fn active(&self) -> Active {
@@ -146,20 +145,12 @@ impl Active {
             State::OnGrpc => (Some(ActiveTransport::Grpc), None),
             State::OnRest { symptom, .. } => (Some(ActiveTransport::Rest), Some(symptom.clone())),
         };
-        Self {
-            transport,
-            since: machine.since(),
-            symptom,
-        }
+        Self { transport, since: machine.since(), symptom }
     }
 
     /// A transport that the user fixed.
     pub(crate) fn fixed(transport: ActiveTransport) -> Self {
-        Self {
-            transport: Some(transport),
-            since: Instant::now(),
-            symptom: None,
-        }
+        Self { transport: Some(transport), since: Instant::now(), symptom: None }
     }
 
     /// The transport of the next call; `None` while gRPC has not proven itself on this network.

@@ -70,14 +70,7 @@ mod tests {
     fn wait(attempt: u32, asked: Option<u64>, left: Option<u64>) -> Option<Duration> {
         let policy = RetryPolicy::google();
         let seconds = |n: Option<u64>| n.map(Duration::from_secs);
-        next_wait(
-            &policy,
-            Code::Unavailable,
-            attempt,
-            seconds(asked),
-            1.0,
-            seconds(left),
-        )
+        next_wait(&policy, Code::Unavailable, attempt, seconds(asked), 1.0, seconds(left))
     }
 
     #[test]

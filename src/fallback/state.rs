@@ -66,10 +66,7 @@ pub(crate) struct Expiry {
 impl Default for Expiry {
     /// Chromium's rule for a broken alternative service, 5 minutes and doubling, cut at a day.
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(300),
-            longest: Duration::from_secs(24 * 3600),
-        }
+        Self { first: Duration::from_secs(300), longest: Duration::from_secs(24 * 3600) }
     }
 }
 
@@ -162,11 +159,7 @@ impl Machine {
             // Unproven -> Unproven: broken only once REST shows that the network itself is up.
             State::Unproven if marks => {
                 self.failed_proof = Some(symptom);
-                if self.rest_answered {
-                    self.condemn(now)
-                } else {
-                    false
-                }
+                if self.rest_answered { self.condemn(now) } else { false }
             }
             // OnRest -> OnRest: still broken, for twice as long.
             State::OnRest { symptom: known, .. } if marks => {
@@ -264,10 +257,7 @@ mod tests {
     impl Story {
         fn new() -> Self {
             let now = Instant::now();
-            Self {
-                machine: Machine::new(Expiry::default(), now),
-                now,
-            }
+            Self { machine: Machine::new(Expiry::default(), now), now }
         }
 
         fn on(mut self, event: Event) -> Self {
@@ -281,8 +271,7 @@ mod tests {
         }
 
         fn failed_proof(self, kind: SymptomKind) -> Self {
-            self.on(Event::ProofBegan)
-                .on(Event::ProofFailed(symptom(kind)))
+            self.on(Event::ProofBegan).on(Event::ProofFailed(symptom(kind)))
         }
 
         fn proven(self) -> Self {
@@ -323,9 +312,7 @@ mod tests {
     fn an_outage_poisons_nothing() {
         let mut story = Story::new();
         for _ in 0..10_000 {
-            story = story
-                .failed_proof(SymptomKind::ConnectionRefused)
-                .on(Event::RestAnswered);
+            story = story.failed_proof(SymptomKind::ConnectionRefused).on(Event::RestAnswered);
         }
         assert_eq!(story.state(), "unproven");
         let mut story = Story::new().proven();
@@ -339,55 +326,32 @@ mod tests {
     fn a_certain_symptom_counts_at_once_and_an_ambiguous_one_twice_a_minute() {
         let broke = |kind| Event::GrpcBroke(symptom(kind));
         let lost = SymptomKind::ConnectionLost;
-        assert_eq!(
-            Story::new()
-                .proven()
-                .on(broke(SymptomKind::NotGrpc))
-                .state(),
-            "unproven"
-        );
+        assert_eq!(Story::new().proven().on(broke(SymptomKind::NotGrpc)).state(), "unproven");
         assert_eq!(Story::new().proven().on(broke(lost)).state(), "grpc");
         assert_eq!(
-            Story::new()
-                .proven()
-                .on(broke(lost))
-                .wait(59)
-                .on(broke(lost))
-                .state(),
+            Story::new().proven().on(broke(lost)).wait(59).on(broke(lost)).state(),
             "unproven"
         );
-        assert_eq!(
-            Story::new()
-                .proven()
-                .on(broke(lost))
-                .wait(61)
-                .on(broke(lost))
-                .state(),
-            "grpc"
-        );
+        assert_eq!(Story::new().proven().on(broke(lost)).wait(61).on(broke(lost)).state(), "grpc");
     }
 
     #[test]
     fn a_dial_that_finds_no_http2_is_a_failed_proof() {
-        let story = Story::new()
-            .proven()
-            .on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
+        let story =
+            Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
         assert_eq!(story.on(Event::RestAnswered).state(), "rest");
     }
 
     #[test]
     fn a_broken_call_alone_condemns_nothing() {
-        let story = Story::new()
-            .proven()
-            .on(Event::GrpcBroke(symptom(SymptomKind::NotGrpc)));
+        let story = Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::NotGrpc)));
         assert_eq!(story.on(Event::RestAnswered).state(), "unproven");
     }
 
     #[test]
     fn the_expiry_doubles_to_a_day_and_calls_stay_on_rest() {
-        let mut story = Story::new()
-            .failed_proof(SymptomKind::Http2NotOffered)
-            .on(Event::RestAnswered);
+        let mut story =
+            Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let mut expected = 300;
         for _ in 0..12 {
             assert_eq!(story.expiry().as_secs(), expected);
@@ -402,22 +366,16 @@ mod tests {
 
     #[test]
     fn a_proof_brings_grpc_back_and_a_relapse_starts_higher() {
-        let story = Story::new()
-            .failed_proof(SymptomKind::Http2NotOffered)
-            .on(Event::RestAnswered);
+        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let story = story.wait(300).proven();
         assert_eq!(story.state(), "grpc");
-        let relapse = story
-            .wait(10)
-            .on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
+        let relapse = story.wait(10).on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
         assert_eq!(relapse.on(Event::RestAnswered).expiry().as_secs(), 600);
     }
 
     #[test]
     fn a_long_good_time_is_forgiven() {
-        let story = Story::new()
-            .failed_proof(SymptomKind::Http2NotOffered)
-            .on(Event::RestAnswered);
+        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let story = story.wait(300).proven().wait(301).on(Event::GrpcAnswered);
         let relapse = story.on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
         assert_eq!(relapse.on(Event::RestAnswered).expiry().as_secs(), 300);
@@ -425,9 +383,7 @@ mod tests {
 
     #[test]
     fn an_outage_during_a_new_proof_leaves_the_verdict() {
-        let story = Story::new()
-            .failed_proof(SymptomKind::Http2NotOffered)
-            .on(Event::RestAnswered);
+        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let story = story.wait(300).failed_proof(SymptomKind::ConnectionRefused);
         assert_eq!((story.state(), story.expiry()), ("rest", OUTAGE_PAUSE));
     }

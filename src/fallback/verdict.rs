@@ -134,11 +134,7 @@ mod tests {
     fn only_an_unprocessed_call_is_sent_again_by_default() {
         for kind in SymptomKind::ALL {
             let unprocessed = matches!(kind.proof(), Proof::NotSent | Proof::Refused);
-            assert_eq!(
-                may_resend(ResendPolicy::default(), kind.proof()),
-                unprocessed,
-                "{kind:?}"
-            );
+            assert_eq!(may_resend(ResendPolicy::default(), kind.proof()), unprocessed, "{kind:?}");
         }
     }
 
@@ -156,10 +152,7 @@ mod tests {
     #[test]
     fn outages_and_proxy_refusals_mark_nothing() {
         use crate::symptom::Station;
-        for kind in SymptomKind::ALL
-            .iter()
-            .filter(|kind| kind.station() <= Station::Proxy)
-        {
+        for kind in SymptomKind::ALL.iter().filter(|kind| kind.station() <= Station::Proxy) {
             assert_eq!(Verdict::of(*kind).mark, Mark::No, "{kind:?}");
         }
     }

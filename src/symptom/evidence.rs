@@ -47,12 +47,7 @@ impl Evidence {
         self.headers = TELLING_HEADERS
             .iter()
             .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
-            .map(|(name, value)| {
-                (
-                    name.clone(),
-                    clip(&String::from_utf8_lossy(value.as_bytes())),
-                )
-            })
+            .map(|(name, value)| (name.clone(), clip(&String::from_utf8_lossy(value.as_bytes()))))
             .collect();
         self
     }
@@ -106,10 +101,7 @@ impl Evidence {
     /// Value of a header that tells who answered: `server`, `via`, `proxy-authenticate`, `location`,
     /// `x-squid-error`, `content-type`.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_ref())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
     /// First bytes of a foreign answer, at most 1 KiB.
@@ -189,11 +181,7 @@ impl fmt::Debug for Evidence {
 
 /// Cuts to what fits on a line, at a character border.
 fn clip(text: &str) -> Box<str> {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_TEXT)
-        .collect::<String>()
-        .into()
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect::<String>().into()
 }
 
 const MAX_TEXT: usize = 200;

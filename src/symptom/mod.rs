@@ -22,11 +22,7 @@ pub struct Symptom {
 impl Symptom {
     /// `hop` names the peer that was spoken to, such as `proxy proxy.corp:3128`.
     pub(crate) fn new(kind: SymptomKind, hop: impl Into<Box<str>>) -> Self {
-        Self {
-            kind,
-            hop: hop.into(),
-            evidence: Box::default(),
-        }
+        Self { kind, hop: hop.into(), evidence: Box::default() }
     }
 
     pub(crate) fn with_evidence(mut self, evidence: Evidence) -> Self {

@@ -1,0 +1,126 @@
+//! Proof: the free call that shows whether gRPC works here, before it carries paid calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::uri::PathAndQuery;
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, debug_span};
+
+use crate::call::{Call, Message};
+use crate::error::Error;
+use crate::fallback::{Event, Fallback};
+use crate::frame::Frame;
+use crate::grpc::GrpcTransport;
+use crate::policy::CallOptions;
+use crate::schema::Method;
+use crate::symptom::{Symptom, SymptomKind};
+
+/// What is called to prove gRPC.
+pub(crate) struct Proof {
+    request: Option<ProofRequest>,
+}
+
+/// A unary call that costs nothing and changes nothing.
+pub(crate) struct ProofRequest {
+    pub(crate) path: PathAndQuery,
+    pub(crate) method: Option<Arc<Method>>,
+    pub(crate) message: Frame,
+}
+
+/// Longest wait for the answer to the proof, once there is a connection.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+impl Proof {
+    /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.
+    pub(crate) fn new(request: Option<ProofRequest>) -> Self {
+        Self { request }
+    }
+
+    /// The proof as a call, with the credentials found in `metadata`; `None` if this schema has none.
+    pub(crate) fn call(&self, metadata: &HeaderMap) -> Option<Call> {
+        let request = self.request.as_ref()?;
+        Some(Call {
+            path: request.path.clone(),
+            method: request.method.clone(),
+            metadata: credentials_of(metadata),
+            encoding: None,
+            accept_encoding: None,
+            deadline: Instant::now().checked_add(ANSWER_LIMIT),
+            message: Message::One(request.message.clone()),
+            options: CallOptions::default(),
+        })
+    }
+
+    /// Runs the proof in the background, with the credentials of the call that waits for it.
+    pub(crate) fn begin(
+        &self,
+        grpc: &Arc<GrpcTransport>,
+        fallback: &Arc<Fallback>,
+        metadata: &HeaderMap,
+    ) {
+        let call = self.call(metadata);
+        let grpc = Arc::clone(grpc);
+        let run = Run { fallback: Arc::clone(fallback), ended: false };
+        let prove = async move { run.end(prove(&grpc, call).await) };
+        tokio::spawn(prove.instrument(debug_span!("proof")));
+    }
+}
+
+async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
+    grpc.connect().await?;
+    let Some(mut call) = call else { return Ok(()) };
+    call.deadline = Instant::now().checked_add(ANSWER_LIMIT);
+    let sent = timeout(ANSWER_LIMIT, grpc.send(&mut call)).await;
+    let answer = sent.unwrap_or_else(|_| Err(grpc.unanswered().into()))?;
+    if is_forged(answer.headers()) {
+        return Err(Symptom::new(SymptomKind::ForgedStatus, grpc.hop()).into());
+    }
+    Ok(())
+}
+
+/// Whether an intermediary wrote this gRPC status: Envoy names itself in `server`.
+pub(crate) fn is_forged(headers: &HeaderMap) -> bool {
+    headers.contains_key("grpc-status")
+        && headers.get(header::SERVER).is_some_and(|server| server == "envoy")
+}
+
+fn credentials_of(metadata: &HeaderMap) -> HeaderMap {
+    let found = CREDENTIALS.iter().filter_map(|name| Some((name.clone(), metadata.get(name)?.clone())));
+    found.collect()
+}
+
+static CREDENTIALS: [HeaderName; 3] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("x-goog-user-project"),
+];
+
+/// A proof under way; tells the fallback how it ended, even when its task is dropped.
+struct Run {
+    fallback: Arc<Fallback>,
+    ended: bool,
+}
+
+impl Run {
+    fn end(mut self, outcome: Result<(), Error>) {
+        self.ended = true;
+        let event = match outcome {
+            Ok(()) => Event::ProofSucceeded,
+            Err(error) => match error.symptom() {
+                Some(symptom) => Event::ProofFailed(symptom.clone()),
+                None => Event::ProofAbandoned,
+            },
+        };
+        self.fallback.record(event);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.fallback.record(Event::ProofAbandoned);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Stats: what happened so far, counted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::policy::ActiveTransport;
+use crate::symptom::SymptomKind;
+
+/// Counts since the bridge was built, shared by its clones.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    grpc_attempts: u64,
+    rest_attempts: u64,
+    switches: u64,
+    retries: u64,
+    resends: u64,
+    symptoms: HashMap<SymptomKind, u64>,
+}
+
+impl Stats {
+    /// Calls handed to this transport, resends and retries included, proof calls not.
+    pub fn attempts(&self, transport: ActiveTransport) -> u64 {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_attempts,
+            ActiveTransport::Rest => self.rest_attempts,
+        }
+    }
+
+    /// Calls that changed transport because the first one failed.
+    pub fn switches(&self) -> u64 {
+        self.switches
+    }
+
+    /// Attempts that followed an answer of the service which invites another.
+    pub fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// Attempts that followed a failure of the network.
+    pub fn resends(&self) -> u64 {
+        self.resends
+    }
+
+    /// How often this failure was met by a call.
+    pub fn symptoms(&self, kind: SymptomKind) -> u64 {
+        self.symptoms.get(&kind).copied().unwrap_or_default()
+    }
+}
+
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    grpc_attempts: AtomicU64,
+    rest_attempts: AtomicU64,
+    switches: AtomicU64,
+    retries: AtomicU64,
+    resends: AtomicU64,
+    symptoms: Mutex<HashMap<SymptomKind, u64>>,
+}
+
+impl Counters {
+    pub(crate) fn count_attempt(&self, transport: ActiveTransport) {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_attempts.fetch_add(1, Relaxed),
+            ActiveTransport::Rest => self.rest_attempts.fetch_add(1, Relaxed),
+        };
+    }
+
+    pub(crate) fn count_switch(&self) {
+        self.switches.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_resend(&self) {
+        self.resends.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_symptom(&self, kind: SymptomKind) {
+        let mut symptoms = self.symptoms.lock().unwrap_or_else(PoisonError::into_inner);
+        *symptoms.entry(kind).or_default() += 1;
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        Stats {
+            grpc_attempts: self.grpc_attempts.load(Relaxed),
+            rest_attempts: self.rest_attempts.load(Relaxed),
+            switches: self.switches.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            resends: self.resends.load(Relaxed),
+            symptoms: self.symptoms.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Watched: the answer of a stream, kept inside the call's deadline; tells how it ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Sleep, sleep_until};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::bridge::Inner;
+use crate::call::{Answer, Call};
+use crate::error::{Error, ErrorKind};
+use crate::policy::ActiveTransport;
+
+/// Marks the answer with the transport that carried it, and watches the body of a stream.
+///
+/// A unary answer is complete and checked already: it passes as it is.
+pub(crate) fn watch_answer(
+    mut answer: Answer,
+    call: &Call,
+    transport: ActiveTransport,
+    bridge: Arc<Inner>,
+) -> Answer {
+    answer.extensions_mut().insert(transport);
+    if call.method.as_ref().is_some_and(|method| !method.server_streaming) {
+        return answer;
+    }
+    let deadline = call.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+    answer.map(|body| Body::new(WatchedBody { body, deadline, transport, bridge, ended: false }))
+}
+
+struct WatchedBody {
+    body: Body,
+    deadline: Option<Pin<Box<Sleep>>>,
+    transport: ActiveTransport,
+    bridge: Arc<Inner>,
+    ended: bool,
+}
+
+impl WatchedBody {
+    fn end_with(&mut self, status: Status) -> Status {
+        self.ended = true;
+        self.body = Body::empty();
+        if let Some(error) = Error::of(&status) {
+            self.bridge.record(self.transport, Some(error));
+        }
+        status
+    }
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(|status| self.end_with(status))));
+        }
+        let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+        ready!(deadline.as_mut().poll(context));
+        let text = "the call's deadline passed in the middle of the answer";
+        let expired = Error::new(ErrorKind::DeadlineExceeded, text);
+        Poll::Ready(Some(Err(self.end_with(expired.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
