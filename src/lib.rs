@@ -3,6 +3,7 @@
 mod call;
 mod error;
 mod frame;
+mod grpc;
 mod policy;
 mod schema;
 mod symptom;
