@@ -4,6 +4,7 @@ mod call;
 mod error;
 mod fallback;
 mod frame;
+mod grpc;
 mod policy;
 mod proto;
 mod schema;

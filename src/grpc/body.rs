@@ -1,0 +1,169 @@
+//! Body: the messages of an answer pass through, counted; an end without `grpc-status` is a failure.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http_body::{Body as HttpBody, Frame as Part, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::answer::{GRPC_STATUS, drop_malformed_details};
+use super::connection::Seat;
+use super::failure;
+use crate::error::Error;
+use crate::frame::{FrameCounter, PREFIX_LENGTH, too_large};
+use crate::symptom::{Evidence, SymptomKind};
+
+/// The body of an answer on a connection. Dropping it before its end resets the stream.
+pub(super) struct AnswerBody {
+    inner: Body,
+    /// `None` once the body has ended.
+    flow: Option<Flow>,
+}
+
+/// An answer that has not ended yet.
+struct Flow {
+    seat: Seat,
+    frames: FrameCounter,
+    /// Whether the head held the status already.
+    has_status: bool,
+}
+
+impl AnswerBody {
+    pub(super) fn new(inner: Body, seat: Seat, has_status: bool) -> Self {
+        let flow = Flow {
+            seat,
+            frames: FrameCounter::default(),
+            has_status,
+        };
+        let has_ended = has_status && inner.is_end_stream();
+        Self {
+            inner,
+            flow: (!has_ended).then_some(flow),
+        }
+    }
+
+    /// Reads the answer to its end.
+    ///
+    /// # Errors
+    /// The answer breaks, or its messages are larger than `limit`.
+    pub(super) async fn collect(mut self, limit: usize) -> Result<Body, Error> {
+        let mut parts = Vec::new();
+        let mut length = 0;
+        while let Some(part) = poll_fn(|cx| self.poll_part(cx)).await {
+            let part = part?;
+            length += part.data_ref().map_or(0, Bytes::len);
+            if length > limit.saturating_add(PREFIX_LENGTH) {
+                return Err(too_large(length - PREFIX_LENGTH, limit));
+            }
+            parts.push(part);
+        }
+        Ok(Body::new(Collected(parts.into_iter())))
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part<Bytes>, Error>>> {
+        let Some(flow) = &mut self.flow else {
+            return Poll::Ready(None);
+        };
+        let part = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            Some(Ok(part)) => Some(flow.check(part)),
+            Some(Err(status)) => Some(Err(flow.lost(status))),
+            None if flow.has_status => None,
+            None => Some(Err(flow.cut())),
+        };
+        if !matches!(&part, Some(Ok(part)) if part.is_data()) {
+            self.flow = None;
+            self.inner = Body::empty();
+        }
+        Poll::Ready(part)
+    }
+}
+
+impl Flow {
+    fn check(&mut self, mut part: Part<Bytes>) -> Result<Part<Bytes>, Error> {
+        if let Some(data) = part.data_ref() {
+            self.frames.feed(data).map_err(|flag| {
+                let evidence = Evidence::new()
+                    .with_detail(format!("a message begins with flag {}", flag.0))
+                    .with_first_bytes(data.clone());
+                self.fail(SymptomKind::BodyMalformed, evidence)
+            })?;
+        } else if let Some(trailers) = part.trailers_mut() {
+            drop_malformed_details(trailers);
+            if !self.is_complete(trailers) {
+                return Err(self.cut());
+            }
+        }
+        Ok(part)
+    }
+
+    /// A service that fails may stop inside a message; one that succeeds may not.
+    fn is_complete(&self, trailers: &HeaderMap) -> bool {
+        match trailers.get(&GRPC_STATUS) {
+            Some(status) => status != "0" || !self.frames.is_inside(),
+            None => self.has_status,
+        }
+    }
+
+    /// The answer ended too early.
+    fn cut(&self) -> Error {
+        let kind = match self.frames.is_inside() {
+            true => SymptomKind::BodyTruncated,
+            false => SymptomKind::TrailersMissing,
+        };
+        self.fail(kind, Evidence::new())
+    }
+
+    fn lost(&self, status: Status) -> Error {
+        failure::in_body(status, self.seat.peer(), self.frames.messages())
+    }
+
+    fn fail(&self, kind: SymptomKind, evidence: Evidence) -> Error {
+        let evidence = evidence.with_messages(self.frames.messages());
+        Error::from(self.seat.peer().symptom(kind, evidence))
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
+        self.get_mut()
+            .poll_part(cx)
+            .map(|part| part.map(|part| part.map_err(Status::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.flow.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An answer that was read to its end.
+struct Collected(std::vec::IntoIter<Part<Bytes>>);
+
+impl HttpBody for Collected {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
+        Poll::Ready(self.0.next().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_slice().is_empty()
+    }
+}

@@ -1,0 +1,160 @@
+//! gRPC, transport one: tonic's `Channel` over our own connections, each failure named.
+
+mod answer;
+mod body;
+mod connection;
+mod connections;
+mod failure;
+mod http2_frames;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Uri, Version};
+use tonic::body::Body;
+use tower_service::Service as _;
+
+use crate::call::{
+    Answer, Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, format_timeout,
+};
+use crate::error::Error;
+use answer::Wanted;
+use connections::Connections;
+
+/// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
+pub(crate) struct GrpcTransport {
+    connections: Connections,
+    max_message_size: usize,
+}
+
+/// The numbers of the transport.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Calls in flight on a connection before another one is opened: the number of streams that
+    /// servers commonly allow, and RFC 9113 recommends as the least.
+    pub(crate) calls_per_connection: usize,
+    /// A connection without a call for so long is closed, before a firewall forgets it.
+    pub(crate) idle_limit: Duration,
+    /// Least time to wait for the peer's SETTINGS.
+    pub(crate) settings_limit: Duration,
+    /// Silence on a connection with calls in flight before it is asked whether it lives.
+    pub(crate) keep_alive_interval: Duration,
+    /// Time for the answer to that.
+    pub(crate) keep_alive_timeout: Duration,
+    /// Largest answer to a unary call, in bytes.
+    pub(crate) max_message_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            calls_per_connection: 100,
+            idle_limit: Duration::from_secs(45),
+            settings_limit: Duration::from_secs(2),
+            keep_alive_interval: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(20),
+            max_message_size: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Opens a byte stream to the origin; every failure of it comes before any request.
+pub(crate) type Dial =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Dialled, Error>> + Send>> + Send + Sync>;
+
+/// A byte stream on which HTTP/2 was agreed, or is known to be spoken.
+pub(crate) struct Dialled {
+    pub(crate) io: tokio::net::TcpStream,
+    /// Issuer of the peer's certificate.
+    pub(crate) issuer: Option<Box<str>>,
+    /// Names the peer in failures.
+    pub(crate) hop: Box<str>,
+}
+
+impl GrpcTransport {
+    fn with_dial(dial: Dial, origin: Uri, settings: Settings) -> Self {
+        Self {
+            max_message_size: settings.max_message_size,
+            connections: Connections::new(dial, origin, settings),
+        }
+    }
+
+    /// Waits until a connection stands whose peer speaks HTTP/2.
+    ///
+    /// # Errors
+    /// No connection came about.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        self.connections.connect().await
+    }
+
+    /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
+    ///
+    /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error` where
+    /// the network breaks it. There is no time limit inside; dropping the future, or the body, resets
+    /// the stream.
+    ///
+    /// # Errors
+    /// The network broke the call.
+    pub(crate) async fn send(&self, call: &mut Call) -> Result<Answer, Error> {
+        let seat = self.connections.take_seat().await?;
+        let mut channel = seat.channel();
+        if let Err(error) = poll_fn(|cx| channel.poll_ready(cx)).await {
+            return Err(failure::before_request(error, seat.peer()));
+        }
+        let wanted = self.wanted_of(call);
+        let response = channel
+            .call(write_request(call))
+            .await
+            .map_err(|error| failure::before_answer(error, seat.peer()))?;
+        answer::read_answer(response, seat, wanted).await
+    }
+
+    /// A method of no known service may stream.
+    fn wanted_of(&self, call: &Call) -> Wanted {
+        match &call.method {
+            Some(method) if !method.server_streaming => Wanted::Whole {
+                limit: self.max_message_size,
+            },
+            Some(_) | None => Wanted::Head,
+        }
+    }
+}
+
+fn write_request(call: &mut Call) -> Request<Body> {
+    let mut request = Request::new(call.message.to_body());
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::from(call.path.clone());
+    let mut headers = call.metadata.clone();
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    let timeout = call.time_left().map(format_timeout);
+    let optional = [
+        (GRPC_ENCODING, call.encoding.clone()),
+        (GRPC_ACCEPT_ENCODING, call.accept_encoding.clone()),
+        (GRPC_TIMEOUT, timeout),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    *request.headers_mut() = headers;
+    request
+}
+
+impl Settings {
+    /// A slow way to the peer is given three times what it took so far, within reason.
+    fn wait_for_settings(&self, dialled_in: Duration) -> Duration {
+        let slow = (dialled_in * 3).min(self.settings_limit * 3);
+        self.settings_limit.max(slow)
+    }
+}
