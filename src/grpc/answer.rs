@@ -73,12 +73,9 @@ fn judge_head(status: StatusCode, headers: &HeaderMap, has_status: bool) -> Opti
 /// `application/grpc`, with a message format or parameters; gRPC-Web is another protocol.
 fn is_grpc_content_type(value: &[u8]) -> bool {
     const GRPC: &[u8] = b"application/grpc";
-    value
-        .split_at_checked(GRPC.len())
-        .is_some_and(|(name, rest)| {
-            name.eq_ignore_ascii_case(GRPC)
-                && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-        })
+    value.split_at_checked(GRPC.len()).is_some_and(|(name, rest)| {
+        name.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
 }
 
 /// The beginning of a foreign answer, as far as it comes at once.
@@ -104,9 +101,8 @@ async fn read_first_bytes(body: Body) -> Bytes {
 
 /// tonic 0.14 panics on details that are not base64; the status without them is worth more.
 pub(super) fn drop_malformed_details(headers: &mut HeaderMap) {
-    let is_malformed = headers
-        .get(&GRPC_STATUS_DETAILS)
-        .is_some_and(|value| !is_base64(value.as_bytes()));
+    let is_malformed =
+        headers.get(&GRPC_STATUS_DETAILS).is_some_and(|value| !is_base64(value.as_bytes()));
     if is_malformed {
         headers.remove(&GRPC_STATUS_DETAILS);
     }
@@ -145,12 +141,7 @@ mod tests {
             (503, Some("application/grpc"), false, Some(NotGrpc)),
             (200, None, true, None),
             (200, None, false, Some(NotGrpc)),
-            (
-                200,
-                Some("application/grpc-web+proto"),
-                false,
-                Some(NotGrpc),
-            ),
+            (200, Some("application/grpc-web+proto"), false, Some(NotGrpc)),
             (200, Some("text/html"), false, Some(NotGrpc)),
             (200, Some("application/json"), true, Some(NotGrpc)),
             (302, Some("text/html"), false, Some(Redirected)),

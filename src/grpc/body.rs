@@ -34,16 +34,9 @@ struct Flow {
 
 impl AnswerBody {
     pub(super) fn new(inner: Body, seat: Seat, has_status: bool) -> Self {
-        let flow = Flow {
-            seat,
-            frames: FrameCounter::default(),
-            has_status,
-        };
+        let flow = Flow { seat, frames: FrameCounter::default(), has_status };
         let has_ended = has_status && inner.is_end_stream();
-        Self {
-            inner,
-            flow: (!has_ended).then_some(flow),
-        }
+        Self { inner, flow: (!has_ended).then_some(flow) }
     }
 
     /// Reads the answer to its end.
@@ -135,9 +128,7 @@ impl HttpBody for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
-        self.get_mut()
-            .poll_part(cx)
-            .map(|part| part.map(|part| part.map_err(Status::from)))
+        self.get_mut().poll_part(cx).map(|part| part.map(|part| part.map_err(Status::from)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -64,11 +64,7 @@ impl Connection {
         changed: Arc<Notify>,
     ) -> Result<Arc<Self>, Error> {
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
-        let peer = Peer {
-            hop: dialled.hop,
-            issuer: dialled.issuer,
-            seen,
-        };
+        let peer = Peer { hop: dialled.hop, issuer: dialled.issuer, seen };
         let endpoint = endpoint(origin, settings)?;
         let limit = settings.wait_for_settings(dialled_in);
         let opening = async {
@@ -87,10 +83,7 @@ impl Connection {
         Ok(Arc::new(Self {
             channel,
             peer,
-            load: Mutex::new(Load {
-                in_flight: 0,
-                idle_since: Instant::now(),
-            }),
+            load: Mutex::new(Load { in_flight: 0, idle_since: Instant::now() }),
         }))
     }
 
@@ -162,11 +155,8 @@ impl Drop for Seat {
 fn endpoint(origin: &Uri, settings: &Settings) -> Result<Endpoint, Error> {
     let authority = origin.authority().map_or("", Authority::as_str);
     let refused = |error: tonic::transport::Error| {
-        Error::new(
-            ErrorKind::Configuration,
-            "the endpoint is no host and port to connect to",
-        )
-        .with_source(error)
+        Error::new(ErrorKind::Configuration, "the endpoint is no host and port to connect to")
+            .with_source(error)
     };
     let endpoint = Endpoint::from_shared(format!("{}://{authority}", Scheme::HTTP))
         .map_err(refused)?

@@ -122,11 +122,7 @@ impl Shared {
         let (tell, outcome) = watch::channel(None);
         list.dials_started += 1;
         let number = list.dials_started;
-        list.dials.push(PendingDial {
-            number,
-            joined: 1,
-            outcome: outcome.clone(),
-        });
+        list.dials.push(PendingDial { number, joined: 1, outcome: outcome.clone() });
         let dialled = open(self);
         let shared = Arc::downgrade(self);
         list.tasks.spawn(async move {
@@ -159,9 +155,7 @@ impl Shared {
             .iter()
             .filter(|connection| !connection.is_closing())
             .min_by_key(|connection| connection.in_flight());
-        emptiest
-            .map(Connection::take_any_seat)
-            .ok_or_else(|| repeat(error))
+        emptiest.map(Connection::take_any_seat).ok_or_else(|| repeat(error))
     }
 
     /// Lets go of connections that are closing or idle too long; tells when to look again.

@@ -50,10 +50,7 @@ pub(super) fn before_answer(error: tonic::transport::Error, peer: &Peer) -> Erro
         Cause::Reset(reason) => (kind_of_reset(reason), with_reason(reason)),
         Cause::GoAway(reason) => (kind_of_go_away(reason), said(with_reason(reason))),
         Cause::Broken(reason) => (SymptomKind::AnswerMalformed, with_reason(reason)),
-        Cause::Io(kind) => (
-            kind_of_end(go_away.as_ref()),
-            said(Evidence::new().with_io(kind)),
-        ),
+        Cause::Io(kind) => (kind_of_end(go_away.as_ref()), said(Evidence::new().with_io(kind))),
         Cause::Other => (kind_of_end(go_away.as_ref()), said(Evidence::new())),
     };
     Error::from(peer.symptom(kind, evidence)).with_source(error)
@@ -74,10 +71,9 @@ pub(super) fn in_body(status: Status, peer: &Peer, messages: u64) -> Error {
         Cause::GoAway(reason) => (SymptomKind::BodyLost, with_reason(reason)),
         Cause::Broken(reason) => (SymptomKind::BodyMalformed, with_reason(reason)),
         Cause::Io(kind) => (SymptomKind::BodyLost, Evidence::new().with_io(kind)),
-        Cause::KeepAlive => (
-            SymptomKind::BodyLost,
-            Evidence::new().with_io(io::ErrorKind::TimedOut),
-        ),
+        Cause::KeepAlive => {
+            (SymptomKind::BodyLost, Evidence::new().with_io(io::ErrorKind::TimedOut))
+        }
         Cause::Unsent | Cause::Other => (SymptomKind::BodyLost, Evidence::new()),
     };
     Error::from(peer.symptom(kind, evidence.with_messages(messages))).with_source(status)
@@ -134,9 +130,7 @@ fn find_cause(error: &(dyn StdError + 'static)) -> Cause {
         }
         next = match error.downcast_ref::<io::Error>() {
             // An io::Error hides what it wraps from source().
-            Some(wrapper) => wrapper
-                .get_ref()
-                .map(|inner| inner as &(dyn StdError + 'static)),
+            Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
             None => error.source(),
         };
     }
@@ -189,9 +183,7 @@ fn cause_of_h2(error: &h2::Error) -> Cause {
 }
 
 fn wraps_telling_cause(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<h2::Error>() || inner.is::<hyper::Error>())
+    error.get_ref().is_some_and(|inner| inner.is::<h2::Error>() || inner.is::<hyper::Error>())
 }
 
 #[cfg(test)]
@@ -226,22 +218,10 @@ mod tests {
         };
         let cases = [
             (None, SymptomKind::ConnectionLost),
-            (
-                Some(go_away(0, Reason::NO_ERROR)),
-                SymptomKind::GoAwayGraceful,
-            ),
-            (
-                Some(go_away(0, Reason::INTERNAL_ERROR)),
-                SymptomKind::GoAwayUnprocessed,
-            ),
-            (
-                Some(go_away(1, Reason::NO_ERROR)),
-                SymptomKind::ConnectionLost,
-            ),
-            (
-                Some(go_away(1, Reason::HTTP_1_1_REQUIRED)),
-                SymptomKind::Http11Required,
-            ),
+            (Some(go_away(0, Reason::NO_ERROR)), SymptomKind::GoAwayGraceful),
+            (Some(go_away(0, Reason::INTERNAL_ERROR)), SymptomKind::GoAwayUnprocessed),
+            (Some(go_away(1, Reason::NO_ERROR)), SymptomKind::ConnectionLost),
+            (Some(go_away(1, Reason::HTTP_1_1_REQUIRED)), SymptomKind::Http11Required),
         ];
         for (go_away, expected) in cases {
             assert_eq!(kind_of_end(go_away.as_ref()), expected, "{go_away:?}");

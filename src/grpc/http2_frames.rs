@@ -43,13 +43,7 @@ enum Part {
 
 impl FrameWalk {
     pub(super) fn new() -> Self {
-        Self {
-            part: Part::Header,
-            left: 0,
-            held: [0; MAX_HELD],
-            held_length: 0,
-            max_streams: None,
-        }
+        Self { part: Part::Header, left: 0, held: [0; MAX_HELD], held_length: 0, max_streams: None }
     }
 
     /// Takes the next bytes and tells each frame of interest once it is complete.
@@ -120,9 +114,7 @@ impl FrameWalk {
         }
         let held = self.held.get(..self.held_length).unwrap_or_default();
         let frame = match part {
-            Part::Settings => Some(PeerFrame::Settings {
-                max_streams: self.max_streams.take(),
-            }),
+            Part::Settings => Some(PeerFrame::Settings { max_streams: self.max_streams.take() }),
             Part::GoAway => read_go_away(held).map(PeerFrame::GoAway),
             Part::Header | Part::Other => None,
         };
@@ -134,10 +126,7 @@ impl FrameWalk {
     fn hold<'a>(&mut self, bytes: &'a [u8], wanted: usize) -> &'a [u8] {
         let taken = wanted.saturating_sub(self.held_length).min(bytes.len());
         let (part, rest) = bytes.split_at(taken);
-        if let Some(room) = self
-            .held
-            .get_mut(self.held_length..self.held_length + taken)
-        {
+        if let Some(room) = self.held.get_mut(self.held_length..self.held_length + taken) {
             room.copy_from_slice(part);
         }
         self.held_length += taken;
@@ -218,25 +207,11 @@ mod tests {
 
     #[test]
     fn any_chunking_tells_the_same_frames() {
-        let stream = [
-            SETTINGS_100,
-            SETTINGS_ACK,
-            DATA,
-            SETTINGS_EMPTY,
-            GOAWAY_CALM,
-            DATA,
-        ]
-        .concat();
+        let stream = [SETTINGS_100, SETTINGS_ACK, DATA, SETTINGS_EMPTY, GOAWAY_CALM, DATA].concat();
         let expected = [
-            PeerFrame::Settings {
-                max_streams: Some(100),
-            },
+            PeerFrame::Settings { max_streams: Some(100) },
             PeerFrame::Settings { max_streams: None },
-            PeerFrame::GoAway(GoAway {
-                last_stream: 5,
-                reason: 11,
-                text: (*b"calm").into(),
-            }),
+            PeerFrame::GoAway(GoAway { last_stream: 5, reason: 11, text: (*b"calm").into() }),
         ];
         for size in 1..=stream.len() {
             assert_eq!(walk(&stream, size), expected, "chunks of {size}");

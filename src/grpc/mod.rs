@@ -117,9 +117,9 @@ impl GrpcTransport {
     /// A method of no known service may stream.
     fn wanted_of(&self, call: &Call) -> Wanted {
         match &call.method {
-            Some(method) if !method.server_streaming => Wanted::Whole {
-                limit: self.max_message_size,
-            },
+            Some(method) if !method.server_streaming => {
+                Wanted::Whole { limit: self.max_message_size }
+            }
             Some(_) | None => Wanted::Head,
         }
     }
@@ -132,10 +132,7 @@ fn write_request(call: &mut Call) -> Request<Body> {
     *request.uri_mut() = Uri::from(call.path.clone());
     let mut headers = call.metadata.clone();
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let timeout = call.time_left().map(format_timeout);
     let optional = [
         (GRPC_ENCODING, call.encoding.clone()),

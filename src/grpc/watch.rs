@@ -49,10 +49,7 @@ impl OpeningFault {
 
     pub(super) fn timeout(waited: Duration) -> Self {
         let waited = format!("waited {} ms", waited.as_millis());
-        Self::new(
-            SymptomKind::SettingsTimeout,
-            Evidence::new().with_detail(waited),
-        )
+        Self::new(SymptomKind::SettingsTimeout, Evidence::new().with_detail(waited))
     }
 }
 
@@ -85,10 +82,7 @@ impl Seen {
     }
 
     pub(super) fn farewell(&self) -> Farewell {
-        self.farewell
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What to tell a call that finds the connection closing before it could use it.
@@ -134,11 +128,7 @@ impl<I> Watched<I> {
         let watched = Self {
             io,
             walk: FrameWalk::new(),
-            opening: Some(Opening {
-                first: Vec::new(),
-                has_settings: false,
-                report,
-            }),
+            opening: Some(Opening { first: Vec::new(), has_settings: false, report }),
             seen: Arc::clone(&seen),
         };
         (watched, opened, seen)
@@ -201,8 +191,7 @@ impl Opening {
     /// The fault, if what came so far is not HTTP/2.
     fn judge(&mut self, bytes: &[u8]) -> Option<OpeningFault> {
         let room = Evidence::MAX_FIRST_BYTES.saturating_sub(self.first.len());
-        self.first
-            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.first.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         let kind = match judge_first_bytes(&self.first) {
             FirstBytes::Http2 | FirstBytes::TooFew => return None,
             FirstBytes::Http1 => SymptomKind::Http1Answer,
@@ -233,10 +222,9 @@ impl Opening {
                     }
                 }
             }
-            Some(kind) => OpeningFault::new(
-                SymptomKind::ResetBeforeSettings,
-                Evidence::new().with_io(kind),
-            ),
+            Some(kind) => {
+                OpeningFault::new(SymptomKind::ResetBeforeSettings, Evidence::new().with_io(kind))
+            }
         }
     }
 

@@ -1,0 +1,456 @@
+//! Messages and enums as flat tables: what a field is called, how it stands on the wire.
+
+use super::descriptor::{
+    EnumDescriptor, Features, FieldDescriptor, MessageDescriptor,
+};
+use super::names::Names;
+use super::{EnumId, Index, MessageId, TypeId};
+
+/// A message type.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) name: Box<str>,
+    pub(crate) special: Special,
+    /// By number.
+    pub(crate) fields: Box<[Field]>,
+    pub(crate) is_map_entry: bool,
+    /// Presence bits that a walk over the message needs: one a field, one a oneof.
+    pub(crate) slots: usize,
+    names: Names,
+    /// By the single byte of a small field's tag: index + 1, or 0.
+    by_tag: [u8; 128],
+    /// By number, where numbers are small: index + 1, or 0.
+    by_number: Box<[u16]>,
+}
+
+/// A message whose JSON form is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    No,
+    Any,
+    Timestamp,
+    Duration,
+    FieldMask,
+    Struct,
+    Value,
+    ListValue,
+    /// `google.protobuf.StringValue` and its like: the JSON of their one field.
+    Wrapper,
+    /// `google.api.HttpBody`: its `data`, as it is.
+    HttpBody,
+}
+
+/// One field of a message.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    pub(crate) kind: Kind,
+    pub(crate) shape: Shape,
+    /// Repeated scalars are written in one length-delimited run.
+    pub(crate) packed: bool,
+    /// Presence bit: its own, or that of its oneof.
+    pub(crate) slot: u16,
+    pub(crate) in_oneof: bool,
+    /// `google.api.field_behavior` has REQUIRED.
+    pub(crate) required: bool,
+    pub(crate) name: Box<str>,
+    pub(crate) json_name: Box<str>,
+    /// `,"jsonName":`
+    pub(crate) key: Text<40>,
+    /// The field's tag as it is written.
+    pub(crate) tag: Text<5>,
+}
+
+/// The type of a field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Double,
+    Float,
+    Int32,
+    Int64,
+    Uint32,
+    Uint64,
+    Sint32,
+    Sint64,
+    Fixed32,
+    Fixed64,
+    Sfixed32,
+    Sfixed64,
+    Bool,
+    String,
+    Bytes,
+    Enum(EnumId),
+    Message(MessageId),
+    /// A message between a start and an end tag.
+    Group(MessageId),
+}
+
+/// How often a field stands in its message, and how its absence shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Absent is the same as its default.
+    Implicit,
+    /// Absent and default differ.
+    Explicit,
+    Repeated,
+    Map,
+}
+
+/// How a value stands on the wire ([encoding](https://protobuf.dev/programming-guides/encoding/#structure)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WireType {
+    Varint = 0,
+    Fixed64 = 1,
+    Delimited = 2,
+    GroupStart = 3,
+    GroupEnd = 4,
+    Fixed32 = 5,
+}
+
+/// A short text that is copied often: held in place and cut to length, which spares a call of memcpy.
+#[derive(Debug, Clone)]
+pub(crate) struct Text<const N: usize> {
+    padded: [u8; N],
+    length: u8,
+    long: Option<Box<[u8]>>,
+}
+
+/// An enum type.
+#[derive(Debug)]
+pub(crate) struct Enum {
+    pub(crate) name: Box<str>,
+    /// Numbers without a name are unknown fields (proto2), not values.
+    pub(crate) closed: bool,
+    /// `google.protobuf.NullValue`: JSON `null`.
+    pub(crate) is_null: bool,
+    /// The value that stands for an absent one: the first.
+    pub(crate) default: i32,
+    /// Sorted by number; of several names for a number the first.
+    by_number: Box<[(i32, Text<40>)]>,
+    /// By number, where numbers are small: index into `by_number` + 1, or 0.
+    dense: Box<[u16]>,
+    names: Names,
+}
+
+impl Message {
+    pub(super) fn new(
+        name: &str,
+        descriptor: &MessageDescriptor,
+        features: Features,
+        index: &Index,
+    ) -> Self {
+        let mut sorted: Vec<&FieldDescriptor> = descriptor.fields.iter().collect();
+        sorted.sort_by_key(|field| field.number);
+        let fields: Box<[Field]> = sorted
+            .iter()
+            .zip(0..)
+            .map(|(field, at)| Field::new(field, at, sorted.len(), features, index))
+            .collect();
+        let slots = fields.iter().map(|field| usize::from(field.slot) + 1).max().unwrap_or(0);
+        let mut by_tag = [0; 128];
+        let mut by_number = vec![0; fields.iter().map(|field| field.number).filter(|n| *n < DENSE).max().map_or(0, |n| n as usize + 1)];
+        for (field, at) in fields.iter().zip(1_u16..) {
+            if let Some(place) = by_number.get_mut(field.number as usize) {
+                *place = at;
+            }
+            for wire_type in field.wire_types() {
+                let tag = (field.number << 3) as usize | wire_type as usize;
+                if let (Some(place), Ok(at)) = (by_tag.get_mut(tag), u8::try_from(at)) {
+                    *place = at;
+                }
+            }
+        }
+        let own = |field: &'_ Field, at: u32| [(field.json_name.clone(), at), (field.name.clone(), at)];
+        let pairs: Vec<(Box<str>, u32)> = fields.iter().zip(0..).flat_map(|(field, at)| own(field, at)).collect();
+        Self {
+            name: name.into(),
+            special: Special::of(name),
+            names: Names::new(pairs.iter().map(|(name, at)| (name.as_ref(), *at))),
+            is_map_entry: descriptor.options.as_ref().is_some_and(|options| options.map_entry),
+            slots,
+            by_tag,
+            by_number: by_number.into(),
+            fields,
+        }
+    }
+
+    /// The field that a one-byte tag names, if the wire type is one of the field's.
+    #[inline]
+    pub(crate) fn field_of_tag(&self, tag: u8) -> Option<&Field> {
+        let at = *self.by_tag.get(usize::from(tag))?;
+        self.fields.get(usize::from(at).checked_sub(1)?)
+    }
+
+    #[inline]
+    pub(crate) fn field_of_number(&self, number: u32) -> Option<&Field> {
+        match self.by_number.get(number as usize) {
+            Some(at) => self.fields.get(usize::from(*at).checked_sub(1)?),
+            None => {
+                let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
+                self.fields.get(at)
+            }
+        }
+    }
+
+    /// By JSON name or by the name in the proto.
+    #[inline]
+    pub(crate) fn field_of_name(&self, name: &[u8]) -> Option<&Field> {
+        self.fields.get(self.names.get(name)? as usize)
+    }
+}
+
+impl Special {
+    fn of(name: &str) -> Self {
+        match name {
+            "google.api.HttpBody" => Self::HttpBody,
+            "google.protobuf.Any" => Self::Any,
+            "google.protobuf.Timestamp" => Self::Timestamp,
+            "google.protobuf.Duration" => Self::Duration,
+            "google.protobuf.FieldMask" => Self::FieldMask,
+            "google.protobuf.Struct" => Self::Struct,
+            "google.protobuf.Value" => Self::Value,
+            "google.protobuf.ListValue" => Self::ListValue,
+            _ => match name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value")) {
+                Some("Double" | "Float" | "Int64" | "UInt64" | "Int32" | "UInt32" | "Bool" | "String" | "Bytes") => {
+                    Self::Wrapper
+                }
+                _ => Self::No,
+            },
+        }
+    }
+}
+
+impl Field {
+    fn new(field: &FieldDescriptor, at: u16, fields: usize, message: Features, index: &Index) -> Self {
+        let options = field.options.as_ref();
+        let features = message.with(options.and_then(|options| options.features));
+        let kind = Kind::of(field, features, index);
+        let in_oneof = field.oneof_index.is_some() && !field.proto3_optional;
+        let shape = match (field.label == LABEL_REPEATED, kind) {
+            (true, Kind::Message(id)) if index.is_map_entry(id) => Shape::Map,
+            (true, _) => Shape::Repeated,
+            (false, Kind::Message(_) | Kind::Group(_)) => Shape::Explicit,
+            (false, _) if in_oneof || field.proto3_optional || !features.implicit_presence => Shape::Explicit,
+            (false, _) => Shape::Implicit,
+        };
+        let packable = shape == Shape::Repeated && kind.is_packable();
+        let packed = packable && options.and_then(|options| options.packed).unwrap_or(features.packed);
+        let oneof = field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
+        let json_name = match field.json_name.as_str() {
+            "" => lower_camel(&field.name),
+            given => given.to_owned(),
+        };
+        let number = u32::try_from(field.number).unwrap_or_default();
+        let wire_type = if packed { WireType::Delimited } else { kind.wire_type() };
+        Self {
+            number,
+            kind,
+            shape,
+            packed,
+            slot: oneof.map_or(at, |oneof| u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)),
+            in_oneof,
+            required: options.is_some_and(|options| options.behaviors.contains(&BEHAVIOR_REQUIRED)),
+            name: field.name.as_str().into(),
+            key: Text::new(format!(",{}:", quoted(&json_name)).as_bytes()),
+            json_name: json_name.into(),
+            tag: Text::new(&encode_varint(number << 3 | wire_type as u32)),
+        }
+    }
+
+    /// The wire types that a reader accepts for the field.
+    fn wire_types(&self) -> impl Iterator<Item = WireType> + use<> {
+        let packed = self.shape == Shape::Repeated && self.kind.is_packable();
+        [self.kind.wire_type()].into_iter().chain(packed.then_some(WireType::Delimited))
+    }
+
+    /// Whether a value of this wire type belongs to the field, single or in a packed run.
+    #[inline]
+    pub(crate) fn accepts(&self, wire_type: WireType) -> bool {
+        self.kind.wire_type() == wire_type
+            || (wire_type == WireType::Delimited && self.shape == Shape::Repeated && self.kind.is_packable())
+    }
+}
+
+impl Kind {
+    /// Types by their number in `FieldDescriptorProto.Type`; references were checked with the schema.
+    fn of(field: &FieldDescriptor, features: Features, index: &Index) -> Self {
+        let message = || match index.find(&field.type_name) {
+            Some(TypeId::Message(id)) => id,
+            Some(TypeId::Enum(_)) | None => MessageId(0),
+        };
+        match field.kind {
+            1 => Self::Double,
+            2 => Self::Float,
+            3 => Self::Int64,
+            4 => Self::Uint64,
+            5 => Self::Int32,
+            6 => Self::Fixed64,
+            7 => Self::Fixed32,
+            8 => Self::Bool,
+            9 => Self::String,
+            10 => Self::Group(message()),
+            11 if features.delimited && !index.is_map_entry(message()) => Self::Group(message()),
+            11 => Self::Message(message()),
+            12 => Self::Bytes,
+            13 => Self::Uint32,
+            14 => match index.find(&field.type_name) {
+                Some(TypeId::Enum(id)) => Self::Enum(id),
+                Some(TypeId::Message(_)) | None => Self::Int32,
+            },
+            15 => Self::Sfixed32,
+            16 => Self::Sfixed64,
+            17 => Self::Sint32,
+            _ => Self::Sint64,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn wire_type(self) -> WireType {
+        match self {
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::Fixed64,
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => WireType::Fixed32,
+            Self::String | Self::Bytes | Self::Message(_) => WireType::Delimited,
+            Self::Group(_) => WireType::GroupStart,
+            Self::Int32
+            | Self::Int64
+            | Self::Uint32
+            | Self::Uint64
+            | Self::Sint32
+            | Self::Sint64
+            | Self::Bool
+            | Self::Enum(_) => WireType::Varint,
+        }
+    }
+
+    const fn is_packable(self) -> bool {
+        matches!(self.wire_type(), WireType::Varint | WireType::Fixed32 | WireType::Fixed64)
+    }
+}
+
+impl WireType {
+    #[inline]
+    pub(crate) const fn of_tag(tag: u32) -> Option<Self> {
+        Some(match tag & 7 {
+            0 => Self::Varint,
+            1 => Self::Fixed64,
+            2 => Self::Delimited,
+            3 => Self::GroupStart,
+            4 => Self::GroupEnd,
+            5 => Self::Fixed32,
+            _ => return None,
+        })
+    }
+}
+
+impl<const N: usize> Text<N> {
+    fn new(text: &[u8]) -> Self {
+        let mut padded = [0; N];
+        match padded.get_mut(..text.len()) {
+            Some(room) => {
+                room.copy_from_slice(text);
+                Self { padded, length: u8::try_from(text.len()).unwrap_or_default(), long: None }
+            }
+            None => Self { padded, length: 0, long: Some(text.into()) },
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.long.as_deref().or_else(|| self.padded.get(..usize::from(self.length))).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        if let Some(long) = &self.long {
+            return out.extend_from_slice(long);
+        }
+        let end = out.len() + usize::from(self.length);
+        out.extend_from_slice(&self.padded);
+        out.truncate(end);
+    }
+}
+
+impl Enum {
+    pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
+        let mut values: Vec<(i32, &str)> =
+            descriptor.values.iter().map(|value| (value.number, value.name.as_str())).collect();
+        values.sort_by_key(|value| value.0);
+        values.dedup_by_key(|value| value.0);
+        let by_number: Box<[_]> =
+            values.iter().map(|(number, name)| (*number, Text::new(quoted(name).as_bytes()))).collect();
+        let mut dense = vec![0; DENSE as usize];
+        let mut used = 0;
+        for ((number, _), at) in by_number.iter().zip(1_u16..) {
+            let number = usize::try_from(*number).unwrap_or(usize::MAX);
+            if let Some(place) = dense.get_mut(number) {
+                *place = at;
+                used = used.max(number + 1);
+            }
+        }
+        dense.truncate(used);
+        let options = descriptor.options.as_ref();
+        let numbers = descriptor.values.iter().map(|value| (value.name.as_str(), value.number.cast_unsigned()));
+        Self {
+            name: name.into(),
+            closed: features.with(options.and_then(|options| options.features)).closed_enum,
+            is_null: name == "google.protobuf.NullValue",
+            default: descriptor.values.first().map_or(0, |value| value.number),
+            by_number,
+            dense: dense.into(),
+            names: Names::new(numbers),
+        }
+    }
+
+    /// The quoted name of a value.
+    #[inline]
+    pub(crate) fn name_of(&self, number: i32) -> Option<&Text<40>> {
+        let at = match self.dense.get(usize::try_from(number).unwrap_or(usize::MAX)) {
+            Some(at) => usize::from(*at).checked_sub(1)?,
+            None => self.by_number.binary_search_by_key(&number, |value| value.0).ok()?,
+        };
+        self.by_number.get(at).map(|value| &value.1)
+    }
+
+    #[inline]
+    pub(crate) fn number_of(&self, name: &[u8]) -> Option<i32> {
+        self.names.get(name).map(u32::cast_signed)
+    }
+
+}
+
+/// A JSON string of a name, which may be a custom one with anything in it.
+fn quoted(name: &str) -> String {
+    serde_json::Value::from(name).to_string()
+}
+
+/// protoc's rule for a JSON name: letters after underscores are raised.
+fn lower_camel(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut raise = false;
+    for letter in name.chars() {
+        match letter {
+            '_' => raise = true,
+            _ if raise => {
+                camel.push(letter.to_ascii_uppercase());
+                raise = false;
+            }
+            _ => camel.push(letter),
+        }
+    }
+    camel
+}
+
+fn encode_varint(mut value: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(5);
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+/// Numbers below this are looked up by index.
+const DENSE: u32 = 512;
+const LABEL_REPEATED: i32 = 3;
+/// `google.api.FieldBehavior.REQUIRED`
+const BEHAVIOR_REQUIRED: i32 = 2;

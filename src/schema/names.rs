@@ -1,0 +1,131 @@
+//! Names: a table from name to index without collisions, built once, one probe a lookup.
+
+/// A set of names, each with a number.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    multiplier: u64,
+    shift: u32,
+    slots: Box<[Slot]>,
+    /// Long names that no hash of their ends can part from another one.
+    twins: Vec<(Box<[u8]>, u32)>,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    head: u64,
+    tail: u64,
+    value: u32,
+    name: Option<Box<[u8]>>,
+}
+
+const EMPTY: Slot = Slot { head: 0, tail: 0, value: 0, name: None };
+
+/// Multipliers tried before the table grows; each try costs one pass over the names.
+const TRIES: u32 = 32;
+
+impl Names {
+    /// Of two equal names the first one counts.
+    pub(crate) fn new<'a>(names: impl Iterator<Item = (&'a str, u32)> + Clone) -> Self {
+        let count = names.clone().count();
+        let mut size = (count * 2).next_power_of_two().max(2);
+        loop {
+            let mut multiplier = 0x9E37_79B9_7F4A_7C15_u64;
+            for _ in 0..TRIES {
+                if let Some(table) = Self::place(names.clone(), size, multiplier) {
+                    return table;
+                }
+                multiplier = multiplier.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(2) | 1;
+            }
+            size *= 2;
+        }
+    }
+
+    /// The table of this size and multiplier, if no two names meet in a slot.
+    fn place<'a>(
+        names: impl Iterator<Item = (&'a str, u32)>,
+        size: usize,
+        multiplier: u64,
+    ) -> Option<Self> {
+        let shift = 64 - size.trailing_zeros();
+        let mut table = Self { multiplier, shift, slots: vec![EMPTY; size].into(), twins: Vec::new() };
+        for (name, value) in names {
+            let name = name.as_bytes();
+            let (head, tail) = ends(name);
+            let at = table.slot_of(name.len(), head, tail);
+            let slot = table.slots.get_mut(at)?;
+            match &slot.name {
+                None => *slot = Slot { head, tail, value, name: Some(name.into()) },
+                Some(same) if **same == *name => {}
+                Some(other) if other.len() == name.len() && ends(other) == (head, tail) => {
+                    table.twins.push((name.into(), value));
+                }
+                Some(_) => return None,
+            }
+        }
+        Some(table)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, name: &[u8]) -> Option<u32> {
+        let (head, tail) = ends(name);
+        let slot = self.slots.get(self.slot_of(name.len(), head, tail))?;
+        let known = slot.name.as_deref()?;
+        // The two ends cover a name of up to 16 bytes.
+        if slot.head != head || slot.tail != tail || known.len() != name.len() {
+            return None;
+        }
+        if name.len() <= 16 || known == name {
+            return Some(slot.value);
+        }
+        self.twins.iter().find(|(twin, _)| **twin == *name).map(|(_, value)| *value)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "shifted down to the table's size")]
+    fn slot_of(&self, length: usize, head: u64, tail: u64) -> usize {
+        let mixed = head ^ tail.rotate_left(23) ^ ((length as u64) << 56);
+        (mixed.wrapping_mul(self.multiplier) >> self.shift) as usize
+    }
+}
+
+/// First and last bytes of a name; together they hold all of a name of up to 16 bytes.
+#[inline]
+fn ends(name: &[u8]) -> (u64, u64) {
+    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+        (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+    } else if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+        (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
+    } else {
+        let mut three = [0; 8];
+        for (to, from) in three.iter_mut().zip(name) {
+            *to = *from;
+        }
+        (u64::from_le_bytes(three), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_each_name_and_no_other() {
+        let names: Vec<String> = (0..500).map(|n| "abcdefghijklmnopqrstuvw".repeat(n % 3) + &n.to_string()).collect();
+        let table = Names::new(names.iter().map(String::as_str).zip(0..));
+        for (name, value) in names.iter().zip(0..) {
+            assert_eq!(table.get(name.as_bytes()), Some(value), "{name}");
+            let mut longer = name.clone();
+            longer.push('x');
+            assert_eq!(table.get(longer.as_bytes()), None, "{longer}");
+        }
+        assert_eq!(table.get(b""), None);
+    }
+
+    #[test]
+    fn names_that_differ_in_the_middle_alone_are_told_apart() {
+        let table = Names::new([("aaaaaaaa1bbbbbbbb", 1), ("aaaaaaaa2bbbbbbbb", 2)].into_iter());
+        assert_eq!(table.get(b"aaaaaaaa1bbbbbbbb"), Some(1));
+        assert_eq!(table.get(b"aaaaaaaa2bbbbbbbb"), Some(2));
+        assert_eq!(table.get(b"aaaaaaaa3bbbbbbbb"), None);
+    }
+}
