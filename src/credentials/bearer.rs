@@ -198,7 +198,8 @@ impl Kept {
         let lifetime = token.expires_in;
         Some(Self {
             header,
-            renew_at: lifetime.and_then(|time| after(time - RENEW_AHEAD.min(time / 4))),
+            renew_at: lifetime
+                .and_then(|time| after(time.saturating_sub(RENEW_AHEAD.min(time / 4)))),
             expires_at: lifetime.and_then(after),
         })
     }

@@ -1,3 +1,10 @@
+//! Headers, secrecy, and the life of a token.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

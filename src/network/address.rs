@@ -60,13 +60,9 @@ impl Address {
     }
 
     fn is_loopback(&self) -> bool {
-        match self.ip() {
-            Some(ip) => ip.is_loopback(),
-            None => {
-                let host = self.host.to_ascii_lowercase();
-                host == "localhost" || host.ends_with(".localhost")
-            }
-        }
+        let host = self.host.to_ascii_lowercase();
+        let named = host == "localhost" || host.ends_with(".localhost");
+        named || self.ip().is_some_and(|ip| ip.is_loopback())
     }
 
     fn bracketed_host(&self) -> String {

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::address::{Address, Origin};
 use super::dial::{dial, look_up};
 use super::fault::Fault;
+use super::hop::{Login, ProxyHop, ProxyScheme};
 use super::io::Io;
-use super::proxy::{ProxyHop, ProxyScheme};
 use super::socks::open_socks;
 use super::tls::{H2, Session, Tls, shake_hands};
 use super::tunnel::open_tunnel;
@@ -72,7 +72,7 @@ async fn ask_for_tunnel(
     let login = proxy.login();
     let early = match proxy.scheme() {
         ProxyScheme::Http | ProxyScheme::Https => {
-            let login = login.and_then(|login| login.basic());
+            let login = login.and_then(Login::basic);
             open_tunnel(&mut io, target, login.as_ref(), deadline).await
         }
         ProxyScheme::Socks5h => {

@@ -1,6 +1,7 @@
 //! Fault: what broke on the way, before it is said at which peer.
 
 use std::io;
+use std::mem::take;
 
 use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use crate::symptom::{Evidence, Symptom, SymptomKind};
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: SymptomKind,
-    evidence: Evidence,
+    evidence: Box<Evidence>,
     source: Option<BoxError>,
 }
 
@@ -19,7 +20,7 @@ impl Fault {
     pub(super) fn new(kind: SymptomKind) -> Self {
         Self {
             kind,
-            evidence: Evidence::new(),
+            evidence: Box::default(),
             source: None,
         }
     }
@@ -32,23 +33,23 @@ impl Fault {
     }
 
     pub(super) fn with_evidence(mut self, evidence: Evidence) -> Self {
-        self.evidence = evidence;
+        *self.evidence = evidence;
         self
     }
 
     pub(super) fn with_first_bytes(mut self, bytes: Bytes) -> Self {
-        self.evidence = self.evidence.with_first_bytes(bytes);
+        *self.evidence = take(&mut *self.evidence).with_first_bytes(bytes);
         self
     }
 
     pub(super) fn with_detail(mut self, detail: impl AsRef<str>) -> Self {
-        self.evidence = self.evidence.with_detail(detail);
+        *self.evidence = take(&mut *self.evidence).with_detail(detail);
         self
     }
 
     pub(super) fn with_issuer(mut self, issuer: Option<&str>) -> Self {
         if let Some(issuer) = issuer {
-            self.evidence = self.evidence.with_issuer(issuer);
+            *self.evidence = take(&mut *self.evidence).with_issuer(issuer);
         }
         self
     }
@@ -59,7 +60,7 @@ impl Fault {
     }
 
     pub(super) fn at(self, hop: &str) -> Error {
-        let error = Error::from(Symptom::new(self.kind, hop).with_evidence(self.evidence));
+        let error = Error::from(Symptom::new(self.kind, hop).with_evidence(*self.evidence));
         match self.source {
             Some(source) => error.with_source(source),
             None => error,

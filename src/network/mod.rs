@@ -6,6 +6,7 @@ mod connector;
 mod dial;
 mod exempt;
 mod fault;
+mod hop;
 mod io;
 mod proxy;
 mod socks;
@@ -22,9 +23,9 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 pub(crate) use address::Origin;
+pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use proxy::Proxy;
-pub(crate) use proxy::ProxyHop;
 pub(crate) use tls::{classify, observe_issuer};
 
 use crate::error::Error;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::fault::Fault;
-use super::proxy::Login;
+use super::hop::Login;
 use crate::symptom::SymptomKind;
 
 /// Asks the proxy for a tunnel to `target`, by name unless the name was `resolved` on this side. Reads

@@ -285,3 +285,66 @@ impl ServerCertVerifier for Observing {
 
 pub(super) const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::Error as TlsError;
+    use rustls::PeerIncompatible;
+
+    #[test]
+    fn rustls_errors_are_told_apart_however_deep_they_lie() {
+        use SymptomKind as Kind;
+        let certificate = TlsError::InvalidCertificate;
+        let unoffered = PeerMisbehaved::SelectedUnofferedApplicationProtocol;
+        for (error, alpn, expected) in [
+            (
+                certificate(CertificateError::UnknownIssuer),
+                Alpn::Any,
+                Kind::CertificateUnknownIssuer,
+            ),
+            (
+                certificate(CertificateError::Expired),
+                Alpn::Any,
+                Kind::CertificateExpired,
+            ),
+            (
+                certificate(CertificateError::NotValidYet),
+                Alpn::Any,
+                Kind::CertificateExpired,
+            ),
+            (
+                certificate(CertificateError::NotValidForName),
+                Alpn::Any,
+                Kind::CertificateWrongName,
+            ),
+            (
+                certificate(CertificateError::Revoked),
+                Alpn::Any,
+                Kind::CertificateInvalid,
+            ),
+            (
+                TlsError::PeerMisbehaved(unoffered.clone()),
+                Alpn::Http2,
+                Kind::Http2NotOffered,
+            ),
+            (
+                TlsError::PeerMisbehaved(unoffered),
+                Alpn::Http1,
+                Kind::TlsMalformed,
+            ),
+            (
+                TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+                Alpn::Http2,
+                Kind::TlsMalformed,
+            ),
+        ] {
+            let shown = format!("{error:?}");
+            let inner = io::Error::new(io::ErrorKind::InvalidData, error);
+            let outer = io::Error::other(inner);
+            let (kind, _) = classify(&outer, alpn).expect("a rustls error");
+            assert_eq!(kind, expected, "{shown}");
+        }
+        assert!(classify(&io::Error::other("no TLS"), Alpn::Any).is_none());
+    }
+}
