@@ -22,10 +22,7 @@ pub struct Token {
 impl Token {
     /// A token that is good until the service refuses it.
     pub fn new(value: impl Into<String>) -> Self {
-        Self {
-            value: value.into(),
-            expires_in: None,
-        }
+        Self { value: value.into(), expires_in: None }
     }
 
     /// How long the token is good for, from now on.
@@ -51,9 +48,7 @@ impl From<&str> for Token {
 /// Hides the token.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("expires_in", &self.expires_in)
-            .finish_non_exhaustive()
+        f.debug_struct("Token").field("expires_in", &self.expires_in).finish_non_exhaustive()
     }
 }
 
@@ -87,11 +82,7 @@ struct Kept {
 
 impl Bearer {
     pub(super) fn new(source: impl Fn() -> Pending + Send + Sync + 'static) -> Self {
-        Self {
-            source: Box::new(source),
-            state: Mutex::default(),
-            renewal: Arc::default(),
-        }
+        Self { source: Box::new(source), state: Mutex::default(), renewal: Arc::default() }
     }
 
     /// The value of `authorization`.

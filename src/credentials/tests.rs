@@ -1,9 +1,5 @@
 //! Headers, secrecy, and the life of a token.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,10 +12,7 @@ use super::*;
 
 async fn authorised(credentials: &Credentials) -> HeaderMap {
     let mut metadata = HeaderMap::new();
-    credentials
-        .authorise(&mut metadata)
-        .await
-        .expect("authorised");
+    credentials.authorise(&mut metadata).await.expect("authorised");
     metadata
 }
 
@@ -59,10 +52,7 @@ async fn what_the_caller_set_stays() {
         metadata.insert(name, HeaderValue::from_static("the caller's"));
         let before = metadata.clone();
         for credentials in [Credentials::api_key("key"), numbered(None).0] {
-            credentials
-                .authorise(&mut metadata)
-                .await
-                .expect("authorised");
+            credentials.authorise(&mut metadata).await.expect("authorised");
             assert_eq!(metadata, before);
         }
     }
@@ -73,10 +63,7 @@ async fn what_the_caller_set_stays() {
 async fn an_illegal_key_is_an_error_that_does_not_show_it() {
     for key in ["", " ", "secret\nkey", "secret\u{0}"] {
         let credentials = Credentials::api_key(key);
-        let error = credentials
-            .authorise(&mut HeaderMap::new())
-            .await
-            .expect_err("illegal");
+        let error = credentials.authorise(&mut HeaderMap::new()).await.expect_err("illegal");
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(!format!("{error} {error:?}").contains("secret"));
         assert!(credentials.check().is_err());
@@ -87,25 +74,16 @@ async fn an_illegal_key_is_an_error_that_does_not_show_it() {
 async fn debug_hides_keys_and_tokens() {
     let (bearer, _) = numbered(None);
     authorised(&bearer).await;
-    let shown = format!(
-        "{:?} {bearer:?} {:?}",
-        Credentials::api_key("token-key"),
-        Token::new("token-x")
-    );
+    let shown =
+        format!("{:?} {bearer:?} {:?}", Credentials::api_key("token-key"), Token::new("token-x"));
     assert!(!shown.contains("token-"), "{shown}");
 }
 
 #[tokio::test]
 async fn the_environment_is_asked_in_order() {
     for (set, expected) in [
-        (
-            &[("GEMINI_API_KEY", "a"), ("GOOGLE_API_KEY", "b")][..],
-            Some("a"),
-        ),
-        (
-            &[("GEMINI_API_KEY", " "), ("GOOGLE_API_KEY", "b")],
-            Some("b"),
-        ),
+        (&[("GEMINI_API_KEY", "a"), ("GOOGLE_API_KEY", "b")][..], Some("a")),
+        (&[("GEMINI_API_KEY", " "), ("GOOGLE_API_KEY", "b")], Some("b")),
         (&[("GOOGLE_API_KEY", "b")], Some("b")),
         (&[("API_KEY", "c")], None),
     ] {
@@ -201,10 +179,7 @@ async fn a_refused_token_is_renewed_once() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 
     let mut callers = HeaderMap::new();
-    callers.insert(
-        AUTHORIZATION,
-        HeaderValue::from_static("Bearer the caller's"),
-    );
+    callers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer the caller's"));
     assert!(!credentials.invalidate(&callers));
     assert!(!Credentials::api_key("key").invalidate(&refused));
 }
@@ -213,10 +188,7 @@ async fn a_refused_token_is_renewed_once() {
 async fn a_token_that_cannot_be_sent_is_an_error_that_does_not_show_it() {
     for token in ["", "secret\ntoken"] {
         let credentials = Credentials::bearer(move || async move { Ok::<_, io::Error>(token) });
-        let error = credentials
-            .authorise(&mut HeaderMap::new())
-            .await
-            .expect_err("illegal");
+        let error = credentials.authorise(&mut HeaderMap::new()).await.expect_err("illegal");
         assert_eq!(error.kind(), ErrorKind::Credentials);
         assert!(!format!("{error} {error:?}").contains("secret"));
     }

@@ -36,11 +36,7 @@ impl Address {
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| "the host is neither a name nor an IP address")?;
-        Ok(Self {
-            host: host.into(),
-            port,
-            name,
-        })
+        Ok(Self { host: host.into(), port, name })
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -66,11 +62,7 @@ impl Address {
     }
 
     fn bracketed_host(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.to_string()
-        }
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() }
     }
 }
 
@@ -123,11 +115,7 @@ impl Origin {
         }
         let uri = uri_of(&address, is_https, default_port)
             .map_err(|error| fault("the host cannot stand in a URI").with_source(error))?;
-        Ok(Self {
-            address,
-            is_https,
-            uri,
-        })
+        Ok(Self { address, is_https, uri })
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -145,17 +133,10 @@ impl Origin {
 }
 
 fn uri_of(address: &Address, is_https: bool, default_port: u16) -> Result<Uri, http::Error> {
-    let authority = if address.port == default_port {
-        address.bracketed_host()
-    } else {
-        address.to_string()
-    };
+    let authority =
+        if address.port == default_port { address.bracketed_host() } else { address.to_string() };
     Uri::builder()
-        .scheme(if is_https {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        })
+        .scheme(if is_https { Scheme::HTTPS } else { Scheme::HTTP })
         .authority(Authority::try_from(authority)?)
         .path_and_query(PathAndQuery::from_static("/"))
         .build()
@@ -172,9 +153,8 @@ pub(super) fn split_scheme(text: &str) -> (Option<String>, &str) {
 /// Splits `host[:port]`, without the brackets of an IPv6 address.
 pub(super) fn split_host_and_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest
-            .split_once(']')
-            .ok_or("the bracket of an IPv6 address is not closed")?;
+        let (host, after) =
+            rest.split_once(']').ok_or("the bracket of an IPv6 address is not closed")?;
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if after.is_empty() => Ok((host, None)),
@@ -200,11 +180,7 @@ mod tests {
             ("A.test:8443/", "A.test:8443", "https://A.test:8443/"),
             ("https://[::1]:8443", "[::1]:8443", "https://[::1]:8443/"),
             ("HTTP://localhost:80", "localhost:80", "http://localhost/"),
-            (
-                "http://127.0.0.2:8080/",
-                "127.0.0.2:8080",
-                "http://127.0.0.2:8080/",
-            ),
+            ("http://127.0.0.2:8080/", "127.0.0.2:8080", "http://127.0.0.2:8080/"),
         ] {
             let origin = Origin::parse(endpoint, false).expect(endpoint);
             assert_eq!(origin.address().to_string(), address);

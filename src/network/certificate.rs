@@ -110,9 +110,7 @@ fn any_element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         // A certificate is far below 16 MiB, so three bytes of length are enough.
         0x81..=0x83 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = digits
-                .iter()
-                .fold(0, |length, &digit| length << 8 | usize::from(digit));
+            let length = digits.iter().fold(0, |length, &digit| length << 8 | usize::from(digit));
             (length, rest)
         }
         _ => return None,
@@ -154,10 +152,7 @@ mod tests {
                 &[(name.clone(), "Corp CA"), (organisation.clone(), "Corp")][..],
                 Some("Corp CA, Corp"),
             ),
-            (
-                &[(organisation.clone(), "Corp"), (name.clone(), "Corp")],
-                Some("Corp"),
-            ),
+            (&[(organisation.clone(), "Corp"), (name.clone(), "Corp")], Some("Corp")),
             (&[(name, "Pr\u{fc}fer")], Some("Pr\u{fc}fer")),
             (&[(organisation, "Corp")], Some("Corp")),
             (&[(DnType::CountryName, "CH")], None),

@@ -28,9 +28,7 @@ pub(super) async fn connect(
 ) -> Result<Connection, Error> {
     let address = origin.address();
     let io = match proxy {
-        None => dial(address, deadline)
-            .await
-            .map_err(|fault| fault.at(&hop))?,
+        None => dial(address, deadline).await.map_err(|fault| fault.at(&hop))?,
         Some(proxy) => {
             let io = reach_proxy(tls, proxy, deadline).await;
             let io = io.map_err(|fault| fault.at(&proxy.to_string()))?;
@@ -48,7 +46,7 @@ pub(super) async fn connect(
     Ok(Connection {
         io: session.io,
         protocol,
-        issuer: session.issuer,
+        issuer: session.issuer.map(Into::into),
         hop: hop.into(),
     })
 }
@@ -86,9 +84,7 @@ async fn ask_for_tunnel(
             opened.map(|()| Bytes::new())
         }
     };
-    early
-        .map(|early| io.with_early(early))
-        .map_err(|fault| fault.at(&proxy.to_string()))
+    early.map(|early| io.with_early(early)).map_err(|fault| fault.at(&proxy.to_string()))
 }
 
 /// The proxy may have no IPv6, whatever this side has.

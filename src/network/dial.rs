@@ -49,9 +49,8 @@ pub(super) async fn look_up(
 /// (RFC 8305, section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (preferred, other): (Vec<_>, Vec<_>) = addresses
-        .into_iter()
-        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (preferred, other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
     let mut ordered = Vec::with_capacity(preferred.len() + other.len());
     loop {
@@ -89,12 +88,9 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 
 /// Best effort: a connection without these works, only less well.
 fn configure(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_TIME)
-        .with_interval(KEEPALIVE_INTERVAL);
-    let outcome = stream
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
+    let outcome =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
     if let Err(error) = outcome {
         tracing::debug!(%error, "the socket takes no options");
     }
@@ -125,10 +121,7 @@ mod tests {
     #[test]
     fn families_alternate_from_the_first() {
         let parse = |texts: &[&str]| -> Vec<SocketAddr> {
-            texts
-                .iter()
-                .map(|text| text.parse().expect("address"))
-                .collect()
+            texts.iter().map(|text| text.parse().expect("address")).collect()
         };
         let given = parse(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
         let expected = parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);

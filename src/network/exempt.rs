@@ -26,9 +26,8 @@ struct Rule {
 
 impl Exempt {
     pub(super) fn parse(list: &str) -> Self {
-        let entries = list
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|entry| !entry.is_empty());
+        let entries =
+            list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
         let mut exempt = Self::default();
         for entry in entries {
             match entry {
@@ -47,15 +46,9 @@ impl Exempt {
 impl Rule {
     fn parse(entry: &str) -> Self {
         let (host, port) = split_entry(entry);
-        let host = host
-            .strip_prefix('*')
-            .filter(|rest| rest.starts_with('.'))
-            .unwrap_or(host);
+        let host = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
         let host = host.strip_suffix('.').unwrap_or(host);
-        Self {
-            matcher: Matcher::builder().all("http://proxy").no(host).build(),
-            port,
-        }
+        Self { matcher: Matcher::builder().all("http://proxy").no(host).build(), port }
     }
 
     fn matches(&self, address: &Address) -> bool {
@@ -65,11 +58,7 @@ impl Rule {
             Some(IpAddr::V6(_)) => format!("[{host}]"),
             _ => host.to_owned(),
         };
-        let uri = Uri::builder()
-            .scheme("https")
-            .authority(authority)
-            .path_and_query("/")
-            .build();
+        let uri = Uri::builder().scheme("https").authority(authority).path_and_query("/").build();
         self.port.is_none_or(|port| port == address.port())
             && uri.is_ok_and(|uri| self.matcher.intercept(&uri).is_none())
     }

@@ -18,18 +18,12 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(super) fn new(kind: SymptomKind) -> Self {
-        Self {
-            kind,
-            evidence: Box::default(),
-            source: None,
-        }
+        Self { kind, evidence: Box::default(), source: None }
     }
 
     /// A failure that a socket reported.
     pub(super) fn of_io(kind: SymptomKind, error: io::Error) -> Self {
-        Self::new(kind)
-            .with_evidence(Evidence::new().with_io(error.kind()))
-            .with_source(error)
+        Self::new(kind).with_evidence(Evidence::new().with_io(error.kind())).with_source(error)
     }
 
     pub(super) fn with_evidence(mut self, evidence: Evidence) -> Self {

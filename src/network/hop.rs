@@ -62,11 +62,7 @@ impl ProxyHop {
         if authority.contains(['/', '?', '#']) {
             return Err("it has a path; a PAC file is not read");
         }
-        let default_port = if scheme == ProxyScheme::Https {
-            443
-        } else {
-            1080
-        };
+        let default_port = if scheme == ProxyScheme::Https { 443 } else { 1080 };
         Ok(Self {
             scheme,
             address: Address::parse(authority, default_port)?,
@@ -137,10 +133,7 @@ impl Login {
                 .map(String::from)
                 .map_err(|_| "its user or password is not UTF-8 when percent-decoded")
         };
-        Ok(Self {
-            user: decode(user)?,
-            password: decode(password)?,
-        })
+        Ok(Self { user: decode(user)?, password: decode(password)? })
     }
 
     /// The value of `proxy-authorization` (RFC 7617); base64 is always a legal header.
@@ -159,11 +152,8 @@ impl fmt::Debug for Login {
     }
 }
 
-const NOT_UNRESERVED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const NOT_UNRESERVED: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]
 mod tests {
@@ -181,10 +171,7 @@ mod tests {
             ("socks5h://[::1]:9", "socks5h://[::1]:9"),
             ("user:word@p.test:1", "http://user:word@p.test:1"),
             ("http://user@p.test:1", "http://user:@p.test:1"),
-            (
-                "http://CORP%5Cuser:p%40s%3As@p.test:1",
-                "http://CORP%5Cuser:p%40s%3As@p.test:1",
-            ),
+            ("http://CORP%5Cuser:p%40s%3As@p.test:1", "http://CORP%5Cuser:p%40s%3As@p.test:1"),
             ("http://user:p/s@p.test:1", "http://user:p%2Fs@p.test:1"),
             ("http://user:p@ss@p.test:1", "http://user:p%40ss@p.test:1"),
             ("http://user:100%@p.test:1", "http://user:100%25@p.test:1"),

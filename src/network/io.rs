@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
+use super::tls::TlsStream;
 use crate::symptom::Evidence;
 
 /// A stream to the service, or to the proxy while the way is being made.
@@ -23,7 +23,7 @@ pub(crate) struct Io {
 
 enum Leg {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<Io>>),
+    Tls(Box<TlsStream>),
 }
 
 impl Io {
@@ -31,17 +31,13 @@ impl Io {
         Self::over(Leg::Tcp(stream))
     }
 
-    pub(super) fn tls(mut stream: TlsStream<Self>) -> Self {
+    pub(super) fn tls(mut stream: TlsStream) -> Self {
         stream.get_mut().0.first = None;
         Self::over(Leg::Tls(Box::new(stream)))
     }
 
     fn over(leg: Leg) -> Self {
-        Self {
-            leg,
-            early: Bytes::new(),
-            first: None,
-        }
+        Self { leg, early: Bytes::new(), first: None }
     }
 
     pub(super) fn with_early(mut self, early: Bytes) -> Self {

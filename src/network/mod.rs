@@ -93,7 +93,7 @@ impl Network {
             None => CONNECT_TIMEOUT,
             Some(_) => CONNECT_TIMEOUT_THROUGH_PROXY,
         };
-        self.0.connect_timeout.unwrap_or(default)
+        self.0.connect_timeout.unwrap_or(default).min(LONGEST_TIMEOUT)
     }
 
     /// Opens a connection: DNS, TCP, the proxy's tunnel, TLS, all within one time limit.
@@ -148,10 +148,12 @@ pub(crate) struct Connection {
     pub(crate) io: Io,
     pub(crate) protocol: Protocol,
     /// Who issued the peer's certificate.
-    pub(crate) issuer: Option<String>,
+    pub(crate) issuer: Option<Box<str>>,
     /// How failures name the peer.
     pub(crate) hop: Box<str>,
 }
 
+/// So that a timeout of `Duration::MAX`, meant as none, does not overflow the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT_THROUGH_PROXY: Duration = Duration::from_secs(10);

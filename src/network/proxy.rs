@@ -64,18 +64,12 @@ impl Proxy {
     /// The login for the proxy, in place of one in its URL.
     #[must_use]
     pub fn basic_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.login = Some(Login {
-            user: user.into(),
-            password: password.into(),
-        });
+        self.login = Some(Login { user: user.into(), password: password.into() });
         self
     }
 
     fn of(choice: Choice) -> Self {
-        Self {
-            choice,
-            login: None,
-        }
+        Self { choice, login: None }
     }
 
     /// The proxies in force, with the environment of this process.
@@ -89,17 +83,12 @@ impl Proxy {
     ) -> Result<Proxies, Error> {
         let mut proxies = match self.choice {
             Choice::None => Proxies::default(),
-            Choice::Named(hop) => Proxies {
-                https: Some(hop.clone()),
-                http: Some(hop),
-                exempt: Exempt::default(),
-            },
+            Choice::Named(hop) => {
+                Proxies { https: Some(hop.clone()), http: Some(hop), exempt: Exempt::default() }
+            }
             Choice::Environment => Environment(lookup).proxies()?,
         };
-        for hop in [&mut proxies.https, &mut proxies.http]
-            .into_iter()
-            .flatten()
-        {
+        for hop in [&mut proxies.https, &mut proxies.http].into_iter().flatten() {
             if let Some(login) = &self.login {
                 hop.set_login(login.clone());
             }
@@ -125,13 +114,8 @@ pub(super) struct Proxies {
 
 impl Proxies {
     pub(super) fn find(&self, origin: &Origin) -> Option<&ProxyHop> {
-        let hop = if origin.is_https() {
-            &self.https
-        } else {
-            &self.http
-        };
-        hop.as_ref()
-            .filter(|_| !self.exempt.contains(origin.address()))
+        let hop = if origin.is_https() { &self.https } else { &self.http };
+        hop.as_ref().filter(|_| !self.exempt.contains(origin.address()))
     }
 }
 
@@ -146,21 +130,9 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
     fn proxies(&self) -> Result<Proxies, Error> {
         let http = match self.0("REQUEST_METHOD") {
             Some(_) => &["grpc_proxy", "http_proxy", "all_proxy", "ALL_PROXY"][..],
-            None => &[
-                "grpc_proxy",
-                "http_proxy",
-                "HTTP_PROXY",
-                "all_proxy",
-                "ALL_PROXY",
-            ],
+            None => &["grpc_proxy", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
         };
-        let https = &[
-            "grpc_proxy",
-            "https_proxy",
-            "HTTPS_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-        ];
+        let https = &["grpc_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
         let exempt = self.first(&["no_grpc_proxy", "no_proxy", "NO_PROXY"])?;
         Ok(Proxies {
             https: self.proxy(https)?,
@@ -173,9 +145,7 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
         let Some((name, value)) = self.first(names)? else {
             return Ok(None);
         };
-        ProxyHop::parse(&value)
-            .map(Some)
-            .map_err(|what| wrong(name, what))
+        ProxyHop::parse(&value).map(Some).map_err(|what| wrong(name, what))
     }
 
     fn first(&self, names: &[&'static str]) -> Result<Option<(&'static str, String)>, Error> {

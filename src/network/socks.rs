@@ -25,10 +25,7 @@ pub(super) async fn open_socks<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), Fault> {
     let exchange = async {
         choose_method(stream, login).await?;
-        stream
-            .write_all(&request(target, resolved))
-            .await
-            .map_err(closed)?;
+        stream.write_all(&request(target, resolved)).await.map_err(closed)?;
         read_reply(stream).await
     };
     match timeout_at(deadline, exchange).await {

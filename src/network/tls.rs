@@ -15,7 +15,6 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::Alpn;
 use super::certificate::issuer_of;
@@ -68,10 +67,7 @@ impl Tls {
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             Arc::new(config)
         };
-        Ok(Self {
-            http2: offering(&[H2, HTTP_1_1]),
-            http1: offering(&[HTTP_1_1]),
-        })
+        Ok(Self { http2: offering(&[H2, HTTP_1_1]), http1: offering(&[HTTP_1_1]) })
     }
 
     /// HTTP/1.1 is offered beside HTTP/2 even where only HTTP/2 will do: a peer without it then says so,
@@ -88,6 +84,8 @@ fn wrong(what: &'static str, error: rustls::Error) -> Error {
     Error::new(ErrorKind::Configuration, what).with_source(error)
 }
 
+pub(super) type TlsStream = tokio_rustls::client::TlsStream<Io>;
+
 /// A stream under TLS, and what the handshake showed.
 pub(super) struct Session {
     pub(super) io: Io,
@@ -98,11 +96,7 @@ pub(super) struct Session {
 impl Session {
     /// A stream that needs no handshake.
     pub(super) fn plain(io: Io) -> Self {
-        Self {
-            io,
-            protocol: None,
-            issuer: None,
-        }
+        Self { io, protocol: None, issuer: None }
     }
 }
 
@@ -115,9 +109,7 @@ pub(super) async fn shake_hands(
     deadline: Instant,
 ) -> Result<Session, Fault> {
     let connector = TlsConnector::from(Arc::clone(tls.config(alpn)));
-    let handshake = connector
-        .connect(name, io.keeping_first_bytes())
-        .into_fallible();
+    let handshake = connector.connect(name, io.keeping_first_bytes()).into_fallible();
     let (outcome, presented) = observe_issuer(timeout_at(deadline, handshake)).await;
     match outcome {
         Ok(Ok(stream)) => Ok(session(stream, presented)),
@@ -126,7 +118,7 @@ pub(super) async fn shake_hands(
     }
 }
 
-fn session(stream: TlsStream<Io>, presented: Option<String>) -> Session {
+fn session(stream: TlsStream, presented: Option<String>) -> Session {
     let (_, connection) = stream.get_ref();
     // A resumed session presents no certificate, but remembers it.
     let issuer = presented.or_else(|| issuer_of(connection.peer_certificates()?.first()?));
@@ -160,10 +152,7 @@ pub(crate) fn classify(
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return Some(classify_tls(error, alpn));
         }
-        cause = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
         };
@@ -178,6 +167,8 @@ fn classify_tls(error: &rustls::Error, alpn: Alpn) -> (SymptomKind, Evidence) {
             CertificateError::UnknownIssuer => {
                 (SymptomKind::CertificateUnknownIssuer, Evidence::new())
             }
+            // The issuer is known by name but has another key: a proxy's authority was renewed.
+            CertificateError::BadSignature => detailed(SymptomKind::CertificateUnknownIssuer),
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
@@ -195,10 +186,9 @@ fn classify_tls(error: &rustls::Error, alpn: Alpn) -> (SymptomKind, Evidence) {
         {
             detailed(SymptomKind::Http2NotOffered)
         }
-        rustls::Error::AlertReceived(alert) => (
-            SymptomKind::TlsAlert,
-            Evidence::new().with_detail(format!("alert {alert:?}")),
-        ),
+        rustls::Error::AlertReceived(alert) => {
+            (SymptomKind::TlsAlert, Evidence::new().with_detail(format!("alert {alert:?}")))
+        }
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             (SymptomKind::NotTls, Evidence::new())
         }
@@ -246,8 +236,7 @@ impl ServerCertVerifier for Observing {
     ) -> Result<ServerCertVerified, rustls::Error> {
         // Outside of `observe_issuer` nobody asks.
         let _ = PRESENTED.try_with(|presented| presented.set(issuer_of(leaf)));
-        self.0
-            .verify_server_cert(leaf, intermediates, name, ocsp_response, now)
+        self.0.verify_server_cert(leaf, intermediates, name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -256,8 +245,7 @@ impl ServerCertVerifier for Observing {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
+        self.0.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -266,8 +254,7 @@ impl ServerCertVerifier for Observing {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
+        self.0.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -303,36 +290,12 @@ mod tests {
                 Alpn::Any,
                 Kind::CertificateUnknownIssuer,
             ),
-            (
-                certificate(CertificateError::Expired),
-                Alpn::Any,
-                Kind::CertificateExpired,
-            ),
-            (
-                certificate(CertificateError::NotValidYet),
-                Alpn::Any,
-                Kind::CertificateExpired,
-            ),
-            (
-                certificate(CertificateError::NotValidForName),
-                Alpn::Any,
-                Kind::CertificateWrongName,
-            ),
-            (
-                certificate(CertificateError::Revoked),
-                Alpn::Any,
-                Kind::CertificateInvalid,
-            ),
-            (
-                TlsError::PeerMisbehaved(unoffered.clone()),
-                Alpn::Http2,
-                Kind::Http2NotOffered,
-            ),
-            (
-                TlsError::PeerMisbehaved(unoffered),
-                Alpn::Http1,
-                Kind::TlsMalformed,
-            ),
+            (certificate(CertificateError::Expired), Alpn::Any, Kind::CertificateExpired),
+            (certificate(CertificateError::NotValidYet), Alpn::Any, Kind::CertificateExpired),
+            (certificate(CertificateError::NotValidForName), Alpn::Any, Kind::CertificateWrongName),
+            (certificate(CertificateError::Revoked), Alpn::Any, Kind::CertificateInvalid),
+            (TlsError::PeerMisbehaved(unoffered.clone()), Alpn::Http2, Kind::Http2NotOffered),
+            (TlsError::PeerMisbehaved(unoffered), Alpn::Http1, Kind::TlsMalformed),
             (
                 TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
                 Alpn::Http2,

@@ -23,10 +23,7 @@ pub(super) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Bytes, Fault> {
     let mut answer = BytesMut::new();
     let exchange = async {
-        stream
-            .write_all(&request(target, authorization))
-            .await
-            .map_err(closed)?;
+        stream.write_all(&request(target, authorization)).await.map_err(closed)?;
         stream.flush().await.map_err(closed)?;
         read_head(stream, &mut answer).await
     };
@@ -221,28 +218,13 @@ mod tests {
     fn heads_are_read_as_proxies_write_them() {
         for (bytes, status, reason, length) in [
             ("HTTP/1.1 200 OK\r\n\r\nEARLY", 200, "OK", 19),
-            (
-                "HTTP/1.0 200 Connection established\r\n\r\n",
-                200,
-                "Connection established",
-                39,
-            ),
+            ("HTTP/1.0 200 Connection established\r\n\r\n", 200, "Connection established", 39),
             ("HTTP/1.1 200\r\n\r\n", 200, "", 16),
             ("HTTP/1.1 200 \r\n\r\n", 200, "", 17),
             ("HTTP/1.1 200 OK\n\n", 200, "OK", 17),
             ("\r\nHTTP/1.1 200 OK\r\n\r\n", 200, "OK", 21),
-            (
-                "HTTP/1.1 201 Made\r\nContent-Length: 5\r\n\r\n",
-                201,
-                "Made",
-                40,
-            ),
-            (
-                "HTTP/1.1 407 No\r\nbad header\r\nVia : x\r\n\r\n",
-                407,
-                "No",
-                40,
-            ),
+            ("HTTP/1.1 201 Made\r\nContent-Length: 5\r\n\r\n", 201, "Made", 40),
+            ("HTTP/1.1 407 No\r\nbad header\r\nVia : x\r\n\r\n", 407, "No", 40),
             ("HTTP/1.1 999 Odd\r\n\r\n", 999, "Odd", 20),
         ] {
             let head = parse_head(bytes.as_bytes()).expect(bytes).expect(bytes);

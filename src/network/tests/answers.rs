@@ -41,12 +41,7 @@ async fn a_dripping_answer_ends_with_the_time_for_connecting() {
     let fault = outcome.expect_err("timeout").at("proxy");
     let symptom = fault.symptom().expect("symptom");
     assert_eq!(symptom.kind(), SymptomKind::ProxyTimeout);
-    assert!(
-        symptom
-            .evidence()
-            .first_bytes()
-            .starts_with(b"HTTP/1.1 200 OK")
-    );
+    assert!(symptom.evidence().first_bytes().starts_with(b"HTTP/1.1 200 OK"));
     assert_eq!(elapsed.as_secs(), 10);
 }
 
@@ -84,17 +79,11 @@ async fn an_oversized_head_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn each_answer_has_its_symptom() {
     for (answer, expected) in [
-        (
-            "HTTP/1.1 407 Login\r\n\r\n",
-            SymptomKind::ProxyAuthenticationRequired,
-        ),
+        ("HTTP/1.1 407 Login\r\n\r\n", SymptomKind::ProxyAuthenticationRequired),
         ("HTTP/1.1 403 No\r\n\r\n", SymptomKind::ProxyForbidden),
         ("HTTP/1.1 405 No\r\n\r\n", SymptomKind::ProxyForbidden),
         ("HTTP/1.1 429 No\r\n\r\n", SymptomKind::ProxyForbidden),
-        (
-            "HTTP/1.1 302 Portal\r\nLocation: http://p/\r\n\r\n",
-            SymptomKind::ProxyRedirected,
-        ),
+        ("HTTP/1.1 302 Portal\r\nLocation: http://p/\r\n\r\n", SymptomKind::ProxyRedirected),
         ("HTTP/1.1 500 No\r\n\r\n", SymptomKind::ProxyUpstreamFailed),
         ("HTTP/1.1 503 No\r\n\r\n", SymptomKind::ProxyUpstreamFailed),
         ("HTTP/1.1 101 Other\r\n\r\n", SymptomKind::ProxyRejected),
@@ -106,10 +95,6 @@ async fn each_answer_has_its_symptom() {
     ] {
         let (outcome, _) = dripping(vec![answer.into()], true).await;
         let fault = outcome.expect_err(answer).at("proxy");
-        assert_eq!(
-            fault.symptom().expect("symptom").kind(),
-            expected,
-            "{answer:?}"
-        );
+        assert_eq!(fault.symptom().expect("symptom").kind(), expected, "{answer:?}");
     }
 }

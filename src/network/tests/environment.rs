@@ -73,17 +73,11 @@ fn the_environment_is_read_by_the_rules_of_grpc_and_curl() {
         ("https_proxy=s no_grpc_proxy=b no_proxy=*", https, Some("s")),
         ("https_proxy=s no_grpc_proxy=a.test", https, None),
     ] {
-        let set: Vec<_> = variables
-            .split_whitespace()
-            .filter_map(|set| set.split_once('='))
-            .collect();
+        let set: Vec<_> =
+            variables.split_whitespace().filter_map(|set| set.split_once('=')).collect();
         let proxies = resolved(&set).expect("legal");
         let expected = expected.map(|host| format!("http://{host}:1080"));
-        assert_eq!(
-            found(&proxies, endpoint),
-            expected,
-            "{variables:?} {endpoint}"
-        );
+        assert_eq!(found(&proxies, endpoint), expected, "{variables:?} {endpoint}");
     }
 }
 
@@ -96,9 +90,7 @@ fn the_users_word_stands_above_the_environment() {
     };
     let none = Proxy::none().resolve_with(environment).expect("none");
     assert_eq!(found(&none, "https://a.test"), None);
-    let named = Proxy::url("http://u:p@named.test:1")
-        .expect("url")
-        .basic_auth("me", "word");
+    let named = Proxy::url("http://u:p@named.test:1").expect("url").basic_auth("me", "word");
     let named = named.resolve_with(environment).expect("named");
     let expected = "http://me:word@named.test:1";
     assert_eq!(found(&named, "https://a.test").as_deref(), Some(expected));
@@ -112,9 +104,6 @@ fn debug_and_display_hide_the_password() {
     let hop = proxies.https.as_ref().expect("hop");
     let basic = hop.login().and_then(Login::basic).expect("basic");
     let text = format!("{proxy:?} {login:?} {proxies:?} {hop:?} {hop} {basic:?}");
-    assert!(
-        !text.contains("secret") && !text.contains("Basic"),
-        "{text}"
-    );
+    assert!(!text.contains("secret") && !text.contains("Basic"), "{text}");
     assert_eq!(basic, "Basic dXNlcjpzZWNyZXQ=");
 }

@@ -21,21 +21,9 @@ async fn the_protocol_is_agreed_on_in_the_handshake() {
         (&["http/1.1"], Alpn::Any, Ok(Protocol::Http1)),
         (&[], Alpn::Any, Ok(Protocol::Http1)),
         (&[], Alpn::Http1, Ok(Protocol::Http1)),
-        (
-            &["http/1.1"],
-            Alpn::Http2,
-            Err((SymptomKind::Http2NotOffered, Some("http/1.1"))),
-        ),
-        (
-            &[],
-            Alpn::Http2,
-            Err((SymptomKind::Http2NotOffered, Some("none"))),
-        ),
-        (
-            &["foo"],
-            Alpn::Http2,
-            Err((SymptomKind::Http2NotOffered, None)),
-        ),
+        (&["http/1.1"], Alpn::Http2, Err((SymptomKind::Http2NotOffered, Some("http/1.1")))),
+        (&[], Alpn::Http2, Err((SymptomKind::Http2NotOffered, Some("none")))),
+        (&["foo"], Alpn::Http2, Err((SymptomKind::Http2NotOffered, None))),
         (&["foo"], Alpn::Http1, Err((SymptomKind::TlsAlert, None))),
     ] {
         let origin = https_origin(tls_echo(leaf.server(offered)).await);
@@ -58,36 +46,18 @@ async fn the_protocol_is_agreed_on_in_the_handshake() {
 
 #[tokio::test]
 async fn a_bad_certificate_is_told_with_its_issuer() {
-    let (authority, other) = (
-        Authority::new("Test CA"),
-        Authority::new("Corp Inspection CA"),
-    );
+    let (authority, other) = (Authority::new("Test CA"), Authority::new("Corp Inspection CA"));
     let network = network(Proxy::none(), &authority);
     for (leaf, kind, issuer) in [
-        (
-            other.localhost(),
-            SymptomKind::CertificateUnknownIssuer,
-            "Corp Inspection CA",
-        ),
-        (
-            authority.leaf("localhost", 2001),
-            SymptomKind::CertificateExpired,
-            "Test CA",
-        ),
-        (
-            authority.leaf("other.test", 4000),
-            SymptomKind::CertificateWrongName,
-            "Test CA",
-        ),
+        (other.localhost(), SymptomKind::CertificateUnknownIssuer, "Corp Inspection CA"),
+        (authority.leaf("localhost", 2001), SymptomKind::CertificateExpired, "Test CA"),
+        (authority.leaf("other.test", 4000), SymptomKind::CertificateWrongName, "Test CA"),
     ] {
         let origin = https_origin(tls_echo(leaf.server(&["h2"])).await);
         let symptom = symptom(network.connect(&origin, Alpn::Http2).await);
         assert_eq!(symptom.kind(), kind);
         assert_eq!(symptom.evidence().issuer(), Some(issuer));
-        assert_eq!(
-            symptom.hop(),
-            format!("host localhost:{}", origin.address().port())
-        );
+        assert_eq!(symptom.hop(), format!("host localhost:{}", origin.address().port()));
     }
 }
 
@@ -96,22 +66,10 @@ async fn a_broken_handshake_is_told_by_what_broke_it() {
     let network = network(Proxy::none(), &Authority::new("Test CA"));
     for (answer, kind, detail) in [
         (&b""[..], SymptomKind::TlsClosed, None),
-        (
-            b"HTTP/1.1 400 Bad Request\r\n\r\n",
-            SymptomKind::NotTls,
-            None,
-        ),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", SymptomKind::NotTls, None),
         (b"<html>blocked</html>", SymptomKind::NotTls, None),
-        (
-            b"\x15\x03\x03\x00\x02\x02\x31",
-            SymptomKind::TlsAlert,
-            Some("alert AccessDenied"),
-        ),
-        (
-            b"\x15\x03\x03\x00\x02\x02\x28",
-            SymptomKind::TlsAlert,
-            Some("alert HandshakeFailure"),
-        ),
+        (b"\x15\x03\x03\x00\x02\x02\x31", SymptomKind::TlsAlert, Some("alert AccessDenied")),
+        (b"\x15\x03\x03\x00\x02\x02\x28", SymptomKind::TlsAlert, Some("alert HandshakeFailure")),
     ] {
         let address = peer(async move |mut stream: TcpStream| {
             // All of the ClientHello, or closing would reset the connection.
@@ -124,10 +82,7 @@ async fn a_broken_handshake_is_told_by_what_broke_it() {
         })
         .await;
         let symptom = symptom(network.connect(&https_origin(address), Alpn::Http2).await);
-        assert_eq!(
-            (symptom.kind(), symptom.evidence().detail()),
-            (kind, detail)
-        );
+        assert_eq!((symptom.kind(), symptom.evidence().detail()), (kind, detail));
         if kind == SymptomKind::NotTls {
             assert_eq!(symptom.evidence().first_bytes(), answer);
         }
@@ -145,10 +100,7 @@ async fn a_reset_in_the_handshake_is_told() {
     let network = network(Proxy::none(), &Authority::new("Test CA"));
     let symptom = symptom(network.connect(&https_origin(address), Alpn::Http1).await);
     assert_eq!(symptom.kind(), SymptomKind::TlsReset);
-    assert_eq!(
-        symptom.evidence().io(),
-        Some(std::io::ErrorKind::ConnectionReset)
-    );
+    assert_eq!(symptom.evidence().io(), Some(std::io::ErrorKind::ConnectionReset));
 }
 
 #[tokio::test]
@@ -189,18 +141,12 @@ fn settings_that_cannot_work_are_errors_of_configuration() {
         ..Default::default()
     };
     for settings in [
-        NetworkSettings {
-            roots: vec![b"no root".to_vec()],
-            ..Default::default()
-        },
+        NetworkSettings { roots: vec![b"no root".to_vec()], ..Default::default() },
         identity("no certificate", &leaf.key.serialize_pem()),
         identity(&leaf.pem, "no key"),
         identity(&leaf.pem, &other_key),
     ] {
-        let settings = NetworkSettings {
-            proxy: Proxy::none(),
-            ..settings
-        };
+        let settings = NetworkSettings { proxy: Proxy::none(), ..settings };
         let error = Network::new(settings).expect_err("wrong");
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }

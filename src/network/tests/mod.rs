@@ -1,11 +1,12 @@
 //! Connections against loopback peers: real sockets, real TLS.
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod answers;
 mod authority;
 mod environment;
 mod handshakes;
 mod proxies;
+mod trust;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -48,14 +49,9 @@ async fn proxy(script: Vec<(&'static [u8], &'static [u8])>) -> SocketAddr {
 }
 
 fn network(proxy: Proxy, authority: &Authority) -> Network {
-    let connect_timeout = Some(Duration::from_secs(5));
+    let connect_timeout = Some(Duration::MAX);
     let roots = vec![authority.pem.clone().into_bytes()];
-    let settings = NetworkSettings {
-        proxy,
-        roots,
-        connect_timeout,
-        ..Default::default()
-    };
+    let settings = NetworkSettings { proxy, roots, connect_timeout, ..Default::default() };
     Network::new(settings).expect("network")
 }
 
@@ -69,9 +65,7 @@ fn https_origin(address: SocketAddr) -> Origin {
 
 async fn through(url: &str, origin: &Origin) -> Result<Connection, Error> {
     let proxy = Proxy::url(url).expect("url");
-    network(proxy, &Authority::new("Test CA"))
-        .connect(origin, Alpn::Http2)
-        .await
+    network(proxy, &Authority::new("Test CA")).connect(origin, Alpn::Http2).await
 }
 
 fn symptom(outcome: Result<Connection, Error>) -> Symptom {

@@ -14,18 +14,11 @@ async fn connect_is_written_exactly_so_and_early_bytes_are_kept() {
          Proxy-Authorization: Basic dXMgZXI6cEBzcw==\r\n\r\n"
     );
     let question = question.leak().as_bytes();
-    let address = proxy(vec![(
-        question,
-        b"HTTP/1.1 201 Made\r\nVia: x\r\n\r\nEARLY",
-    )])
-    .await;
+    let address = proxy(vec![(question, b"HTTP/1.1 201 Made\r\nVia: x\r\n\r\nEARLY")]).await;
     let url = format!("http://us%20er:p%40ss@{address}");
     let mut connection = through(&url, &plain_origin()).await.expect("connected");
     assert_eq!(connection.protocol, Protocol::Http2);
-    assert_eq!(
-        &*connection.hop,
-        format!("host service.test:8080 through proxy {address}")
-    );
+    assert_eq!(&*connection.hop, format!("host service.test:8080 through proxy {address}"));
     assert_echo(&mut connection, b"EARLY").await;
 }
 
@@ -41,14 +34,8 @@ async fn a_refusal_keeps_what_the_proxy_said() {
     let evidence = symptom.evidence();
     assert_eq!(evidence.status().map(|status| status.as_u16()), Some(407));
     assert_eq!(evidence.reason(), Some("Proxy Authentication Required"));
-    assert_eq!(
-        evidence.header("proxy-authenticate"),
-        Some("Basic realm=\"corp\"")
-    );
-    assert_eq!(
-        evidence.header("x-squid-error"),
-        Some("ERR_CACHE_ACCESS_DENIED 0")
-    );
+    assert_eq!(evidence.header("proxy-authenticate"), Some("Basic realm=\"corp\""));
+    assert_eq!(evidence.header("x-squid-error"), Some("ERR_CACHE_ACCESS_DENIED 0"));
     assert_eq!(evidence.header("via"), Some("1.1 squid.corp"));
     assert!(evidence.first_bytes().starts_with(b"<html>login</html>"));
 }
@@ -59,10 +46,7 @@ async fn a_page_that_repeats_the_login_is_kept_without_it() {
     let address = proxy(vec![(b"CONNECT ", answer)]).await;
     let symptom = symptom(through(&format!("http://u:p%40ss@{address}"), &plain_origin()).await);
     let page = String::from_utf8_lossy(symptom.evidence().first_bytes()).into_owned();
-    assert!(
-        page.starts_with("you sent: ") && !page.contains("dTpwQHNz"),
-        "{page}"
-    );
+    assert!(page.starts_with("you sent: ") && !page.contains("dTpwQHNz"), "{page}");
 }
 
 #[tokio::test]
@@ -110,10 +94,7 @@ async fn failures_to_dial_name_the_peer() {
 async fn socks5h_sends_the_name() {
     let address = proxy(vec![
         (b"\x05\x01\x00", b"\x05\x00"),
-        (
-            b"\x05\x01\x00\x03\x0cservice.test\x1f\x90",
-            b"\x05\x00\x00\x03\x01x\x00\x00EARLY",
-        ),
+        (b"\x05\x01\x00\x03\x0cservice.test\x1f\x90", b"\x05\x00\x00\x03\x01x\x00\x00EARLY"),
     ])
     .await;
     let outcome = through(&format!("socks5h://{address}"), &plain_origin()).await;
@@ -125,10 +106,7 @@ async fn socks5_sends_the_address_and_logs_in() {
     let address = proxy(vec![
         (b"\x05\x02\x00\x02", b"\x05\x02"),
         (b"\x01\x04user\x04p@ss", b"\x01\x00"),
-        (
-            b"\x05\x01\x00\x01\x7f\x00\x00\x01\x1f\x90",
-            b"\x05\x00\x00\x01\0\0\0\0\0\0",
-        ),
+        (b"\x05\x01\x00\x01\x7f\x00\x00\x01\x1f\x90", b"\x05\x00\x00\x01\0\0\0\0\0\0"),
     ])
     .await;
     let origin = Origin::parse("http://localhost:8080", false).expect("origin");
@@ -147,19 +125,13 @@ async fn a_socks_refusal_says_why() {
             Some("it asks for a login"),
         ),
         (
-            vec![
-                (b"\x05\x02\x00\x02", b"\x05\x02"),
-                (b"\x01\x01u\x04p@ss", b"\x01\x01"),
-            ],
+            vec![(b"\x05\x02\x00\x02", b"\x05\x02"), (b"\x01\x01u\x04p@ss", b"\x01\x01")],
             "u:p%40ss@",
             SymptomKind::SocksRefused,
             Some("it does not accept the login"),
         ),
         (
-            vec![
-                (b"\x05\x01\x00", b"\x05\x00"),
-                (request, b"\x05\x02\x00\x01\0\0\0\0\0\0"),
-            ],
+            vec![(b"\x05\x01\x00", b"\x05\x00"), (request, b"\x05\x02\x00\x01\0\0\0\0\0\0")],
             "",
             SymptomKind::SocksRefused,
             Some("not allowed by its rules"),
@@ -174,10 +146,7 @@ async fn a_socks_refusal_says_why() {
         let address = proxy(script).await;
         let symptom =
             symptom(through(&format!("socks5h://{login}{address}"), &plain_origin()).await);
-        assert_eq!(
-            (symptom.kind(), symptom.evidence().detail()),
-            (kind, detail)
-        );
+        assert_eq!((symptom.kind(), symptom.evidence().detail()), (kind, detail));
     }
     let closing = peer(|stream| async move { drop(stream) }).await;
     let closed = symptom(through(&format!("socks5h://{closing}"), &plain_origin()).await);
@@ -195,10 +164,7 @@ where
     }
     assert!(question.starts_with(b"CONNECT localhost:"));
     let mut service = TcpStream::connect(target).await.expect("service");
-    stream
-        .write_all(b"HTTP/1.0 200 Connection established\r\n\r\n")
-        .await
-        .expect("answer");
+    stream.write_all(b"HTTP/1.0 200 Connection established\r\n\r\n").await.expect("answer");
     let _ = copy_bidirectional(&mut stream, &mut service).await;
 }
 
@@ -232,14 +198,6 @@ async fn a_block_page_in_the_tunnel_is_kept() {
     let origin = Origin::parse("https://service.test", false).expect("origin");
     let symptom = symptom(through(&format!("http://{address}"), &origin).await);
     assert_eq!(symptom.kind(), SymptomKind::NotTls);
-    assert!(
-        symptom
-            .evidence()
-            .first_bytes()
-            .starts_with(b"<html>blocked</html>")
-    );
-    assert_eq!(
-        symptom.hop(),
-        format!("host service.test:443 through proxy {address}")
-    );
+    assert!(symptom.evidence().first_bytes().starts_with(b"<html>blocked</html>"));
+    assert_eq!(symptom.hop(), format!("host service.test:443 through proxy {address}"));
 }
