@@ -125,7 +125,7 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         proxy: Proxy::none(),
         roots: vec![authority.pem.clone().into_bytes()],
         client_identity: Some((client.pem.into(), client.key.serialize_pem().into())),
-        ..Default::default()
+        connect_timeout: Some(Duration::MAX),
     };
     let network = Network::new(settings).expect("network");
     let outcome = network.connect(&https_origin(address), Alpn::Http1).await;
