@@ -1,16 +1,20 @@
 //! genai-bridge
 
 mod call;
+mod credentials;
 mod error;
 mod fallback;
 mod frame;
 mod grpc;
+mod network;
 mod policy;
 mod proto;
 mod schema;
 mod symptom;
 
+pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::Active;
+pub use network::Proxy;
 pub use policy::{ActiveTransport, CallOptions, ResendPolicy, RetryPolicy, Transport};
 pub use symptom::{Evidence, Proof, Station, Symptom, SymptomKind};

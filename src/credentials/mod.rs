@@ -1,0 +1,148 @@
+//! Credentials: API key or bearer token, as headers marked sensitive.
+
+mod bearer;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::{BoxError, Error, ErrorKind};
+use bearer::Bearer;
+pub use bearer::Token;
+
+/// What authorises calls. Cheap to clone; clones share a cached token.
+///
+/// A call whose metadata holds `x-goog-api-key` or `authorization` already keeps its own.
+#[derive(Clone)]
+pub struct Credentials(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    None,
+    /// `None` if the key cannot stand in a header.
+    ApiKey(Option<HeaderValue>),
+    Bearer(Arc<Bearer>),
+}
+
+impl Credentials {
+    /// A key of the Gemini API, sent as `x-goog-api-key`. White space around it is cut off.
+    ///
+    /// A key that is empty, or has characters that no header takes, is an error of `build()`.
+    pub fn api_key(key: impl AsRef<str>) -> Self {
+        let key = key.as_ref().trim();
+        Self(Kind::ApiKey(sensitive(key).filter(|_| !key.is_empty())))
+    }
+
+    /// Access tokens from `source`, sent as `authorization: Bearer ...`.
+    ///
+    /// The token is kept and shared by all calls. It is renewed ahead of its expiry while calls go on
+    /// with the old one, never twice at a time, and once more when the service answers 401.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use genai_bridge::{Credentials, Token};
+    ///
+    /// # async fn ask_the_vault() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let credentials = Credentials::bearer(|| async {
+    ///     let token = ask_the_vault().await?;
+    ///     Ok::<_, std::io::Error>(Token::new(token).expires_in(Duration::from_secs(3600)))
+    /// });
+    /// ```
+    pub fn bearer<S, F, T, E>(source: S) -> Self
+    where
+        S: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Token>,
+        E: Into<BoxError>,
+    {
+        Self(Kind::Bearer(Arc::new(Bearer::new(move || {
+            let token = source();
+            Box::pin(async move { token.await.map(Into::into).map_err(Into::into) })
+        }))))
+    }
+
+    /// No credentials: for a local service, or where each call brings its own.
+    pub fn none() -> Self {
+        Self(Kind::None)
+    }
+
+    /// The API key that the environment holds.
+    pub(crate) fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        VARIABLES
+            .iter()
+            .find_map(|name| lookup(name).filter(|key| !key.trim().is_empty()))
+            .map(Self::api_key)
+            .ok_or_else(|| {
+                let [first, second] = VARIABLES;
+                let text = format!(
+                    "no credentials: neither {first} nor {second} is set in the environment"
+                );
+                Error::new(ErrorKind::Credentials, text)
+            })
+    }
+
+    /// Finds at `build()` what would otherwise fail each call.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.0 {
+            Kind::ApiKey(None) => Err(Error::new(
+                ErrorKind::Configuration,
+                "the API key is empty or has characters that cannot stand in a header",
+            )),
+            Kind::ApiKey(Some(_)) | Kind::None | Kind::Bearer(_) => Ok(()),
+        }
+    }
+
+    /// Adds the credentials to a call that brings none of its own.
+    ///
+    /// # Errors
+    /// The token source failed, or what it gave cannot be sent.
+    pub(crate) async fn authorise(&self, metadata: &mut HeaderMap) -> Result<(), Error> {
+        self.check()?;
+        if metadata.contains_key(AUTHORIZATION) || metadata.contains_key(&API_KEY) {
+            return Ok(());
+        }
+        match &self.0 {
+            Kind::None | Kind::ApiKey(None) => {}
+            Kind::ApiKey(Some(key)) => {
+                metadata.insert(API_KEY, key.clone());
+            }
+            Kind::Bearer(bearer) => {
+                metadata.insert(AUTHORIZATION, bearer.header().await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// After a 401: gives up the token that the call carried, unless a newer one has taken its place.
+    ///
+    /// True if the call carried our token, so that authorising it anew may help.
+    pub(crate) fn invalidate(&self, metadata: &HeaderMap) -> bool {
+        match (&self.0, metadata.get(AUTHORIZATION)) {
+            (Kind::Bearer(bearer), Some(rejected)) => bearer.invalidate(rejected),
+            _ => false,
+        }
+    }
+}
+
+/// Hides keys and tokens.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::None => "Credentials(none)",
+            Kind::ApiKey(_) => "Credentials(api key, hidden)",
+            Kind::Bearer(_) => "Credentials(bearer token, hidden)",
+        })
+    }
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const VARIABLES: [&str; 2] = ["GEMINI_API_KEY", "GOOGLE_API_KEY"];

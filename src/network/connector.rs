@@ -1,0 +1,116 @@
+//! Connector: the way to an origin, step by step: TCP, the proxy's tunnel, TLS.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::address::{Address, Origin};
+use super::dial::{dial, look_up};
+use super::fault::Fault;
+use super::hop::{Login, ProxyHop, ProxyScheme};
+use super::io::Io;
+use super::socks::open_socks;
+use super::tls::{H2, Session, Tls, shake_hands};
+use super::tunnel::open_tunnel;
+use super::{Alpn, Connection, Protocol};
+use crate::error::Error;
+use crate::symptom::{Evidence, SymptomKind};
+
+/// Opens a connection to `origin` before `deadline`; `hop` is how failures name it.
+pub(super) async fn connect(
+    tls: &Tls,
+    proxy: Option<&ProxyHop>,
+    origin: &Origin,
+    hop: String,
+    alpn: Alpn,
+    deadline: Instant,
+) -> Result<Connection, Error> {
+    let address = origin.address();
+    let io = match proxy {
+        None => dial(address, deadline).await.map_err(|fault| fault.at(&hop))?,
+        Some(proxy) => {
+            let io = reach_proxy(tls, proxy, deadline).await;
+            let io = io.map_err(|fault| fault.at(&proxy.to_string()))?;
+            ask_for_tunnel(proxy, io, address, deadline).await?
+        }
+    };
+    let (session, protocol) = if origin.is_https() {
+        let session = shake_hands(tls, alpn, address.server_name(), io, deadline).await;
+        session
+            .and_then(|session| agreed_protocol(&session, alpn).map(|protocol| (session, protocol)))
+            .map_err(|fault| fault.at(&hop))?
+    } else {
+        (Session::plain(io), known_protocol(alpn))
+    };
+    Ok(Connection {
+        io: session.io,
+        protocol,
+        issuer: session.issuer.map(Into::into),
+        hop: hop.into(),
+    })
+}
+
+async fn reach_proxy(tls: &Tls, proxy: &ProxyHop, deadline: Instant) -> Result<Io, Fault> {
+    let io = dial(proxy.address(), deadline).await?;
+    if proxy.scheme() != ProxyScheme::Https {
+        return Ok(io);
+    }
+    // CONNECT is written in HTTP/1.1, whatever version the tunnel is for.
+    let name = proxy.address().server_name();
+    Ok(shake_hands(tls, Alpn::Http1, name, io, deadline).await?.io)
+}
+
+async fn ask_for_tunnel(
+    proxy: &ProxyHop,
+    mut io: Io,
+    target: &Address,
+    deadline: Instant,
+) -> Result<Io, Error> {
+    let login = proxy.login();
+    let early = match proxy.scheme() {
+        ProxyScheme::Http | ProxyScheme::Https => {
+            let login = login.and_then(Login::basic);
+            open_tunnel(&mut io, target, login.as_ref(), deadline).await
+        }
+        ProxyScheme::Socks5h => {
+            let opened = open_socks(&mut io, target, None, login, deadline).await;
+            opened.map(|()| Bytes::new())
+        }
+        ProxyScheme::Socks5 => {
+            let found = look_up(target, deadline).await;
+            let found = found.map_err(|fault| fault.at(&format!("host {target}")))?;
+            let opened = open_socks(&mut io, target, best_for_socks(&found), login, deadline).await;
+            opened.map(|()| Bytes::new())
+        }
+    };
+    early.map(|early| io.with_early(early)).map_err(|fault| fault.at(&proxy.to_string()))
+}
+
+/// The proxy may have no IPv6, whatever this side has.
+fn best_for_socks(found: &[SocketAddr]) -> Option<IpAddr> {
+    let v4 = found.iter().find(|address| address.is_ipv4());
+    v4.or(found.first()).map(SocketAddr::ip)
+}
+
+fn agreed_protocol(session: &Session, alpn: Alpn) -> Result<Protocol, Fault> {
+    match session.protocol.as_deref() {
+        Some(H2) => Ok(Protocol::Http2),
+        other if alpn == Alpn::Http2 => {
+            let chosen = other.map_or("none".into(), String::from_utf8_lossy);
+            let evidence = Evidence::new().with_protocol(&chosen);
+            Err(Fault::new(SymptomKind::Http2NotOffered)
+                .with_evidence(evidence)
+                .with_issuer(session.issuer.as_deref()))
+        }
+        _ => Ok(Protocol::Http1),
+    }
+}
+
+/// Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113, section 3.3).
+fn known_protocol(alpn: Alpn) -> Protocol {
+    match alpn {
+        Alpn::Http2 => Protocol::Http2,
+        Alpn::Http1 | Alpn::Any => Protocol::Http1,
+    }
+}

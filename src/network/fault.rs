@@ -1,0 +1,63 @@
+//! Fault: what broke on the way, before it is said at which peer.
+
+use std::io;
+use std::mem::take;
+
+use bytes::Bytes;
+
+use crate::error::{BoxError, Error};
+use crate::symptom::{Evidence, Symptom, SymptomKind};
+
+/// A failure of one step of connecting. [`Fault::at`] names the peer and makes it an [`Error`].
+#[derive(Debug)]
+pub(crate) struct Fault {
+    kind: SymptomKind,
+    evidence: Box<Evidence>,
+    source: Option<BoxError>,
+}
+
+impl Fault {
+    pub(super) fn new(kind: SymptomKind) -> Self {
+        Self { kind, evidence: Box::default(), source: None }
+    }
+
+    /// A failure that a socket reported.
+    pub(super) fn of_io(kind: SymptomKind, error: io::Error) -> Self {
+        Self::new(kind).with_evidence(Evidence::new().with_io(error.kind())).with_source(error)
+    }
+
+    pub(super) fn with_evidence(mut self, evidence: Evidence) -> Self {
+        *self.evidence = evidence;
+        self
+    }
+
+    pub(super) fn with_first_bytes(mut self, bytes: Bytes) -> Self {
+        *self.evidence = take(&mut *self.evidence).with_first_bytes(bytes);
+        self
+    }
+
+    pub(super) fn with_detail(mut self, detail: impl AsRef<str>) -> Self {
+        *self.evidence = take(&mut *self.evidence).with_detail(detail);
+        self
+    }
+
+    pub(super) fn with_issuer(mut self, issuer: Option<&str>) -> Self {
+        if let Some(issuer) = issuer {
+            *self.evidence = take(&mut *self.evidence).with_issuer(issuer);
+        }
+        self
+    }
+
+    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(super) fn at(self, hop: &str) -> Error {
+        let error = Error::from(Symptom::new(self.kind, hop).with_evidence(*self.evidence));
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Hop: one proxy: how it is spoken to, where it is, and the login for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::address::{Address, split_scheme};
+
+/// How a proxy is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProxyScheme {
+    Http,
+    Https,
+    /// The name is looked up on this side.
+    Socks5,
+    /// The name is looked up by the proxy.
+    Socks5h,
+}
+
+impl ProxyScheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+            Self::Socks5h => "socks5h",
+        }
+    }
+
+    fn is_socks(self) -> bool {
+        matches!(self, Self::Socks5 | Self::Socks5h)
+    }
+}
+
+/// One proxy. Its `Display` is the name that failures give it.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyHop {
+    scheme: ProxyScheme,
+    address: Address,
+    login: Option<Arc<Login>>,
+}
+
+impl ProxyHop {
+    /// # Errors
+    /// What is wrong with it, in words that repeat nothing of it.
+    pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
+        let (scheme, rest) = split_scheme(url.trim());
+        let scheme = match scheme.as_deref() {
+            None | Some("http") => ProxyScheme::Http,
+            Some("https") => ProxyScheme::Https,
+            Some("socks5") => ProxyScheme::Socks5,
+            Some("socks5h") => ProxyScheme::Socks5h,
+            Some(_) => return Err("the scheme is none of http, https, socks5, socks5h"),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (login, authority) = match rest.rsplit_once('@') {
+            Some((login, authority)) => (Some(Login::parse(login)?), authority),
+            None => (None, rest),
+        };
+        if authority.contains(['/', '?', '#']) {
+            return Err("it has a path; a PAC file is not read");
+        }
+        let default_port = if scheme == ProxyScheme::Https { 443 } else { 1080 };
+        Ok(Self {
+            scheme,
+            address: Address::parse(authority, default_port)?,
+            login: login.map(Arc::new),
+        })
+    }
+
+    /// RFC 1929 gives a length of one byte; RFC 7617 ends the user at the first colon.
+    pub(super) fn check_login(&self) -> Result<(), &'static str> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let short = |text: &str| (1..=255).contains(&text.len());
+        match self.scheme.is_socks() {
+            true if !(short(&login.user) && short(&login.password)) => {
+                Err("SOCKS5 takes a user and a password of 1 to 255 bytes")
+            }
+            false if login.user.contains(':') => Err("a user with a colon cannot log in by Basic"),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn set_login(&mut self, login: Login) {
+        self.login = Some(Arc::new(login));
+    }
+
+    pub(crate) fn scheme(&self) -> ProxyScheme {
+        self.scheme
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_deref()
+    }
+
+    /// The proxy as a URL for an HTTP client, **with its login**: for `reqwest::Proxy` and nothing else.
+    pub(crate) fn url_with_login(&self) -> String {
+        let login = self.login().map_or_else(String::new, |login| {
+            let encode = |text| utf8_percent_encode(text, &NOT_UNRESERVED);
+            format!("{}:{}@", encode(&login.user), encode(&login.password))
+        });
+        format!("{}://{login}{}", self.scheme.as_str(), self.address)
+    }
+}
+
+impl fmt::Display for ProxyHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "proxy {}", self.address)
+    }
+}
+
+/// User and password for a proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) user: String,
+    pub(super) password: String,
+}
+
+impl Login {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        let decode = |part| {
+            percent_decode_str(part)
+                .decode_utf8()
+                .map(String::from)
+                .map_err(|_| "its user or password is not UTF-8 when percent-decoded")
+        };
+        Ok(Self { user: decode(user)?, password: decode(password)? })
+    }
+
+    /// The value of `proxy-authorization` (RFC 7617); base64 is always a legal header.
+    pub(super) fn basic(&self) -> Option<HeaderValue> {
+        let plain = format!("{}:{}", self.user, self.password);
+        let encoded = base64_simd::STANDARD.encode_to_string(plain);
+        let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(hidden)")
+    }
+}
+
+const NOT_UNRESERVED: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_as_curl_reads_them() {
+        for (url, expected) in [
+            ("http://p.test:3128", "http://p.test:3128"),
+            ("HTTP://p.test:3128/", "http://p.test:3128"),
+            ("p.test:3128", "http://p.test:3128"),
+            (" p.test ", "http://p.test:1080"),
+            ("https://p.test", "https://p.test:443"),
+            ("socks5://10.0.0.1", "socks5://10.0.0.1:1080"),
+            ("socks5h://[::1]:9", "socks5h://[::1]:9"),
+            ("user:word@p.test:1", "http://user:word@p.test:1"),
+            ("http://user@p.test:1", "http://user:@p.test:1"),
+            ("http://CORP%5Cuser:p%40s%3As@p.test:1", "http://CORP%5Cuser:p%40s%3As@p.test:1"),
+            ("http://user:p/s@p.test:1", "http://user:p%2Fs@p.test:1"),
+            ("http://user:p@ss@p.test:1", "http://user:p%40ss@p.test:1"),
+            ("http://user:100%@p.test:1", "http://user:100%25@p.test:1"),
+        ] {
+            let hop = ProxyHop::parse(url).expect(url);
+            assert_eq!(hop.url_with_login(), expected);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Network: how bytes travel to the service; knows neither transport.
+
+mod address;
+mod certificate;
+mod connector;
+mod dial;
+mod exempt;
+mod fault;
+mod hop;
+mod io;
+mod proxy;
+mod socks;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod tunnel;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::time::Instant;
+
+pub(crate) use address::Origin;
+pub(crate) use hop::ProxyHop;
+pub(crate) use io::Io;
+pub use proxy::Proxy;
+pub(crate) use tls::{classify, observe_issuer};
+
+use crate::error::Error;
+use proxy::Proxies;
+use tls::Tls;
+
+/// What the network is built from.
+#[derive(Default)]
+pub(crate) struct NetworkSettings {
+    pub(crate) proxy: Proxy,
+    /// Each PEM (one or more certificates) or DER (one), trusted besides the operating system's.
+    pub(crate) roots: Vec<Vec<u8>>,
+    /// The chain and private key of a client certificate, both PEM.
+    pub(crate) client_identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// From DNS to the end of the TLS handshake. Default: 5 s, 10 s through a proxy.
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+/// One way to the service for both transports: proxy, trust, time to connect. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Network(Arc<Inner>);
+
+struct Inner {
+    proxies: Proxies,
+    tls: Tls,
+    connect_timeout: Option<Duration>,
+}
+
+impl Network {
+    /// Reads the environment where [`Proxy::from_env`] asks for it, and the trust store. Needs no
+    /// runtime.
+    ///
+    /// # Errors
+    /// A setting, or a proxy in the environment, cannot be used; all are `ErrorKind::Configuration`.
+    pub(crate) fn new(settings: NetworkSettings) -> Result<Self, Error> {
+        let proxies = settings.proxy.resolve()?;
+        let mut roots = Vec::new();
+        for bytes in &settings.roots {
+            roots.extend(certificate::read_roots(bytes)?);
+        }
+        let identity = settings
+            .client_identity
+            .map(|(chain, key)| certificate::read_identity(&chain, &key))
+            .transpose()?;
+        Ok(Self(Arc::new(Inner {
+            proxies,
+            tls: Tls::new(roots, identity)?,
+            connect_timeout: settings.connect_timeout,
+        })))
+    }
+
+    /// The proxy before `origin`.
+    pub(crate) fn proxy_for(&self, origin: &Origin) -> Option<&ProxyHop> {
+        self.0.proxies.find(origin)
+    }
+
+    /// The TLS configuration of the connections that [`connect`](Self::connect) makes.
+    pub(crate) fn tls_config(&self, alpn: Alpn) -> ClientConfig {
+        ClientConfig::clone(self.0.tls.config(alpn))
+    }
+
+    /// The time that connecting to `origin` may take.
+    pub(crate) fn connect_timeout(&self, origin: &Origin) -> Duration {
+        let default = match self.proxy_for(origin) {
+            None => CONNECT_TIMEOUT,
+            Some(_) => CONNECT_TIMEOUT_THROUGH_PROXY,
+        };
+        self.0.connect_timeout.unwrap_or(default).min(LONGEST_TIMEOUT)
+    }
+
+    /// Opens a connection: DNS, TCP, the proxy's tunnel, TLS, all within one time limit.
+    ///
+    /// # Errors
+    /// Always with a `Symptom`, of a station before `Station::Request`: nothing of a call was sent.
+    pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connection, Error> {
+        let deadline = Instant::now() + self.connect_timeout(origin);
+        let (tls, proxy) = (&self.0.tls, self.proxy_for(origin));
+        connector::connect(tls, proxy, origin, self.hop(origin), alpn, deadline).await
+    }
+
+    /// How failures name the service: with the proxy, if one stands before it.
+    pub(crate) fn hop(&self, origin: &Origin) -> String {
+        match self.proxy_for(origin) {
+            None => format!("host {}", origin.address()),
+            Some(proxy) => format!("host {} through {proxy}", origin.address()),
+        }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("proxies", &self.0.proxies)
+            .field("connect_timeout", &self.0.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which version of HTTP the connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// HTTP/2 or nothing; on a plain connection with prior knowledge.
+    Http2,
+    /// HTTP/1.1 only.
+    Http1,
+    /// Whichever the peer prefers; HTTP/1.1 on a plain connection.
+    Any,
+}
+
+/// The version of HTTP that was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http2,
+    Http1,
+}
+
+/// A connection on which not one byte of HTTP was sent.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) io: Io,
+    pub(crate) protocol: Protocol,
+    /// Who issued the peer's certificate.
+    pub(crate) issuer: Option<Box<str>>,
+    /// How failures name the peer.
+    pub(crate) hop: Box<str>,
+}
+
+/// So that a timeout of `Duration::MAX`, meant as none, does not overflow the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT_THROUGH_PROXY: Duration = Duration::from_secs(10);

@@ -1,0 +1,168 @@
+//! Proxy: which proxy stands before an origin: none, one that was named, or the environment's.
+
+use std::ffi::OsString;
+
+use super::address::Origin;
+use super::exempt::Exempt;
+use super::hop::{Login, ProxyHop};
+use crate::error::{Error, ErrorKind};
+
+/// The proxy of both transports.
+///
+/// Spoken are `http://` and `https://` (CONNECT, over TLS to the proxy in the second case), `socks5://`
+/// (this machine looks the service's name up) and `socks5h://` (the proxy does). The login is Basic, or
+/// SOCKS5's user and password. NTLM, Kerberos and PAC files are not spoken.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    choice: Choice,
+    login: Option<Login>,
+}
+
+#[derive(Clone, Debug)]
+enum Choice {
+    Environment,
+    None,
+    Named(ProxyHop),
+}
+
+impl Proxy {
+    /// The proxy that the environment names; the default. It is read once, by `build()`.
+    ///
+    /// `grpc_proxy` comes first, for both transports alike. Then curl's rules: `https_proxy` (for a
+    /// plain `http://` endpoint `http_proxy`), then `all_proxy`, each in lower case before upper case;
+    /// an empty variable counts as unset. `HTTP_PROXY` in upper case is not read where
+    /// `REQUEST_METHOD` is set, because in a CGI program it is a request's header.
+    ///
+    /// `no_grpc_proxy`, else `no_proxy` or `NO_PROXY`, lists what is reached directly, separated by
+    /// commas or spaces: `*`, hosts, domains with all below them, addresses, CIDR ranges; `host:port`
+    /// exempts one port. As with curl, `localhost` is not exempt by itself.
+    ///
+    /// A value that cannot be read is an error of `build()`, never "no proxy".
+    pub fn from_env() -> Self {
+        Self::of(Choice::Environment)
+    }
+
+    /// No proxy, whatever the environment says.
+    pub fn none() -> Self {
+        Self::of(Choice::None)
+    }
+
+    /// This proxy for every call, whatever the environment says:
+    /// `http://user:password@proxy.corp:3128`.
+    ///
+    /// User and password are percent-decoded. Without a scheme `http` is meant. The default port is
+    /// curl's: 443 for `https`, 1080 for all others.
+    ///
+    /// # Errors
+    /// The URL cannot be read, or its scheme is not spoken ([`ErrorKind::Configuration`]).
+    pub fn url(url: &str) -> Result<Self, Error> {
+        ProxyHop::parse(url)
+            .map(|hop| Self::of(Choice::Named(hop)))
+            .map_err(|what| wrong("proxy", what))
+    }
+
+    /// The login for the proxy, in place of one in its URL.
+    #[must_use]
+    pub fn basic_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.login = Some(Login { user: user.into(), password: password.into() });
+        self
+    }
+
+    fn of(choice: Choice) -> Self {
+        Self { choice, login: None }
+    }
+
+    /// The proxies in force, with the environment of this process.
+    pub(super) fn resolve(self) -> Result<Proxies, Error> {
+        self.resolve_with(|name| std::env::var_os(name))
+    }
+
+    pub(super) fn resolve_with(
+        self,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Proxies, Error> {
+        let mut proxies = match self.choice {
+            Choice::None => Proxies::default(),
+            Choice::Named(hop) => {
+                Proxies { https: Some(hop.clone()), http: Some(hop), exempt: Exempt::default() }
+            }
+            Choice::Environment => Environment(lookup).proxies()?,
+        };
+        for hop in [&mut proxies.https, &mut proxies.http].into_iter().flatten() {
+            if let Some(login) = &self.login {
+                hop.set_login(login.clone());
+            }
+            hop.check_login().map_err(|what| wrong("proxy", what))?;
+        }
+        Ok(proxies)
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self::from_env()
+    }
+}
+
+/// The proxies in force.
+#[derive(Debug, Default)]
+pub(super) struct Proxies {
+    pub(super) https: Option<ProxyHop>,
+    pub(super) http: Option<ProxyHop>,
+    exempt: Exempt,
+}
+
+impl Proxies {
+    pub(super) fn find(&self, origin: &Origin) -> Option<&ProxyHop> {
+        let hop = if origin.is_https() { &self.https } else { &self.http };
+        hop.as_ref().filter(|_| !self.exempt.contains(origin.address()))
+    }
+}
+
+/// The variables of an environment. Matching as in [curl's detect_proxy][curl]; the order of gRPC's
+/// own names as in [grpc's environment variables][grpc].
+///
+/// [curl]: https://github.com/curl/curl/blob/curl-8_5_0/lib/url.c#L2383
+/// [grpc]: https://github.com/grpc/grpc/blob/v1.60.0/doc/environment_variables.md
+struct Environment<L>(L);
+
+impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
+    fn proxies(&self) -> Result<Proxies, Error> {
+        let http = match self.0("REQUEST_METHOD") {
+            Some(_) => &["grpc_proxy", "http_proxy", "all_proxy", "ALL_PROXY"][..],
+            None => &["grpc_proxy", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+        };
+        let https = &["grpc_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        let exempt = self.first(&["no_grpc_proxy", "no_proxy", "NO_PROXY"])?;
+        Ok(Proxies {
+            https: self.proxy(https)?,
+            http: self.proxy(http)?,
+            exempt: exempt.map_or_else(Exempt::default, |(_, list)| Exempt::parse(&list)),
+        })
+    }
+
+    fn proxy(&self, names: &[&'static str]) -> Result<Option<ProxyHop>, Error> {
+        let Some((name, value)) = self.first(names)? else {
+            return Ok(None);
+        };
+        ProxyHop::parse(&value).map(Some).map_err(|what| wrong(name, what))
+    }
+
+    fn first(&self, names: &[&'static str]) -> Result<Option<(&'static str, String)>, Error> {
+        let found = names.iter().find_map(|name| {
+            let value = self.0(name).filter(|value| !value.is_empty())?;
+            Some((*name, value))
+        });
+        found
+            .map(|(name, value)| match value.into_string() {
+                Ok(value) => Ok((name, value)),
+                Err(_) => Err(wrong(name, "it is not UTF-8")),
+            })
+            .transpose()
+    }
+}
+
+/// Names the place, not the value: it may hold a password.
+fn wrong(place: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("{place}: {what}"))
+}

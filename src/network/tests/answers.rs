@@ -1,0 +1,100 @@
+//! What becomes of CONNECT by what the proxy answers and how slowly; in virtual time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+
+use crate::network::address::Address;
+use crate::network::fault::Fault;
+use crate::network::tunnel::{MAX_HEAD, PAGE_PATIENCE, open_tunnel};
+use crate::symptom::SymptomKind;
+
+/// What becomes of CONNECT when the proxy writes `pieces`, one each second of virtual time.
+async fn dripping(pieces: Vec<Vec<u8>>, ends: bool) -> (Result<Bytes, Fault>, Duration) {
+    let (mut near, mut far) = tokio::io::duplex(64 * 1024);
+    let proxy = tokio::spawn(async move {
+        for piece in pieces {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if far.write_all(&piece).await.is_err() {
+                return;
+            }
+        }
+        if !ends {
+            std::future::pending::<()>().await;
+        }
+    });
+    let target = Address::parse("a.test", 443).expect("address");
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs(10);
+    let outcome = open_tunnel(&mut near, &target, None, deadline).await;
+    proxy.abort();
+    (outcome, started.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dripping_answer_ends_with_the_time_for_connecting() {
+    let drops = vec![b"H".to_vec(), b"TTP/1.1 200 OK\r\nX: ".to_vec()];
+    let endless = drops.into_iter().chain(vec![b"y".to_vec(); 60]).collect();
+    let (outcome, elapsed) = dripping(endless, false).await;
+    let fault = outcome.expect_err("timeout").at("proxy");
+    let symptom = fault.symptom().expect("symptom");
+    assert_eq!(symptom.kind(), SymptomKind::ProxyTimeout);
+    assert!(symptom.evidence().first_bytes().starts_with(b"HTTP/1.1 200 OK"));
+    assert_eq!(elapsed.as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_consent_is_a_consent() {
+    let whole = b"HTTP/1.1 100 Wait\r\n\r\nHTTP/1.0 200\r\n\r\n";
+    let pieces = whole.chunks(6).map(<[u8]>::to_vec).collect();
+    let (outcome, _) = dripping(pieces, false).await;
+    assert!(outcome.expect("tunnel").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_does_not_wait_for_its_page() {
+    let head = b"HTTP/1.1 403 Filtered\r\nServer: tinyproxy\r\n\r\n<html>".to_vec();
+    let (outcome, elapsed) = dripping(vec![head, vec![b'x'; 10]], false).await;
+    let fault = outcome.expect_err("refused").at("proxy");
+    let evidence = fault.symptom().expect("symptom").evidence();
+    assert_eq!(evidence.first_bytes(), b"<html>");
+    assert_eq!(evidence.reason(), Some("Filtered"));
+    assert_eq!(evidence.header("server"), Some("tinyproxy"));
+    assert_eq!(elapsed, Duration::from_secs(1) + PAGE_PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_oversized_head_is_cut_off() {
+    let mut endless = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
+    endless.resize(MAX_HEAD + 100, b'x');
+    let (outcome, elapsed) = dripping(vec![endless], false).await;
+    let fault = outcome.expect_err("too long").at("proxy");
+    let symptom = fault.symptom().expect("symptom");
+    assert_eq!(symptom.kind(), SymptomKind::ProxyMalformed);
+    assert_eq!(elapsed.as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_answer_has_its_symptom() {
+    for (answer, expected) in [
+        ("HTTP/1.1 407 Login\r\n\r\n", SymptomKind::ProxyAuthenticationRequired),
+        ("HTTP/1.1 403 No\r\n\r\n", SymptomKind::ProxyForbidden),
+        ("HTTP/1.1 405 No\r\n\r\n", SymptomKind::ProxyForbidden),
+        ("HTTP/1.1 429 No\r\n\r\n", SymptomKind::ProxyForbidden),
+        ("HTTP/1.1 302 Portal\r\nLocation: http://p/\r\n\r\n", SymptomKind::ProxyRedirected),
+        ("HTTP/1.1 500 No\r\n\r\n", SymptomKind::ProxyUpstreamFailed),
+        ("HTTP/1.1 503 No\r\n\r\n", SymptomKind::ProxyUpstreamFailed),
+        ("HTTP/1.1 101 Other\r\n\r\n", SymptomKind::ProxyRejected),
+        ("HTTP/1.1 999 Odd\r\n\r\n", SymptomKind::ProxyRejected),
+        ("", SymptomKind::ProxyClosed),
+        ("HTTP/1.1 200 OK\r\n", SymptomKind::ProxyClosed),
+        ("\u{15}\u{3}\u{3}\u{0}\u{2}", SymptomKind::ProxyMalformed),
+        ("220 mail.test ESMTP\r\n", SymptomKind::ProxyMalformed),
+    ] {
+        let (outcome, _) = dripping(vec![answer.into()], true).await;
+        let fault = outcome.expect_err(answer).at("proxy");
+        assert_eq!(fault.symptom().expect("symptom").kind(), expected, "{answer:?}");
+    }
+}
