@@ -29,7 +29,8 @@ impl JsonBody {
 
     /// Length of the whole text in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.text.len() + self.gaps.iter().map(|(_, bytes)| base64_length(bytes.len())).sum::<usize>()
+        self.text.len()
+            + self.gaps.iter().map(|(_, bytes)| base64_length(bytes.len())).sum::<usize>()
     }
 
     /// The whole text in one piece.

@@ -87,7 +87,14 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
         0x0c => b'f',
         control => {
             let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control & 15)]);
+            out.extend_from_slice(&[
+                b'\\',
+                b'u',
+                b'0',
+                b'0',
+                digit(control >> 4),
+                digit(control & 15),
+            ]);
             return;
         }
     };
@@ -188,11 +195,24 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let doubles = [(0.0, "0"), (-0.0, "-0.0"), (1.0, "1"), (0.1, "0.1"), (1e100, "1e+100"), (9007199254740993.0, "9007199254740992.0")];
+        let doubles = [
+            (0.0, "0"),
+            (-0.0, "-0.0"),
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (1e100, "1e+100"),
+            (9007199254740993.0, "9007199254740992.0"),
+        ];
         for (value, text) in doubles {
             assert_eq!(written(|out| write_f64(value, out)), text);
         }
-        for (value, text) in [(0.7_f32, "0.7"), (-0.0, "-0.0"), (3.0, "3"), (f32::NAN, "\"NaN\""), (f32::MAX, "3.4028235e+38")] {
+        for (value, text) in [
+            (0.7_f32, "0.7"),
+            (-0.0, "-0.0"),
+            (3.0, "3"),
+            (f32::NAN, "\"NaN\""),
+            (f32::MAX, "3.4028235e+38"),
+        ] {
             assert_eq!(written(|out| write_f32(value, out)), text);
         }
     }

@@ -83,7 +83,11 @@ impl<'a> Wire<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.rest.len() < 10 { self.truncated() } else { self.fault("a varint over 10 bytes") })
+        Err(if self.rest.len() < 10 {
+            self.truncated()
+        } else {
+            self.fault("a varint over 10 bytes")
+        })
     }
 
     /// Field number and wire type.

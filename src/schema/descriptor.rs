@@ -209,12 +209,9 @@ impl Features {
     /// ([defaults](https://protobuf.dev/editions/features/)).
     pub(super) fn of_file(file: &FileDescriptor) -> Self {
         let start = match file.syntax.as_str() {
-            "proto3" => Self {
-                implicit_presence: true,
-                closed_enum: false,
-                packed: true,
-                delimited: false,
-            },
+            "proto3" => {
+                Self { implicit_presence: true, closed_enum: false, packed: true, delimited: false }
+            }
             "editions" if file.edition >= EDITION_2023 => Self {
                 implicit_presence: false,
                 closed_enum: false,

@@ -1,8 +1,6 @@
 //! Messages and enums as flat tables: what a field is called, how it stands on the wire.
 
-use super::descriptor::{
-    EnumDescriptor, Features, FieldDescriptor, MessageDescriptor,
-};
+use super::descriptor::{EnumDescriptor, Features, FieldDescriptor, MessageDescriptor};
 use super::names::Names;
 use super::{EnumId, Index, MessageId, TypeId};
 
@@ -14,8 +12,6 @@ pub(crate) struct Message {
     /// By number.
     pub(crate) fields: Box<[Field]>,
     pub(crate) is_map_entry: bool,
-    /// Presence bits that a walk over the message needs: one a field, one a oneof.
-    pub(crate) slots: usize,
     names: Names,
     /// By the single byte of a small field's tag: index + 1, or 0.
     by_tag: [u8; 128],
@@ -146,9 +142,16 @@ impl Message {
             .zip(0..)
             .map(|(field, at)| Field::new(field, at, sorted.len(), features, index))
             .collect();
-        let slots = fields.iter().map(|field| usize::from(field.slot) + 1).max().unwrap_or(0);
         let mut by_tag = [0; 128];
-        let mut by_number = vec![0; fields.iter().map(|field| field.number).filter(|n| *n < DENSE).max().map_or(0, |n| n as usize + 1)];
+        let mut by_number = vec![
+            0;
+            fields
+                .iter()
+                .map(|field| field.number)
+                .filter(|n| *n < DENSE)
+                .max()
+                .map_or(0, |n| n as usize + 1)
+        ];
         for (field, at) in fields.iter().zip(1_u16..) {
             if let Some(place) = by_number.get_mut(field.number as usize) {
                 *place = at;
@@ -160,14 +163,15 @@ impl Message {
                 }
             }
         }
-        let own = |field: &'_ Field, at: u32| [(field.json_name.clone(), at), (field.name.clone(), at)];
-        let pairs: Vec<(Box<str>, u32)> = fields.iter().zip(0..).flat_map(|(field, at)| own(field, at)).collect();
+        let own =
+            |field: &'_ Field, at: u32| [(field.json_name.clone(), at), (field.name.clone(), at)];
+        let pairs: Vec<(Box<str>, u32)> =
+            fields.iter().zip(0..).flat_map(|(field, at)| own(field, at)).collect();
         Self {
             name: name.into(),
             special: Special::of(name),
             names: Names::new(pairs.iter().map(|(name, at)| (name.as_ref(), *at))),
             is_map_entry: descriptor.options.as_ref().is_some_and(|options| options.map_entry),
-            slots,
             by_tag,
             by_number: by_number.into(),
             fields,
@@ -210,10 +214,14 @@ impl Special {
             "google.protobuf.Struct" => Self::Struct,
             "google.protobuf.Value" => Self::Value,
             "google.protobuf.ListValue" => Self::ListValue,
-            _ => match name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value")) {
-                Some("Double" | "Float" | "Int64" | "UInt64" | "Int32" | "UInt32" | "Bool" | "String" | "Bytes") => {
-                    Self::Wrapper
-                }
+            _ => match name
+                .strip_prefix("google.protobuf.")
+                .and_then(|name| name.strip_suffix("Value"))
+            {
+                Some(
+                    "Double" | "Float" | "Int64" | "UInt64" | "Int32" | "UInt32" | "Bool"
+                    | "String" | "Bytes",
+                ) => Self::Wrapper,
                 _ => Self::No,
             },
         }
@@ -221,7 +229,13 @@ impl Special {
 }
 
 impl Field {
-    fn new(field: &FieldDescriptor, at: u16, fields: usize, message: Features, index: &Index) -> Self {
+    fn new(
+        field: &FieldDescriptor,
+        at: u16,
+        fields: usize,
+        message: Features,
+        index: &Index,
+    ) -> Self {
         let options = field.options.as_ref();
         let features = message.with(options.and_then(|options| options.features));
         let kind = Kind::of(field, features, index);
@@ -230,12 +244,16 @@ impl Field {
             (true, Kind::Message(id)) if index.is_map_entry(id) => Shape::Map,
             (true, _) => Shape::Repeated,
             (false, Kind::Message(_) | Kind::Group(_)) => Shape::Explicit,
-            (false, _) if in_oneof || field.proto3_optional || !features.implicit_presence => Shape::Explicit,
+            (false, _) if in_oneof || field.proto3_optional || !features.implicit_presence => {
+                Shape::Explicit
+            }
             (false, _) => Shape::Implicit,
         };
         let packable = shape == Shape::Repeated && kind.is_packable();
-        let packed = packable && options.and_then(|options| options.packed).unwrap_or(features.packed);
-        let oneof = field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
+        let packed =
+            packable && options.and_then(|options| options.packed).unwrap_or(features.packed);
+        let oneof =
+            field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
         let json_name = match field.json_name.as_str() {
             "" => lower_camel(&field.name),
             given => given.to_owned(),
@@ -247,7 +265,9 @@ impl Field {
             kind,
             shape,
             packed,
-            slot: oneof.map_or(at, |oneof| u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)),
+            slot: oneof.map_or(at, |oneof| {
+                u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)
+            }),
             in_oneof,
             required: options.is_some_and(|options| options.behaviors.contains(&BEHAVIOR_REQUIRED)),
             name: field.name.as_str().into(),
@@ -267,7 +287,9 @@ impl Field {
     #[inline]
     pub(crate) fn accepts(&self, wire_type: WireType) -> bool {
         self.kind.wire_type() == wire_type
-            || (wire_type == WireType::Delimited && self.shape == Shape::Repeated && self.kind.is_packable())
+            || (wire_type == WireType::Delimited
+                && self.shape == Shape::Repeated
+                && self.kind.is_packable())
     }
 }
 
@@ -322,6 +344,11 @@ impl Kind {
         }
     }
 
+    /// A varint of which the low 32 bits count.
+    pub(crate) const fn is_32_bits(self) -> bool {
+        matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
+    }
+
     const fn is_packable(self) -> bool {
         matches!(self.wire_type(), WireType::Varint | WireType::Fixed32 | WireType::Fixed64)
     }
@@ -355,7 +382,10 @@ impl<const N: usize> Text<N> {
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.long.as_deref().or_else(|| self.padded.get(..usize::from(self.length))).unwrap_or_default()
+        self.long
+            .as_deref()
+            .or_else(|| self.padded.get(..usize::from(self.length)))
+            .unwrap_or_default()
     }
 
     #[inline]
@@ -375,8 +405,10 @@ impl Enum {
             descriptor.values.iter().map(|value| (value.number, value.name.as_str())).collect();
         values.sort_by_key(|value| value.0);
         values.dedup_by_key(|value| value.0);
-        let by_number: Box<[_]> =
-            values.iter().map(|(number, name)| (*number, Text::new(quoted(name).as_bytes()))).collect();
+        let by_number: Box<[_]> = values
+            .iter()
+            .map(|(number, name)| (*number, Text::new(quoted(name).as_bytes())))
+            .collect();
         let mut dense = vec![0; DENSE as usize];
         let mut used = 0;
         for ((number, _), at) in by_number.iter().zip(1_u16..) {
@@ -388,7 +420,10 @@ impl Enum {
         }
         dense.truncate(used);
         let options = descriptor.options.as_ref();
-        let numbers = descriptor.values.iter().map(|value| (value.name.as_str(), value.number.cast_unsigned()));
+        let numbers = descriptor
+            .values
+            .iter()
+            .map(|value| (value.name.as_str(), value.number.cast_unsigned()));
         Self {
             name: name.into(),
             closed: features.with(options.and_then(|options| options.features)).closed_enum,
@@ -414,7 +449,6 @@ impl Enum {
     pub(crate) fn number_of(&self, name: &[u8]) -> Option<i32> {
         self.names.get(name).map(u32::cast_signed)
     }
-
 }
 
 /// A JSON string of a name, which may be a custom one with anything in it.

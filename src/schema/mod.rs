@@ -6,8 +6,6 @@ mod method;
 mod names;
 pub(crate) mod rule;
 pub(crate) mod template;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +15,8 @@ use prost::Message as _;
 
 use crate::error::{Error, ErrorKind};
 use descriptor::{
-    EnumDescriptor, Features, FieldDescriptor, FileDescriptor, FileSet, MessageDescriptor, MethodDescriptor,
+    EnumDescriptor, Features, FieldDescriptor, FileDescriptor, FileSet, MessageDescriptor,
+    MethodDescriptor,
 };
 pub(crate) use message::{Enum, Field, Kind, Message, Shape, Special, WireType};
 pub(crate) use method::Method;

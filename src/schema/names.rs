@@ -47,7 +47,8 @@ impl Names {
         multiplier: u64,
     ) -> Option<Self> {
         let shift = 64 - size.trailing_zeros();
-        let mut table = Self { multiplier, shift, slots: vec![EMPTY; size].into(), twins: Vec::new() };
+        let mut table =
+            Self { multiplier, shift, slots: vec![EMPTY; size].into(), twins: Vec::new() };
         for (name, value) in names {
             let name = name.as_bytes();
             let (head, tail) = ends(name);
@@ -110,7 +111,8 @@ mod tests {
 
     #[test]
     fn finds_each_name_and_no_other() {
-        let names: Vec<String> = (0..500).map(|n| "abcdefghijklmnopqrstuvw".repeat(n % 3) + &n.to_string()).collect();
+        let names: Vec<String> =
+            (0..500).map(|n| "abcdefghijklmnopqrstuvw".repeat(n % 3) + &n.to_string()).collect();
         let table = Names::new(names.iter().map(String::as_str).zip(0..));
         for (name, value) in names.iter().zip(0..) {
             assert_eq!(table.get(name.as_bytes()), Some(value), "{name}");

@@ -60,14 +60,16 @@ pub(super) fn read_rules(
     output: MessageId,
     index: &Index,
 ) -> Result<Box<[Rule]>, String> {
-    let nested = rule.additional_bindings.iter().find(|binding| !binding.additional_bindings.is_empty());
+    let nested =
+        rule.additional_bindings.iter().find(|binding| !binding.additional_bindings.is_empty());
     if nested.is_some() {
         return Err("an additional binding has additional bindings of its own".into());
     }
     let bindings = std::iter::once(rule).chain(&rule.additional_bindings);
     let read = |binding: &HttpRule| {
         let (verb, path) = verb_and_path(binding)?;
-        let read = read_binding(verb, path, &binding.body, &binding.response_body, (input, output), index);
+        let read =
+            read_binding(verb, path, &binding.body, &binding.response_body, (input, output), index);
         read.map_err(|why| format!("rule `{verb} {path}`: {why}"))
     };
     bindings.map(read).collect()
@@ -114,11 +116,14 @@ fn read_binding(
     (input, output): (MessageId, MessageId),
     index: &Index,
 ) -> Result<Rule, String> {
-    let verb = http::Method::from_bytes(verb.as_bytes()).map_err(|_| "the verb is no HTTP method")?;
+    let verb =
+        http::Method::from_bytes(verb.as_bytes()).map_err(|_| "the verb is no HTTP method")?;
     let template = Template::parse(path).map_err(|error| error.to_string())?;
-    let variables = template.variables().map(|variable| resolve_variable(variable.path(), input, index));
+    let variables =
+        template.variables().map(|variable| resolve_variable(variable.field_path(), input, index));
     let top_level = |name: &str, message: MessageId| {
-        let field = index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
+        let field =
+            index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
         u32::try_from(field.number).map_err(|_| format!("field `{name}` has a bad number"))
     };
     Ok(Rule {
@@ -138,12 +143,17 @@ fn read_binding(
 }
 
 /// A variable names a singular scalar, perhaps inside singular messages.
-fn resolve_variable(path: &[Box<str>], input: MessageId, index: &Index) -> Result<FieldPath, String> {
+fn resolve_variable(
+    path: &[Box<str>],
+    input: MessageId,
+    index: &Index,
+) -> Result<FieldPath, String> {
     let mut numbers = Vec::with_capacity(path.len());
     let mut inside = Some(input);
     for name in path {
         let message = inside.ok_or_else(|| format!("field `{name}` stands inside a scalar"))?;
-        let field = index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
+        let field =
+            index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
         if field.label == LABEL_REPEATED {
             return Err(format!("field `{name}` is repeated"));
         }

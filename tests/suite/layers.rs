@@ -27,16 +27,32 @@ const NEVER: &[(&str, &str, &str)] = &[
 ];
 
 /// What the emulator may use.
-const EMULATOR_USES: &[&str] = &["proto", "frame", "schema", "gemini", "rpc", "v1", "v1beta", "longrunning"];
+const EMULATOR_USES: &[&str] =
+    &["proto", "frame", "schema", "gemini", "rpc", "v1", "v1beta", "longrunning"];
 
 /// Files without IO, clock, environment or spawn.
 const PURE: &[&str] = &[
-    "json", "schema", "frame", "rest/sse", "rest/array", "rest/status", "fallback/state", "fallback/verdict",
+    "json",
+    "schema",
+    "frame",
+    "rest/sse",
+    "rest/array",
+    "rest/status",
+    "fallback/state",
+    "fallback/verdict",
     "fallback/retry",
 ];
 
 /// What a pure file does not name.
-const IMPURE: &[&str] = &["tokio::net", "tokio::spawn", "Instant::now", "std::env", "std::fs", "std::net", "SystemTime"];
+const IMPURE: &[&str] = &[
+    "tokio::net",
+    "tokio::spawn",
+    "Instant::now",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "SystemTime",
+];
 
 /// Outside things and their one owner.
 const OWNERS: &[(&str, &[&str])] = &[
@@ -105,11 +121,15 @@ fn import_faults(source: &Source) -> Vec<String> {
     let fault = |used: &str, why: &str| format!("{} uses {used}: {why}", source.path);
     let Some(own) = group(&source.module) else {
         let known = ["emulator", "lib"].contains(&source.module.as_str());
-        let mut faults = if known { vec![] } else { vec![fault("nothing", "its place in the order is unknown")] };
+        let mut faults = if known {
+            vec![]
+        } else {
+            vec![fault("nothing", "its place in the order is unknown")]
+        };
         if source.module == "emulator" {
-            let foreign = uses(&source.code).into_iter().filter(|used| {
-                used != "emulator" && !EMULATOR_USES.contains(&used.as_str())
-            });
+            let foreign = uses(&source.code)
+                .into_iter()
+                .filter(|used| used != "emulator" && !EMULATOR_USES.contains(&used.as_str()));
             faults.extend(foreign.map(|used| fault(&used, "the emulator is an oracle")));
         }
         return faults;
@@ -167,5 +187,9 @@ fn read_source(root: &Path, file: &Path) -> Source {
     let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let module = path.split(['/', '.']).next().unwrap_or_default().to_owned();
     let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
-    Source { module, code: if is_test { String::new() } else { code.collect::<Vec<_>>().join("\n") }, path }
+    Source {
+        module,
+        code: if is_test { String::new() } else { code.collect::<Vec<_>>().join("\n") },
+        path,
+    }
 }

@@ -1,0 +1,103 @@
+//! Gather: puts a message in order whose fields come again, as a parser would merge them.
+
+use super::fault::Result;
+use super::wire::{Wire, push_varint};
+use crate::schema::{Field, Kind, Message, Shape};
+
+/// One field as it stood on the wire.
+struct Record<'a> {
+    field: &'a Field,
+    /// Tag and value.
+    whole: &'a [u8],
+    /// The value, without its tag.
+    value: &'a [u8],
+}
+
+/// The same message with each field once, in the order of their numbers: of a scalar the last value counts,
+/// messages are merged, and of a oneof only the last member stays
+/// ([last one wins](https://protobuf.dev/programming-guides/encoding/#last-one-wins)).
+#[cold]
+pub(super) fn gather(message: &Message, wire: Wire<'_>, depth: u32) -> Result<Vec<u8>> {
+    let mut records = read_records(message, wire, depth)?;
+    drop_cleared_members(&mut records);
+    records.sort_by_key(|record| record.field.number);
+    let mut ordered = Vec::with_capacity(wire.rest().len());
+    for run in records.chunk_by(|one, two| one.field.number == two.field.number) {
+        write_run(run, &mut ordered)?;
+    }
+    Ok(ordered)
+}
+
+fn read_records<'a>(
+    message: &'a Message,
+    mut wire: Wire<'a>,
+    depth: u32,
+) -> Result<Vec<Record<'a>>> {
+    let mut records = Vec::new();
+    while !wire.is_empty() {
+        let start = wire;
+        let (number, wire_type) = wire.tag()?;
+        let value_start = wire;
+        wire.skip(number, wire_type, depth)?;
+        let until_here = |from: Wire<'a>| {
+            let length = from.rest().len() - wire.rest().len();
+            from.rest().get(..length).unwrap_or_default()
+        };
+        if let Some(field) =
+            message.field_of_number(number).filter(|field| field.accepts(wire_type))
+        {
+            records.push(Record {
+                field,
+                whole: until_here(start),
+                value: until_here(value_start),
+            });
+        }
+    }
+    Ok(records)
+}
+
+/// Setting a member of a oneof clears the others, so that only the last run of one member counts.
+fn drop_cleared_members(records: &mut Vec<Record<'_>>) {
+    let mut keep = vec![true; records.len()];
+    for (at, record) in records.iter().enumerate().filter(|(_, record)| record.field.in_oneof) {
+        let is_cleared_by = |later: &Record<'_>| {
+            later.field.slot == record.field.slot && later.field.number != record.field.number
+        };
+        let cleared = records.iter().skip(at + 1).any(is_cleared_by);
+        if let Some(keep) = keep.get_mut(at) {
+            *keep = !cleared;
+        }
+    }
+    let mut keep = keep.into_iter();
+    records.retain(|_| keep.next().unwrap_or(true));
+}
+
+fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
+    let Some(last) = run.last() else { return Ok(()) };
+    match (last.field.shape, last.field.kind) {
+        (Shape::Repeated | Shape::Map, _) => {
+            run.iter().for_each(|record| out.extend_from_slice(record.whole))
+        }
+        (Shape::Explicit, Kind::Message(_)) if run.len() > 1 => {
+            let mut merged = Vec::new();
+            for record in run {
+                merged.extend_from_slice(Wire::new(record.value).delimited()?);
+            }
+            out.extend_from_slice(last.field.tag.as_bytes());
+            push_varint(out, merged.len() as u64);
+            out.extend_from_slice(&merged);
+        }
+        (Shape::Explicit, Kind::Group(_)) if run.len() > 1 => {
+            out.extend_from_slice(last.field.tag.as_bytes());
+            for record in run {
+                let mut value = Wire::new(record.value);
+                out.extend_from_slice(
+                    value.group(last.field.number, super::wire::MAX_DEPTH)?.rest(),
+                );
+            }
+            push_varint(out, u64::from(last.field.number) << 3 | 4);
+        }
+        (Shape::Implicit | Shape::Explicit, _) => out.extend_from_slice(last.whole),
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! JSON: wire bytes to `ProtoJSON` and back, in one pass over the schema's tables.
+
+mod body;
+mod fault;
+mod gather;
+mod number;
+mod read;
+mod scan;
+mod seen;
+mod text;
+mod time;
+mod well_known_read;
+mod well_known_write;
+mod wire;
+mod write;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind};
+use crate::schema::{MessageId, Schema};
+
+pub(crate) use body::JsonBody;
+pub(crate) use fault::Fault;
+pub(crate) use read::{Unknown, read_field, read_message};
+pub(crate) use well_known_write::camel_path;
+pub(crate) use wire::{MAX_DEPTH, Wire, push_varint};
+pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar};
+
+impl Schema {
+    /// The JSON form of an encoded message, as [ProtoJSON](https://protobuf.dev/programming-guides/json/)
+    /// defines it: compact, camelCase names, enum values by name.
+    ///
+    /// # Errors
+    /// The schema has no message `name`, the bytes are not such a message, or it holds what JSON cannot carry
+    /// (a string that is not UTF-8, a timestamp out of range, an `Any` of an unknown type). The text names
+    /// the field and the byte.
+    pub fn json_from_message(&self, name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
+        let id = self.find_message(name)?;
+        let source = Bytes::copy_from_slice(wire);
+        let body = write_message(self, id, &source, WriteOptions::default()).map_err(invalid)?;
+        Ok(body.into_bytes().into())
+    }
+
+    /// The encoded message of a JSON text. Both camelCase names and the names of the proto are read;
+    /// an unknown name is refused.
+    ///
+    /// # Errors
+    /// The schema has no message `name`, or the text is not the JSON of such a message. The text of the error names
+    /// the field and the byte.
+    pub fn message_from_json(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
+        self.read(name, json, Unknown::Refuse)
+    }
+
+    /// The same, passing over fields and enum names that the schema does not know, as for the answer of
+    /// a service that is newer than the schema.
+    ///
+    /// # Errors
+    /// As [`message_from_json`](Self::message_from_json), but for unknown names.
+    pub fn message_from_json_ignoring_unknown(
+        &self,
+        name: &str,
+        json: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.read(name, json, Unknown::Ignore)
+    }
+
+    fn read(&self, name: &str, json: &[u8], unknown: Unknown) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        read_message(self, self.find_message(name)?, json, unknown, &mut out).map_err(invalid)?;
+        Ok(out)
+    }
+
+    fn find_message(&self, name: &str) -> Result<MessageId, Error> {
+        let missing = || Error::invalid_request(format!("the schema has no message `{name}`"));
+        self.message_id(name).ok_or_else(missing)
+    }
+}
+
+fn invalid(fault: Box<Fault>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, fault.to_string())
+}

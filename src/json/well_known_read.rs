@@ -1,0 +1,275 @@
+//! Well-known types, read: messages whose JSON form is their own.
+//!
+//! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
+
+use super::fault::{Fault, Result};
+use super::number::parse_f64;
+use super::read::{Keys, Reader, Unknown};
+use super::scan::Start;
+use super::time::{Instant, parse_duration, parse_timestamp};
+use super::wire::{TOO_DEEP, push_varint};
+use crate::schema::{Message, MessageId, Special};
+
+/// Tags of the fields of `google.protobuf.Value`, `Struct`, `ListValue`, `Any`, ...
+const FIELD_1_VARINT: u8 = 0x08;
+const FIELD_1: u8 = 0x0a;
+const FIELD_2_VARINT: u8 = 0x10;
+const FIELD_2: u8 = 0x12;
+const NUMBER_VALUE: u8 = 0x11;
+const STRING_VALUE: u8 = 0x1a;
+const BOOL_VALUE: u8 = 0x20;
+const STRUCT_VALUE: u8 = 0x2a;
+const LIST_VALUE: u8 = 0x32;
+
+impl Reader<'_> {
+    /// `google.protobuf.Any`: the type may stand anywhere among the fields.
+    pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let start = self.scan;
+        let at = self.scan.offset();
+        let Some(found) = self.find_type()? else { return Ok(()) };
+        let name = std::str::from_utf8(&found)
+            .ok()
+            .and_then(|url| url.rsplit_once('/'))
+            .map(|(_, name)| name);
+        let Some(id) = name.and_then(|name| self.schema.message_id(name)) else {
+            let text = format!("type `{}` is not in the schema", String::from_utf8_lossy(&found));
+            return Err(Fault::new(text, at));
+        };
+        self.scan = start;
+        out.push(FIELD_1);
+        push_varint(out, found.len() as u64);
+        out.extend_from_slice(&found);
+        out.push(FIELD_2);
+        let length = self.open(out);
+        let message = self.schema.message(id);
+        if message.special == Special::No {
+            let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
+            self.object(message, depth, Some(TYPE), out)?;
+        } else {
+            self.wrapped_value(id, depth, out)?;
+        }
+        self.close(length, out)
+    }
+
+    /// Reads an object to its end for its `@type`; `None` if it is empty.
+    fn find_type(&mut self) -> Result<Option<Vec<u8>>> {
+        self.scan.expect(b'{')?;
+        if self.scan.eat(b'}') {
+            return Ok(None);
+        }
+        let mut found = None;
+        loop {
+            self.scan.skip_space();
+            let at = self.scan.offset();
+            let name = self.scan.string()?;
+            self.scan.expect(b':')?;
+            if *name != *TYPE {
+                self.scan.skip_value()?;
+            } else if found.replace(self.scan.string()?.into_owned()).is_some() {
+                return Err(Fault::new("`@type` comes twice", at));
+            }
+            if !self.scan.eat(b',') {
+                self.scan.expect(b'}')?;
+                return found.map(Some).ok_or_else(|| Fault::new("an Any without `@type`", at));
+            }
+        }
+    }
+
+    /// `{"@type": .., "value": ..}`
+    fn wrapped_value(&mut self, id: MessageId, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        self.scan.expect(b'{')?;
+        let mut has_value = false;
+        loop {
+            self.scan.skip_space();
+            let at = self.scan.offset();
+            let name = self.scan.string()?;
+            self.scan.expect(b':')?;
+            match name.as_ref() {
+                b"value" if has_value => return Err(Fault::new("`value` comes twice", at)),
+                b"value" => {
+                    self.message(id, depth, out)?;
+                    has_value = true;
+                }
+                other if *other == *TYPE || self.unknown == Unknown::Ignore => {
+                    self.scan.skip_value()?
+                }
+                _ => return Err(Fault::new("an Any of this type holds `value` alone", at)),
+            }
+            if !self.scan.eat(b',') {
+                self.scan.expect(b'}')?;
+                return if has_value {
+                    Ok(())
+                } else {
+                    Err(Fault::new("an Any without `value`", at))
+                };
+            }
+        }
+    }
+
+    pub(super) fn timestamp(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.instant(parse_timestamp, "no timestamp (RFC 3339)", out)
+    }
+
+    pub(super) fn duration(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.instant(parse_duration, "no duration (such as 1.5s)", out)
+    }
+
+    fn instant(
+        &mut self,
+        parse: fn(&str) -> Option<Instant>,
+        what: &'static str,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.scan.skip_space();
+        let at = self.scan.offset();
+        let text = self.scan.string()?;
+        let instant = std::str::from_utf8(&text).ok().and_then(parse);
+        let Instant { seconds, nanos } = instant.ok_or_else(|| Fault::new(what, at))?;
+        for (tag, value) in [(FIELD_1_VARINT, seconds), (FIELD_2_VARINT, i64::from(nanos))] {
+            if value != 0 {
+                out.push(tag);
+                push_varint(out, value.cast_unsigned());
+            }
+        }
+        Ok(())
+    }
+
+    /// `google.protobuf.FieldMask`: camelCase paths become the names of the proto.
+    pub(super) fn field_mask(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.scan.skip_space();
+        let at = self.scan.offset();
+        let text = self.scan.string()?;
+        let paths = std::str::from_utf8(&text).unwrap_or_default();
+        for path in paths.split(',').filter(|_| !paths.is_empty()) {
+            let path = snake_path(path).ok_or_else(|| Fault::new("no field mask", at))?;
+            out.push(FIELD_1);
+            push_varint(out, path.len() as u64);
+            out.extend_from_slice(path.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// `google.protobuf.Int32Value` and its like.
+    pub(super) fn wrapper(
+        &mut self,
+        message: &Message,
+        depth: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let Some(field) = message.field_of_number(1) else {
+            return Err(self.scan.fault("a wrapper without a value"));
+        };
+        field.tag.append_to(out);
+        self.value(field.kind, depth, out).map(drop)
+    }
+
+    /// `google.protobuf.Struct`: an object of any values.
+    pub(super) fn structure(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        self.scan.expect(b'{')?;
+        if self.scan.eat(b'}') {
+            return Ok(());
+        }
+        let mut keys = Keys::default();
+        loop {
+            out.push(FIELD_1);
+            let entry = self.open(out);
+            out.push(FIELD_1);
+            let key = out.len();
+            self.scan.skip_space();
+            self.text(out)?;
+            if keys.repeats(out.get(key..).unwrap_or_default()) {
+                return Err(self.scan.fault("a name that comes twice"));
+            }
+            self.scan.expect(b':')?;
+            out.push(FIELD_2);
+            self.nested_dynamic(depth, out)?;
+            self.close(entry, out)?;
+            if !self.scan.eat(b',') {
+                return self.scan.expect(b'}');
+            }
+        }
+    }
+
+    /// `google.protobuf.ListValue`: an array of any values.
+    pub(super) fn list(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        self.scan.expect(b'[')?;
+        if self.scan.eat(b']') {
+            return Ok(());
+        }
+        loop {
+            out.push(FIELD_1);
+            self.nested_dynamic(depth, out)?;
+            if !self.scan.eat(b',') {
+                return self.scan.expect(b']');
+            }
+        }
+    }
+
+    fn nested_dynamic(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
+        let length = self.open(out);
+        self.dynamic(depth, out)?;
+        self.close(length, out)
+    }
+
+    /// `google.protobuf.Value`: any JSON value.
+    pub(super) fn dynamic(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        match self.scan.start()? {
+            Start::Null => {
+                self.scan.word("null")?;
+                out.extend_from_slice(&[FIELD_1_VARINT, 0]);
+            }
+            Start::True => {
+                self.scan.word("true")?;
+                out.extend_from_slice(&[BOOL_VALUE, 1]);
+            }
+            Start::False => {
+                self.scan.word("false")?;
+                out.extend_from_slice(&[BOOL_VALUE, 0]);
+            }
+            Start::Number => {
+                let at = self.scan.offset();
+                let value = parse_f64(self.scan.number()?);
+                let value =
+                    value.ok_or_else(|| Fault::new("a number too large for a double", at))?;
+                out.push(NUMBER_VALUE);
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+            Start::String => {
+                out.push(STRING_VALUE);
+                self.text(out)?;
+            }
+            nested @ (Start::Object | Start::Array) => {
+                let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
+                let is_object = nested == Start::Object;
+                out.push(if is_object { STRUCT_VALUE } else { LIST_VALUE });
+                let length = self.open(out);
+                if is_object {
+                    self.structure(depth, out)?
+                } else {
+                    self.list(depth, out)?
+                }
+                self.close(length, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const TYPE: &[u8] = b"@type";
+
+/// `aField.b` as `a_field.b`; `None` if it holds what no camelCase path holds.
+fn snake_path(path: &str) -> Option<String> {
+    let mut snake = String::with_capacity(path.len() + 4);
+    for letter in path.chars() {
+        match letter {
+            '_' => return None,
+            'A'..='Z' => {
+                snake.push('_');
+                snake.push(letter.to_ascii_lowercase());
+            }
+            _ => snake.push(letter),
+        }
+    }
+    Some(snake)
+}

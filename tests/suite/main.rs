@@ -1,0 +1,10 @@
+//! One file per promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where its setting is not as expected"
+)]
+
+mod layers;
