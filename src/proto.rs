@@ -1,0 +1,39 @@
+//! Proto: messages and clients of the Gemini API, made from `proto/`.
+#![allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::exhaustive_structs,
+    clippy::exhaustive_enums,
+    unused_qualifications,
+    unnameable_types,
+    unreachable_pub,
+    reason = "generated code"
+)]
+
+/// The descriptors of all of it, as a `FileDescriptorSet`.
+pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gemini.binpb"));
+
+pub mod google {
+    pub mod ai {
+        pub mod generativelanguage {
+            pub mod v1 {
+                tonic::include_proto!("google.ai.generativelanguage.v1");
+            }
+            pub mod v1beta {
+                tonic::include_proto!("google.ai.generativelanguage.v1beta");
+            }
+        }
+    }
+    pub mod rpc {
+        tonic::include_proto!("google.rpc");
+    }
+    pub mod longrunning {
+        tonic::include_proto!("google.longrunning");
+    }
+    pub mod r#type {
+        tonic::include_proto!("google.r#type");
+    }
+}
