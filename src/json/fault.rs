@@ -28,13 +28,14 @@ impl Fault {
         self
     }
 
-    /// The same fault, met `offset` bytes into a larger input.
-    #[cold]
-    pub(super) fn moved(mut self: Box<Self>, offset: usize) -> Box<Self> {
-        self.offset += offset;
-        self
+    /// Whether the input ends too early, and would be good with more of it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.what == CUT
     }
 }
+
+/// A text that ends too early.
+pub(super) const CUT: &str = "the text ends in the middle of a value";
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,7 +17,7 @@ struct Record<'a> {
 /// messages are merged, and of a oneof only the last member stays
 /// ([last one wins](https://protobuf.dev/programming-guides/encoding/#last-one-wins)).
 #[cold]
-pub(super) fn gather(message: &Message, wire: Wire<'_>, depth: u32) -> Result<Vec<u8>> {
+pub(crate) fn gather(message: &Message, wire: Wire<'_>, depth: u32) -> Result<Vec<u8>> {
     let mut records = read_records(message, wire, depth)?;
     drop_cleared_members(&mut records);
     records.sort_by_key(|record| record.field.number);

@@ -39,6 +39,24 @@ pub(crate) fn read_message(
     reader.scan.expect_end()
 }
 
+/// Appends the wire form of an answer, passing over what the schema does not know; says whether the
+/// JSON has an `error` object that the message does not: then it is no answer but a failure.
+///
+/// # Errors
+/// As [`read_message`].
+pub(crate) fn read_answer(
+    schema: &Schema,
+    message: MessageId,
+    json: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let mut reader = Reader::new(schema, json, Unknown::Ignore)?;
+    out.reserve(if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 } + 64);
+    reader.message(message, MAX_DEPTH, out)?;
+    reader.scan.expect_end()?;
+    Ok(reader.has_error)
+}
+
 /// Appends the wire form of one field, tag included, whose JSON value is the whole text.
 ///
 /// # Errors
@@ -61,13 +79,15 @@ pub(super) struct Reader<'a> {
     pub(super) unknown: Unknown,
     /// Bytes kept for a length.
     slot: usize,
+    /// The outermost object has an `error` object that the schema does not know.
+    has_error: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(schema: &'a Schema, json: &'a [u8], unknown: Unknown) -> Result<Self> {
         // No value is more than eight times as long on the wire as its JSON text.
         let slot = varint_length(json.len().saturating_mul(8)).min(MAX_SLOT);
-        Ok(Self { schema, scan: Scan::new(json)?, unknown, slot })
+        Ok(Self { schema, scan: Scan::new(json)?, unknown, slot, has_error: false })
     }
 
     /// A message in the form that its type asks for, without its length.
@@ -111,6 +131,9 @@ impl<'a> Reader<'a> {
                     read.map_err(|fault| fault.inside(&field.name))?;
                 }
                 None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
+                    let is_outermost = depth == MAX_DEPTH - 1;
+                    self.has_error |=
+                        is_outermost && *name == *b"error" && self.scan.start()? == Start::Object;
                     self.scan.skip_value()?;
                 }
                 None => {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::fault::{Fault, Result};
+use super::fault::{CUT, Fault, Result};
 use super::text::special_bytes;
 
 /// A cursor over a JSON text.
@@ -350,8 +350,6 @@ impl<'a> Scan<'a> {
         Fault::new(if is_cut { CUT } else { what }, self.at)
     }
 }
-
-const CUT: &str = "the text ends in the middle of a value";
 
 #[inline]
 const fn is_of_number(byte: u8) -> bool {

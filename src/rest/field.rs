@@ -1,0 +1,97 @@
+//! Field: finds single values in an encoded message, for paths and queries.
+
+use std::borrow::Cow;
+
+use crate::json::{Fault, MAX_DEPTH, Wire, write_scalar};
+use crate::schema::{Field, Kind, MessageId, Schema, Shape};
+
+type Result<T> = std::result::Result<T, Box<Fault>>;
+
+/// The value of a field, down a path of numbers, as it goes into a URL before encoding; `None` if it is absent.
+pub(crate) fn text_of_field<'a>(
+    schema: &Schema,
+    message: MessageId,
+    path: &[u32],
+    wire: &'a [u8],
+) -> Result<Option<Cow<'a, str>>> {
+    let Some((number, below)) = path.split_first() else { return Ok(None) };
+    let Some(field) = schema.message(message).field_of_number(*number) else { return Ok(None) };
+    if let Kind::Message(inside) = field.kind {
+        let parts = values_of(field, wire)?;
+        return match parts.as_slice() {
+            [] => Ok(None),
+            [part] => text_of_field(schema, inside, below, Wire::new(part).delimited()?),
+            parts => {
+                let mut merged = Vec::new();
+                for part in parts {
+                    merged.extend_from_slice(Wire::new(part).delimited()?);
+                }
+                let text = text_of_field(schema, inside, below, &merged)?;
+                Ok(text.map(|text| Cow::Owned(text.into_owned())))
+            }
+        };
+    }
+    match values_of(field, wire)?.last() {
+        Some(value) => text_of_value(schema, field.kind, value).map(Some),
+        None if field.shape == Shape::Implicit && field.kind != Kind::String => {
+            Ok(Some(default_text(schema, field.kind)))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Every occurrence of a field, encoded, without its tag.
+fn values_of<'a>(field: &Field, wire: &'a [u8]) -> Result<Vec<&'a [u8]>> {
+    let mut wire = Wire::new(wire);
+    let mut values = Vec::with_capacity(1);
+    while !wire.is_empty() {
+        let (number, wire_type) = wire.tag()?;
+        let before = wire;
+        wire.skip(number, wire_type, MAX_DEPTH)?;
+        if number == field.number && field.accepts(wire_type) {
+            let length = before.rest().len() - wire.rest().len();
+            values.push(before.rest().get(..length).unwrap_or_default());
+        }
+    }
+    Ok(values)
+}
+
+/// A scalar without the quotes and escapes of JSON.
+pub(crate) fn text_of_value<'a>(
+    schema: &Schema,
+    kind: Kind,
+    value: &'a [u8],
+) -> Result<Cow<'a, str>> {
+    let mut wire = Wire::new(value);
+    if kind == Kind::String {
+        let text = wire.delimited()?;
+        return std::str::from_utf8(text)
+            .map(Cow::Borrowed)
+            .map_err(|_| wire.fault("a string that is not UTF-8"));
+    }
+    let json = write_scalar(schema, kind, &mut wire)?;
+    let text = String::from_utf8_lossy(&json);
+    let text = text.trim_matches('"');
+    Ok(Cow::Owned(match kind {
+        // A path may not hold the `/` of standard base64, and a query would need it encoded.
+        Kind::Bytes => text.replace('+', "-").replace('/', "_"),
+        _ => text.to_owned(),
+    }))
+}
+
+/// What an absent scalar stands for.
+pub(crate) fn default_text(schema: &Schema, kind: Kind) -> Cow<'static, str> {
+    match kind {
+        Kind::Bool => "false".into(),
+        Kind::String | Kind::Bytes => "".into(),
+        Kind::Enum(id) => {
+            let of = schema.enumeration(id);
+            let name = of
+                .name_of(of.default)
+                .map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
+            name.map_or_else(|| of.default.to_string(), |name| name.trim_matches('"').to_owned())
+                .into()
+        }
+        _ => "0".into(),
+    }
+}

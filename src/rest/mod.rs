@@ -1,0 +1,259 @@
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by reqwest, and its answer transcoded back.
+
+mod answer;
+mod array;
+mod client;
+mod cut;
+mod field;
+mod query;
+mod request;
+mod sse;
+mod status;
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::call::{Answer, Call, Message};
+use crate::error::{Error, ErrorKind};
+use crate::frame::{Frame, too_large};
+use crate::network::{Alpn, Network, Origin};
+use crate::schema::{Method, Schema};
+use answer::{Reading, read_http_answer};
+use client::Client;
+pub(crate) use field::text_of_field;
+use request::{RestRequest, write_request};
+
+/// Sends calls to one origin as JSON over HTTP.
+pub(crate) struct RestTransport {
+    schema: Schema,
+    client: Client,
+    settings: RestSettings,
+}
+
+/// The choices of the transport.
+#[derive(Debug, Clone)]
+pub(crate) struct RestSettings {
+    /// Largest message, sent or received, in bytes.
+    pub(crate) max_message_size: usize,
+    /// Most HTTP/1.1 connections.
+    pub(crate) connections: usize,
+    /// Whether the service knows Google's system parameters.
+    pub(crate) google_parameters: bool,
+}
+
+impl Default for RestSettings {
+    fn default() -> Self {
+        Self { max_message_size: 64 * 1024 * 1024, connections: 64, google_parameters: false }
+    }
+}
+
+impl RestSettings {
+    /// For services of Google's front end.
+    pub(crate) fn google() -> Self {
+        Self { google_parameters: true, ..Self::default() }
+    }
+}
+
+/// The versions of HTTP that are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpVersions {
+    /// HTTP/1.1 only.
+    One,
+    /// HTTP/2 and HTTP/1.1.
+    Any,
+}
+
+impl HttpVersions {
+    const fn alpn(self) -> Alpn {
+        match self {
+            Self::One => Alpn::Http1,
+            Self::Any => Alpn::Any,
+        }
+    }
+}
+
+impl RestTransport {
+    pub(crate) fn new(
+        schema: Schema,
+        network: Network,
+        origin: Origin,
+        settings: RestSettings,
+    ) -> Result<Self, Error> {
+        let client = Client::new(network, origin, settings.connections)?;
+        Ok(Self { schema, client, settings })
+    }
+
+    /// Whether REST can carry the call: its method is known, has an HTTP rule, and takes one message.
+    pub(crate) fn supports(&self, call: &Call) -> bool {
+        let method = call.method.as_ref();
+        method.is_some_and(|method| !method.rules.is_empty() && !method.client_streaming)
+    }
+
+    /// Opens a connection and closes it.
+    ///
+    /// # Errors
+    /// The service cannot be reached.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        self.client.connect().await
+    }
+
+    /// Sends a call and returns the service's answer, in the shape of a gRPC one.
+    ///
+    /// There is no time limit inside; dropping the future, or the body, cancels the request.
+    ///
+    /// # Errors
+    /// The call has no REST form, or the network broke it.
+    pub(crate) async fn send(
+        &self,
+        call: &mut Call,
+        versions: HttpVersions,
+    ) -> Result<Answer, Error> {
+        let method = self.method_of(call)?;
+        let message = message_of(call, self.settings.max_message_size)?;
+        let mut request = write_request(&self.schema, &method, &message)?;
+        drop(message);
+        self.add_parameters(&mut request, &method);
+        let headers = headers_of(call, &method);
+        let answer = self.client.send(request, headers, versions).await?;
+        let max_message_size = self.settings.max_message_size;
+        read_http_answer(answer, Reading { schema: self.schema.clone(), method, max_message_size })
+            .await
+    }
+
+    fn method_of(&self, call: &Call) -> Result<Arc<Method>, Error> {
+        let refuse = |why: &str| {
+            Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", call.name()))
+        };
+        let method = call
+            .method
+            .as_ref()
+            .ok_or_else(|| refuse("is not in the schema, so REST cannot carry it"))?;
+        if method.client_streaming {
+            return Err(refuse("streams from the client, which REST cannot carry"));
+        }
+        if method.rules.is_empty() {
+            return Err(refuse("has no HTTP rule, so REST cannot carry it"));
+        }
+        Ok(Arc::clone(method))
+    }
+
+    /// `alt=sse` streams events. Elsewhere enums are asked for as numbers: a name that the schema does not
+    /// know would be lost, a number is not
+    /// ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
+    fn add_parameters(&self, request: &mut RestRequest, method: &Method) {
+        let parameter = match (self.settings.google_parameters, method.server_streaming) {
+            (true, false) => "$alt=json%3Benum-encoding=int",
+            (true, true) => "alt=sse",
+            (false, _) => return,
+        };
+        if !request.query.is_empty() {
+            request.query.push('&');
+        }
+        request.query.push_str(parameter);
+    }
+}
+
+/// The message of the call, decompressed.
+fn message_of(call: &Call, limit: usize) -> Result<Bytes, Error> {
+    let Message::One(frame) = &call.message else {
+        return Err(Error::new(ErrorKind::Unsupported, "REST cannot carry a stream of messages"));
+    };
+    if !frame.is_compressed() {
+        return Ok(frame.message());
+    }
+    match call.encoding.as_ref().map(HeaderValue::as_bytes) {
+        Some(b"gzip") => decompress(frame, limit),
+        Some(_) => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the request is compressed in a way that REST cannot carry; use gzip or none",
+        )),
+        None => Err(Error::invalid_request(
+            "the request's frame is compressed, but `grpc-encoding` is missing",
+        )),
+    }
+}
+
+fn decompress(frame: &Frame, limit: usize) -> Result<Bytes, Error> {
+    let message = frame.message();
+    let mut plain = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    flate2::read::GzDecoder::new(message.as_ref()).take(most).read_to_end(&mut plain).map_err(
+        |error| Error::invalid_request("the request's gzip is broken").with_source(error),
+    )?;
+    if plain.len() > limit { Err(too_large(plain.len(), limit)) } else { Ok(plain.into()) }
+}
+
+/// The caller's metadata as HTTP headers.
+fn headers_of(call: &Call, method: &Method) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(call.metadata.len() + 4);
+    for (name, value) in &call.metadata {
+        if !CONNECTION_HEADERS.contains(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    if let Some(client) = headers.get_mut(&API_CLIENT) {
+        *client = over_rest(client);
+    }
+    if let Some(left) = call.time_left() {
+        headers.insert(SERVER_TIMEOUT, whole_seconds(left).into());
+    }
+    if method.server_streaming {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    headers
+}
+
+/// The service's statistics tell transports apart by `grpc/1.2.3` or `rest/1.2.3` in this header.
+fn over_rest(client: &HeaderValue) -> HeaderValue {
+    let text = client.to_str().unwrap_or_default();
+    let words: Vec<String> = text
+        .split(' ')
+        .map(|word| {
+            word.strip_prefix("grpc/")
+                .map_or_else(|| word.to_owned(), |version| format!("rest/{version}"))
+        })
+        .collect();
+    HeaderValue::from_str(&words.join(" ")).unwrap_or_else(|_| client.clone())
+}
+
+/// Rounded up: the service must not give up before the caller does.
+fn whole_seconds(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
+}
+
+const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
+const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
+
+/// They belong to a connection, not to a call.
+static CONNECTION_HEADERS: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::EXPECT,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        for (left, seconds) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(left)), seconds);
+        }
+    }
+
+    #[test]
+    fn the_client_header_names_rest() {
+        let value = HeaderValue::from_static("gl-rust/1.88 grpc/0.14 gapic/1");
+        assert_eq!(over_rest(&value), "gl-rust/1.88 rest/0.14 gapic/1");
+    }
+}
