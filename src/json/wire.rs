@@ -156,7 +156,7 @@ impl<'a> Wire<'a> {
             WireType::Fixed32 => drop(self.fixed::<4>()?),
             WireType::GroupStart => {
                 let depth = depth.checked_sub(1).ok_or_else(|| self.fault(TOO_DEEP))?;
-                drop(self.group(number, depth)?);
+                self.group(number, depth)?;
             }
             WireType::GroupEnd => return Err(self.fault("the end of no group")),
         }
