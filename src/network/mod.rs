@@ -26,7 +26,7 @@ pub(crate) use address::Origin;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use proxy::Proxy;
-pub(crate) use tls::{classify, observe_issuer};
+pub(crate) use tls::classify;
 
 use crate::error::Error;
 use proxy::Proxies;
