@@ -115,11 +115,7 @@ impl Bridge {
 
     /// Which transport the next call takes, since when, and why.
     pub fn active(&self) -> Active {
-        match self.0.settings.transport {
-            Transport::Auto => self.0.fallback.active(),
-            Transport::Grpc => Active::fixed(ActiveTransport::Grpc),
-            Transport::Rest => Active::fixed(ActiveTransport::Rest),
-        }
+        self.0.fallback.active()
     }
 
     /// Tells each change of [`active`](Self::active). With a fixed transport nothing ever changes.
@@ -257,10 +253,8 @@ impl Inner {
 
     /// Where the call goes first; with what gRPC met, if that is why it goes over REST.
     async fn choose(&self, call: &mut Call) -> Result<(ActiveTransport, Option<Error>), Error> {
-        match self.transport_of(call) {
-            Transport::Grpc => return Ok((ActiveTransport::Grpc, None)),
-            Transport::Rest => return Ok((ActiveTransport::Rest, None)),
-            Transport::Auto => {}
+        if let Some(transport) = self.transport_of(call).fixed() {
+            return Ok((transport, None));
         }
         let (route, begin) = self.fallback.route();
         if begin {
@@ -274,14 +268,15 @@ impl Inner {
                 within(call.deadline, "while gRPC was proven", proof).await?;
                 Ok((ActiveTransport::Grpc, None))
             }
-            (Route::AfterProof, true) => Ok(self.choose_by_proof().await),
+            (Route::AfterProof, true) => Ok(self.choose_by_proof(call).await),
         }
     }
 
     /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(&self) -> (ActiveTransport, Option<Error>) {
-        let proof = self.fallback.proof_failure();
-        match timeout(self.settings.grpc_head_start, proof).await {
+    async fn choose_by_proof(&self, call: &mut Call) -> (ActiveTransport, Option<Error>) {
+        let head_start = self.settings.grpc_head_start;
+        let patience = call.time_left().map_or(head_start, |left| left.min(head_start));
+        match timeout(patience, self.fallback.proof_failure()).await {
             Ok(Some(symptom)) => {
                 self.counters.count_switch();
                 (ActiveTransport::Rest, Some(symptom.into()))

@@ -49,7 +49,7 @@ impl Message {
     }
 
     /// The body of a gRPC request. A stream is given away: the second time it is empty.
-    pub(crate) fn to_body(&mut self) -> Body {
+    pub(crate) fn take_body(&mut self) -> Body {
         match self {
             Self::One(frame) => Body::new(Full::new(frame.clone().into_bytes())),
             Self::Stream(body) => body.take().unwrap_or_default(),

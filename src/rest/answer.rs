@@ -318,7 +318,7 @@ fn foreign(
     text: &Bytes,
 ) -> Error {
     let evidence =
-        Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text.clone());
+        Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text);
     Symptom::new(kind, body.hop()).with_evidence(evidence).into()
 }
 
