@@ -43,7 +43,7 @@ async fn unary_and_streamed_calls_are_answered_over_both_transports() {
 async fn metadata_travels_both_ways_binary_too() {
     let emulator = Emulator::start().await.expect("an emulator");
     let reply =
-        Reply::message(&answer("x")).metadata("x-told", "yes").metadata("x-told-bin", "AAEC");
+        Reply::message(&answer("x")).metadata("x-told", "yes").metadata("x-told-bin", [0, 1, 2]);
     emulator.on(GENERATE, reply);
     for transport in BOTH {
         let mut request = Request::new(question("?"));

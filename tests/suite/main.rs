@@ -11,13 +11,9 @@
 #![cfg_attr(not(feature = "emulator"), allow(dead_code, reason = "used with the emulator"))]
 
 #[cfg(feature = "emulator")]
-mod auto;
-#[cfg(feature = "emulator")]
 mod bad_input;
 #[cfg(feature = "emulator")]
 mod clients;
-#[cfg(feature = "emulator")]
-mod connections;
 #[cfg(feature = "emulator")]
 mod deadlines;
 mod layers;
@@ -27,7 +23,5 @@ mod messages;
 mod parity;
 #[cfg(feature = "emulator")]
 mod peers;
-#[cfg(feature = "emulator")]
-mod secrets;
 #[cfg(feature = "emulator")]
 mod setting;

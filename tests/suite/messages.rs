@@ -9,7 +9,7 @@ use prost_reflect::{
 };
 
 /// The descriptors of `proto/`, compiled here and now.
-pub fn descriptors() -> &'static [u8] {
+pub(crate) fn descriptors() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     BYTES.get_or_init(|| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
@@ -35,30 +35,30 @@ fn proto_files(root: &std::path::Path, folder: &std::path::Path) -> Vec<std::pat
     files
 }
 
-pub fn pool() -> DescriptorPool {
+pub(crate) fn pool() -> DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     POOL.get_or_init(|| DescriptorPool::decode(descriptors()).expect("a pool")).clone()
 }
 
 /// Each method of the API, and of the operations beside it.
-pub fn methods() -> Vec<MethodDescriptor> {
+pub(crate) fn methods() -> Vec<MethodDescriptor> {
     pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
 }
 
 /// The path under which gRPC carries a method.
-pub fn path_of(method: &MethodDescriptor) -> String {
+pub(crate) fn path_of(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
 /// One binding of a method: where its variables stand, and what they must look like.
 #[derive(Debug, Clone)]
-pub struct Binding {
-    pub template: String,
+pub(crate) struct Binding {
+    pub(crate) template: String,
 }
 
 impl Binding {
     /// `(field path, pattern)` of each variable.
-    pub fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let inside = self.template.split('{').skip(1).filter_map(|rest| rest.split('}').next());
         let split = |variable: &str| match variable.split_once('=') {
             Some((field, pattern)) => (field.to_owned(), pattern.to_owned()),
@@ -69,7 +69,7 @@ impl Binding {
 }
 
 /// The bindings of a method's annotation, in order.
-pub fn bindings(method: &MethodDescriptor) -> Vec<Binding> {
+pub(crate) fn bindings(method: &MethodDescriptor) -> Vec<Binding> {
     let http = pool().get_extension_by_name("google.api.http").expect("the annotation");
     let options = method.options();
     if !options.has_extension(&http) {
@@ -94,12 +94,12 @@ fn template_of(rule: &DynamicMessage) -> String {
 }
 
 /// A value for a variable: each wildcard becomes a segment that needs encoding.
-pub fn example_of(pattern: &str) -> String {
+pub(crate) fn example_of(pattern: &str) -> String {
     pattern.replace("**", "r\u{e9}st/of it").replace('*', "a~b c%2F\u{e9}")
 }
 
 /// Sets a field, down a path of names.
-pub fn set(message: &mut DynamicMessage, path: &str, value: &str) {
+pub(crate) fn set(message: &mut DynamicMessage, path: &str, value: &str) {
     match path.split_once('.') {
         None => message.set_field_by_name(path, Value::String(value.to_owned())),
         Some((first, rest)) => {
@@ -110,7 +110,7 @@ pub fn set(message: &mut DynamicMessage, path: &str, value: &str) {
 }
 
 /// A message in which every field is set, of each oneof the member that `variant` picks.
-pub fn filled(message: &MessageDescriptor, variant: usize) -> DynamicMessage {
+pub(crate) fn filled(message: &MessageDescriptor, variant: usize) -> DynamicMessage {
     fill(message, variant, 4)
 }
 
@@ -120,13 +120,19 @@ fn fill(descriptor: &MessageDescriptor, variant: usize, depth: usize) -> Dynamic
     }
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
-        let is_message = matches!(field.kind(), Kind::Message(_));
-        if (is_message && depth == 0) || !is_picked(&field, variant) {
+        if (holds_message(&field) && depth == 0) || !is_picked(&field, variant) {
             continue;
         }
         message.set_field(&field, value_of(&field, variant, depth));
     }
     message
+}
+
+fn holds_message(field: &FieldDescriptor) -> bool {
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => holds_message(&entry.map_entry_value_field()),
+        kind => matches!(kind, Kind::Message(_)),
+    }
 }
 
 fn is_picked(field: &FieldDescriptor, variant: usize) -> bool {
@@ -139,7 +145,7 @@ fn is_picked(field: &FieldDescriptor, variant: usize) -> bool {
 fn value_of(field: &FieldDescriptor, variant: usize, depth: usize) -> Value {
     if field.is_map() {
         let Kind::Message(entry) = field.kind() else { unreachable!("a map has entries") };
-        let value = value_of(&entry.map_entry_value_field(), variant, depth.saturating_sub(1));
+        let value = value_of(&entry.map_entry_value_field(), variant, depth);
         let key = match entry.map_entry_key_field().kind() {
             Kind::String => MapKey::String("a \"key\"".into()),
             Kind::Bool => MapKey::Bool(true),

@@ -161,7 +161,7 @@ fn any(name: &str, message: &impl prost::Message) -> prost_types::Any {
 }
 
 fn with_metadata(reply: Reply) -> Reply {
-    reply.metadata("x-told", "plain").metadata("x-told-bin", "AAEC")
+    reply.metadata("x-told", "plain").metadata("x-told-bin", [0, 1, 2])
 }
 
 struct Bridges {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A bridge to a peer without TLS.
-pub fn plain(port: u16, transport: Transport) -> BridgeBuilder {
+pub(crate) fn plain(port: u16, transport: Transport) -> BridgeBuilder {
     Bridge::builder()
         .endpoint(format!("http://127.0.0.1:{port}"))
         .proxy(Proxy::none())
@@ -18,7 +18,7 @@ pub fn plain(port: u16, transport: Transport) -> BridgeBuilder {
 }
 
 /// Answers each HTTP/1.1 request with these bytes and closes; gives its port.
-pub async fn http1(answer: impl Into<Bytes>) -> u16 {
+pub(crate) async fn http1(answer: impl Into<Bytes>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let answer = answer.into();
@@ -49,20 +49,20 @@ async fn answer_http1(mut stream: TcpStream, answer: Bytes) {
 }
 
 /// An HTTP/1.1 answer: a head with this status and type, and a body to the end of the connection.
-pub fn answer_of(status: &str, content_type: &str, body: &str) -> String {
+pub(crate) fn answer_of(status: &str, content_type: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nconnection: close\r\n\r\n{body}")
 }
 
 /// What an HTTP/2 peer answers: a head, data, and trailers.
 #[derive(Clone, Default)]
-pub struct Scripted {
-    pub head: Response<()>,
-    pub data: Vec<Bytes>,
-    pub trailers: Option<HeaderMap>,
+pub(crate) struct Scripted {
+    pub(crate) head: Response<()>,
+    pub(crate) data: Vec<Bytes>,
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 /// Answers each gRPC request by the script, without TLS; gives its port.
-pub async fn http2(script: Scripted) -> u16 {
+pub(crate) async fn http2(script: Scripted) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let script = Arc::new(script);

@@ -1,7 +1,7 @@
 //! Setting: an emulator, bridges on it, and raw calls, as the promises need them.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
+use genai_bridge::emulator::Emulator;
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use genai_bridge::{Bridge, BridgeBuilder, Proxy, Transport};
@@ -12,17 +12,17 @@ use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tower_service::Service;
 
-pub const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
-pub const STREAM: &str =
+pub(crate) const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+pub(crate) const STREAM: &str =
     "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
-pub const LIST_MODELS: &str = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
-pub const KEY: &str = "a-key-that-nobody-may-see";
+pub(crate) const LIST_MODELS: &str = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
+pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
 
 /// Both transports, one after the other.
-pub const BOTH: [Transport; 2] = [Transport::Grpc, Transport::Rest];
+pub(crate) const BOTH: [Transport; 2] = [Transport::Grpc, Transport::Rest];
 
 /// A bridge straight to the emulator.
-pub fn direct(emulator: &Emulator) -> BridgeBuilder {
+pub(crate) fn direct(emulator: &Emulator) -> BridgeBuilder {
     Bridge::builder()
         .endpoint(emulator.endpoint())
         .add_root_certificates(emulator.root_certificate())
@@ -30,25 +30,11 @@ pub fn direct(emulator: &Emulator) -> BridgeBuilder {
         .proxy(Proxy::none())
 }
 
-/// An emulator, and a proxy with this fault before it.
-pub async fn behind(fault: Fault) -> (Emulator, HostileProxy) {
-    let authority = Authority::new("Corp Inspection CA");
-    let emulator =
-        Emulator::builder().authority(authority.clone()).start().await.expect("an emulator");
-    let proxy = HostileProxy::builder().authority(authority).start(fault).await.expect("a proxy");
-    (emulator, proxy)
-}
-
-/// A bridge to the emulator through the proxy.
-pub fn through(emulator: &Emulator, proxy: &HostileProxy) -> BridgeBuilder {
-    direct(emulator).proxy(Proxy::url(&proxy.url()).expect("a URL"))
-}
-
-pub fn client(builder: BridgeBuilder) -> GenerativeServiceClient<Bridge> {
+pub(crate) fn client(builder: BridgeBuilder) -> GenerativeServiceClient<Bridge> {
     GenerativeServiceClient::new(builder.build().expect("a bridge"))
 }
 
-pub fn question(text: &str) -> GenerateContentRequest {
+pub(crate) fn question(text: &str) -> GenerateContentRequest {
     GenerateContentRequest {
         model: "models/gemini-2.5-flash".into(),
         contents: vec![content(text)],
@@ -56,7 +42,7 @@ pub fn question(text: &str) -> GenerateContentRequest {
     }
 }
 
-pub fn answer(text: &str) -> GenerateContentResponse {
+pub(crate) fn answer(text: &str) -> GenerateContentResponse {
     let candidate =
         genai_bridge::v1beta::Candidate { content: Some(content(text)), ..Default::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
@@ -67,7 +53,7 @@ fn content(text: &str) -> Content {
     Content { parts: vec![part], role: String::new() }
 }
 
-pub fn text_of(answer: &GenerateContentResponse) -> String {
+pub(crate) fn text_of(answer: &GenerateContentResponse) -> String {
     let parts = answer
         .candidates
         .iter()
@@ -82,24 +68,24 @@ pub fn text_of(answer: &GenerateContentResponse) -> String {
 
 /// What a caller sees of one call.
 #[derive(Debug)]
-pub struct Outcome {
-    pub head: MetadataMap,
-    pub messages: Vec<Bytes>,
-    pub status: Status,
+pub(crate) struct Outcome {
+    pub(crate) head: MetadataMap,
+    pub(crate) messages: Vec<Bytes>,
+    pub(crate) status: Status,
 }
 
 /// A call without generated code: `body` is the request as it stands on the wire, its prefix included.
-pub async fn call_raw(mut bridge: Bridge, path: &str, body: impl Into<Bytes>) -> Outcome {
+pub(crate) async fn call_raw(mut bridge: Bridge, path: &str, body: impl Into<Bytes>) -> Outcome {
     let request =
         http::Request::post(path).body(Body::new(Full::new(body.into()))).expect("a request");
     outcome_of(bridge.call(request).await).await
 }
 
-pub async fn call(bridge: Bridge, path: &str, message: &impl Message) -> Outcome {
+pub(crate) async fn call(bridge: Bridge, path: &str, message: &impl Message) -> Outcome {
     call_raw(bridge, path, frame(&message.encode_to_vec())).await
 }
 
-pub async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> Outcome {
+pub(crate) async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> Outcome {
     let (head, mut body) = match answer {
         Ok(answer) => answer.into_parts(),
         Err(status) => {
@@ -127,7 +113,7 @@ pub async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> Outcome
     }
 }
 
-pub fn frame(message: &[u8]) -> Bytes {
+pub(crate) fn frame(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(message.len() + 5);
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).expect("short"));
