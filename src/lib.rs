@@ -2,6 +2,8 @@
 
 mod call;
 mod credentials;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod error;
 mod fallback;
 mod frame;

@@ -7,4 +7,6 @@
     reason = "a test ends where its setting is not as expected"
 )]
 
+#[cfg(feature = "emulator")]
+mod hostile;
 mod layers;
