@@ -37,9 +37,12 @@ async fn ask(bridge: Bridge) -> Result<(), Box<dyn Error>> {
     let reply = client.generate_content(question("Why is the sky blue?")).await?;
     let transport = reply.extensions().get::<ActiveTransport>().copied();
     println!("  {}", text(reply.get_ref()));
-    explain(&bridge, transport, began);
+    explain(&bridge, transport);
+    if bridge.active().symptom().is_some() {
+        println!("  [found out and switched in {:.0?}]", bridge.active().since() - began);
+    }
 
-    println!("StreamGenerateContent:");
+    println!("\nStreamGenerateContent:");
     let reply = client.stream_generate_content(question("Tell me a short story.")).await?;
     let transport = reply.extensions().get::<ActiveTransport>().copied();
     let mut chunks = reply.into_inner();
@@ -49,19 +52,17 @@ async fn ask(bridge: Bridge) -> Result<(), Box<dyn Error>> {
         stdout().flush()?;
     }
     println!();
-    explain(&bridge, transport, began);
+    explain(&bridge, transport);
     Ok(())
 }
 
-fn explain(bridge: &Bridge, transport: Option<ActiveTransport>, began: Instant) {
-    let active = bridge.active();
-    match (transport, active.symptom()) {
+fn explain(bridge: &Bridge, transport: Option<ActiveTransport>) {
+    match (transport, bridge.active().symptom()) {
         (Some(ActiveTransport::Rest), Some(symptom)) => {
             println!("  [over REST, because {symptom}]");
-            println!("  [found out, switched and answered in {:.0?}]\n", active.since() - began);
         }
-        (Some(transport), _) => println!("  [over {}]\n", transport.as_str()),
-        (None, _) => println!("  [the answer does not say what carried it]\n"),
+        (Some(transport), _) => println!("  [over {}]", transport.as_str()),
+        (None, _) => println!("  [the answer does not say what carried it]"),
     }
 }
 

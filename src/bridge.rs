@@ -287,7 +287,11 @@ impl Inner {
     }
 
     /// One attempt; what it shows of the network goes to `fallback`.
-    async fn send_over(&self, transport: ActiveTransport, call: &mut Call) -> Result<Answer, Error> {
+    async fn send_over(
+        &self,
+        transport: ActiveTransport,
+        call: &mut Call,
+    ) -> Result<Answer, Error> {
         self.counters.count_attempt(transport);
         let deadline = call.deadline;
         let sent = match transport {

@@ -272,8 +272,12 @@ impl Service {
     }
 }
 
-fn proof_request(schema: &Schema, (path, message): &(String, Vec<u8>)) -> Result<ProofRequest, Error> {
-    let refuse = |why: &str| Error::new(ErrorKind::Configuration, format!("proof call `{path}` {why}"));
+fn proof_request(
+    schema: &Schema,
+    (path, message): &(String, Vec<u8>),
+) -> Result<ProofRequest, Error> {
+    let refuse =
+        |why: &str| Error::new(ErrorKind::Configuration, format!("proof call `{path}` {why}"));
     let method = schema.method(path).cloned();
     if method.as_ref().is_some_and(|method| method.client_streaming || method.server_streaming) {
         return Err(refuse("is not a unary method"));

@@ -1,58 +1,73 @@
-//! Authority: a certificate authority of a test, and servers that show its certificates.
+//! Authority: a certificate authority made at run time, for servers that tests trust, or do not.
 
 use std::fmt;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::server::ServerConfig;
 
-/// A certificate authority with a fresh key. Cheap to clone.
+/// A certificate authority of a test; clones share its key.
 #[derive(Clone)]
-pub struct Authority {
-    issuer: Arc<Issuer<'static, KeyPair>>,
-    pem: Arc<str>,
+pub struct Authority(Arc<Inner>);
+
+struct Inner {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
 }
 
 impl Authority {
-    /// Makes an authority that signs as `common_name`.
+    /// Makes a key and a root certificate with that common name.
     ///
     /// # Panics
-    /// If the machine has no randomness for a key.
+    /// The process's random numbers fail.
     pub fn new(common_name: &str) -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         parameters.distinguished_name.push(DnType::CommonName, common_name);
-        let key = KeyPair::generate().expect("randomness for a key");
-        let certificate = parameters.self_signed(&key).expect("the key signs");
-        let pem = certificate.pem().into();
-        Self { issuer: Arc::new(Issuer::new(parameters, key)), pem }
+        let key = KeyPair::generate().expect("random numbers for a key");
+        let root = parameters.self_signed(&key).expect("a fresh key signs");
+        Self(Arc::new(Inner { pem: root.pem(), issuer: Issuer::new(parameters, key) }))
     }
 
-    /// The root certificate, as PEM.
+    /// The root certificate, for those who are to trust it.
     pub fn pem(&self) -> &str {
-        &self.pem
+        &self.0.pem
     }
 
-    /// TLS for a server with these names (or IP addresses), which offers these ALPN protocols.
+    /// TLS for a server with these names (or IP addresses), which offers these protocols; none: no ALPN.
     ///
     /// # Panics
-    /// If a name cannot stand in a certificate.
+    /// A name is not ASCII, or the process's crypto provider cannot do TLS.
     pub fn server_config(&self, host_names: &[&str], alpn: &[&[u8]]) -> Arc<ServerConfig> {
-        let names: Vec<String> = host_names.iter().map(|name| (*name).to_owned()).collect();
-        let parameters = CertificateParams::new(names).expect("names for a certificate");
-        let key = KeyPair::generate().expect("randomness for a key");
-        let certificate = parameters.signed_by(&key, &self.issuer).expect("the key signs");
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key is PKCS#8");
-        // Named, because a process with two providers has no default.
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        self.server_config_until(FAR_YEAR, host_names, alpn)
+    }
+
+    /// The same, with a certificate that ends with the beginning of `year`.
+    pub(super) fn server_config_until(
+        &self,
+        year: i32,
+        host_names: &[&str],
+        alpn: &[&[u8]],
+    ) -> Arc<ServerConfig> {
+        let names: Vec<String> = host_names.iter().map(ToString::to_string).collect();
+        let mut parameters = CertificateParams::new(names).expect("host names are ASCII");
+        parameters.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().expect("random numbers for a key");
+        let leaf = parameters.signed_by(&key, &self.0.issuer).expect("the authority's key signs");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
+        let mut config = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3")
+            .expect("the process's crypto provider does TLS")
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("the key is the certificate's");
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .expect("the key belongs to the certificate");
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)
     }
 }
@@ -62,3 +77,13 @@ impl fmt::Debug for Authority {
         f.debug_struct("Authority").finish_non_exhaustive()
     }
 }
+
+/// The process's own choice, else ours: nothing is installed for the whole process.
+pub(super) fn crypto_provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default()
+        .cloned()
+        .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+}
+
+/// No test runs until then.
+const FAR_YEAR: i32 = 4000;

@@ -22,6 +22,7 @@ mod binding;
 mod delivery;
 mod gemini;
 mod grpc;
+pub mod hostile;
 mod json;
 mod message;
 mod methods;
@@ -47,6 +48,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub use authority::Authority;
+pub use hostile::{Fault, HostileProxy};
 pub use record::Received;
 pub use script::Reply;
 

@@ -317,8 +317,7 @@ fn foreign(
     headers: &HeaderMap,
     text: &Bytes,
 ) -> Error {
-    let evidence =
-        Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text);
+    let evidence = Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text);
     Symptom::new(kind, body.hop()).with_evidence(evidence).into()
 }
 

@@ -246,12 +246,8 @@ fn whole_seconds(left: Duration) -> u64 {
 }
 
 /// `NAME/VERSION` of what sends the call; over REST `grpc` becomes `rest`.
-const CLIENT: &str = concat!(
-    "genai-bridge/",
-    env!("CARGO_PKG_VERSION"),
-    " grpc/",
-    env!("CARGO_PKG_VERSION")
-);
+const CLIENT: &str =
+    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " grpc/", env!("CARGO_PKG_VERSION"));
 const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");

@@ -5,7 +5,9 @@ use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, Error, SymptomKind, Transport};
 use tonic::Code;
 
-use crate::setting::{GENERATE, LIST_MODELS, answer, behind, direct, question, text_of, through};
+use crate::setting::{
+    GENERATE, LIST_MODELS, answer, behind, change, direct, question, text_of, through,
+};
 
 async fn ask(bridge: &Bridge) -> Result<ActiveTransport, tonic::Status> {
     let mut client = GenerativeServiceClient::new(bridge.clone());
@@ -70,14 +72,28 @@ async fn a_proof_that_is_swallowed_does_not_hold_calls_up() {
 }
 
 #[tokio::test]
-async fn a_refused_stream_is_sent_again_on_grpc() {
+async fn a_graceful_goaway_costs_no_call_and_leaves_grpc_in_place() {
+    let (emulator, proxy) = behind(Fault::GoAwayAfterStreams).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    bridge.connect().await.expect("a transport");
+    for _ in 0..6 {
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+    }
+    assert_eq!(emulator.count(GENERATE), 6);
+    assert!(bridge.stats().symptoms(SymptomKind::GoAwayGraceful) > 0);
+    assert!(proxy.counts().tunnels() > 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_again_and_again_goes_over_rest() {
     let (emulator, proxy) = behind(Fault::Pass).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     bridge.connect().await.expect("a transport");
-    proxy.set_and_cut(Fault::StreamRefused);
-    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+    change(&proxy, Fault::StreamRefused).await;
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest);
     assert_eq!(emulator.count(GENERATE), 1);
-    assert!(bridge.stats().symptoms(SymptomKind::StreamRefused) > 0);
+    assert_eq!(bridge.stats().symptoms(SymptomKind::StreamRefused), 4);
+    assert_eq!((bridge.stats().resends(), bridge.stats().switches()), (4, 1));
 }
 
 #[tokio::test]
@@ -87,7 +103,7 @@ async fn a_path_that_goes_bad_never_sends_the_call_in_hand_twice() {
         let bridge = through(&emulator, &proxy).build().expect("a bridge");
         bridge.connect().await.expect("a transport");
         assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
-        proxy.set_and_cut(fault);
+        change(&proxy, fault).await;
         let status = ask(&bridge).await.expect_err("the call in hand fails");
         assert!(Error::of(&status).expect("ours").symptom().is_some(), "{status:?}");
         let seen = emulator.count(GENERATE);
@@ -160,7 +176,7 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest);
     let mut watched = bridge.watch();
-    proxy.set_and_cut(Fault::Pass);
+    change(&proxy, Fault::Pass).await;
     bridge.reset();
     assert_eq!(bridge.active().transport(), None);
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use crate::setting::{GENERATE, answer, behind, client, question, through};
+use crate::setting::{GENERATE, answer, behind, change, client, question, through};
 
 fn ask_at_once(bridge: &Bridge, calls: usize) -> JoinSet<Result<(), Status>> {
     let mut running = JoinSet::new();
@@ -31,7 +31,7 @@ async fn calls_that_come_together_share_one_dial() {
     let (emulator, proxy) = behind(Fault::Pass).await;
     let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
     all_answered(ask_at_once(&bridge, 50)).await;
-    assert_eq!((emulator.count(GENERATE), proxy.tunnels()), (50, 1));
+    assert_eq!((emulator.count(GENERATE), proxy.counts().tunnels()), (50, 1));
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn another_connection_is_opened_beyond_a_hundred_calls() {
     let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
     let running = ask_at_once(&bridge, 250);
     emulator.received_when(250).await;
-    assert_eq!(proxy.tunnels(), 3);
+    assert_eq!(proxy.counts().tunnels(), 3);
     gate.add_permits(250);
     all_answered(running).await;
 }
@@ -57,7 +57,7 @@ async fn the_peers_own_limit_of_streams_is_kept() {
     let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
     let running = ask_at_once(&bridge, 30);
     emulator.received_when(30).await;
-    assert!((3..=4).contains(&proxy.tunnels()), "{}", proxy.tunnels());
+    assert!((3..=4).contains(&proxy.counts().tunnels()), "{}", proxy.counts().tunnels());
     gate.add_permits(30);
     all_answered(running).await;
 }
@@ -73,7 +73,7 @@ async fn rest_keeps_to_its_number_of_connections_and_calls_queue() {
     gate.add_permits(20);
     all_answered(running).await;
     assert_eq!(emulator.count(GENERATE), 20);
-    assert!(proxy.tunnels() <= 4, "{}", proxy.tunnels());
+    assert!(proxy.counts().tunnels() <= 4, "{}", proxy.counts().tunnels());
 }
 
 #[tokio::test]
@@ -83,8 +83,7 @@ async fn a_connection_that_was_cut_while_idle_costs_no_call() {
         let mut client = client(through(&emulator, &proxy).transport(transport));
         for _ in 0..3 {
             client.generate_content(question("?")).await.expect("an answer");
-            proxy.set_and_cut(Fault::Pass);
-            proxy.all_cut().await;
+            change(&proxy, Fault::Pass).await;
         }
         assert_eq!(emulator.count(GENERATE), 3);
     }

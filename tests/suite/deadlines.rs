@@ -88,7 +88,10 @@ async fn the_service_learns_how_much_time_is_left() {
         client.generate_content(question("?")).await.expect("an answer");
         let received = emulator.received().pop().expect("a call");
         let found = received.headers()[header].to_str().expect("ascii");
-        assert!(["59", "600"].iter().any(|begin| found.starts_with(begin)), "the default is ten minutes: {found}");
+        assert!(
+            ["59", "600"].iter().any(|begin| found.starts_with(begin)),
+            "the default is ten minutes: {found}"
+        );
     }
 }
 

@@ -11,9 +11,13 @@
 #![cfg_attr(not(feature = "emulator"), allow(dead_code, reason = "used with the emulator"))]
 
 #[cfg(feature = "emulator")]
+mod auto;
+#[cfg(feature = "emulator")]
 mod bad_input;
 #[cfg(feature = "emulator")]
 mod clients;
+#[cfg(feature = "emulator")]
+mod connections;
 #[cfg(feature = "emulator")]
 mod deadlines;
 mod layers;
@@ -23,5 +27,7 @@ mod messages;
 mod parity;
 #[cfg(feature = "emulator")]
 mod peers;
+#[cfg(feature = "emulator")]
+mod secrets;
 #[cfg(feature = "emulator")]
 mod setting;

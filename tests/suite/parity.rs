@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use crate::messages::{Binding, bindings, example_of, filled, methods, path_of, set};
+use crate::messages::{Binding, bindings, example_of, filled, methods, path_of, pool, set};
 use crate::setting::{Outcome, direct, frame, outcome_of};
 
 /// Differences that stand in the nature of the two protocols: `case<TAB>reason`, at most 2 % of all.
@@ -236,13 +236,24 @@ fn differs_from(script: &Script, method: &MethodDescriptor, outcome: &Outcome) -
         Some("messages".into())
     } else if (status.code(), status.message()) != (expected.code(), expected.message()) {
         Some(format!("status {status:?}"))
-    } else if status.details() != expected.details() {
+    } else if details_of(status) != details_of(expected) {
         Some("details".into())
     } else if !has_metadata(&outcome.head) {
         Some("metadata".into())
     } else {
         None
     }
+}
+
+/// The details as messages: the order of fields on the wire says nothing.
+fn details_of(status: &Status) -> (i32, String, Vec<DynamicMessage>) {
+    let packed = rpc::Status::decode(status.details()).expect("google.rpc.Status");
+    let unpack = |any: &prost_types::Any| {
+        let name = any.type_url.rsplit('/').next().expect("a name");
+        let of = pool().get_message_by_name(name).expect("a known type");
+        DynamicMessage::decode(of, any.value.as_slice()).expect("a message")
+    };
+    (packed.code, packed.message, packed.details.iter().map(unpack).collect())
 }
 
 fn has_metadata(head: &MetadataMap) -> bool {

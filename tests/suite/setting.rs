@@ -1,18 +1,20 @@
 //! Setting: an emulator, bridges on it, and raw calls, as the promises need them.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use genai_bridge::emulator::Emulator;
+use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use genai_bridge::{Bridge, BridgeBuilder, Proxy, Transport};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
+use tokio::task::yield_now;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tower_service::Service;
 
-pub(crate) const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+pub(crate) const GENERATE: &str =
+    "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
 pub(crate) const STREAM: &str =
     "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
 pub(crate) const LIST_MODELS: &str = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
@@ -28,6 +30,28 @@ pub(crate) fn direct(emulator: &Emulator) -> BridgeBuilder {
         .add_root_certificates(emulator.root_certificate())
         .api_key(KEY)
         .proxy(Proxy::none())
+}
+
+/// An emulator, and a proxy with this fault before it.
+pub(crate) async fn behind(fault: Fault) -> (Emulator, HostileProxy) {
+    let authority = Authority::new("Corp Inspection CA");
+    let emulator =
+        Emulator::builder().authority(authority.clone()).start().await.expect("an emulator");
+    let proxy = HostileProxy::builder().authority(authority).start(fault).await.expect("a proxy");
+    (emulator, proxy)
+}
+
+/// A bridge to the emulator through the proxy.
+pub(crate) fn through(emulator: &Emulator, proxy: &HostileProxy) -> BridgeBuilder {
+    direct(emulator).proxy(Proxy::url(&proxy.url()).expect("a URL"))
+}
+
+/// Another network from here on, which those who hold connections have noticed.
+pub(crate) async fn change(proxy: &HostileProxy, fault: Fault) {
+    proxy.set_and_cut(fault);
+    for _ in 0..1000 {
+        yield_now().await;
+    }
 }
 
 pub(crate) fn client(builder: BridgeBuilder) -> GenerativeServiceClient<Bridge> {
