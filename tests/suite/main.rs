@@ -16,6 +16,8 @@ mod bad_input;
 mod clients;
 #[cfg(feature = "emulator")]
 mod deadlines;
+#[cfg(feature = "emulator")]
+mod emulator;
 mod layers;
 #[cfg(feature = "emulator")]
 mod messages;
