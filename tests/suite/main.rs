@@ -20,6 +20,8 @@ mod clients;
 mod connections;
 #[cfg(feature = "emulator")]
 mod deadlines;
+#[cfg(feature = "emulator")]
+mod emulator;
 mod layers;
 #[cfg(feature = "emulator")]
 mod messages;
