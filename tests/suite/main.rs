@@ -7,5 +7,6 @@
     reason = "a test ends where its setting is not as expected"
 )]
 
+mod http_rules;
 mod layers;
 mod proto_facts;
