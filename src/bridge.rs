@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, header};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::Status;
@@ -160,16 +160,15 @@ impl Inner {
     async fn carry(self: Arc<Self>, request: Request<Body>) -> Result<Answer, Error> {
         let mut call = self.parse(request)?;
         within(call.deadline, "while the request was read", self.read_message(&mut call)).await?;
-        let authorise = self.credentials.authorise(&mut call.metadata);
-        within(call.deadline, "while credentials were fetched", authorise).await?;
-        self.add_routing(&mut call)?;
+        self.authorise(&mut call).await?;
+        self.rest.add_google_headers(&mut call);
         let (answer, transport) = self.send_with_retries(&mut call).await?;
         Ok(watch_answer(answer, &call, transport, self))
     }
 
     fn parse(&self, request: Request<Body>) -> Result<Call, Error> {
         let (parts, body) = request.into_parts();
-        let method = self.schema.find_method(parts.uri.path());
+        let method = self.schema.find_method(parts.uri.path()).cloned();
         let head = read_head(parts.headers)?;
         let timeout = head.timeout.or_else(|| self.settings.default_deadline.of(method.as_deref()));
         let path = parts.uri.into_parts().path_and_query;
@@ -198,11 +197,23 @@ impl Inner {
         Ok(())
     }
 
+    async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
+        let authorise = self.credentials.authorise(&mut call.metadata);
+        within(call.deadline, "while credentials were fetched", authorise).await
+    }
+
     /// Repeats the call as long as the service's own answer invites it and the policy agrees.
     async fn send_with_retries(&self, call: &mut Call) -> Result<(Answer, ActiveTransport), Error> {
         let mut attempt = 1;
+        let mut renewed = false;
         loop {
             let (answer, transport) = self.send(call).await?;
+            if !renewed && self.is_rejected(call, &answer) {
+                renewed = true;
+                call.metadata.remove(header::AUTHORIZATION);
+                self.authorise(call).await?;
+                continue;
+            }
             let Some(wait) = self.retries.wait_before_next(call, &answer, attempt) else {
                 return Ok((answer, transport));
             };
@@ -211,6 +222,14 @@ impl Inner {
             sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// Whether the service refused our token, so that a new one may help. It refuses before any work.
+    fn is_rejected(&self, call: &Call, answer: &Answer) -> bool {
+        let status = answer.headers().get("grpc-status");
+        status.is_some_and(|code| code == "16")
+            && call.message.is_in_hand()
+            && self.credentials.invalidate(&call.metadata)
     }
 
     /// Sends the call until a transport carries it: again on the same one, or once on the other.
@@ -237,7 +256,7 @@ impl Inner {
     }
 
     /// Where the call goes first; with what gRPC met, if that is why it goes over REST.
-    async fn choose(&self, call: &Call) -> Result<(ActiveTransport, Option<Error>), Error> {
+    async fn choose(&self, call: &mut Call) -> Result<(ActiveTransport, Option<Error>), Error> {
         match self.transport_of(call) {
             Transport::Grpc => return Ok((ActiveTransport::Grpc, None)),
             Transport::Rest => return Ok((ActiveTransport::Rest, None)),

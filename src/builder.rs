@@ -71,7 +71,7 @@ impl BridgeBuilder {
     }
 
     /// The API key, sent as `x-goog-api-key`. Default: none, so that each call brings its own.
-    pub fn api_key(self, key: impl Into<String>) -> Self {
+    pub fn api_key(self, key: impl AsRef<str>) -> Self {
         self.credentials(Credentials::api_key(key))
     }
 
@@ -209,6 +209,8 @@ impl BridgeBuilder {
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
         let service = Service::new(self.schema, self.proof)?;
+        let credentials = self.credentials?;
+        credentials.check()?;
         let grpc = GrpcSettings { max_message_size: self.max_message_size, ..Default::default() };
         let rest = RestSettings {
             max_message_size: self.max_message_size,
@@ -216,7 +218,7 @@ impl BridgeBuilder {
             ..service.rest
         };
         Ok(Bridge::from_inner(Inner {
-            credentials: self.credentials?,
+            credentials,
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
             rest: RestTransport::new(service.schema.clone(), network, origin, rest)?,
             schema: service.schema,

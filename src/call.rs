@@ -43,6 +43,11 @@ pub(crate) enum Message {
 }
 
 impl Message {
+    /// Whether the call can be sent again: a stream exists once.
+    pub(crate) fn is_in_hand(&self) -> bool {
+        matches!(self, Self::One(_))
+    }
+
     /// The body of a gRPC request. A stream is given away: the second time it is empty.
     pub(crate) fn to_body(&mut self) -> Body {
         match self {

@@ -1,19 +1,30 @@
-//! genai-bridge
+#![doc = include_str!("../README.md")]
 
+mod bridge;
+mod builder;
 mod call;
 mod credentials;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod error;
 mod fallback;
 mod frame;
+mod gemini;
 mod grpc;
 mod json;
 mod network;
 mod policy;
+mod proof;
 mod proto;
 mod rest;
+mod retries;
 mod schema;
+mod stats;
 mod symptom;
+mod watched;
 
+pub use bridge::Bridge;
+pub use builder::BridgeBuilder;
 pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::Active;
@@ -24,4 +35,5 @@ pub use proto::google::{
     longrunning, rpc,
 };
 pub use schema::Schema;
+pub use stats::Stats;
 pub use symptom::{Evidence, Proof, Station, Symptom, SymptomKind};

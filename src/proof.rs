@@ -15,7 +15,7 @@ use crate::frame::Frame;
 use crate::grpc::GrpcTransport;
 use crate::policy::CallOptions;
 use crate::schema::Method;
-use crate::symptom::{Symptom, SymptomKind};
+use crate::symptom::SymptomKind;
 
 /// What is called to prove gRPC.
 pub(crate) struct Proof {
@@ -75,7 +75,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     let sent = timeout(ANSWER_LIMIT, grpc.send(&mut call)).await;
     let answer = sent.unwrap_or_else(|_| Err(grpc.unanswered().into()))?;
     if is_forged(answer.headers()) {
-        return Err(Symptom::new(SymptomKind::ForgedStatus, grpc.hop()).into());
+        return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
     }
     Ok(())
 }

@@ -16,8 +16,9 @@ use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
 use super::watch::{OpeningFault, Seen, Watched};
-use super::{Dialled, Settings};
+use super::GrpcSettings;
 use crate::error::{Error, ErrorKind};
+use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// One HTTP/2 connection. It lives as long as a [`Seat`] or the list of connections holds it.
@@ -50,23 +51,22 @@ impl Peer {
 }
 
 impl Connection {
-    /// Speaks HTTP/2 on a dialled stream and waits for the peer's SETTINGS.
+    /// Speaks HTTP/2 on a dialled stream and waits for the peer's SETTINGS, at most for `limit`.
     ///
     /// Nothing but the preface has been sent when this fails.
     ///
     /// # Errors
     /// The peer does not speak HTTP/2, or closes, resets or swallows the connection.
     pub(super) async fn open(
-        dialled: Dialled,
-        dialled_in: Duration,
+        dialled: network::Connection,
+        limit: Duration,
         origin: &Uri,
-        settings: &Settings,
+        settings: &GrpcSettings,
         changed: Arc<Notify>,
     ) -> Result<Arc<Self>, Error> {
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
         let peer = Peer { hop: dialled.hop, issuer: dialled.issuer, seen };
         let endpoint = endpoint(origin, settings)?;
-        let limit = settings.wait_for_settings(dialled_in);
         let opening = async {
             let channel = endpoint.connect_with_connector(Once(Some(watched))).await;
             (opened.await, channel)
@@ -152,7 +152,7 @@ impl Drop for Seat {
 }
 
 /// TLS is ours, so tonic sees a plain endpoint; `:scheme` and `:authority` come from the origin.
-fn endpoint(origin: &Uri, settings: &Settings) -> Result<Endpoint, Error> {
+fn endpoint(origin: &Uri, settings: &GrpcSettings) -> Result<Endpoint, Error> {
     let authority = origin.authority().map_or("", Authority::as_str);
     let refused = |error: tonic::transport::Error| {
         Error::new(ErrorKind::Configuration, "the endpoint is no host and port to connect to")

@@ -4,22 +4,22 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use http::Uri;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Seat};
-use super::{Dial, Settings};
+use super::GrpcSettings;
 use crate::error::{Error, ErrorKind};
+use crate::network::{Alpn, Network, Origin};
 
 /// Every connection to one origin. Dropping it ends its tasks; calls in flight finish.
 pub(super) struct Connections(Arc<Shared>);
 
 struct Shared {
-    dial: Dial,
-    origin: Uri,
-    settings: Settings,
+    network: Network,
+    origin: Origin,
+    settings: GrpcSettings,
     list: Mutex<List>,
     /// Woken when a connection stops taking calls.
     changed: Arc<Notify>,
@@ -46,9 +46,9 @@ type Dialled = Result<Arc<Connection>, Arc<Error>>;
 type Outcome = watch::Receiver<Option<Dialled>>;
 
 impl Connections {
-    pub(super) fn new(dial: Dial, origin: Uri, settings: Settings) -> Self {
+    pub(super) fn new(network: Network, origin: Origin, settings: GrpcSettings) -> Self {
         Self(Arc::new(Shared {
-            dial,
+            network,
             origin,
             settings,
             list: Mutex::default(),
@@ -192,14 +192,14 @@ impl List {
 
 /// Dials and opens one connection, holding nothing of the list.
 fn open(shared: &Shared) -> impl Future<Output = Result<Arc<Connection>, Error>> + use<> {
-    let started = Instant::now();
-    let dialled = (shared.dial)();
-    let (origin, settings) = (shared.origin.clone(), shared.settings.clone());
+    let (network, origin) = (shared.network.clone(), shared.origin.clone());
+    let settings = shared.settings.clone();
     let changed = Arc::clone(&shared.changed);
     async move {
-        let dialled = dialled.await?;
-        let dialled_in = started.elapsed();
-        Connection::open(dialled, dialled_in, &origin, &settings, changed).await
+        let started = Instant::now();
+        let dialled = network.connect(&origin, Alpn::Http2).await?;
+        let limit = settings.wait_for_settings(started.elapsed());
+        Connection::open(dialled, limit, origin.uri(), &settings, changed).await
     }
 }
 

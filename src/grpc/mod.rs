@@ -6,12 +6,9 @@ mod connection;
 mod connections;
 mod failure;
 mod http2_frames;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
@@ -23,6 +20,8 @@ use crate::call::{
     Answer, Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, format_timeout,
 };
 use crate::error::Error;
+use crate::network::{Network, Origin};
+use crate::symptom::{Symptom, SymptomKind};
 use answer::Wanted;
 use connections::Connections;
 
@@ -30,11 +29,13 @@ use connections::Connections;
 pub(crate) struct GrpcTransport {
     connections: Connections,
     max_message_size: usize,
+    /// How failures name the service.
+    hop: Box<str>,
 }
 
 /// The numbers of the transport.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct GrpcSettings {
     /// Calls in flight on a connection before another one is opened: the number of streams that
     /// servers commonly allow, and RFC 9113 recommends as the least.
     pub(crate) calls_per_connection: usize,
@@ -50,7 +51,7 @@ pub(crate) struct Settings {
     pub(crate) max_message_size: usize,
 }
 
-impl Default for Settings {
+impl Default for GrpcSettings {
     fn default() -> Self {
         Self {
             calls_per_connection: 100,
@@ -63,24 +64,12 @@ impl Default for Settings {
     }
 }
 
-/// Opens a byte stream to the origin; every failure of it comes before any request.
-pub(crate) type Dial =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Dialled, Error>> + Send>> + Send + Sync>;
-
-/// A byte stream on which HTTP/2 was agreed, or is known to be spoken.
-pub(crate) struct Dialled {
-    pub(crate) io: tokio::net::TcpStream,
-    /// Issuer of the peer's certificate.
-    pub(crate) issuer: Option<Box<str>>,
-    /// Names the peer in failures.
-    pub(crate) hop: Box<str>,
-}
-
 impl GrpcTransport {
-    fn with_dial(dial: Dial, origin: Uri, settings: Settings) -> Self {
+    pub(crate) fn new(network: Network, origin: Origin, settings: GrpcSettings) -> Self {
         Self {
             max_message_size: settings.max_message_size,
-            connections: Connections::new(dial, origin, settings),
+            hop: network.hop(&origin).into(),
+            connections: Connections::new(network, origin, settings),
         }
     }
 
@@ -112,6 +101,16 @@ impl GrpcTransport {
             .await
             .map_err(|error| failure::before_answer(error, seat.peer()))?;
         answer::read_answer(response, seat, wanted).await
+    }
+
+    /// A failure that only the whole shows: the connection stood, and no answer came in time.
+    pub(crate) fn unanswered(&self) -> Symptom {
+        self.symptom(SymptomKind::Unanswered)
+    }
+
+    /// A failure that was seen in an answer, after it had passed.
+    pub(crate) fn symptom(&self, kind: SymptomKind) -> Symptom {
+        Symptom::new(kind, self.hop.clone())
     }
 
     /// A method of no known service may stream.
@@ -148,7 +147,7 @@ fn write_request(call: &mut Call) -> Request<Body> {
     request
 }
 
-impl Settings {
+impl GrpcSettings {
     /// A slow way to the peer is given three times what it took so far, within reason.
     fn wait_for_settings(&self, dialled_in: Duration) -> Duration {
         let slow = (dialled_in * 3).min(self.settings_limit * 3);

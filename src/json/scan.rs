@@ -42,10 +42,6 @@ impl<'a> Scan<'a> {
         self.at
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.text.len()
-    }
-
     #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.get(self.at).copied()

@@ -13,7 +13,7 @@ use super::io::Io;
 use super::socks::open_socks;
 use super::tls::{H2, Session, Tls, shake_hands};
 use super::tunnel::open_tunnel;
-use super::{Alpn, Connection, Protocol};
+use super::{Alpn, Connection};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 
@@ -35,17 +35,17 @@ pub(super) async fn connect(
             ask_for_tunnel(proxy, io, address, deadline).await?
         }
     };
-    let (session, protocol) = if origin.is_https() {
+    // Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113, section 3.3).
+    let session = if origin.is_https() {
         let session = shake_hands(tls, alpn, address.server_name(), io, deadline).await;
         session
-            .and_then(|session| agreed_protocol(&session, alpn).map(|protocol| (session, protocol)))
+            .and_then(|session| check_protocol(session, alpn))
             .map_err(|fault| fault.at(&hop))?
     } else {
-        (Session::plain(io), known_protocol(alpn))
+        Session::plain(io)
     };
     Ok(Connection {
         io: session.io,
-        protocol,
         issuer: session.issuer.map(Into::into),
         hop: hop.into(),
     })
@@ -93,24 +93,16 @@ fn best_for_socks(found: &[SocketAddr]) -> Option<IpAddr> {
     v4.or(found.first()).map(SocketAddr::ip)
 }
 
-fn agreed_protocol(session: &Session, alpn: Alpn) -> Result<Protocol, Fault> {
+/// Where only HTTP/2 will do, the handshake must have agreed on it.
+fn check_protocol(session: Session, alpn: Alpn) -> Result<Session, Fault> {
     match session.protocol.as_deref() {
-        Some(H2) => Ok(Protocol::Http2),
-        other if alpn == Alpn::Http2 => {
+        other if alpn == Alpn::Http2 && other != Some(H2) => {
             let chosen = other.map_or("none".into(), String::from_utf8_lossy);
             let evidence = Evidence::new().with_protocol(&chosen);
             Err(Fault::new(SymptomKind::Http2NotOffered)
                 .with_evidence(evidence)
                 .with_issuer(session.issuer.as_deref()))
         }
-        _ => Ok(Protocol::Http1),
-    }
-}
-
-/// Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113, section 3.3).
-fn known_protocol(alpn: Alpn) -> Protocol {
-    match alpn {
-        Alpn::Http2 => Protocol::Http2,
-        Alpn::Http1 | Alpn::Any => Protocol::Http1,
+        _ => Ok(session),
     }
 }

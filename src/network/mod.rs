@@ -26,7 +26,7 @@ pub(crate) use address::Origin;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use proxy::Proxy;
-pub(crate) use tls::{classify, observe_issuer};
+pub(crate) use tls::classify;
 
 use crate::error::Error;
 use proxy::Proxies;
@@ -135,18 +135,10 @@ pub(crate) enum Alpn {
     Any,
 }
 
-/// The version of HTTP that was agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http2,
-    Http1,
-}
-
 /// A connection on which not one byte of HTTP was sent.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) io: Io,
-    pub(crate) protocol: Protocol,
     /// Who issued the peer's certificate.
     pub(crate) issuer: Option<Box<str>>,
     /// How failures name the peer.

@@ -213,7 +213,7 @@ tokio::task_local! {
 ///
 /// rustls forgets a certificate that it refuses. The verifier is shared by all connections (tickets are
 /// only resumed under the verifier that saw them), so it reports through the task that shakes hands.
-pub(crate) async fn observe_issuer<F: Future>(work: F) -> (F::Output, Option<String>) {
+async fn observe_issuer<F: Future>(work: F) -> (F::Output, Option<String>) {
     let observed = async {
         let output = work.await;
         (output, PRESENTED.with(Cell::take))

@@ -7,6 +7,7 @@ mod cut;
 mod field;
 mod query;
 mod request;
+mod routing;
 mod sse;
 mod status;
 
@@ -24,8 +25,8 @@ use crate::network::{Alpn, Network, Origin};
 use crate::schema::{Method, Schema};
 use answer::{Reading, read_http_answer};
 use client::Client;
-pub(crate) use field::text_of_field;
 use request::{RestRequest, write_request};
+use routing::routing_parameters;
 
 /// Sends calls to one origin as JSON over HTTP.
 pub(crate) struct RestTransport {
@@ -116,12 +117,31 @@ impl RestTransport {
         let message = message_of(call, self.settings.max_message_size)?;
         let mut request = write_request(&self.schema, &method, &message)?;
         drop(message);
+        if let Some(prefix) = call.name().strip_suffix(&*method.path) {
+            request.path.insert_str(0, prefix);
+        }
         self.add_parameters(&mut request, &method);
         let headers = headers_of(call, &method);
         let answer = self.client.send(request, headers, versions).await?;
         let max_message_size = self.settings.max_message_size;
         read_http_answer(answer, Reading { schema: self.schema.clone(), method, max_message_size })
             .await
+    }
+
+    /// What Google's own clients add to the metadata of a call, whichever transport it takes: who
+    /// sends it, and what of it decides where it goes.
+    pub(crate) fn add_google_headers(&self, call: &mut Call) {
+        if !self.settings.google_parameters {
+            return;
+        }
+        call.metadata.entry(API_CLIENT).or_insert(HeaderValue::from_static(CLIENT));
+        if !call.metadata.contains_key(&REQUEST_PARAMS)
+            && let (Some(method), Message::One(frame)) = (&call.method, &call.message)
+            && !frame.is_compressed()
+            && let Some(parameters) = routing_parameters(&self.schema, method, &frame.message())
+        {
+            call.metadata.insert(REQUEST_PARAMS, parameters);
+        }
     }
 
     fn method_of(&self, call: &Call) -> Result<Arc<Method>, Error> {
@@ -225,6 +245,14 @@ fn whole_seconds(left: Duration) -> u64 {
     left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
+/// `NAME/VERSION` of what sends the call; over REST `grpc` becomes `rest`.
+const CLIENT: &str = concat!(
+    "genai-bridge/",
+    env!("CARGO_PKG_VERSION"),
+    " grpc/",
+    env!("CARGO_PKG_VERSION")
+);
+const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 

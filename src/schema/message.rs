@@ -11,7 +11,6 @@ pub(crate) struct Message {
     pub(crate) special: Special,
     /// By number.
     pub(crate) fields: Box<[Field]>,
-    pub(crate) is_map_entry: bool,
     names: Names,
     /// By the single byte of a small field's tag: index + 1, or 0.
     by_tag: [u8; 128],
@@ -171,7 +170,6 @@ impl Message {
             name: name.into(),
             special: Special::of(name),
             names: Names::new(pairs.iter().map(|(name, at)| (name.as_ref(), *at))),
-            is_map_entry: descriptor.options.as_ref().is_some_and(|options| options.map_entry),
             by_tag,
             by_number: by_number.into(),
             fields,

@@ -110,6 +110,14 @@ impl Schema {
         self.0.methods.get(path)
     }
 
+    /// By the path of a call, which the client's origin may have given a prefix.
+    pub(crate) fn find_method(&self, path: &str) -> Option<&Arc<Method>> {
+        self.method(path).or_else(|| {
+            let (service, _) = path.rsplit_once('/')?;
+            self.method(path.get(service.rfind('/')?..)?)
+        })
+    }
+
     pub(crate) fn message_id(&self, name: &str) -> Option<MessageId> {
         match self.0.index.find(name)? {
             TypeId::Message(id) => Some(id),

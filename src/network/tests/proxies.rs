@@ -17,7 +17,6 @@ async fn connect_is_written_exactly_so_and_early_bytes_are_kept() {
     let address = proxy(vec![(question, b"HTTP/1.1 201 Made\r\nVia: x\r\n\r\nEARLY")]).await;
     let url = format!("http://us%20er:p%40ss@{address}");
     let mut connection = through(&url, &plain_origin()).await.expect("connected");
-    assert_eq!(connection.protocol, Protocol::Http2);
     assert_eq!(&*connection.hop, format!("host service.test:8080 through proxy {address}"));
     assert_echo(&mut connection, b"EARLY").await;
 }

@@ -1,0 +1,42 @@
+//! Gemini: what only this API knows.
+
+mod defaults;
+mod operations;
+
+pub(crate) use defaults::{ENDPOINT, deadline, proof_call, retry_policy};
+
+use std::sync::OnceLock;
+
+use crate::error::Error;
+use crate::proto::DESCRIPTORS;
+use crate::schema::Schema;
+
+/// The services of v1 and v1beta, and `google.longrunning.Operations` as they offer it. Compiled once
+/// in a process.
+pub(crate) fn schema() -> Result<Schema, Error> {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    if let Some(schema) = SCHEMA.get() {
+        return Ok(schema.clone());
+    }
+    let schema = Schema::with_http_overrides(DESCRIPTORS, operations::HTTP_RULES)?;
+    Ok(SCHEMA.get_or_init(|| schema).clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_schema_has_its_http_rules() {
+        let schema = schema().expect("a schema");
+        for (path, bindings) in [
+            ("/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent", 3),
+            ("/google.ai.generativelanguage.v1.ModelService/ListModels", 1),
+            ("/google.ai.generativelanguage.v1beta.GenerativeService/BidiGenerateContent", 0),
+            ("/google.longrunning.Operations/GetOperation", 7),
+        ] {
+            let method = schema.method(path).expect(path);
+            assert_eq!(method.rules.len(), bindings, "{path}");
+        }
+    }
+}
