@@ -1,6 +1,7 @@
 //! Array: cuts a JSON array that arrives piecewise into its elements, whatever its chunks.
 
 use bytes::BytesMut;
+use memchr::memchr2;
 
 use super::cut::{Cut, CutFault};
 
@@ -43,8 +44,7 @@ impl ArrayStream {
 
     /// The next element, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
-        while let Some(byte) = self.held.get(self.scanned).copied() {
-            self.scanned += 1;
+        while let Some(byte) = self.next_byte() {
             if let Place::Inside { bare, .. } = self.place {
                 if self.close_element(byte) {
                     self.place = if bare { Place::End } else { Place::After };
@@ -69,6 +69,17 @@ impl ArrayStream {
             Place::End => Ok(None),
             _ => Err(CutFault::Truncated),
         }
+    }
+
+    /// The next byte that matters: inside a string, which may hold a whole image, only two do.
+    fn next_byte(&mut self) -> Option<u8> {
+        if let Place::Inside { in_string: true, escaped: false, .. } = self.place {
+            let rest = self.held.get(self.scanned..).unwrap_or_default();
+            self.scanned += memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        }
+        let byte = self.held.get(self.scanned).copied()?;
+        self.scanned += 1;
+        Some(byte)
     }
 
     /// Where a byte outside the elements leads.
