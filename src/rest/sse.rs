@@ -68,10 +68,12 @@ impl EventStream {
     /// The next event, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
         while self.raw.is_none() {
-            let Some(line) = self.next_line() else {
-                let held = self.held.len() + self.data.as_ref().map_or(0, Data::len);
-                return if held > self.limit { Err(CutFault::TooLarge) } else { Ok(None) };
-            };
+            let line = self.next_line();
+            let length = line.as_ref().map_or(self.held.len(), Bytes::len);
+            if length + self.data.as_ref().map_or(0, Data::len) > self.limit {
+                return Err(CutFault::TooLarge);
+            }
+            let Some(line) = line else { return Ok(None) };
             if let Some(event) = self.take_line(line)? {
                 return Ok(Some(Cut::Message(event)));
             }
@@ -345,8 +347,11 @@ mod tests {
         let line = vec![b'x'; 1 << 17];
         let event = b"data: x\n".repeat(1 << 16);
         let error = [b"data: 1\n\n{\n", b" ".repeat(MAX_RAW).as_slice()].concat();
-        for (name, body) in [("line", line), ("event", event), ("error", error)] {
-            assert!(cut(&body, 1 << 10) == Err(CutFault::TooLarge), "{name}");
+        let whole = [b"data: ", line.as_slice(), b"\n\n"].concat();
+        for (name, body) in [("line", line), ("event", event), ("error", error), ("whole", whole)] {
+            for chunk in [1 << 10, body.len()] {
+                assert!(cut(&body, chunk) == Err(CutFault::TooLarge), "{name} by {chunk}");
+            }
         }
     }
 
