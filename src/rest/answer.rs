@@ -1,10 +1,9 @@
 //! Answer: an HTTP answer becomes a gRPC one: head, frames, trailers.
 
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
 use tonic::body::Body;
@@ -12,13 +11,12 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::client::{HttpAnswer, HttpBody};
-use super::cut::{Cut, CutFault, Cutter};
 use super::status::read_status;
+use super::stream::read_stream;
 use crate::call::Answer;
 use crate::error::Error;
-use crate::frame::{Frame, PREFIX_LENGTH, too_large};
+use crate::frame::{PREFIX_LENGTH, too_large};
 use crate::json::{Fault, Unknown, push_varint, read_answer, read_field};
-use crate::schema::rule::Rule;
 use crate::schema::{Method, Schema, Special};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
@@ -55,14 +53,12 @@ pub(super) async fn read_http_answer(
     if reading.method.server_streaming {
         return read_stream(status, headers, body, reading).await;
     }
-    let limit = reading.max_message_size.saturating_mul(JSON_FACTOR);
-    let text = body.collect(limit).await?;
-    let rule = reading.method.rules.first();
-    let wire = match reading.schema.message(reading.method.output).special {
-        Special::HttpBody => raw_message(&headers, &text),
-        _ if text.trim_ascii().is_empty() => Vec::new(),
-        _ => match read_message(&reading, rule, &text) {
-            Ok(wire) => wire,
+    let text = body.collect(reading.json_limit()).await?;
+    let frame = match reading.schema.message(reading.method.output).special {
+        Special::HttpBody => raw_frame(&headers, &text),
+        _ if text.trim_ascii().is_empty() => Bytes::from_static(&[0; PREFIX_LENGTH]),
+        _ => match read_frame(&reading, &text) {
+            Ok(frame) => frame,
             Err(Unreadable::Failure(found)) => return Ok(failed(*found, metadata_of(&headers))),
             Err(Unreadable::Foreign) => {
                 return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &text));
@@ -70,166 +66,28 @@ pub(super) async fn read_http_answer(
             Err(Unreadable::Broken(fault)) => return Err(broken(&fault, body.hop(), 0)),
         },
     };
-    if wire.len() > reading.max_message_size {
-        return Err(too_large(wire.len(), reading.max_message_size));
-    }
-    let frame =
-        Frame::wrap(&wire).ok_or_else(|| too_large(wire.len(), reading.max_message_size))?;
-    let whole = WholeBody { message: Some(frame.into_bytes()), ended: false };
-    Ok(head(metadata_of(&headers), Body::new(whole)))
+    reading.check_size(&frame)?;
+    Ok(head(metadata_of(&headers), Body::new(WholeBody { frame: Some(frame), ended: false })))
 }
 
-/// Waits for the first bytes: they tell whether the service speaks.
-async fn read_stream(
-    status: http::StatusCode,
-    headers: HeaderMap,
-    mut body: HttpBody,
-    reading: Reading,
-) -> Result<Answer, Error> {
-    let mut start = BytesMut::new();
-    let mut ended = false;
-    while !ended && start.trim_ascii().is_empty() {
-        match poll_fn(|context| body.poll_chunk(context, 0)).await {
-            Some(chunk) => start.extend_from_slice(&chunk?),
-            None => ended = true,
+impl Reading {
+    /// Most bytes of the JSON of a message.
+    pub(super) fn json_limit(&self) -> usize {
+        self.max_message_size.saturating_mul(JSON_FACTOR)
+    }
+
+    pub(super) fn check_size(&self, frame: &Bytes) -> Result<(), Error> {
+        let length = frame.len() - PREFIX_LENGTH;
+        if length > self.max_message_size {
+            return Err(too_large(length, self.max_message_size));
         }
-    }
-    if start.trim_ascii_start().starts_with(b"<") {
-        return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start.freeze()));
-    }
-    let mut cutter = Cutter::for_body(&start, reading.max_message_size.saturating_mul(JSON_FACTOR));
-    cutter.feed(&start);
-    let stream = AnswerStream { cutter, body, reading, messages: 0, place: Place::of_body(ended) };
-    Ok(head(metadata_of(&headers), Body::new(stream)))
-}
-
-/// The body of a streamed answer: a frame for each message, as it arrives.
-struct AnswerStream {
-    cutter: Cutter,
-    body: HttpBody,
-    reading: Reading,
-    messages: u64,
-    place: Place,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Reading,
-    /// The HTTP body ended well; what is held is left.
-    BodyEnded,
-    Done,
-}
-
-impl Place {
-    const fn of_body(ended: bool) -> Self {
-        if ended { Self::BodyEnded } else { Self::Reading }
-    }
-}
-
-impl AnswerStream {
-    /// A frame from what is held, if there is enough.
-    fn take_frame(&mut self) -> Result<Option<BodyFrame<Bytes>>, Error> {
-        let cut = match self.place {
-            Place::BodyEnded => match self.cutter.next() {
-                Ok(None) => self.cutter.finish(),
-                other => other,
-            },
-            Place::Reading | Place::Done => self.cutter.next(),
-        };
-        match cut.map_err(|fault| self.name_fault(fault))? {
-            Some(Cut::Message(text)) => self.write_frame(&text).map(Some),
-            Some(Cut::Error(text)) => {
-                let found = read_status(&self.reading.schema, 200, &text);
-                found
-                    .map(|status| Some(self.end(&status)))
-                    .ok_or_else(|| self.name_fault(CutFault::NotAStream))
-            }
-            None if self.place == Place::BodyEnded => Ok(Some(self.end(&Status::ok("")))),
-            None => Ok(None),
-        }
-    }
-
-    fn write_frame(&mut self, text: &[u8]) -> Result<BodyFrame<Bytes>, Error> {
-        let mut frame = BytesMut::new();
-        match read_message(&self.reading, self.reading.method.rules.first(), text) {
-            Ok(wire) if wire.len() > self.reading.max_message_size => {
-                Err(too_large(wire.len(), self.reading.max_message_size))
-            }
-            Ok(wire) => {
-                frame.reserve(PREFIX_LENGTH + wire.len());
-                frame.put_u8(0);
-                frame.put_u32(u32::try_from(wire.len()).unwrap_or(u32::MAX));
-                frame.put_slice(&wire);
-                self.messages += 1;
-                Ok(BodyFrame::data(frame.freeze()))
-            }
-            Err(Unreadable::Failure(status)) => Ok(self.end(&status)),
-            Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream)),
-            Err(Unreadable::Broken(fault)) => Err(broken(&fault, self.body.hop(), self.messages)),
-        }
-    }
-
-    fn end(&mut self, status: &Status) -> BodyFrame<Bytes> {
-        self.place = Place::Done;
-        BodyFrame::trailers(trailers_of(status))
-    }
-
-    fn name_fault(&self, fault: CutFault) -> Error {
-        let kind = match fault {
-            CutFault::TooLarge => {
-                let limit = self.reading.max_message_size;
-                return too_large(limit, limit);
-            }
-            CutFault::Truncated => SymptomKind::BodyTruncated,
-            CutFault::NotAStream => SymptomKind::BodyMalformed,
-        };
-        Symptom::new(kind, self.body.hop())
-            .with_evidence(Evidence::new().with_messages(self.messages))
-            .into()
-    }
-}
-
-impl HttpBodyTrait for AnswerStream {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        let this = &mut *self;
-        loop {
-            if this.place == Place::Done {
-                return Poll::Ready(None);
-            }
-            let failure = match this.take_frame() {
-                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Ok(None) => match ready!(this.body.poll_chunk(context, this.messages)) {
-                    Some(Ok(chunk)) => {
-                        this.cutter.feed(&chunk);
-                        continue;
-                    }
-                    None => {
-                        this.place = Place::BodyEnded;
-                        continue;
-                    }
-                    Some(Err(error)) => error,
-                },
-                Err(error) => error,
-            };
-            this.place = Place::Done;
-            return Poll::Ready(Some(Err(failure.into())));
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.place == Place::Done
+        Ok(())
     }
 }
 
 /// A unary answer: one message, and trailers.
 struct WholeBody {
-    message: Option<Bytes>,
+    frame: Option<Bytes>,
     ended: bool,
 }
 
@@ -241,8 +99,8 @@ impl HttpBodyTrait for WholeBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        if let Some(message) = self.message.take() {
-            return Poll::Ready(Some(Ok(BodyFrame::data(message))));
+        if let Some(frame) = self.frame.take() {
+            return Poll::Ready(Some(Ok(BodyFrame::data(frame))));
         }
         let trailers = || Ok(BodyFrame::trailers(trailers_of(&Status::ok(""))));
         Poll::Ready((!std::mem::replace(&mut self.ended, true)).then(trailers))
@@ -254,7 +112,7 @@ impl HttpBodyTrait for WholeBody {
 }
 
 /// Why a text is no message.
-enum Unreadable {
+pub(super) enum Unreadable {
     /// It is the service's error.
     Failure(Box<Status>),
     /// It is not JSON at all.
@@ -263,54 +121,60 @@ enum Unreadable {
     Broken(Box<Fault>),
 }
 
-fn read_message(
-    reading: &Reading,
-    rule: Option<&Rule>,
-    text: &[u8],
-) -> Result<Vec<u8>, Unreadable> {
+/// The frame of the message that `text` is.
+pub(super) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unreadable> {
     let Reading { schema, method, .. } = reading;
-    let mut wire = Vec::new();
+    let mut frame = vec![0; PREFIX_LENGTH];
     let table = schema.message(method.output);
-    let field =
-        rule.and_then(|rule| rule.response_body).and_then(|number| table.field_of_number(number));
-    let read = match field {
-        Some(field) => read_field(schema, field, text, Unknown::Ignore, &mut wire).map(|()| false),
-        None => read_answer(schema, method.output, text, &mut wire),
+    let number = method.rules.first().and_then(|rule| rule.response_body);
+    let read = match number.and_then(|number| table.field_of_number(number)) {
+        Some(field) => read_field(schema, field, text, Unknown::Ignore, &mut frame).map(|()| false),
+        None => read_answer(schema, method.output, text, &mut frame),
     };
+    let failure = || read_status(schema, 200, text).map(Box::new).map(Unreadable::Failure);
     match read {
-        Ok(false) => Ok(wire),
-        Ok(true) => match read_status(schema, 200, text) {
-            Some(status) => Err(Unreadable::Failure(Box::new(status))),
-            None => Ok(wire),
-        },
-        Err(fault) => {
-            let begins_as_json =
-                matches!(text.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
-            Err(if begins_as_json { Unreadable::Broken(fault) } else { Unreadable::Foreign })
-        }
+        Ok(false) => Ok(with_length(frame)),
+        // An error that is not of the known form is no message all the same.
+        Ok(true) => Err(failure().unwrap_or(Unreadable::Foreign)),
+        Err(fault) => Err(match text.trim_ascii_start().first() {
+            Some(b'[') => failure().unwrap_or(Unreadable::Broken(fault)),
+            Some(b'{' | b'"') => Unreadable::Broken(fault),
+            Some(_) | None => Unreadable::Foreign,
+        }),
     }
 }
 
-fn broken(fault: &Fault, hop: Box<str>, messages: u64) -> Error {
+/// Writes the length of the message into the frame's prefix. A message beyond the 4 GiB that it can state is over
+/// every limit, and is refused by it.
+fn with_length(mut frame: Vec<u8>) -> Bytes {
+    let length = u32::try_from(frame.len() - PREFIX_LENGTH).unwrap_or(u32::MAX);
+    if let Some(room) = frame.get_mut(1..PREFIX_LENGTH) {
+        room.copy_from_slice(&length.to_be_bytes());
+    }
+    frame.into()
+}
+
+pub(super) fn broken(fault: &Fault, hop: Box<str>, messages: u64) -> Error {
     let kind = if fault.is_cut() { SymptomKind::BodyTruncated } else { SymptomKind::BodyMalformed };
     let evidence = Evidence::new().with_messages(messages).with_detail(fault.to_string());
     Symptom::new(kind, hop).with_evidence(evidence).into()
 }
 
 /// A `google.api.HttpBody` of the answer as it is.
-fn raw_message(headers: &HeaderMap, data: &Bytes) -> Vec<u8> {
+fn raw_frame(headers: &HeaderMap, data: &Bytes) -> Bytes {
     let content_type =
         headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let mut wire = Vec::with_capacity(data.len() + content_type.len() + 16);
+    let mut frame = Vec::with_capacity(PREFIX_LENGTH + data.len() + content_type.len() + 16);
+    frame.resize(PREFIX_LENGTH, 0);
     for (tag, bytes) in [(0x0a, content_type), (0x12, data)] {
-        wire.push(tag);
-        push_varint(&mut wire, bytes.len() as u64);
-        wire.extend_from_slice(bytes);
+        frame.push(tag);
+        push_varint(&mut frame, bytes.len() as u64);
+        frame.extend_from_slice(bytes);
     }
-    wire
+    with_length(frame)
 }
 
-fn foreign(
+pub(super) fn foreign(
     kind: SymptomKind,
     body: &HttpBody,
     status: http::StatusCode,
@@ -321,7 +185,7 @@ fn foreign(
     Symptom::new(kind, body.hop()).with_evidence(evidence).into()
 }
 
-fn head(metadata: HeaderMap, body: Body) -> Answer {
+pub(super) fn head(metadata: HeaderMap, body: Body) -> Answer {
     let mut answer = Answer::new(body);
     *answer.headers_mut() = metadata;
     let grpc = HeaderValue::from_static("application/grpc");
@@ -337,7 +201,7 @@ fn failed(status: Status, metadata: HeaderMap) -> Answer {
         .into_http()
 }
 
-fn trailers_of(status: &Status) -> HeaderMap {
+pub(super) fn trailers_of(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
     if status.code() == Code::Ok || status.add_header(&mut trailers).is_err() {
         trailers.clear();
@@ -347,7 +211,7 @@ fn trailers_of(status: &Status) -> HeaderMap {
 }
 
 /// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
-fn metadata_of(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn metadata_of(headers: &HeaderMap) -> HeaderMap {
     let of_http =
         |name: &HeaderName| HTTP_HEADERS.contains(name) || name.as_str().starts_with("grpc-");
     let kept = headers.iter().filter(|(name, _)| !of_http(name));
@@ -370,3 +234,143 @@ static HTTP_HEADERS: [HeaderName; 10] = [
     header::UPGRADE,
     header::VARY,
 ];
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    const UNARY: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/CountTokens";
+    const STREAM: &str =
+        "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
+
+    /// Messages, and how the answer ends: a code, the kind of a symptom, or the kind of another error.
+    type Outcome = (Vec<Bytes>, String);
+
+    async fn read(path: &str, status: u16, body: &str, chunk: usize) -> Outcome {
+        let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema");
+        let method = std::sync::Arc::clone(schema.method(path).expect("a method"));
+        let reading = Reading { schema, method, max_message_size: 1 << 10 };
+        let answer = HttpAnswer {
+            status: http::StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: HttpBody::in_chunks(body.as_bytes(), chunk),
+        };
+        let answer = match read_http_answer(answer, reading).await {
+            Ok(answer) => answer,
+            Err(error) => return (Vec::new(), name(&error)),
+        };
+        if let Some(status) = Status::from_header_map(answer.headers()) {
+            return (Vec::new(), format!("{:?}", status.code()));
+        }
+        let mut body = answer.into_body();
+        let mut messages = Vec::new();
+        loop {
+            match body.frame().await.expect("trailers or an error") {
+                Err(status) => return (messages, name(Error::of(&status).expect("our error"))),
+                Ok(frame) => match frame.into_data() {
+                    Ok(frame) => messages.push(frame),
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().expect("trailers");
+                        let status = Status::from_header_map(&trailers).expect("a status");
+                        return (messages, format!("{:?}", status.code()));
+                    }
+                },
+            }
+        }
+    }
+
+    fn name(error: &Error) -> String {
+        let symptom = error.symptom().map(|symptom| format!("{:?}", symptom.kind()));
+        symptom.unwrap_or_else(|| format!("{:?}", error.kind()))
+    }
+
+    #[tokio::test]
+    async fn a_unary_answer_is_one_message_or_an_error() {
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(6 << 10));
+        let cases: &[(u16, &str, &[&[u8]], &str)] = &[
+            (200, "{\"totalTokens\": 3}", &[b"\0\0\0\0\x02\x08\x03"], "Ok"),
+            (200, "{\"totalTokens\": 3, \"new\": [{}]}", &[b"\0\0\0\0\x02\x08\x03"], "Ok"),
+            (200, "{}", &[b"\0\0\0\0\0"], "Ok"),
+            (200, "", &[b"\0\0\0\0\0"], "Ok"),
+            (204, "", &[b"\0\0\0\0\0"], "Ok"),
+            (200, " \r\n", &[b"\0\0\0\0\0"], "Ok"),
+            (200, "{\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\"}}", &[], "Unavailable"),
+            (200, "[{\"error\":{\"code\":429}}]", &[], "ResourceExhausted"),
+            (200, "{\"error\":{}}", &[], "Unknown"),
+            (404, "[{\"error\":{\"code\":404}}]", &[], "NotFound"),
+            (
+                400,
+                "{\"error\":{\"code\":400,\"status\":\"FAILED_PRECONDITION\"}}",
+                &[],
+                "FailedPrecondition",
+            ),
+            (403, "<html>", &[], "ForeignError"),
+            (502, "", &[], "ForeignError"),
+            (302, "", &[], "Redirected"),
+            (200, "<html>", &[], "NotJson"),
+            (200, "welcome", &[], "NotJson"),
+            (200, "{\"totalTokens\": ", &[], "BodyTruncated"),
+            (200, "{\"totalTokens\": }", &[], "BodyMalformed"),
+            (200, "[{}]", &[], "BodyMalformed"),
+            (200, &large, &[], "MessageTooLarge"),
+        ];
+        for (status, body, messages, end) in cases {
+            let found = read(UNARY, *status, body, 7).await;
+            let expected: Outcome =
+                (messages.iter().map(|m| Bytes::from_static(m)).collect(), (*end).into());
+            assert_eq!(found, expected, "{status} {body:.80}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_streamed_answer_never_ends_well_where_it_was_cut_or_failed() {
+        const EVENT: &str = "data: {\"responseId\":\"a\"}\r\n\r\n";
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(6 << 10));
+        let after = |rest: &str| format!("{EVENT}{rest}");
+        let cases: &[(u16, String, usize, &str)] = &[
+            (200, String::new(), 0, "Ok"),
+            (200, "[]".into(), 0, "Ok"),
+            (200, after(""), 1, "Ok"),
+            (200, after(EVENT), 2, "Ok"),
+            (200, after("data: [DONE]\n\n"), 1, "Ok"),
+            (
+                200,
+                after("data: {\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\"}}\n\n"),
+                1,
+                "Unavailable",
+            ),
+            (200, after("{\n \"error\": {\n  \"code\": 429\n }\n}\n"), 1, "ResourceExhausted"),
+            (200, after("[{\"error\":{\"code\":500}}]"), 1, "Internal"),
+            (200, after("data: {\"error\":{}}\n\n"), 1, "Unknown"),
+            (200, "{\"error\":{\"code\":404}}".into(), 0, "NotFound"),
+            (200, "[{\"responseId\":\"a\"},\n{\"error\":{\"code\":503}}]".into(), 1, "Unavailable"),
+            (404, "{\"error\":{\"code\":404}}".into(), 0, "NotFound"),
+            (404, "[{\"error\":{\"code\":404}}]".into(), 0, "NotFound"),
+            (200, after("data: {\"responseId\":"), 1, "BodyTruncated"),
+            (200, after("data: {\"responseId\":\n\n"), 1, "BodyTruncated"),
+            (200, after("{\n \"error\": {"), 1, "BodyTruncated"),
+            (200, after("dat"), 1, "BodyTruncated"),
+            (200, "[{\"responseId\":\"a\"}".into(), 1, "BodyTruncated"),
+            (200, "[{\"responseId\":\"a\"},".into(), 1, "BodyTruncated"),
+            (200, "[".into(), 0, "BodyTruncated"),
+            (200, after("upstream error\n"), 1, "BodyMalformed"),
+            (200, after("data: x\n\n"), 1, "BodyMalformed"),
+            (200, "welcome\n".into(), 0, "NotJson"),
+            (200, "\n<html>".into(), 0, "NotJson"),
+            (502, "<html>".into(), 0, "ForeignError"),
+            (200, format!("data: {large}\n\n"), 0, "MessageTooLarge"),
+        ];
+        for (status, body, messages, end) in cases {
+            for chunk in [1, 2, 5, body.len().max(1)] {
+                let (found, found_end) = read(STREAM, *status, body, chunk).await;
+                assert_eq!(
+                    (found.len(), found_end.as_str()),
+                    (*messages, *end),
+                    "{status} {body:.80} by {chunk}"
+                );
+            }
+        }
+    }
+}

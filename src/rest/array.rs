@@ -1,6 +1,7 @@
 //! Array: cuts a JSON array that arrives piecewise into its elements, whatever its chunks.
 
 use bytes::BytesMut;
+use memchr::memchr2;
 
 use super::cut::{Cut, CutFault};
 
@@ -43,10 +44,10 @@ impl ArrayStream {
 
     /// The next element, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
-        while let Some(byte) = self.held.get(self.scanned).copied() {
-            self.scanned += 1;
+        while let Some(byte) = self.next_byte() {
             if let Place::Inside { bare, .. } = self.place {
                 if self.close_element(byte) {
+                    self.check_size(self.scanned)?;
                     self.place = if bare { Place::End } else { Place::After };
                     let element = self.held.split_to(self.scanned).freeze();
                     self.scanned = 0;
@@ -60,7 +61,8 @@ impl ArrayStream {
                 self.scanned = 0;
             }
         }
-        if self.held.len() > self.limit { Err(CutFault::TooLarge) } else { Ok(None) }
+        self.check_size(self.held.len())?;
+        Ok(None)
     }
 
     /// What is left when the body has ended well.
@@ -69,6 +71,21 @@ impl ArrayStream {
             Place::End => Ok(None),
             _ => Err(CutFault::Truncated),
         }
+    }
+
+    fn check_size(&self, length: usize) -> Result<(), CutFault> {
+        if length > self.limit { Err(CutFault::TooLarge) } else { Ok(()) }
+    }
+
+    /// The next byte that matters: inside a string, which may hold a whole image, only two do.
+    fn next_byte(&mut self) -> Option<u8> {
+        if let Place::Inside { in_string: true, escaped: false, .. } = self.place {
+            let rest = self.held.get(self.scanned..).unwrap_or_default();
+            self.scanned += memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        }
+        let byte = self.held.get(self.scanned).copied()?;
+        self.scanned += 1;
+        Some(byte)
     }
 
     /// Where a byte outside the elements leads.
@@ -162,10 +179,10 @@ mod tests {
         for body in ["<html>", "[{}]x", "[{} {}]", "[,{}]", "[1]", "x", "{}{}"] {
             assert_eq!(cut(body.as_bytes(), 1), Err(CutFault::NotAStream), "{body}");
         }
-        assert_eq!(
-            cut(&[b"[{\"", &[b'x'; 1 << 17][..]].concat(), 1 << 10),
-            Err(CutFault::TooLarge)
-        );
+        let large = [b"[{\"", vec![b'x'; 1 << 17].as_slice(), b"\":1}]"].concat();
+        for chunk in [1 << 10, large.len()] {
+            assert_eq!(cut(&large, chunk), Err(CutFault::TooLarge), "by {chunk}");
+        }
     }
 
     proptest::proptest! {

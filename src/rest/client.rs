@@ -302,3 +302,28 @@ fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
     }
     None
 }
+
+#[cfg(test)]
+impl HttpBody {
+    /// A body that arrives in chunks of this size, and ends well.
+    pub(super) fn in_chunks(bytes: &[u8], size: usize) -> Self {
+        let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+        Self { body: reqwest::Body::wrap(Chunks(chunks)), hop: "a service".into(), _place: None }
+    }
+}
+
+#[cfg(test)]
+struct Chunks(std::collections::VecDeque<Bytes>);
+
+#[cfg(test)]
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.pop_front().map(|chunk| Ok(http_body::Frame::data(chunk))))
+    }
+}

@@ -73,8 +73,8 @@ pub(crate) fn text_of_value<'a>(
     let text = String::from_utf8_lossy(&json);
     let text = text.trim_matches('"');
     Ok(Cow::Owned(match kind {
-        // A path may not hold the `/` of standard base64, and a query would need it encoded.
-        Kind::Bytes => text.replace('+', "-").replace('/', "_"),
+        // The URL form of base64: nothing in it needs to be percent-encoded.
+        Kind::Bytes => text.trim_end_matches('=').replace('+', "-").replace('/', "_"),
         _ => text.to_owned(),
     }))
 }

@@ -10,6 +10,7 @@ mod request;
 mod routing;
 mod sse;
 mod status;
+mod stream;
 
 use std::io::Read as _;
 use std::sync::Arc;

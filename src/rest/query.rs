@@ -21,7 +21,8 @@ pub(super) fn write_query(
 ) -> Result<String, Error> {
     let mut query = Query { schema, rule, trail: Vec::new(), pairs: Vec::new() };
     query.add_fields(message, "", wire, MAX_DEPTH)?;
-    query.pairs.sort();
+    // Only the names: the elements of a list keep their order.
+    query.pairs.sort_by(|one, two| one.0.cmp(&two.0));
     let mut text = String::new();
     for (name, value) in &query.pairs {
         if !text.is_empty() {
@@ -105,7 +106,9 @@ impl Query<'_> {
             (Shape::Implicit | Shape::Explicit, Kind::Message(id)) => {
                 self.add_message(field, &name, id, value, depth)
             }
-            (Shape::Implicit, kind) if is_zero(kind, value) && !field.required => Ok(()),
+            (Shape::Implicit, _) if is_zero(value) && !field.required => Ok(()),
+            // JSON's `null`, which no query parameter can say.
+            (_, Kind::Enum(id)) if self.schema.enumeration(id).is_null => Ok(()),
             (Shape::Implicit | Shape::Explicit, kind) => {
                 let text = text_of_value(self.schema, kind, value).map_err(invalid)?;
                 self.pairs.push((name, text.into_owned()));
@@ -194,7 +197,7 @@ fn is_scalar(field: &Field) -> bool {
     is_single && !matches!(field.kind, Kind::Message(_) | Kind::Group(_))
 }
 
-fn is_zero(_: Kind, value: &[u8]) -> bool {
+fn is_zero(value: &[u8]) -> bool {
     value.iter().all(|byte| *byte == 0)
 }
 

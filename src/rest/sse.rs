@@ -6,6 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
+use super::array::ArrayStream;
 use super::cut::{Cut, CutFault};
 
 /// An event stream, cut as it arrives.
@@ -16,11 +17,30 @@ pub(crate) struct EventStream {
     scanned: usize,
     /// The line before ended in CR: an LF that follows belongs to it.
     after_cr: bool,
-    begun: bool,
-    data: Option<BytesMut>,
+    place: Place,
+    data: Option<Data>,
     /// The body turned into plain JSON: an error, which the service writes without any framing.
-    in_raw: bool,
+    raw: Option<ArrayStream>,
     limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first line.
+    Start,
+    /// Before the first field.
+    Opening,
+    Stream,
+    /// After a line that is no field. Readers pass over such lines; as the last thing in a body it is the text of an
+    /// intermediary that broke the stream.
+    Foreign,
+}
+
+/// The data of an event so far. Nearly always it is one line, which is not copied.
+#[derive(Debug)]
+enum Data {
+    Line(Bytes),
+    Lines(BytesMut),
 }
 
 impl EventStream {
@@ -30,25 +50,30 @@ impl EventStream {
             held: BytesMut::new(),
             scanned: 0,
             after_cr: false,
-            begun: false,
+            place: Place::Start,
             data: None,
-            in_raw: false,
+            raw: None,
             limit,
         }
     }
 
     /// Takes the next bytes of the body.
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
-        self.held.extend_from_slice(chunk);
+        match &mut self.raw {
+            Some(raw) => raw.feed(chunk),
+            None => self.held.extend_from_slice(chunk),
+        }
     }
 
     /// The next event, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
-        while !self.in_raw {
-            let Some(line) = self.next_line() else {
-                let held = self.held.len() + self.data.as_ref().map_or(0, BytesMut::len);
-                return if held > self.limit { Err(CutFault::TooLarge) } else { Ok(None) };
-            };
+        while self.raw.is_none() {
+            let line = self.next_line();
+            let length = line.as_ref().map_or(self.held.len(), Bytes::len);
+            if length + self.data.as_ref().map_or(0, Data::len) > self.limit {
+                return Err(CutFault::TooLarge);
+            }
+            let Some(line) = line else { return Ok(None) };
             if let Some(event) = self.take_line(line)? {
                 return Ok(Some(Cut::Message(event)));
             }
@@ -56,17 +81,30 @@ impl EventStream {
         self.next_raw()
     }
 
-    /// What is left when the body has ended well.
+    /// What is left when the body has ended well. A last event needs no empty line after it: JSON shows for itself
+    /// whether it is whole.
     pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
-        if !self.in_raw && !self.held.is_empty() {
+        if self.raw.is_none() && !self.held.is_empty() {
             let line = self.held.split().freeze();
+            self.scanned = 0;
+            let is_whole =
+                is_comment(&line) || value_of(&line).is_some_and(|value| !value.is_empty());
             if let Some(event) = self.take_line(line)? {
                 return Ok(Some(Cut::Message(event)));
             }
+            if !is_whole && self.raw.is_none() {
+                return Err(CutFault::Truncated);
+            }
         }
-        match self.end_event() {
-            Some(event) => Ok(Some(Cut::Message(event))),
-            None if self.in_raw && !self.held.trim_ascii().is_empty() => Err(CutFault::Truncated),
+        if let Some(event) = self.end_event() {
+            return Ok(Some(Cut::Message(event)));
+        }
+        match &mut self.raw {
+            Some(raw) => match raw.next()? {
+                Some(error) => Ok(Some(as_error(error))),
+                None => raw.finish(),
+            },
+            None if self.place == Place::Foreign => Err(CutFault::NotAStream),
             None => Ok(None),
         }
     }
@@ -93,66 +131,118 @@ impl EventStream {
 
     /// An event, if the line ended one.
     fn take_line(&mut self, mut line: Bytes) -> Result<Option<Bytes>, CutFault> {
-        if !std::mem::replace(&mut self.begun, true) && line.starts_with(BYTE_ORDER_MARK) {
-            line = line.slice(BYTE_ORDER_MARK.len()..);
+        if self.place == Place::Start {
+            self.place = Place::Opening;
+            if line.starts_with(BYTE_ORDER_MARK) {
+                line = line.slice(BYTE_ORDER_MARK.len()..);
+            }
         }
         if line.is_empty() {
             return Ok(self.end_event());
         }
-        if let Some(value) = line.strip_prefix(b"data:") {
-            let value = value.strip_prefix(b" ").unwrap_or(value);
-            let value = line.slice_ref(value);
-            match &mut self.data {
-                None => self.data = Some(value.into()),
-                Some(data) => {
-                    data.extend_from_slice(b"\n");
-                    data.extend_from_slice(&value);
-                }
-            }
+        if let Some(value) = value_of(&line) {
+            self.place = Place::Stream;
+            self.add_line(line.slice_ref(value));
             return Ok(None);
         }
-        if line.first() == Some(&b':') || is_field(&line) {
+        if is_comment(&line) {
             return Ok(None);
         }
-        match line.trim_ascii_start().first() {
-            Some(b'{' | b'[') if self.data.is_none() => {
-                self.in_raw = true;
-                let mut whole = BytesMut::from(line);
-                whole.extend_from_slice(b"\n");
-                whole.extend_from_slice(&self.held);
-                self.held = whole;
-                Ok(None)
-            }
-            Some(_) => Err(CutFault::NotAStream),
-            None => Ok(None),
+        if is_other_field(&line) {
+            self.place = Place::Stream;
+            return Ok(None);
         }
+        if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            self.begin_raw(&line);
+            return Ok(self.end_event());
+        }
+        if self.place == Place::Opening {
+            return Err(CutFault::NotAStream);
+        }
+        self.place = Place::Foreign;
+        Ok(None)
+    }
+
+    fn add_line(&mut self, value: Bytes) {
+        self.data = Some(match self.data.take() {
+            None => Data::Line(value),
+            Some(data) => {
+                let mut lines = data.into_lines();
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&value);
+                Data::Lines(lines)
+            }
+        });
     }
 
     fn end_event(&mut self) -> Option<Bytes> {
-        let data = self.data.take()?.freeze();
-        let is_empty = data.trim_ascii().is_empty() || *data == *DONE;
-        (!is_empty).then_some(data)
+        let data = self.data.take()?.into_bytes();
+        let text = data.trim_ascii();
+        let has_message = !text.is_empty() && text != DONE;
+        has_message.then_some(data)
     }
 
-    /// Plain JSON is whole once it parses; it is the last thing in a body, and small.
+    fn begin_raw(&mut self, line: &[u8]) {
+        let mut raw = ArrayStream::new(MAX_RAW);
+        raw.feed(line);
+        raw.feed(b"\n");
+        raw.feed(&self.held.split());
+        self.raw = Some(raw);
+    }
+
     fn next_raw(&mut self) -> Result<Option<Cut>, CutFault> {
-        let held = self.held.trim_ascii();
-        if held.len() > MAX_RAW {
-            return Err(CutFault::TooLarge);
-        }
-        let may_be_whole = matches!(held.last(), Some(b'}' | b']'));
-        if may_be_whole && serde_json::from_slice::<serde::de::IgnoredAny>(held).is_ok() {
-            return Ok(Some(Cut::Error(self.held.split().freeze())));
-        }
-        Ok(None)
+        let Some(raw) = &mut self.raw else { return Ok(None) };
+        Ok(raw.next()?.map(as_error))
     }
 }
 
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Line(line) => line.len(),
+            Self::Lines(lines) => lines.len(),
+        }
+    }
+
+    fn into_lines(self) -> BytesMut {
+        match self {
+            Self::Line(line) => BytesMut::from(line),
+            Self::Lines(lines) => lines,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Line(line) => line,
+            Self::Lines(lines) => lines.freeze(),
+        }
+    }
+}
+
+/// The value of a `data` field.
+fn value_of(line: &[u8]) -> Option<&[u8]> {
+    match line.strip_prefix(b"data")? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    }
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    line.first() == Some(&b':')
+}
+
 /// Whether the line is a field that says nothing about the data.
-fn is_field(line: &[u8]) -> bool {
-    [&b"event"[..], b"id", b"retry", b"data"].iter().any(|name| {
+fn is_other_field(line: &[u8]) -> bool {
+    [&b"event"[..], b"id", b"retry"].iter().any(|name| {
         line.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with(b":"))
     })
+}
+
+fn as_error(cut: Cut) -> Cut {
+    match cut {
+        Cut::Message(text) | Cut::Error(text) => Cut::Error(text),
+    }
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -162,27 +252,40 @@ const DONE: &[u8] = b"[DONE]";
 const MAX_RAW: usize = 1 << 20;
 
 #[cfg(test)]
+#[path = "../../tests/shared_data/sse.rs"]
+mod shared_data;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Events as text; an error is marked with `!`.
-    fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, CutFault> {
+    /// Events as text; an error is marked with `!`, and ends the stream.
+    pub(super) fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, CutFault> {
         let mut stream = EventStream::new(1 << 16);
         let mut found = Vec::new();
-        let text = |cut: Cut| match cut {
-            Cut::Message(event) => String::from_utf8_lossy(&event).into_owned(),
-            Cut::Error(error) => format!("!{}", String::from_utf8_lossy(error.trim_ascii())),
-        };
-        for chunk in body.chunks(chunk) {
-            stream.feed(chunk);
-            while let Some(cut) = stream.next()? {
-                found.push(text(cut));
+        let mut chunks = body.chunks(chunk);
+        let mut ended = false;
+        loop {
+            let cut = if ended { stream.finish()? } else { stream.next()? };
+            match cut {
+                Some(Cut::Message(event)) => found.push(String::from_utf8_lossy(&event).into()),
+                Some(Cut::Error(error)) => {
+                    found.push(format!("!{}", String::from_utf8_lossy(error.trim_ascii())));
+                    return Ok(found);
+                }
+                None if ended => return Ok(found),
+                None => match chunks.next() {
+                    Some(chunk) => stream.feed(chunk),
+                    None => ended = true,
+                },
             }
         }
-        while let Some(cut) = stream.finish()? {
-            found.push(text(cut));
+    }
+
+    fn check_whatever_the_chunks(body: &str, expected: &Result<Vec<String>, CutFault>) {
+        for chunk in 1..=body.len().max(1) {
+            assert_eq!(cut(body.as_bytes(), chunk), *expected, "{body:?} by {chunk}");
         }
-        Ok(found)
     }
 
     #[test]
@@ -191,44 +294,73 @@ mod tests {
             ("data: {}\n\n", &["{}"]),
             ("data:{}\r\n\r\ndata: 1\r\rdata: 2\n\n", &["{}", "1", "2"]),
             ("data: a\ndata: b\n\n", &["a\nb"]),
+            ("data: a\ndata\ndata:b\n\n", &["a\n\nb"]),
             ("\u{feff}data: 1\n\n", &["1"]),
             (": note\nevent: x\nid: 7\nretry: 1\ndata: 1\n\n", &["1"]),
             ("data: \u{2028}\n\n", &["\u{2028}"]),
             ("data: 1\n\ndata: [DONE]\n\n", &["1"]),
+            ("data: 1\n\ndata: [DONE]", &["1"]),
             ("data: 1\n\ndata: 2", &["1", "2"]),
             ("data: 1\n\ndata: 2\n", &["1", "2"]),
+            ("data: 1\n\n: note", &["1"]),
             ("\n\n\ndata\n\ndata: 1\n\n", &["1"]),
             ("data:  two spaces\n\n", &[" two spaces"]),
+            ("data: 1\nno field\n\n other: 2\ndata: 3\n\n", &["1", "3"]),
             (
                 "data: 1\n\n{\n \"error\": {\"a\": \"}\"}\n}\n",
                 &["1", "!{\n \"error\": {\"a\": \"}\"}\n}"],
             ),
+            ("data: 1\r\n{\r\n\"error\":{}}", &["1", "!{\n\n\"error\":{}}"]),
             ("{\"error\":{}}", &["!{\"error\":{}}"]),
-            ("[{\"error\":{}}]\n", &["![{\"error\":{}}]"]),
+            ("[{\"error\":{}}]\n", &["!{\"error\":{}}"]),
             ("", &[]),
+            ("\n", &[]),
         ];
         for (body, expected) in cases {
-            for chunk in 1..=body.len().max(1) {
-                let found = cut(body.as_bytes(), chunk);
-                assert_eq!(
-                    found.as_deref(),
-                    Ok(&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..]),
-                    "{body:?} by {chunk}"
-                );
-            }
+            check_whatever_the_chunks(
+                body,
+                &Ok(expected.iter().map(ToString::to_string).collect()),
+            );
         }
     }
 
     #[test]
     fn what_is_cut_or_foreign_is_an_error() {
-        for (body, fault) in
-            [("<html>\n", CutFault::NotAStream), ("data: 1\n\n{\"error\":", CutFault::Truncated)]
-        {
-            for chunk in 1..=body.len() {
-                assert_eq!(cut(body.as_bytes(), chunk), Err(fault), "{body:?} by {chunk}");
+        for (body, fault) in [
+            ("<html>\n", CutFault::NotAStream),
+            ("Bad gateway", CutFault::NotAStream),
+            ("data: 1\n\nupstream connect error\n", CutFault::NotAStream),
+            ("data: 1\n\nupstream connect error", CutFault::Truncated),
+            ("data: 1\n\n{\"error\":", CutFault::Truncated),
+            ("data: 1\n\n{\"error\":\n", CutFault::Truncated),
+            ("data: 1\n\nda", CutFault::Truncated),
+            ("data: 1\n\ndata", CutFault::Truncated),
+            ("data: 1\n\ndata: ", CutFault::Truncated),
+            ("data: 1\n\nid: 7", CutFault::Truncated),
+        ] {
+            check_whatever_the_chunks(body, &Err(fault));
+        }
+    }
+
+    #[test]
+    fn no_body_is_held_without_limit() {
+        let line = vec![b'x'; 1 << 17];
+        let event = b"data: x\n".repeat(1 << 16);
+        let error = [b"data: 1\n\n{\n", b" ".repeat(MAX_RAW).as_slice()].concat();
+        let whole = [b"data: ", line.as_slice(), b"\n\n"].concat();
+        for (name, body) in [("line", line), ("event", event), ("error", error), ("whole", whole)] {
+            for chunk in [1 << 10, body.len()] {
+                assert!(cut(&body, chunk) == Err(CutFault::TooLarge), "{name} by {chunk}");
             }
         }
-        assert_eq!(cut(&[b'x'; 1 << 17], 1 << 10), Err(CutFault::TooLarge));
+    }
+
+    /// Each of its lines could be the last one; it is read once all the same.
+    #[test]
+    fn an_error_outside_the_framing_costs_its_size() {
+        let error = format!("{{\"error\":[\n{}0]}}\n", "{},\n".repeat(MAX_RAW / 4 - 10));
+        let found = cut(format!("data: 1\n\n{error}").as_bytes(), 1).expect("a stream");
+        assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [1, error.len()]);
     }
 
     proptest::proptest! {

@@ -19,31 +19,42 @@ pub(crate) fn read_status(schema: &Schema, http: u16, body: &[u8]) -> Option<Sta
         Value::Array(elements) => elements.iter().find(|element| element.get("error").is_some())?,
         other => other,
     };
-    let (error, is_wrapped) = match whole.get("error") {
-        Some(error) if error.is_object() => (error, true),
-        Some(_) => return None,
-        None => (whole, false),
+    let (error, code) = match whole.get("error") {
+        Some(error) => (error, wrapped_code(error, http)?),
+        None => (whole, bare_code(whole)?),
     };
-    let number = error.get("code").and_then(Value::as_u64);
-    let name = error.get("status").and_then(Value::as_str);
-    if number.is_none() && name.is_none() {
-        return None;
-    }
-    // Google's wrapper carries the HTTP status; the bare form carries the gRPC code itself.
-    let code = match (name.and_then(code_named), is_wrapped, number) {
-        (Some(code), _, _) => code,
-        (None, false, Some(number)) => Code::from_i32(i32::try_from(number).unwrap_or(2)),
-        (None, true, Some(number)) if http < 400 => {
-            code_of_http(u16::try_from(number).unwrap_or(500))
-        }
-        (None, _, _) => code_of_http(http),
-    };
-    let code = if code == Code::Ok { Code::Unknown } else { code };
     let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
     let details = error.get("details").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let details: Vec<Any> =
         details.iter().filter_map(|detail| read_detail(schema, detail)).collect();
     Some(with_details(code, message, details))
+}
+
+/// Google's wrapper names the code; its number is the HTTP status. Inside a success, where the service alone can
+/// have put it, it may say neither.
+fn wrapped_code(error: &Value, http: u16) -> Option<Code> {
+    let number = error.get("code").and_then(Value::as_u64);
+    let name = error.get("status").and_then(Value::as_str);
+    let is_error = http >= 400;
+    if !error.is_object() || (is_error && number.is_none() && name.is_none()) {
+        return None;
+    }
+    let status = match number {
+        Some(number) if !is_error => u16::try_from(number).unwrap_or_default(),
+        Some(_) | None => http,
+    };
+    Some(name.and_then(code_named).filter(is_failure).unwrap_or_else(|| code_of_http(status)))
+}
+
+/// A `google.rpc.Status` has the code itself, and no other number.
+fn bare_code(status: &Value) -> Option<Code> {
+    let number = status.get("code")?.as_u64()?;
+    let code = i32::try_from(number).ok().filter(|number| (1..=16).contains(number))?;
+    Some(Code::from_i32(code))
+}
+
+fn is_failure(code: &Code) -> bool {
+    *code != Code::Ok
 }
 
 /// A status with its details packed as gRPC does.
@@ -120,5 +131,93 @@ pub(crate) const fn code_of_http(status: u16) -> Code {
         402..=498 => Code::FailedPrecondition,
         500..=599 => Code::Internal,
         _ => Code::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> Schema {
+        Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema")
+    }
+
+    #[test]
+    fn every_form_of_error_gives_its_code() {
+        let cases: &[(u16, &str, Option<Code>)] = &[
+            (
+                400,
+                r#"{"error":{"code":400,"status":"FAILED_PRECONDITION"}}"#,
+                Some(Code::FailedPrecondition),
+            ),
+            (409, r#"{"error":{"code":409,"status":"ALREADY_EXISTS"}}"#, Some(Code::AlreadyExists)),
+            (
+                403,
+                r#"[{"error":{"code":403,"status":"PERMISSION_DENIED"}}]"#,
+                Some(Code::PermissionDenied),
+            ),
+            (429, r#"{"error":{"code":429,"message":"m"}}"#, Some(Code::ResourceExhausted)),
+            (503, r#"{"error":{"code":"busy","status":"OK"}}"#, Some(Code::Unavailable)),
+            (418, r#"{"error":{"status":"A_NEW_ONE"}}"#, Some(Code::FailedPrecondition)),
+            (404, r#"{"code":5,"message":"m","details":[]}"#, Some(Code::NotFound)),
+            (200, r#"{"error":{"code":503,"message":"m"}}"#, Some(Code::Unavailable)),
+            (200, r#"[{"error":{"code":500,"status":"INTERNAL"}}]"#, Some(Code::Internal)),
+            (200, r#"{"error":{"message":"m"}}"#, Some(Code::Unknown)),
+            (200, r#"{"error":{}}"#, Some(Code::Unknown)),
+            // Words of others: a gateway, a proxy, a page.
+            (403, r#"{"code":403,"message":"blocked"}"#, None),
+            (403, r#"{"status":"error","message":"blocked"}"#, None),
+            (403, r#"{"error":"blocked"}"#, None),
+            (502, r#"{"error":{"message":"bad gateway"}}"#, None),
+            (400, r#"{"code":0}"#, None),
+            (403, "[]", None),
+            (403, "null", None),
+            (403, "<html>", None),
+            (403, "", None),
+            (403, r#"{"error":{"code":403"#, None),
+        ];
+        let schema = schema();
+        for (http, body, expected) in cases {
+            let found = read_status(&schema, *http, body.as_bytes());
+            assert_eq!(found.map(|status| status.code()), *expected, "{http} {body}");
+        }
+    }
+
+    #[test]
+    fn a_detail_that_cannot_be_read_does_not_cost_the_others() {
+        let body = r#"{"error":{"code":429,"message":"m\u00e9","status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"30s","new":{}},
+            {"@type":"type.googleapis.com/nobody.knows.This","reason":"r"},
+            {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"r","metadata":{"a":"b"}},
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"soon"}
+        ]}}"#;
+        let status = read_status(&schema(), 429, body.as_bytes()).expect("a status");
+        assert_eq!(status.message(), "m\u{e9}");
+        let packed = rpc::Status::decode(status.details()).expect("a packed status");
+        assert_eq!((packed.code, packed.message.as_str()), (8, "m\u{e9}"));
+        let kinds: Vec<&str> =
+            packed.details.iter().filter_map(|any| any.type_url.rsplit('.').next()).collect();
+        assert_eq!(kinds, ["RetryInfo", "Struct", "ErrorInfo", "Struct"]);
+        let retry = rpc::RetryInfo::decode(packed.details[0].value.as_slice()).expect("a detail");
+        assert_eq!(retry.retry_delay.map(|delay| delay.seconds), Some(30));
+    }
+
+    #[test]
+    fn http_statuses_map_as_googles_libraries_map_them() {
+        for (status, code) in [
+            (400, Code::InvalidArgument),
+            (401, Code::Unauthenticated),
+            (408, Code::FailedPrecondition),
+            (416, Code::OutOfRange),
+            (499, Code::Cancelled),
+            (500, Code::Internal),
+            (501, Code::Unimplemented),
+            (502, Code::Internal),
+            (504, Code::DeadlineExceeded),
+            (302, Code::Unknown),
+            (600, Code::Unknown),
+        ] {
+            assert_eq!(code_of_http(status), code, "{status}");
+        }
     }
 }

@@ -89,7 +89,7 @@ impl Template {
             }
         }
         if let Some(verb) = verb {
-            if verb.is_empty() || verb.contains(['/', '{', '}', '*']) {
+            if !matches!(parse_segment(verb)?, Segment::Literal(_)) {
                 return Err(TemplateError("its verb is not a literal"));
             }
             builder.text.push(':');
@@ -208,8 +208,20 @@ fn parse_segment(segment: &str) -> Result<Segment, TemplateError> {
         literal if literal.contains(['*', '{', '}']) => {
             Err(TemplateError("a segment is neither a literal nor a wildcard"))
         }
+        // It is sent as it stands: a `?` would end the path, and a URL parser would resolve `..`.
+        literal if !literal.bytes().all(may_stand_in_path) => {
+            Err(TemplateError("a literal holds what cannot stand in a path"))
+        }
+        literal if refuse_dots(literal).is_err() => {
+            Err(TemplateError("a segment of dots would leave its place"))
+        }
         literal => Ok(Segment::Literal(literal.into())),
     }
+}
+
+/// `pchar` of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3.3); a `%` begins what the author encoded.
+fn may_stand_in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@".contains(&byte)
 }
 
 fn is_identifier(name: &str) -> bool {
@@ -237,13 +249,8 @@ impl Variable {
         let mut segments = value.split('/');
         for expected in &self.pattern {
             match expected {
-                Segment::Rest => {
-                    segments.by_ref().try_for_each(refuse_dots)?;
-                }
-                Segment::One => match segments.next() {
-                    Some(segment) if !segment.is_empty() => refuse_dots(segment)?,
-                    Some(_) | None => return Err(Reason::Pattern),
-                },
+                Segment::Rest => segments.by_ref().try_for_each(fit_segment)?,
+                Segment::One => fit_segment(segments.next().unwrap_or_default())?,
                 Segment::Literal(literal) => {
                     if segments.next() != Some(literal) {
                         return Err(Reason::Pattern);
@@ -257,6 +264,11 @@ impl Variable {
         encode(value, "/", path);
         Ok(())
     }
+}
+
+/// An empty segment is refused: servers join two slashes to one, so another resource would be meant.
+fn fit_segment(segment: &str) -> Result<(), Reason> {
+    if segment.is_empty() { Err(Reason::Pattern) } else { refuse_dots(segment) }
 }
 
 /// `.` and `..` need no encoding, so encoding would not protect them; nor does `%2e`, which WHATWG URL
@@ -352,6 +364,13 @@ mod tests {
             ("/v1/{name=operations/**}", &["operations/a/b"], Ok("/v1/operations/a/b")),
             ("/v1/{name=operations/**}", &["operations"], Ok("/v1/operations")),
             ("/v1/{name=**}", &[""], Err(Reason::Empty)),
+            ("/v1/{name=**}", &["/"], Err(Reason::Pattern)),
+            ("/v1/{name=operations/**}", &["operations/"], Err(Reason::Pattern)),
+            ("/v1/{name=operations/**}", &["operations/a//b"], Err(Reason::Pattern)),
+            // http.proto wants `**` last, Firestore's rules do not have it so.
+            ("/v1/{name=*/**}/{field}", &["a/b/c", "d"], Ok("/v1/a/b/c/d")),
+            ("/v1/a:b/{name}:c:d", &["e"], Ok("/v1/a:b/e:c:d")),
+            ("/v1/%C3%A9/{name}", &["e"], Ok("/v1/%C3%A9/e")),
             ("/v1beta/{name=batches}", &["batches"], Ok("/v1beta/batches")),
             ("/v1beta/{name=batches}", &["batches/1"], Err(Reason::Pattern)),
             (
@@ -416,6 +435,15 @@ mod tests {
             "/v1/{a}/{a}",
             "/v1/{a}:",
             "/v1/x{a}",
+            "/v1/a b",
+            "/v1/é",
+            "/v1?a=b",
+            "/v1/x#y",
+            "/v1/./x",
+            "/v1/%2e%2E",
+            "/v1/{a=../x}",
+            "/v1/{a}:*",
+            "/v1/{a}:b{c}",
         ] {
             assert!(Template::parse(text).is_err(), "{text}");
         }

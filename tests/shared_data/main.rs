@@ -12,7 +12,9 @@
     reason = "a test ends where its data is not as expected, and prints what it counted"
 )]
 
+mod http_rules;
 mod json_suite;
+mod proto_facts;
 mod protojson;
 
 use std::path::PathBuf;
