@@ -40,6 +40,11 @@ impl Authority {
         &self.0.pem
     }
 
+    /// The root certificate and its private key, for a real proxy that signs in the authority's name.
+    pub fn pem_with_key(&self) -> String {
+        format!("{}{}", self.pem(), self.0.issuer.key().serialize_pem())
+    }
+
     /// TLS for a server with these names (or IP addresses), which offers these protocols; none: no ALPN.
     ///
     /// # Panics

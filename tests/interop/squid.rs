@@ -78,8 +78,9 @@ async fn until_it_listens(address: SocketAddr) {
 
 fn make_certificate_store(folder: &Path) {
     let made = Command::new("/usr/lib/squid/security_file_certgen")
-        .args(["-c", "-M", "4MB", "-s"])
+        .args(["-c", "-s"])
         .arg(folder.join("certificates"))
+        .args(["-M", "4MB"])
         .stdout(Stdio::null())
         .status();
     assert!(made.expect("squid-openssl is installed").success());
