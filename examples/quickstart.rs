@@ -1,6 +1,7 @@
 //! A call behind a proxy that breaks gRPC: the unchanged client gets its answer, and says how.
 //!
 //! Without arguments it runs against a local service; with `--live` and `GEMINI_API_KEY` against Google's.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::io::{Write, stdout};

@@ -260,7 +260,7 @@ impl Inner {
         if begin {
             self.proof.begin(&self.grpc, &self.fallback, &call.metadata);
         }
-        match (route, self.rest.supports(call)) {
+        match (route, call.has_rest_form()) {
             (Route::Grpc, _) | (Route::Rest, false) => Ok((ActiveTransport::Grpc, None)),
             (Route::Rest, true) => Ok((ActiveTransport::Rest, None)),
             (Route::AfterProof, false) => {
@@ -347,7 +347,7 @@ impl Inner {
             return None;
         }
         match transport {
-            ActiveTransport::Grpc => self.rest.supports(call).then_some(ActiveTransport::Rest),
+            ActiveTransport::Grpc => call.has_rest_form().then_some(ActiveTransport::Rest),
             ActiveTransport::Rest => self.fallback.is_on_grpc().then_some(ActiveTransport::Grpc),
         }
     }
@@ -393,7 +393,7 @@ impl Inner {
 
     /// Makes the free call over REST, or, where the schema has none, only opens a connection.
     async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
-        match self.proof.call(metadata).filter(|call| self.rest.supports(call)) {
+        match self.proof.call(metadata).filter(|call| call.has_rest_form()) {
             Some(mut call) => self.send_over(ActiveTransport::Rest, &mut call).await.map(drop)?,
             None => self.rest.connect().await?,
         }

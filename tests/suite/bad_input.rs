@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::v1beta::{CountTokensRequest, GenerateContentRequest, GetModelRequest};
-use genai_bridge::{Bridge, Error, ErrorKind, SymptomKind, Transport};
+use genai_bridge::{Bridge, BridgeBuilder, Error, ErrorKind, SymptomKind, Transport};
 use http::HeaderMap;
 use tonic::{Code, Status};
 
@@ -132,9 +132,9 @@ async fn a_compressed_frame_is_read_by_its_encoding_or_refused() {
         model: "models/a".into(),
         ..Default::default()
     });
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut packer, &message).expect("memory");
-    let packed = packer.finish().expect("memory");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &message).expect("memory");
+    let packed = encoder.finish().expect("memory");
     assert_eq!(send(Some("gzip"), packed.clone()).await.status.code(), Code::Ok);
     for (encoding, body, code) in [
         (Some("gzip"), message.clone(), Code::InvalidArgument),
@@ -319,8 +319,8 @@ async fn an_error_in_mid_stream_comes_after_the_messages_before_it() {
 
 #[test]
 fn wrong_settings_are_named_by_build() {
-    type Builder = genai_bridge::BridgeBuilder;
-    let cases: [(&str, fn(Builder) -> Builder, ErrorKind); 6] = [
+    type Set = fn(BridgeBuilder) -> BridgeBuilder;
+    let cases: [(&str, Set, ErrorKind); 6] = [
         ("endpoint", |builder| builder.endpoint("ftp://a"), ErrorKind::Configuration),
         ("endpoint", |builder| builder.endpoint("http://a.test"), ErrorKind::Configuration),
         ("key", |builder| builder.api_key("a\nb"), ErrorKind::Configuration),

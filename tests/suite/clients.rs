@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use genai_bridge::emulator::{Emulator, Reply};
+use genai_bridge::emulator::{Emulator, Received, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::model_service_client::ModelServiceClient;
 use genai_bridge::v1beta::{GenerateContentResponse, ListModelsRequest};
@@ -154,7 +154,7 @@ async fn a_fixed_transport_is_the_only_one_used() {
             }
         );
     }
-    let rest: Vec<bool> = emulator.received().iter().map(|call| call.is_rest()).collect();
+    let rest: Vec<bool> = emulator.received().iter().map(Received::is_rest).collect();
     assert_eq!(rest, [false, false, false, true, true, true]);
     assert_eq!(emulator.count(LIST_MODELS), 0, "no proof was asked for");
 }

@@ -165,10 +165,10 @@ fn single(field: &FieldDescriptor, variant: usize, depth: usize) -> Value {
         Kind::Double => Value::F64([0.1, -1.5e-300, f64::INFINITY, 3.0][variant % 4]),
         Kind::Float => Value::F32([0.1, -1.5e-30, 16_777_216.0, f32::NEG_INFINITY][variant % 4]),
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
-            Value::I32(if variant % 2 == 0 { number } else { i32::MIN })
+            Value::I32(if variant.is_multiple_of(2) { number } else { i32::MIN })
         }
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
-            Value::I64(if variant % 2 == 0 { 9_007_199_254_740_993 } else { i64::MIN })
+            Value::I64(if variant.is_multiple_of(2) { 9_007_199_254_740_993 } else { i64::MIN })
         }
         Kind::Uint32 | Kind::Fixed32 => Value::U32(u32::MAX),
         Kind::Uint64 | Kind::Fixed64 => Value::U64(u64::MAX),

@@ -117,15 +117,15 @@ pub(crate) async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> 
         }
     };
     let mut held = BytesMut::new();
-    let mut status = Status::from_header_map(&head.headers);
-    while let Some(part) = body.frame().await {
-        match part {
-            Err(error) => status = Some(error),
-            Ok(part) => match part.into_data() {
+    let mut end = Status::from_header_map(&head.headers);
+    while let Some(piece) = body.frame().await {
+        match piece {
+            Err(status) => end = Some(status),
+            Ok(piece) => match piece.into_data() {
                 Ok(data) => held.extend_from_slice(&data),
-                Err(part) => {
-                    let trailers = part.into_trailers().expect("data or trailers");
-                    status = Status::from_header_map(&trailers).or(status);
+                Err(piece) => {
+                    let trailers = piece.into_trailers().expect("data or trailers");
+                    end = Status::from_header_map(&trailers).or(end);
                 }
             },
         }
@@ -133,7 +133,7 @@ pub(crate) async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> 
     Outcome {
         head: MetadataMap::from_headers(head.headers),
         messages: split_frames(held.freeze()),
-        status: status.expect("an answer ends with a status"),
+        status: end.expect("an answer ends with a status"),
     }
 }
 
