@@ -12,8 +12,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Proxy;
@@ -62,7 +63,8 @@ impl Tunnel {
             serve_until_cut(server.serve_connection(client, service), orders).await?
         } else {
             let server = http1::Builder::new();
-            serve_until_cut(server.serve_connection(client, service), orders).await?
+            let serving = server.serve_connection(client, service).with_upgrades();
+            serve_until_cut(serving, orders).await?
         };
         match cut {
             Some(ending) => self.socket.cut(ending).await,
@@ -129,9 +131,24 @@ impl Courier {
                 self.treat(treatment, request).await
             }
             Http::Pass | Http::Preface(_) | Http::GoAway(_) | Http::Requests(..) => {
-                Ok(self.upstream.send(request.map(boxed)).await?.map(boxed))
+                self.pass(request).await
             }
         }
+    }
+
+    /// Passes a request on, and what follows it where the connection is upgraded (a WebSocket).
+    async fn pass(self, mut request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+        let client = hyper::upgrade::on(&mut request);
+        let mut response = self.upstream.send(request.map(boxed)).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let target = hyper::upgrade::on(&mut response);
+            self.proxy.tasks.spawn(async {
+                if let Err(error) = pass_upgraded(client, target).await {
+                    tracing::debug!(%error, "a hostile proxy lost an upgraded connection");
+                }
+            });
+        }
+        Ok(response.map(boxed))
     }
 
     async fn treat(
@@ -207,6 +224,12 @@ impl Answer {
         }
         response
     }
+}
+
+async fn pass_upgraded(client: OnUpgrade, target: OnUpgrade) -> Result<(), BoxError> {
+    let (client, target) = tokio::try_join!(client, target)?;
+    copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(target)).await?;
+    Ok(())
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

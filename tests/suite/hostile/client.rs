@@ -120,7 +120,7 @@ impl Client<'_> {
     pub(super) async fn connect_with(&self, request: &str) -> Result<TcpStream, String> {
         let mut stream = TcpStream::connect(self.proxy.address()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        let outcome = self.within(read_connect_answer(&mut stream)).await;
+        let outcome = self.within(try_read_head(&mut stream)).await;
         let outcome = outcome.map_err(|silent| format!("CONNECT {silent}"))?;
         let head = outcome.map_err(|error| format!("CONNECT {}", describe_io(&error)))?;
         let Some((version, rest)) = head.split_once(' ').filter(|_| head.starts_with("HTTP/1."))
@@ -143,18 +143,19 @@ impl Client<'_> {
         let opening = [PREFACE, SETTINGS, ping].concat();
         // A reset may come before the write; the read says so.
         let _ = stream.write_all(&opening).await;
-        let mut seen = "preface".to_owned();
+        let mut seen = "preface";
         loop {
             let frame = self.within(read_frame(stream)).await.map_err(|s| format!("{seen} {s}"))?;
             let (header, payload) =
                 frame.map_err(|error| format!("{seen} {}", describe_io(&error)))?;
             match (header[3], payload.as_slice()) {
-                (SETTINGS_KIND, [0, 3, 0, 0, 0, 0]) => seen = "no streams".to_owned(),
-                (SETTINGS_KIND, _) => seen = "SETTINGS".to_owned(),
+                (SETTINGS_KIND, [0, 3, 0, 0, 0, 0]) => seen = "no streams",
+                (SETTINGS_KIND, _) => seen = "SETTINGS",
                 (PING_KIND, _) => return Ok(()),
-                (GO_AWAY_KIND, [a, b, c, d, e, f, g, h]) => {
-                    let last = u32::from_be_bytes([*a, *b, *c, *d]);
-                    let reason = Reason::from(u32::from_be_bytes([*e, *f, *g, *h]));
+                (GO_AWAY_KIND, payload) => {
+                    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+                    let (last, reason) = payload.split_at(4);
+                    let (last, reason) = (number(last), Reason::from(number(reason)));
                     return Err(format!("{seen} GOAWAY {last} {reason:?}"));
                 }
                 (WINDOW_UPDATE_KIND, _) => {}
@@ -254,8 +255,8 @@ pub(super) async fn start_call(
     sender.send_request(request, false)
 }
 
-/// Byte by byte: what follows belongs to the tunnel.
-async fn read_connect_answer(stream: &mut TcpStream) -> io::Result<String> {
+/// The head of an HTTP/1.1 message, byte by byte: what follows belongs to others.
+async fn try_read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -265,6 +266,10 @@ async fn read_connect_answer(stream: &mut TcpStream) -> io::Result<String> {
         }
     }
     Ok(String::from_utf8(head).unwrap())
+}
+
+pub(super) async fn read_head(stream: &mut TcpStream) -> String {
+    try_read_head(stream).await.unwrap()
 }
 
 /// The header and payload of a frame; the payload is left where the header is not one.

@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use genai_bridge::emulator::hostile::{Fault, HostileProxy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use client::{
-    Client, GO_AWAY_KIND, PATIENCE, PREFACE, SETTINGS, handshake, read_frame, start_call,
+    Client, GO_AWAY_KIND, PATIENCE, PREFACE, SETTINGS, handshake, read_frame, read_head, start_call,
 };
 use origin::{FAIL, GATED, HOST, Origin, STREAM};
 use table::{OK, REST_OK};
@@ -95,6 +95,31 @@ async fn plain_http_in_the_tunnel_meets_the_fault_too() {
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 403");
     assert_eq!((proxy.counts().handshakes(), proxy.rest_requests()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_inspecting_proxy_passes_upgraded_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let proxy = HostileProxy::builder().target(target).start(Fault::Inspect).await.unwrap();
+    let upgrading = "connection: upgrade\r\nupgrade: echo\r\n\r\n";
+    let (mut stream, echo) = (through(&proxy).connect().await.unwrap(), async {
+        let mut stream = listener.accept().await.unwrap().0;
+        read_head(&mut stream).await;
+        let head = format!("HTTP/1.1 101 Switching Protocols\r\n{upgrading}");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let byte = stream.read_u8().await.unwrap();
+        stream.write_u8(byte).await.unwrap();
+    });
+    let asking = async {
+        let head = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n{upgrading}");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 101"));
+        stream.write_u8(42).await.unwrap();
+        stream.read_u8().await.unwrap()
+    };
+    let (byte, ()) = timeout(PATIENCE, async { tokio::join!(asking, echo) }).await.unwrap();
+    assert_eq!(byte, 42);
 }
 
 #[tokio::test]
