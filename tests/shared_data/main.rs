@@ -16,6 +16,7 @@ mod http_rules;
 mod json_suite;
 mod proto_facts;
 mod protojson;
+mod round_trip;
 
 use std::path::PathBuf;
 
