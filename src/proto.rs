@@ -7,6 +7,8 @@
     clippy::indexing_slicing,
     clippy::exhaustive_structs,
     clippy::exhaustive_enums,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
     unused_qualifications,
     unnameable_types,
     unreachable_pub,

@@ -75,10 +75,8 @@ impl Client {
             HttpVersions::One => (&self.one, true),
             HttpVersions::Any => (&self.any, !self.is_multiplexed.load(Relaxed)),
         };
-        let place = match is_limited {
-            true => Arc::clone(&self.places).acquire_owned().await.ok(),
-            false => None,
-        };
+        let place =
+            if is_limited { Arc::clone(&self.places).acquire_owned().await.ok() } else { None };
         match client.execute(request).await {
             Ok(response) => {
                 self.is_multiplexed.store(response.version() == http::Version::HTTP_2, Relaxed);

@@ -142,7 +142,7 @@ impl Losses {
                 _ if value.is_null() => {}
                 None => self.unknown.push(path),
                 Some(field) => {
-                    self.compare_field(value, kept.get(field.json_name()), &field, &path)
+                    self.compare_field(value, kept.get(field.json_name()), &field, &path);
                 }
             }
         }
