@@ -46,7 +46,7 @@ pub(super) async fn read_http_answer(
     if !status.is_success() {
         let text = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
         return match read_status(&reading.schema, status.as_u16(), &text) {
-            Some(found) => Ok(failed(found, metadata_of(&headers))),
+            Some(found) => Ok(failed(&found, metadata_of(&headers))),
             None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
         };
     }
@@ -59,7 +59,7 @@ pub(super) async fn read_http_answer(
         _ if text.trim_ascii().is_empty() => Bytes::from_static(&[0; PREFIX_LENGTH]),
         _ => match read_frame(&reading, &text) {
             Ok(frame) => frame,
-            Err(Unreadable::Failure(found)) => return Ok(failed(*found, metadata_of(&headers))),
+            Err(Unreadable::Failure(found)) => return Ok(failed(&found, metadata_of(&headers))),
             Err(Unreadable::Foreign) => {
                 return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &text));
             }
@@ -194,7 +194,7 @@ pub(super) fn head(metadata: HeaderMap, body: Body) -> Answer {
 }
 
 /// An error without messages: a head alone, as gRPC calls it trailers-only.
-fn failed(status: Status, metadata: HeaderMap) -> Answer {
+fn failed(status: &Status, metadata: HeaderMap) -> Answer {
     let details = Bytes::copy_from_slice(status.details());
     let metadata = MetadataMap::from_headers(metadata);
     Status::with_details_and_metadata(status.code(), status.message(), details, metadata)

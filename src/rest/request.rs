@@ -197,6 +197,7 @@ fn raw_body(message: &Bytes) -> Result<RequestBody, Error> {
     Ok(RequestBody::Raw { content_type, data: field_payload(message, 2)? })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn invalid(fault: Box<Fault>) -> Error {
     Error::invalid_request(format!("the request message: {fault}"))
 }

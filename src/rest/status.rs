@@ -43,7 +43,8 @@ fn wrapped_code(error: &Value, http: u16) -> Option<Code> {
         Some(number) if !is_error => u16::try_from(number).unwrap_or_default(),
         Some(_) | None => http,
     };
-    Some(name.and_then(code_named).filter(is_failure).unwrap_or_else(|| code_of_http(status)))
+    let named = name.and_then(code_named).filter(|code| *code != Code::Ok);
+    Some(named.unwrap_or_else(|| code_of_http(status)))
 }
 
 /// A `google.rpc.Status` has the code itself, and no other number.
@@ -51,10 +52,6 @@ fn bare_code(status: &Value) -> Option<Code> {
     let number = status.get("code")?.as_u64()?;
     let code = i32::try_from(number).ok().filter(|number| (1..=16).contains(number))?;
     Some(Code::from_i32(code))
-}
-
-fn is_failure(code: &Code) -> bool {
-    *code != Code::Ok
 }
 
 /// A status with its details packed as gRPC does.
@@ -198,7 +195,8 @@ mod tests {
         let kinds: Vec<&str> =
             packed.details.iter().filter_map(|any| any.type_url.rsplit('.').next()).collect();
         assert_eq!(kinds, ["RetryInfo", "Struct", "ErrorInfo", "Struct"]);
-        let retry = rpc::RetryInfo::decode(packed.details[0].value.as_slice()).expect("a detail");
+        let first = packed.details.first().expect("a detail");
+        let retry = rpc::RetryInfo::decode(first.value.as_slice()).expect("its type");
         assert_eq!(retry.retry_delay.map(|delay| delay.seconds), Some(30));
     }
 

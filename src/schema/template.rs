@@ -369,7 +369,7 @@ mod tests {
             ("/v1/{name=operations/**}", &["operations/a//b"], Err(Reason::Pattern)),
             // http.proto wants `**` last, Firestore's rules do not have it so.
             ("/v1/{name=*/**}/{field}", &["a/b/c", "d"], Ok("/v1/a/b/c/d")),
-            ("/v1/a:b/{name}:c:d", &["e"], Ok("/v1/a:b/e:c:d")),
+            ("/v1/a:b/{name}:c", &["e"], Ok("/v1/a:b/e:c")),
             ("/v1/%C3%A9/{name}", &["e"], Ok("/v1/%C3%A9/e")),
             ("/v1beta/{name=batches}", &["batches"], Ok("/v1beta/batches")),
             ("/v1beta/{name=batches}", &["batches/1"], Err(Reason::Pattern)),

@@ -83,7 +83,7 @@ fn run(schema: &Schema, pool: &DescriptorPool, case: &Value) -> Result<(), Strin
 }
 
 /// JSON has no integers: `1` and `1.0` are one value.
-fn same(one: &Value, two: &Value) -> bool {
+pub(crate) fn same(one: &Value, two: &Value) -> bool {
     match (one, two) {
         (Value::Number(one), Value::Number(two)) => one.as_f64() == two.as_f64(),
         (Value::Array(one), Value::Array(two)) => {

@@ -8,8 +8,11 @@ use serde_json::Value;
 use super::CutFault;
 use super::tests::cut;
 
-/// What a client of this service reads otherwise, with the reason.
-const DEVIATIONS: &[(&str, Result<&[&str], CutFault>, &str)] = &[
+/// The vector, what we make of it, and why.
+type Deviation = (&'static str, Result<&'static [&'static str], CutFault>, &'static str);
+
+/// What a client of this service reads otherwise.
+const DEVIATIONS: &[Deviation] = &[
     (
         "bom-twice",
         Err(CutFault::NotAStream),

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use genai_bridge::Schema;
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor,
-    FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, ServiceDescriptor,
-    Value,
+    FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor, Value,
 };
 
 /// Each table with its packages, and how many rows it holds of: service, method, message, field, oneof, enum,
@@ -37,7 +37,7 @@ const KINDS: [&str; 8] =
 #[test]
 #[expect(clippy::print_stdout, reason = "what was compared is worth a line")]
 fn the_protos_say_what_the_facts_say() {
-    let pool = compile();
+    let pool = compile().descriptor_pool();
     let mut differences = Vec::new();
     for (table, packages, counts) in TABLES {
         let lines = table.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
@@ -58,11 +58,24 @@ fn the_protos_say_what_the_facts_say() {
     );
 }
 
-fn compile() -> DescriptorPool {
+/// A rule that names no field, or breaks the grammar, would be refused here.
+#[test]
+fn every_rule_of_the_protos_is_taken() {
+    let schema = Schema::from_descriptor_set(&compile().encode_file_descriptor_set()).unwrap();
+    let name = r#"{"name":"corpora/a/permissions/b"}"#;
+    let wire = schema.message_from_json(&format!("{V1BETA}.GetPermissionRequest"), name.as_bytes());
+    let path = format!("/{V1BETA}.PermissionService/GetPermission");
+    let request = schema.http_request(&path, &wire.unwrap()).unwrap();
+    assert_eq!(request.uri(), "/v1beta/corpora/a/permissions/b");
+}
+
+const V1BETA: &str = "google.ai.generativelanguage.v1beta";
+
+fn compile() -> protox::Compiler {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let mut compiler = protox::Compiler::new([&root]).expect("a folder of protos");
     compiler.include_imports(true).open_files(files_in(&root)).expect("protos");
-    compiler.descriptor_pool()
+    compiler
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {
@@ -84,8 +97,8 @@ fn rows_of(pool: &DescriptorPool, packages: &[&str]) -> BTreeSet<String> {
     services
         .flat_map(|service| rows.of_service(&service))
         .chain(messages.flat_map(|message| rows.of_message(&message)))
-        .chain(enums.flat_map(|of| rows.of_enum(&of)))
-        .chain(extensions.map(|extension| rows.of_extension(&extension)))
+        .chain(enums.flat_map(|of| rows_of_enum(&of)))
+        .chain(extensions.map(|extension| row_of_extension(&extension)))
         .map(|columns| columns.join("\t").trim_end_matches('\t').to_owned())
         .collect()
 }
@@ -177,31 +190,6 @@ impl Rows<'_> {
         ]
     }
 
-    fn of_enum(&self, of: &EnumDescriptor) -> Vec<Row> {
-        let own = vec!["enum".into(), of.full_name().into(), deprecated(&of.options())];
-        let values = of.values().map(|value| {
-            let number = value.number().to_string();
-            let (of, name) = (of.full_name().into(), value.name().into());
-            vec!["enumvalue".into(), of, name, number, deprecated(&value.options())]
-        });
-        std::iter::once(own).chain(values).collect()
-    }
-
-    fn of_extension(&self, extension: &ExtensionDescriptor) -> Row {
-        let label = match extension.cardinality() {
-            Cardinality::Repeated => "repeated",
-            Cardinality::Optional | Cardinality::Required => "singular",
-        };
-        vec![
-            "extension".into(),
-            extension.full_name().into(),
-            extension.number().to_string(),
-            extension.containing_message().full_name().into(),
-            kind_name(&extension.kind()),
-            label.into(),
-        ]
-    }
-
     /// The extension of this name, if the options hold it.
     fn option(&self, options: &DynamicMessage, name: &str) -> Option<Value> {
         let extension = self.pool.get_extension_by_name(name).expect("a known option");
@@ -231,6 +219,31 @@ impl Rows<'_> {
         let parts = parts.iter().filter(|(_, value)| !value.is_empty());
         parts.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(";")
     }
+}
+
+fn rows_of_enum(of: &EnumDescriptor) -> Vec<Row> {
+    let own = vec!["enum".into(), of.full_name().into(), deprecated(&of.options())];
+    let values = of.values().map(|value| {
+        let number = value.number().to_string();
+        let (of, name) = (of.full_name().into(), value.name().into());
+        vec!["enumvalue".into(), of, name, number, deprecated(&value.options())]
+    });
+    std::iter::once(own).chain(values).collect()
+}
+
+fn row_of_extension(extension: &ExtensionDescriptor) -> Row {
+    let label = match extension.cardinality() {
+        Cardinality::Repeated => "repeated",
+        Cardinality::Optional | Cardinality::Required => "singular",
+    };
+    vec![
+        "extension".into(),
+        extension.full_name().into(),
+        extension.number().to_string(),
+        extension.containing_message().full_name().into(),
+        kind_name(&extension.kind()),
+        label.into(),
+    ]
 }
 
 /// Verb, path, body, response body, additional bindings.
