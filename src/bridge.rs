@@ -115,11 +115,7 @@ impl Bridge {
 
     /// Which transport the next call takes, since when, and why.
     pub fn active(&self) -> Active {
-        match self.0.settings.transport {
-            Transport::Auto => self.0.fallback.active(),
-            Transport::Grpc => Active::fixed(ActiveTransport::Grpc),
-            Transport::Rest => Active::fixed(ActiveTransport::Rest),
-        }
+        self.0.fallback.active()
     }
 
     /// Tells each change of [`active`](Self::active). With a fixed transport nothing ever changes.
@@ -257,16 +253,14 @@ impl Inner {
 
     /// Where the call goes first; with what gRPC met, if that is why it goes over REST.
     async fn choose(&self, call: &mut Call) -> Result<(ActiveTransport, Option<Error>), Error> {
-        match self.transport_of(call) {
-            Transport::Grpc => return Ok((ActiveTransport::Grpc, None)),
-            Transport::Rest => return Ok((ActiveTransport::Rest, None)),
-            Transport::Auto => {}
+        if let Some(transport) = self.transport_of(call).fixed() {
+            return Ok((transport, None));
         }
         let (route, begin) = self.fallback.route();
         if begin {
             self.proof.begin(&self.grpc, &self.fallback, &call.metadata);
         }
-        match (route, self.rest.supports(call)) {
+        match (route, call.has_rest_form()) {
             (Route::Grpc, _) | (Route::Rest, false) => Ok((ActiveTransport::Grpc, None)),
             (Route::Rest, true) => Ok((ActiveTransport::Rest, None)),
             (Route::AfterProof, false) => {
@@ -274,14 +268,15 @@ impl Inner {
                 within(call.deadline, "while gRPC was proven", proof).await?;
                 Ok((ActiveTransport::Grpc, None))
             }
-            (Route::AfterProof, true) => Ok(self.choose_by_proof().await),
+            (Route::AfterProof, true) => Ok(self.choose_by_proof(call).await),
         }
     }
 
     /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(&self) -> (ActiveTransport, Option<Error>) {
-        let proof = self.fallback.proof_failure();
-        match timeout(self.settings.grpc_head_start, proof).await {
+    async fn choose_by_proof(&self, call: &mut Call) -> (ActiveTransport, Option<Error>) {
+        let head_start = self.settings.grpc_head_start;
+        let patience = call.time_left().map_or(head_start, |left| left.min(head_start));
+        match timeout(patience, self.fallback.proof_failure()).await {
             Ok(Some(symptom)) => {
                 self.counters.count_switch();
                 (ActiveTransport::Rest, Some(symptom.into()))
@@ -292,7 +287,11 @@ impl Inner {
     }
 
     /// One attempt; what it shows of the network goes to `fallback`.
-    async fn send_over(&self, transport: ActiveTransport, call: &mut Call) -> Result<Answer, Error> {
+    async fn send_over(
+        &self,
+        transport: ActiveTransport,
+        call: &mut Call,
+    ) -> Result<Answer, Error> {
         self.counters.count_attempt(transport);
         let deadline = call.deadline;
         let sent = match transport {
@@ -348,7 +347,7 @@ impl Inner {
             return None;
         }
         match transport {
-            ActiveTransport::Grpc => self.rest.supports(call).then_some(ActiveTransport::Rest),
+            ActiveTransport::Grpc => call.has_rest_form().then_some(ActiveTransport::Rest),
             ActiveTransport::Rest => self.fallback.is_on_grpc().then_some(ActiveTransport::Grpc),
         }
     }
@@ -394,7 +393,7 @@ impl Inner {
 
     /// Makes the free call over REST, or, where the schema has none, only opens a connection.
     async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
-        match self.proof.call(metadata).filter(|call| self.rest.supports(call)) {
+        match self.proof.call(metadata).filter(|call| call.has_rest_form()) {
             Some(mut call) => self.send_over(ActiveTransport::Rest, &mut call).await.map(drop)?,
             None => self.rest.connect().await?,
         }

@@ -223,7 +223,7 @@ impl BridgeBuilder {
             rest: RestTransport::new(service.schema.clone(), network, origin, rest)?,
             schema: service.schema,
             proof: Proof::new(service.proof),
-            fallback: Arc::new(Fallback::new(Expiry::default())),
+            fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
             retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
             counters: Counters::default(),
             settings: Settings {
@@ -256,14 +256,14 @@ impl Service {
                 deadline: DefaultDeadline::Fixed(None),
                 schema,
             }),
-            None => Self::gemini(proof.unwrap_or_else(gemini::proof_call)),
+            None => Self::gemini(&proof.unwrap_or_else(gemini::proof_call)),
         }
     }
 
-    fn gemini(proof: (String, Vec<u8>)) -> Result<Self, Error> {
+    fn gemini(proof: &(String, Vec<u8>)) -> Result<Self, Error> {
         let schema = gemini::schema()?;
         Ok(Self {
-            proof: Some(proof_request(&schema, &proof)?),
+            proof: Some(proof_request(&schema, proof)?),
             rest: RestSettings::google(),
             retries: RetryPolicies::ByMethod(gemini::retry_policy),
             deadline: DefaultDeadline::ByMethod(gemini::deadline),
@@ -272,8 +272,12 @@ impl Service {
     }
 }
 
-fn proof_request(schema: &Schema, (path, message): &(String, Vec<u8>)) -> Result<ProofRequest, Error> {
-    let refuse = |why: &str| Error::new(ErrorKind::Configuration, format!("proof call `{path}` {why}"));
+fn proof_request(
+    schema: &Schema,
+    (path, message): &(String, Vec<u8>),
+) -> Result<ProofRequest, Error> {
+    let refuse =
+        |why: &str| Error::new(ErrorKind::Configuration, format!("proof call `{path}` {why}"));
     let method = schema.method(path).cloned();
     if method.as_ref().is_some_and(|method| method.client_streaming || method.server_streaming) {
         return Err(refuse("is not a unary method"));

@@ -49,7 +49,7 @@ impl Message {
     }
 
     /// The body of a gRPC request. A stream is given away: the second time it is empty.
-    pub(crate) fn to_body(&mut self) -> Body {
+    pub(crate) fn take_body(&mut self) -> Body {
         match self {
             Self::One(frame) => Body::new(Full::new(frame.clone().into_bytes())),
             Self::Stream(body) => body.take().unwrap_or_default(),
@@ -58,6 +58,12 @@ impl Message {
 }
 
 impl Call {
+    /// Whether REST can carry it: its method is known, has an HTTP rule, and takes one message.
+    pub(crate) fn has_rest_form(&self) -> bool {
+        let method = self.method.as_ref();
+        method.is_some_and(|method| !method.rules.is_empty() && !method.client_streaming)
+    }
+
     /// Time left before the deadline; `None` without one.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))

@@ -17,6 +17,17 @@ pub enum Transport {
     Rest,
 }
 
+impl Transport {
+    /// The one transport, where the user chose one.
+    pub(crate) const fn fixed(self) -> Option<ActiveTransport> {
+        match self {
+            Self::Auto => None,
+            Self::Grpc => Some(ActiveTransport::Grpc),
+            Self::Rest => Some(ActiveTransport::Rest),
+        }
+    }
+}
+
 /// The transport that a call takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -87,7 +87,8 @@ pub(crate) fn is_forged(headers: &HeaderMap) -> bool {
 }
 
 fn credentials_of(metadata: &HeaderMap) -> HeaderMap {
-    let found = CREDENTIALS.iter().filter_map(|name| Some((name.clone(), metadata.get(name)?.clone())));
+    let found =
+        CREDENTIALS.iter().filter_map(|name| Some((name.clone(), metadata.get(name)?.clone())));
     found.collect()
 }
 

@@ -42,7 +42,8 @@ impl Retries {
         answer: &Answer,
         attempt: u32,
     ) -> Option<Duration> {
-        let status = Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok);
+        let status =
+            Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok);
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = status else {
             budget.record_success();

@@ -23,6 +23,7 @@ use crate::symptom::Symptom;
 #[derive(Debug)]
 pub(crate) struct Fallback {
     machine: Mutex<Machine>,
+    is_fixed: bool,
     active: watch::Sender<Active>,
     proof: watch::Sender<Proving>,
 }
@@ -44,12 +45,18 @@ pub(crate) enum Route {
 }
 
 impl Fallback {
-    pub(crate) fn new(expiry: Expiry) -> Self {
+    /// With a `fixed` transport, what single calls learn of the network changes nothing to be seen.
+    pub(crate) fn new(expiry: Expiry, fixed: Option<ActiveTransport>) -> Self {
         let now = Instant::now();
         let machine = Machine::new(expiry, now);
-        let active = watch::Sender::new(Active::of(&machine));
-        let proof = watch::Sender::new(Proving::Ended(None));
-        Self { machine: Mutex::new(machine), active, proof }
+        let mut active = Active::of(&machine);
+        active.transport = fixed;
+        Self {
+            machine: Mutex::new(machine),
+            is_fixed: fixed.is_some(),
+            active: watch::Sender::new(active),
+            proof: watch::Sender::new(Proving::Ended(None)),
+        }
     }
 
     /// Where the next call goes, and whether the caller must begin a proof now.
@@ -84,7 +91,7 @@ impl Fallback {
         if let Some(failure) = ended {
             self.proof.send_replace(Proving::Ended(failure));
         }
-        if !changed {
+        if !changed || self.is_fixed {
             return;
         }
         let active = Active::of(&machine);
@@ -146,11 +153,6 @@ impl Active {
             State::OnRest { symptom, .. } => (Some(ActiveTransport::Rest), Some(symptom.clone())),
         };
         Self { transport, since: machine.since(), symptom }
-    }
-
-    /// A transport that the user fixed.
-    pub(crate) fn fixed(transport: ActiveTransport) -> Self {
-        Self { transport: Some(transport), since: Instant::now(), symptom: None }
     }
 
     /// The transport of the next call; `None` while gRPC has not proven itself on this network.

@@ -143,7 +143,7 @@ impl Machine {
         false
     }
 
-    /// Unproven | OnRest -> OnGrpc: a free call went there and came back whole.
+    /// `Unproven | OnRest -> OnGrpc`: a free call went there and came back whole.
     fn prove(&mut self, now: Instant) -> bool {
         self.proving = false;
         self.failed_proof = None;
@@ -197,7 +197,7 @@ impl Machine {
         self.enter(State::Unproven, now, true)
     }
 
-    /// Unproven -> OnRest: gRPC failed its proof, and REST works on the same network.
+    /// `Unproven -> OnRest`: gRPC failed its proof, and REST works on the same network.
     fn confirm_by_rest(&mut self, now: Instant) -> bool {
         self.rest_answered = true;
         self.failed_proof.is_some() && matches!(self.state, State::Unproven) && self.condemn(now)

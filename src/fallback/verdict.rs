@@ -39,6 +39,7 @@ impl Verdict {
 
     /// The row for `kind`. Whether the call may be sent again is not in it: that follows from the
     /// symptom's proof alone, see [`may_resend`].
+    #[expect(clippy::match_same_arms, reason = "each group has its own reason")]
     pub(crate) const fn of(kind: SymptomKind) -> Self {
         use Again::{Other, Same};
         use Mark::{Ambiguous, Certain, No};
@@ -117,6 +118,7 @@ impl Verdict {
 /// | `Refused` | no | yes | yes |
 /// | `Answered`, `Unknown` | no | no | yes |
 /// | `Processed` | no | no | no |
+#[expect(clippy::match_same_arms, reason = "the rows of the table above")]
 pub(crate) const fn may_resend(policy: ResendPolicy, proof: Proof) -> bool {
     match (proof, policy) {
         (Proof::NotSent, _) => true,

@@ -41,7 +41,7 @@ pub(super) async fn read_answer(
         let evidence = Evidence::new()
             .with_status(head.status)
             .with_headers(&head.headers)
-            .with_first_bytes(read_first_bytes(body).await);
+            .with_first_bytes(&read_first_bytes(body).await);
         return Err(seat.peer().symptom(kind, evidence).into());
     }
     drop_malformed_details(&mut head.headers);

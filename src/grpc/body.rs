@@ -81,7 +81,7 @@ impl Flow {
             self.frames.feed(data).map_err(|flag| {
                 let evidence = Evidence::new()
                     .with_detail(format!("a message begins with flag {}", flag.0))
-                    .with_first_bytes(data.clone());
+                    .with_first_bytes(data);
                 self.fail(SymptomKind::BodyMalformed, evidence)
             })?;
         } else if let Some(trailers) = part.trailers_mut() {
@@ -103,9 +103,10 @@ impl Flow {
 
     /// The answer ended too early.
     fn cut(&self) -> Error {
-        let kind = match self.frames.is_inside() {
-            true => SymptomKind::BodyTruncated,
-            false => SymptomKind::TrailersMissing,
+        let kind = if self.frames.is_inside() {
+            SymptomKind::BodyTruncated
+        } else {
+            SymptomKind::TrailersMissing
         };
         self.fail(kind, Evidence::new())
     }

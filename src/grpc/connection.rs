@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
-use super::watch::{OpeningFault, Seen, Watched};
 use super::GrpcSettings;
+use super::watch::{OpeningFault, Seen, Watched};
 use crate::error::{Error, ErrorKind};
 use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};

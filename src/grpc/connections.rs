@@ -8,8 +8,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::{Connection, Seat};
 use super::GrpcSettings;
+use super::connection::{Connection, Seat};
 use crate::error::{Error, ErrorKind};
 use crate::network::{Alpn, Network, Origin};
 

@@ -136,10 +136,11 @@ impl FrameWalk {
 
 /// `None` if the frame is shorter than the specification allows; h2 fails the connection then.
 fn read_go_away(held: &[u8]) -> Option<GoAway> {
-    let (&[a, b, c, d, e, f, g, h], text) = held.split_first_chunk()?;
+    let (last_stream, held) = held.split_first_chunk()?;
+    let (reason, text) = held.split_first_chunk()?;
     Some(GoAway {
-        last_stream: u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff,
-        reason: u32::from_be_bytes([e, f, g, h]),
+        last_stream: u32::from_be_bytes(*last_stream) & 0x7fff_ffff,
+        reason: u32::from_be_bytes(*reason),
         text: text.into(),
     })
 }
@@ -169,9 +170,10 @@ pub(super) fn judge_first_bytes(bytes: &[u8]) -> FirstBytes {
         GOAWAY => length >= 8,
         _ => false,
     };
-    match opens && stream == [0; 4] && length <= MAX_FIRST_FRAME {
-        true => FirstBytes::Http2,
-        false => FirstBytes::Other,
+    if opens && stream == [0; 4] && length <= MAX_FIRST_FRAME {
+        FirstBytes::Http2
+    } else {
+        FirstBytes::Other
     }
 }
 
@@ -222,10 +224,11 @@ mod tests {
     fn a_long_farewell_is_cut_and_a_short_frame_ignored() {
         let long = [b"\0\x01\0\x07\0\0\0\0\0".as_slice(), &[b'x'; 256]].concat();
         let frames = walk(&[long.as_slice(), SETTINGS_EMPTY].concat(), 7);
-        let [PeerFrame::GoAway(go_away), PeerFrame::Settings { .. }] = frames.as_slice() else {
-            panic!("{frames:?}");
-        };
-        assert_eq!(go_away.text.len(), MAX_HELD - 8);
+        let lengths = frames.iter().map(|frame| match frame {
+            PeerFrame::GoAway(go_away) => Some(go_away.text.len()),
+            PeerFrame::Settings { .. } => None,
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), [Some(MAX_HELD - 8), None]);
         assert_eq!(walk(b"\0\0\x02\x07\0\0\0\0\0ab", 3), []);
     }
 

@@ -125,7 +125,7 @@ impl GrpcTransport {
 }
 
 fn write_request(call: &mut Call) -> Request<Body> {
-    let mut request = Request::new(call.message.to_body());
+    let mut request = Request::new(call.message.take_body());
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from(call.path.clone());

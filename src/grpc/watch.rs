@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
@@ -66,8 +65,8 @@ pub(super) struct Seen {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Farewell {
     pub(super) go_away: Option<GoAway>,
-    /// The end of the stream: `Some(None)` is an orderly one.
-    pub(super) end: Option<Option<io::ErrorKind>>,
+    /// The error that ended the stream, if it was not in order.
+    pub(super) error: Option<io::ErrorKind>,
 }
 
 impl Seen {
@@ -88,12 +87,12 @@ impl Seen {
     /// What to tell a call that finds the connection closing before it could use it.
     pub(super) fn fault_before_use(&self) -> OpeningFault {
         let farewell = self.farewell();
-        match (farewell.go_away, farewell.end) {
+        match (farewell.go_away, farewell.error) {
             (Some(go_away), _) => OpeningFault::go_away(&go_away),
-            (None, Some(Some(kind))) => {
+            (None, Some(kind)) => {
                 OpeningFault::new(SymptomKind::NeverSent, Evidence::new().with_io(kind))
             }
-            (None, _) => OpeningFault::new(SymptomKind::NeverSent, Evidence::new()),
+            (None, None) => OpeningFault::new(SymptomKind::NeverSent, Evidence::new()),
         }
     }
 
@@ -156,7 +155,7 @@ impl<I> Watched<I> {
 
     fn note_end(&mut self, error: Option<io::ErrorKind>) {
         self.seen.close(|farewell| {
-            farewell.end.get_or_insert(error);
+            farewell.error = farewell.error.or(error);
         });
         if let Some(opening) = &mut self.opening {
             let fault = opening.fault_at_end(error);
@@ -229,7 +228,7 @@ impl Opening {
     }
 
     fn evidence(&self) -> Evidence {
-        let evidence = Evidence::new().with_first_bytes(Bytes::copy_from_slice(&self.first));
+        let evidence = Evidence::new().with_first_bytes(&self.first);
         let status = self.first.strip_prefix(b"HTTP/1.").and_then(|rest| {
             let digits = rest.get(2..5)?;
             StatusCode::from_bytes(digits).ok()

@@ -177,10 +177,16 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
+    /// Whether some field may have to be left out.
+    #[inline]
+    fn is_partial(&self) -> bool {
+        !self.options.omit.is_empty() || self.only.is_some()
+    }
+
     /// Whether the path holds the field, or another one alone is asked for.
     #[inline]
     fn is_left_out(&self, number: u32) -> bool {
-        if self.options.omit.is_empty() && self.only.is_none() {
+        if !self.is_partial() {
             return false;
         }
         let at_top = self.trail.is_empty();
@@ -199,20 +205,18 @@ impl<'a> Writer<'a> {
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<bool> {
-        match field.shape {
+        if self.is_partial() {
+            self.trail.push(field.number);
+        }
+        let written = match field.shape {
             Shape::Implicit => self.implicit(field.kind, wire),
-            Shape::Explicit if self.options.omit.is_empty() => {
-                self.value(field.kind, field.number, wire, depth)
-            }
-            Shape::Explicit => {
-                self.trail.push(field.number);
-                let written = self.value(field.kind, field.number, wire, depth);
-                self.trail.pop();
-                written
-            }
+            Shape::Explicit => self.value(field.kind, field.number, wire, depth),
             Shape::Repeated => self.repeated(field, wire_type, wire, depth),
             Shape::Map => self.map(field, wire, depth),
-        }
+        };
+        // Empty where nothing is left out; after a fault nobody asks.
+        self.trail.pop();
+        written
     }
 
     /// A field whose default is the same as its absence.

@@ -38,17 +38,11 @@ pub(super) async fn connect(
     // Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113, section 3.3).
     let session = if origin.is_https() {
         let session = shake_hands(tls, alpn, address.server_name(), io, deadline).await;
-        session
-            .and_then(|session| check_protocol(session, alpn))
-            .map_err(|fault| fault.at(&hop))?
+        session.and_then(|session| check_protocol(session, alpn)).map_err(|fault| fault.at(&hop))?
     } else {
         Session::plain(io)
     };
-    Ok(Connection {
-        io: session.io,
-        issuer: session.issuer.map(Into::into),
-        hop: hop.into(),
-    })
+    Ok(Connection { io: session.io, issuer: session.issuer.map(Into::into), hop: hop.into() })
 }
 
 async fn reach_proxy(tls: &Tls, proxy: &ProxyHop, deadline: Instant) -> Result<Io, Fault> {

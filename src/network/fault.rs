@@ -3,8 +3,6 @@
 use std::io;
 use std::mem::take;
 
-use bytes::Bytes;
-
 use crate::error::{BoxError, Error};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
@@ -31,7 +29,7 @@ impl Fault {
         self
     }
 
-    pub(super) fn with_first_bytes(mut self, bytes: Bytes) -> Self {
+    pub(super) fn with_first_bytes(mut self, bytes: &[u8]) -> Self {
         *self.evidence = take(&mut *self.evidence).with_first_bytes(bytes);
         self
     }

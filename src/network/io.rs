@@ -51,8 +51,8 @@ impl Io {
         self
     }
 
-    pub(super) fn first_bytes(&self) -> Bytes {
-        Bytes::copy_from_slice(self.first.as_deref().unwrap_or_default())
+    pub(super) fn first_bytes(&self) -> &[u8] {
+        self.first.as_deref().unwrap_or_default()
     }
 
     fn poll_read_early_or_leg(

@@ -31,13 +31,13 @@ pub(super) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(head) => head,
         Err(_) => Err(Fault::new(SymptomKind::ProxyTimeout)),
     };
-    let head = head.map_err(|fault| fault.with_first_bytes(without(authorization, &answer)))?;
+    let head = head.map_err(|fault| fault.with_first_bytes(&without(authorization, &answer)))?;
     let after = answer.split_off(head.length);
     if head.status.is_success() {
         return Ok(after.freeze());
     }
     let page = read_page(stream, after, deadline).await;
-    Err(refusal(&head, without(authorization, &page)))
+    Err(refusal(&head, &without(authorization, &page)))
 }
 
 fn request(target: &Address, authorization: Option<&HeaderValue>) -> Vec<u8> {
@@ -121,7 +121,7 @@ async fn read_some<S: AsyncRead + Unpin>(
 }
 
 /// A page with the login blanked out, should it repeat what it was sent.
-fn without(login: Option<&HeaderValue>, page: &[u8]) -> Bytes {
+fn without(login: Option<&HeaderValue>, page: &[u8]) -> Vec<u8> {
     let mut kept = page.to_vec();
     let login = login.map(HeaderValue::as_bytes).unwrap_or_default();
     let secret = login.strip_prefix(b"Basic ").unwrap_or(login);
@@ -132,14 +132,14 @@ fn without(login: Option<&HeaderValue>, page: &[u8]) -> Bytes {
             }
         }
     }
-    kept.into()
+    kept
 }
 
 fn closed(error: io::Error) -> Fault {
     Fault::of_io(SymptomKind::ProxyClosed, error)
 }
 
-fn refusal(head: &Head, page: Bytes) -> Fault {
+fn refusal(head: &Head, page: &[u8]) -> Fault {
     let kind = match head.status.as_u16() {
         407 => SymptomKind::ProxyAuthenticationRequired,
         300..=399 => SymptomKind::ProxyRedirected,

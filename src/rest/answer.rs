@@ -181,8 +181,7 @@ pub(super) fn foreign(
     headers: &HeaderMap,
     text: &Bytes,
 ) -> Error {
-    let evidence =
-        Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text.clone());
+    let evidence = Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text);
     Symptom::new(kind, body.hop()).with_evidence(evidence).into()
 }
 

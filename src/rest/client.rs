@@ -47,6 +47,10 @@ pub(super) struct HttpBody {
 /// An idle connection is closed after this, before a firewall forgets it.
 const IDLE_LIMIT: Duration = Duration::from_secs(45);
 
+/// Google's front end compresses for clients that say "gzip" here too
+/// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
+const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
+
 impl Client {
     pub(super) fn new(network: Network, origin: Origin, connections: usize) -> Result<Self, Error> {
         Ok(Self {
@@ -79,7 +83,10 @@ impl Client {
             if is_limited { Arc::clone(&self.places).acquire_owned().await.ok() } else { None };
         match client.execute(request).await {
             Ok(response) => {
-                self.is_multiplexed.store(response.version() == http::Version::HTTP_2, Relaxed);
+                if versions == HttpVersions::Any {
+                    let is_multiplexed = response.version() == http::Version::HTTP_2;
+                    self.is_multiplexed.store(is_multiplexed, Relaxed);
+                }
                 let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
                 let body = HttpBody { body, hop: self.hop(), _place: place };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
@@ -221,6 +228,7 @@ fn build(
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tcp_nodelay(true)
+        .user_agent(USER_AGENT)
         .no_proxy();
     if versions == HttpVersions::One {
         builder = builder.http1_only();

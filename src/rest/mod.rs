@@ -89,12 +89,6 @@ impl RestTransport {
         Ok(Self { schema, client, settings })
     }
 
-    /// Whether REST can carry the call: its method is known, has an HTTP rule, and takes one message.
-    pub(crate) fn supports(&self, call: &Call) -> bool {
-        let method = call.method.as_ref();
-        method.is_some_and(|method| !method.rules.is_empty() && !method.client_streaming)
-    }
-
     /// Opens a connection and closes it.
     ///
     /// # Errors
@@ -114,7 +108,7 @@ impl RestTransport {
         call: &mut Call,
         versions: HttpVersions,
     ) -> Result<Answer, Error> {
-        let method = self.method_of(call)?;
+        let method = method_of(call)?;
         let message = message_of(call, self.settings.max_message_size)?;
         let mut request = write_request(&self.schema, &method, &message)?;
         drop(message);
@@ -145,23 +139,6 @@ impl RestTransport {
         }
     }
 
-    fn method_of(&self, call: &Call) -> Result<Arc<Method>, Error> {
-        let refuse = |why: &str| {
-            Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", call.name()))
-        };
-        let method = call
-            .method
-            .as_ref()
-            .ok_or_else(|| refuse("is not in the schema, so REST cannot carry it"))?;
-        if method.client_streaming {
-            return Err(refuse("streams from the client, which REST cannot carry"));
-        }
-        if method.rules.is_empty() {
-            return Err(refuse("has no HTTP rule, so REST cannot carry it"));
-        }
-        Ok(Arc::clone(method))
-    }
-
     /// `alt=sse` streams events. Elsewhere enums are asked for as numbers: a name that the schema does not
     /// know would be lost, a number is not
     /// ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
@@ -176,6 +153,23 @@ impl RestTransport {
         }
         request.query.push_str(parameter);
     }
+}
+
+/// The method of a call that has a REST form.
+fn method_of(call: &Call) -> Result<Arc<Method>, Error> {
+    let refuse =
+        |why: &str| Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", call.name()));
+    let method = call
+        .method
+        .as_ref()
+        .ok_or_else(|| refuse("is not in the schema, so REST cannot carry it"))?;
+    if method.client_streaming {
+        return Err(refuse("streams from the client, which REST cannot carry"));
+    }
+    if method.rules.is_empty() {
+        return Err(refuse("has no HTTP rule, so REST cannot carry it"));
+    }
+    Ok(Arc::clone(method))
 }
 
 /// The message of the call, decompressed.
@@ -247,12 +241,8 @@ fn whole_seconds(left: Duration) -> u64 {
 }
 
 /// `NAME/VERSION` of what sends the call; over REST `grpc` becomes `rest`.
-const CLIENT: &str = concat!(
-    "genai-bridge/",
-    env!("CARGO_PKG_VERSION"),
-    " grpc/",
-    env!("CARGO_PKG_VERSION")
-);
+const CLIENT: &str =
+    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " grpc/", env!("CARGO_PKG_VERSION"));
 const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");

@@ -52,8 +52,9 @@ impl Evidence {
         self
     }
 
-    pub(crate) fn with_first_bytes(mut self, bytes: Bytes) -> Self {
-        self.first_bytes = bytes.slice(..bytes.len().min(Self::MAX_FIRST_BYTES));
+    pub(crate) fn with_first_bytes(mut self, bytes: &[u8]) -> Self {
+        let kept = bytes.get(..Self::MAX_FIRST_BYTES).unwrap_or(bytes);
+        self.first_bytes = Bytes::copy_from_slice(kept);
         self
     }
 
@@ -119,7 +120,7 @@ impl Evidence {
         self.protocol.as_deref()
     }
 
-    /// HTTP/2 error code of a RST_STREAM or GOAWAY frame (RFC 9113, section 7).
+    /// HTTP/2 error code of a `RST_STREAM` or GOAWAY frame (RFC 9113, section 7).
     pub fn http2_reason(&self) -> Option<u32> {
         self.http2_reason
     }
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn debug_hides_the_page() {
-        let evidence = Evidence::new().with_first_bytes(Bytes::from_static(b"<html>secret"));
+        let evidence = Evidence::new().with_first_bytes(b"<html>secret");
         assert!(!format!("{evidence:?} {evidence}").contains("secret"));
     }
 }

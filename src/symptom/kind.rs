@@ -110,15 +110,15 @@ pub enum SymptomKind {
     GoAwayAtStart,
     /// hyper handed the request back unsent.
     NeverSent,
-    /// RST_STREAM with REFUSED_STREAM (RFC 9113, section 8.7).
+    /// `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, section 8.7).
     StreamRefused,
-    /// GOAWAY with NO_ERROR and a last stream below ours (RFC 9113, section 6.8).
+    /// GOAWAY with `NO_ERROR` and a last stream below ours (RFC 9113, section 6.8).
     GoAwayGraceful,
     /// GOAWAY with an error and a last stream below ours.
     GoAwayUnprocessed,
-    /// RST_STREAM or GOAWAY with HTTP_1_1_REQUIRED.
+    /// `RST_STREAM` or GOAWAY with `HTTP_1_1_REQUIRED`.
     Http11Required,
-    /// RST_STREAM with any other reason, before an answer.
+    /// `RST_STREAM` with any other reason, before an answer.
     StreamReset,
     /// End of stream, reset or broken pipe, before an answer.
     ConnectionLost,
@@ -138,7 +138,7 @@ pub enum SymptomKind {
     ForgedStatus,
     /// The head of the answer cannot be read.
     AnswerMalformed,
-    /// RST_STREAM after the head of the answer.
+    /// `RST_STREAM` after the head of the answer.
     BodyReset,
     /// End of stream or reset after the head of the answer.
     BodyLost,
@@ -383,6 +383,7 @@ impl SymptomKind {
     }
 
     /// What a person can do about it.
+    #[expect(clippy::too_many_lines, reason = "a table, one row for each remedy")]
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::NameNotFound => {

@@ -18,6 +18,7 @@ mod http_rules;
 mod json_suite;
 mod proto_facts;
 mod protojson;
+mod recorded;
 mod round_trip;
 
 use std::path::PathBuf;

@@ -64,7 +64,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 
 #[test]
 fn modules_use_only_those_to_their_left() {
-    let faults: Vec<String> = sources().iter().flat_map(|source| import_faults(source)).collect();
+    let faults: Vec<String> = sources().iter().flat_map(import_faults).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 

@@ -4,9 +4,21 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test ends where its setting is not as expected"
 )]
 
+mod auto;
+mod bad_input;
+mod clients;
+mod connections;
+mod deadlines;
+mod emulator;
 mod http_rules;
 mod layers;
+mod messages;
+mod parity;
+mod peers;
 mod proto_facts;
+mod secrets;
+mod setting;

@@ -1,0 +1,203 @@
+//! gRPC: a call over HTTP/2, by hand.
+
+use std::future::pending;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use prost_reflect::DynamicMessage;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::delivery::{Delivery, Form, before};
+use super::methods::Method;
+use super::record::Received;
+use super::script::Reply;
+use super::service::{AnswerBody, Service};
+
+/// Bytes of a frame before its message: a flag and the length.
+const PREFIX_LENGTH: usize = 5;
+
+/// Answers a call.
+pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Response<AnswerBody> {
+    let mut attendance = service.record.attend();
+    let (head, mut body) = request.into_parts();
+    let path = head.uri.path();
+    let deadline = deadline(&head.headers);
+    let read = match service.methods.find(path) {
+        Some(method) => {
+            read_message(method, &head.headers, &mut body).await.map(|message| (method, message))
+        }
+        None => Err(Status::unimplemented(format!("Method not found: {path}"))),
+    };
+    let message = read.as_ref().map_or_else(|_| Bytes::new(), |(_, message)| message.clone());
+    service.record.add(Received::new(path, false, &head, message));
+    let admitted = read.and_then(|read| service.admit(&head.headers, None).map(|()| read));
+    let (method, message) = match admitted {
+        Ok(read) => read,
+        Err(status) => {
+            attendance.finish();
+            return trailers_only(&Reply::default(), &status);
+        }
+    };
+    let reply = service.reply(method, &message);
+    if reply.is_never {
+        pending::<()>().await;
+    }
+    // A stream's head goes ahead of its messages; a unary answer comes as one.
+    let is_unary = !method.descriptor.is_server_streaming();
+    let due = if is_unary || reply.immediate_error().is_some() {
+        before(deadline, reply.wait_for(0)).await
+    } else {
+        Ok(())
+    };
+    if let Some(status) = due.err().as_ref().or(reply.immediate_error()) {
+        attendance.finish();
+        return trailers_only(&reply, status);
+    }
+    let is_gzip = reply.is_compressed && accepts_gzip(&head.headers, "grpc-accept-encoding");
+    let mut response = head_of(&reply);
+    if is_gzip {
+        response.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
+    }
+    let form = Form::Grpc { is_gzip };
+    let delivery = Delivery {
+        reply,
+        form,
+        attendance,
+        deadline,
+        is_due: is_unary,
+        position: 0,
+        _request: Some(body),
+    };
+    response.map(|()| delivery.into_body().boxed_unsync())
+}
+
+/// A message behind its prefix.
+pub(super) fn frame(message: &[u8], is_gzip: bool) -> Result<Bytes, Status> {
+    let fault = |error: std::io::Error| Status::internal(format!("a frame: {error}"));
+    let message = if is_gzip {
+        gzip(message).map_err(fault)?.into()
+    } else {
+        Bytes::copy_from_slice(message)
+    };
+    let length = u32::try_from(message.len())
+        .map_err(|_| Status::internal("a frame cannot state a length over 4 GiB"))?;
+    let mut frame = BytesMut::with_capacity(PREFIX_LENGTH + message.len());
+    frame.put_u8(u8::from(is_gzip));
+    frame.put_u32(length);
+    frame.put(message);
+    Ok(frame.freeze())
+}
+
+/// The trailers of a status, beside those of the script.
+pub(super) fn trailers(mut trailers: HeaderMap, status: &Status) -> HeaderMap {
+    if let Err(fault) = status.add_header(&mut trailers) {
+        // The script's message or metadata cannot be a header: the client is told so.
+        trailers.insert("grpc-status", HeaderValue::from(i32::from(fault.code())));
+    }
+    trailers
+}
+
+pub(super) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+pub(super) fn gunzip(bytes: &[u8]) -> std::io::Result<Bytes> {
+    let mut whole = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut whole)?;
+    Ok(whole.into())
+}
+
+/// Whether a list of codings has gzip.
+pub(super) fn accepts_gzip(headers: &HeaderMap, name: &str) -> bool {
+    let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|coding| coding.trim() == "gzip")
+}
+
+fn head_of(reply: &Reply) -> Response<()> {
+    let mut response = Response::new(());
+    *response.headers_mut() = reply.metadata.clone();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// An answer that is a head alone, with the status in it.
+fn trailers_only(reply: &Reply, status: &Status) -> Response<AnswerBody> {
+    let mut response = head_of(reply);
+    let headers = std::mem::take(response.headers_mut());
+    let mut headers = trailers(headers, status);
+    headers.extend(reply.trailers.clone());
+    *response.headers_mut() = headers;
+    response.map(|()| Empty::new().boxed_unsync())
+}
+
+/// The first message of the request, decompressed; the only one, unless the client streams.
+async fn read_message(
+    method: &Method,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Bytes, Status> {
+    let is_stream = method.descriptor.is_client_streaming();
+    let mut bytes = BytesMut::new();
+    while !(is_stream && frame_length(&bytes).is_some_and(|length| bytes.len() >= length)) {
+        let Some(part) = body.frame().await else { break };
+        let part =
+            part.map_err(|error| Status::cancelled(format!("the request broke: {error}")))?;
+        if let Ok(data) = part.into_data() {
+            bytes.put(data);
+        }
+    }
+    if is_stream && bytes.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let length = frame_length(&bytes).filter(|length| bytes.len() >= *length);
+    let length = length.ok_or_else(|| Status::internal("the request holds no whole frame"))?;
+    if !is_stream && bytes.len() > length {
+        return Err(Status::internal("the request holds more than one message"));
+    }
+    let bytes = bytes.freeze();
+    let message = bytes.slice(PREFIX_LENGTH..length);
+    let message = match bytes.first() {
+        Some(0) => message,
+        Some(1) if headers.get("grpc-encoding").is_some_and(|coding| coding == "gzip") => {
+            gunzip(&message).map_err(|error| Status::internal(format!("gzip: {error}")))?
+        }
+        _ => return Err(Status::unimplemented("a flag or compression that is not known")),
+    };
+    DynamicMessage::decode(method.descriptor.input(), message.clone())
+        .map_err(|error| Status::internal(format!("the message cannot be read: {error}")))?;
+    Ok(message)
+}
+
+/// The length of the first frame with its prefix, once the prefix is there.
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let (&[_, a, b, c, d], _) = bytes.split_first_chunk()?;
+    Some(PREFIX_LENGTH + u32::from_be_bytes([a, b, c, d]) as usize)
+}
+
+/// The end of the time that `grpc-timeout` gives, counted from now.
+fn deadline(headers: &HeaderMap) -> Option<Instant> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok()?;
+    let time = match unit {
+        "H" => Duration::from_secs(count.checked_mul(3600)?),
+        "M" => Duration::from_secs(count.checked_mul(60)?),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    };
+    Instant::now().checked_add(time)
+}

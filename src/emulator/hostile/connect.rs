@@ -1,0 +1,115 @@
+//! Connect: the request for a tunnel, and the answer to it.
+
+use std::io;
+use std::sync::Arc;
+
+use http::header::PROXY_AUTHORIZATION;
+use http::uri::Authority;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Proxy;
+use super::ending::{Ending, Socket};
+use super::intercept::Tunnel;
+use super::rows::{BAD_GATEWAY, LOGIN, NOT_ALLOWED};
+use super::stages::{Connect, Stages};
+
+/// Serves one connection of a client, to its end.
+///
+/// # Errors
+/// The client or the target broke the connection, or the client does not speak HTTP.
+pub(super) async fn serve(stream: TcpStream, proxy: Arc<Proxy>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut client, socket) = Socket::split_off(stream)?;
+    let stages = proxy.fault().stages();
+    let request = ConnectRequest::read(&mut client).await?;
+    let heads = match answer(&request, &proxy, stages) {
+        Ok(heads) => heads,
+        Err(refusal) => return socket.end(Box::new(client), refusal).await,
+    };
+    let Ok(target) = dial(&request, &proxy).await else {
+        return socket.end(Box::new(client), BAD_GATEWAY).await;
+    };
+    for head in heads {
+        client.write_all(head).await?;
+    }
+    proxy.tally.tunnel();
+    let host = request.target.host().trim_matches(['[', ']']).to_owned();
+    Tunnel { proxy, stages, socket, host }.run(client, target).await
+}
+
+/// The heads to grant the tunnel with.
+fn answer(
+    request: &ConnectRequest,
+    proxy: &Proxy,
+    stages: Stages,
+) -> Result<&'static [&'static [u8]], Ending> {
+    if !request.is_connect {
+        return Err(NOT_ALLOWED);
+    }
+    if proxy.login.is_some() && request.login != proxy.login {
+        return Err(LOGIN);
+    }
+    match stages.connect {
+        Connect::Grant(heads) => Ok(heads),
+        Connect::Refuse(ending) => {
+            proxy.tally.strike();
+            Err(ending)
+        }
+    }
+}
+
+async fn dial(request: &ConnectRequest, proxy: &Proxy) -> io::Result<TcpStream> {
+    let target = match proxy.target {
+        Some(address) => TcpStream::connect(address).await?,
+        None => TcpStream::connect(request.target.as_str()).await?,
+    };
+    target.set_nodelay(true)?;
+    Ok(target)
+}
+
+struct ConnectRequest {
+    is_connect: bool,
+    target: Authority,
+    /// The value of `Proxy-Authorization`.
+    login: Option<String>,
+}
+
+impl ConnectRequest {
+    async fn read(client: &mut TcpStream) -> io::Result<Self> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if head.len() > MAX_HEAD {
+                return Err(malformed("the request for a tunnel does not end"));
+            }
+            if client.read_buf(&mut head).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Self::parse(&head)
+    }
+
+    fn parse(head: &[u8]) -> io::Result<Self> {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut request = httparse::Request::new(&mut headers);
+        request.parse(head).map_err(malformed)?;
+        let login = request
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(PROXY_AUTHORIZATION.as_str()));
+        let is_connect = request.method == Some("CONNECT");
+        // Any other request is refused whatever it asks for.
+        let target = if is_connect { request.path.unwrap_or_default() } else { "none" };
+        Ok(Self {
+            is_connect,
+            target: target.parse().map_err(malformed)?,
+            login: login.map(|header| String::from_utf8_lossy(header.value).into_owned()),
+        })
+    }
+}
+
+fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+const MAX_HEAD: usize = 16 * 1024;

@@ -1,0 +1,218 @@
+//! Forward: HTTP on an inspected connection, each request with a decision of its own.
+
+use std::future::{pending, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Proxy;
+use super::broken::{Break, BrokenBody};
+use super::ending::{Ending, Stream};
+use super::frames::{PREFACE, relay};
+use super::intercept::{Tunnel, rewind};
+use super::stages::{Answer, At, Http, Treatment};
+use super::target::Target;
+use super::upstream::Upstream;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+impl Tunnel {
+    /// Serves HTTP/2 or HTTP/1.1, whichever the client begins to speak.
+    ///
+    /// # Errors
+    /// Client or target broke the connection.
+    pub(super) async fn serve_http(self, client: Stream, target: Target) -> io::Result<()> {
+        let (is_http2, client) = detect_http2(client).await?;
+        match (self.stages.http, is_http2) {
+            (Http::Preface(ending), true) => {
+                self.proxy.tally.strike();
+                self.socket.end(client, ending).await
+            }
+            (Http::GoAway(go_away), true) => {
+                let target = target.speak(b"h2").await?;
+                relay(client, target, go_away, &self.proxy.tally).await?;
+                self.socket.cut(Ending::Close).await
+            }
+            (_, is_http2) => self.forward(client, target, is_http2).await,
+        }
+    }
+
+    async fn forward(self, client: Stream, target: Target, is_http2: bool) -> io::Result<()> {
+        let tasks = &self.proxy.tasks;
+        let upstream = Upstream::connect(target, is_http2, tasks).await?;
+        let (cuts, cut) = unbounded_channel();
+        let (proxy, http) = (Arc::clone(&self.proxy), self.stages.http);
+        let courier = Courier { proxy, http, upstream, cuts };
+        let service = service_fn(move |request| courier.clone().carry(request));
+        let client = TokioIo::new(client);
+        let cut = if is_http2 {
+            let server = http2::Builder::new(tasks.clone());
+            serve_until_cut(server.serve_connection(client, service), cut).await?
+        } else {
+            let server = http1::Builder::new();
+            serve_until_cut(server.serve_connection(client, service), cut).await?
+        };
+        match cut {
+            Some(ending) => self.socket.cut(ending).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Serves until the client closes, or until the connection is to be cut.
+async fn serve_until_cut(
+    connection: impl Future<Output = hyper::Result<()>>,
+    mut cuts: UnboundedReceiver<Ending>,
+) -> io::Result<Option<Ending>> {
+    // Served first, so that what came before the cut has gone out.
+    tokio::select! {
+        biased;
+        ended = pin!(connection) => ended.map(|()| None).map_err(io::Error::other),
+        Some(ending) = cuts.recv() => Ok(Some(ending)),
+    }
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2.
+async fn detect_http2(mut client: Stream) -> io::Result<(bool, Stream)> {
+    let mut read = Vec::with_capacity(PREFACE.len());
+    while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+        let left = (PREFACE.len() - read.len()) as u64;
+        if (&mut client).take(left).read_buf(&mut read).await? == 0 {
+            break;
+        }
+    }
+    Ok((read == PREFACE, rewind(read, client)))
+}
+
+/// Carries the requests of one connection.
+#[derive(Clone)]
+struct Courier {
+    proxy: Arc<Proxy>,
+    http: Http,
+    upstream: Upstream,
+    /// To the task that serves the connection.
+    cuts: UnboundedSender<Ending>,
+}
+
+impl Courier {
+    async fn carry(self, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+        let grpc_call = if is_grpc(&request) {
+            Some(self.proxy.tally.grpc_request())
+        } else {
+            self.proxy.tally.rest_request();
+            None
+        };
+        match self.http {
+            Http::Requests(aim, treatment) if aim.hits(grpc_call) => {
+                self.proxy.tally.strike();
+                self.treat(treatment, request).await
+            }
+            Http::Pass | Http::Preface(_) | Http::GoAway(_) | Http::Requests(..) => {
+                Ok(self.upstream.send(request.map(boxed)).await?.map(boxed))
+            }
+        }
+    }
+
+    async fn treat(
+        self,
+        treatment: Treatment,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, BoxError> {
+        match treatment {
+            Treatment::Answer(answer) => {
+                // Over HTTP/1.1 an answer may be lost where the request was not read.
+                if request.version() < Version::HTTP_2 {
+                    request.into_body().collect().await?;
+                }
+                Ok(answer.response())
+            }
+            Treatment::ReplaceAnswer(answer) => {
+                let response = self.upstream.send(request.map(boxed)).await?;
+                response.into_body().collect().await?;
+                Ok(answer.response())
+            }
+            Treatment::Swallow => pending().await,
+            Treatment::Reset(reason) => Err(h2::Error::from(reason).into()),
+            Treatment::BufferRequest => self.send_whole(request, usize::MAX).await,
+            Treatment::LimitRequest(limit) => self.send_whole(request, limit).await,
+            Treatment::BufferAnswer => {
+                let response = self.upstream.send(request.map(boxed)).await?;
+                let (head, body) = response.into_parts();
+                Ok(Response::from_parts(head, boxed(body.collect().await?)))
+            }
+            Treatment::StripTrailers => {
+                let response = self.upstream.send(request.map(boxed)).await?;
+                Ok(response.map(|body| boxed(body.map_frame(without_trailers))))
+            }
+            Treatment::Break(at, how) => {
+                let response = self.upstream.send(request.map(boxed)).await?;
+                let ends = Break { how, cuts: self.cuts };
+                if let At::Start = at
+                    && let Some(error) = poll_fn(|_| ends.poll()).await
+                {
+                    return Err(error);
+                }
+                Ok(response.map(|body| boxed(BrokenBody::new(body, at, ends))))
+            }
+        }
+    }
+
+    async fn send_whole(
+        self,
+        request: Request<Incoming>,
+        limit: usize,
+    ) -> Result<Response<Body>, BoxError> {
+        let (head, body) = request.into_parts();
+        match Limited::new(body, limit).collect().await {
+            Ok(body) => {
+                let request = Request::from_parts(head, boxed(body));
+                Ok(self.upstream.send(request).await?.map(boxed))
+            }
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                Ok(Answer::page(413).response())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Answer {
+    fn response(&self) -> Response<Body> {
+        let mut response = Response::new(boxed(Full::from(self.body)));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
+        for (name, value) in self.headers {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// An empty piece of data says nothing on the wire but that the body goes on.
+fn without_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    Frame::data(frame.into_data().unwrap_or_default())
+}
+
+fn boxed<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    body.map_err(Into::into).boxed_unsync()
+}

@@ -1,0 +1,229 @@
+//! Hostile: an HTTP proxy that breaks what goes through it, by the name of the fault.
+
+mod broken;
+mod connect;
+mod ending;
+mod fault;
+mod forward;
+mod frames;
+mod intercept;
+mod rows;
+mod stages;
+mod tally;
+mod target;
+mod tasks;
+mod upstream;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, spawn, yield_now};
+
+pub use fault::{Fault, UnknownFault};
+pub use tally::Counts;
+
+use super::Authority;
+use tally::Tally;
+use tasks::Tasks;
+
+/// An HTTP proxy on a loopback port that puts a fault between its clients and their target.
+///
+/// It stops when it is dropped, and cuts what is open. To those who can trust its root certificate it shows
+/// TLS of its own where the fault is one that inspects.
+///
+/// ```no_run
+/// use genai_bridge::emulator::hostile::{Fault, HostileProxy};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let proxy = HostileProxy::start(Fault::TrailersStripped).await?;
+/// let (url, root) = (proxy.url(), proxy.root_certificate());
+/// // … a client with that proxy and that root makes a call …
+/// proxy.wait_until(|counts| counts.grpc_requests() == 1).await;
+/// proxy.set_and_cut(Fault::Pass);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct HostileProxy {
+    address: SocketAddr,
+    proxy: Arc<Proxy>,
+    accepting: AbortHandle,
+}
+
+impl HostileProxy {
+    /// Starts a proxy with this fault and otherwise defaults.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start(fault: Fault) -> io::Result<Self> {
+        Self::builder().start(fault).await
+    }
+
+    /// A proxy with options.
+    pub fn builder() -> HostileProxyBuilder {
+        HostileProxyBuilder::default()
+    }
+
+    /// `http://127.0.0.1:PORT`, without a login.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The root, as PEM, of the certificates that it shows where it inspects.
+    pub fn root_certificate(&self) -> &str {
+        self.proxy.authority.pem()
+    }
+
+    /// The fault that new connections meet.
+    pub fn fault(&self) -> Fault {
+        self.proxy.fault()
+    }
+
+    /// Changes the fault for new connections; open ones keep theirs.
+    pub fn set(&self, fault: Fault) {
+        *self.proxy.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Changes the fault and cuts the open connections: nobody meets the old one any more.
+    pub fn set_and_cut(&self, fault: Fault) {
+        self.set(fault);
+        self.proxy.tasks.abort_all();
+    }
+
+    /// What it saw and did so far.
+    pub fn counts(&self) -> Counts {
+        self.proxy.tally.counts()
+    }
+
+    /// Short for [`Counts::grpc_requests`].
+    pub fn grpc_requests(&self) -> usize {
+        self.counts().grpc_requests()
+    }
+
+    /// Short for [`Counts::rest_requests`].
+    pub fn rest_requests(&self) -> usize {
+        self.counts().rest_requests()
+    }
+
+    /// Waits, without a limit, until the counts are as wanted.
+    ///
+    /// # Panics
+    /// The condition panics.
+    pub async fn wait_until(&self, condition: impl FnMut(&Counts) -> bool) -> Counts {
+        self.proxy.tally.wait_until(condition).await
+    }
+}
+
+impl Drop for HostileProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.proxy.tasks.abort_all();
+    }
+}
+
+/// Options of a [`HostileProxy`].
+#[derive(Debug, Default)]
+pub struct HostileProxyBuilder {
+    authority: Option<Authority>,
+    login: Option<String>,
+    target: Option<SocketAddr>,
+    idle_limit: Option<Duration>,
+}
+
+impl HostileProxyBuilder {
+    /// Inspects under this authority. Default: one of its own.
+    #[must_use]
+    pub fn authority(mut self, authority: Authority) -> Self {
+        self.authority = Some(authority);
+        self
+    }
+
+    /// Asks for this login (Basic), and answers 407 without it. Default: none.
+    #[must_use]
+    pub fn login(mut self, user: &str, password: &str) -> Self {
+        let login = base64_simd::STANDARD.encode_to_string(format!("{user}:{password}"));
+        self.login = Some(format!("Basic {login}"));
+        self
+    }
+
+    /// Sends every tunnel to this address, whatever name is asked for. Default: the name that is asked for.
+    #[must_use]
+    pub fn target(mut self, target: SocketAddr) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// How long a tunnel is without traffic before a `TunnelIdle…` fault strikes. Default: one second.
+    #[must_use]
+    pub fn idle_limit(mut self, idle_limit: Duration) -> Self {
+        self.idle_limit = Some(idle_limit);
+        self
+    }
+
+    /// Starts the proxy.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start(self, fault: Fault) -> io::Result<HostileProxy> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let proxy = Arc::new(Proxy {
+            authority: self.authority.unwrap_or_else(|| Authority::new("Hostile Proxy")),
+            login: self.login,
+            target: self.target,
+            idle_limit: self.idle_limit.unwrap_or(Duration::from_secs(1)),
+            fault: Mutex::new(fault),
+            tally: Tally::default(),
+            tasks: Tasks::default(),
+        });
+        let accepting = spawn(accept(listener, Arc::clone(&proxy))).abort_handle();
+        Ok(HostileProxy { address, proxy, accepting })
+    }
+}
+
+/// What the connections of a proxy share.
+#[derive(Debug)]
+struct Proxy {
+    authority: Authority,
+    /// The value of `Proxy-Authorization`.
+    login: Option<String>,
+    target: Option<SocketAddr>,
+    idle_limit: Duration,
+    fault: Mutex<Fault>,
+    tally: Tally,
+    tasks: Tasks,
+}
+
+impl Proxy {
+    fn fault(&self) -> Fault {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(listener: TcpListener, proxy: Arc<Proxy>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let serving = connect::serve(stream, Arc::clone(&proxy));
+                proxy.tasks.spawn(async {
+                    if let Err(error) = serving.await {
+                        tracing::debug!(%error, "a hostile proxy lost a connection");
+                    }
+                });
+            }
+            // The client has gone already, or there are too many.
+            Err(error) => {
+                tracing::debug!(%error, "a hostile proxy could not accept");
+                yield_now().await;
+            }
+        }
+    }
+}

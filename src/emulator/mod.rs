@@ -1,0 +1,287 @@
+//! Emulator: a local Gemini, on gRPC and REST from one script.
+//!
+//! It is an oracle: it shares no transcoding with the bridge. Its JSON is prost-reflect's, its HTTP rules are
+//! matched by code of its own, its gRPC is written by hand. This module stands outside the crate's
+//! promise of compatibility.
+//!
+//! ```no_run
+//! use genai_bridge::emulator::{Emulator, Reply};
+//!
+//! # async fn example() -> std::io::Result<()> {
+//! let emulator = Emulator::start().await?;
+//! let method = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+//! emulator.once(method, Reply::error(tonic::Status::resource_exhausted("slow down")));
+//! // ... calls against emulator.endpoint(), trusting emulator.root_certificate() ...
+//! assert_eq!(emulator.count(method), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod authority;
+mod binding;
+mod delivery;
+mod gemini;
+mod grpc;
+pub mod hostile;
+mod json;
+mod message;
+mod methods;
+mod query;
+mod record;
+mod refusal;
+mod rest;
+mod script;
+mod service;
+mod tasks;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+pub use authority::Authority;
+pub use hostile::{Fault, HostileProxy};
+pub use record::Received;
+pub use script::Reply;
+
+use methods::Methods;
+use record::Record;
+use script::Script;
+use service::Service;
+use tasks::Tasks;
+
+/// A running service on a port of its own. Dropped, it stops with all its connections.
+///
+/// # Panics
+/// When dropped, if it panicked while it ran: a test must not pass on that.
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    authority: Option<Authority>,
+    service: Arc<Service>,
+    tasks: Tasks,
+    _running: watch::Sender<()>,
+}
+
+/// The options of an [`Emulator`].
+#[derive(Debug, Default)]
+#[must_use]
+pub struct EmulatorBuilder {
+    descriptors: Option<Vec<u8>>,
+    authority: Option<Authority>,
+    is_plaintext: bool,
+    max_concurrent_streams: Option<u32>,
+    key: Option<String>,
+}
+
+impl Emulator {
+    /// Starts Gemini's v1 and v1beta with built-in answers, over TLS.
+    ///
+    /// # Errors
+    /// No port can be had.
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// The same with options.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::default()
+    }
+
+    /// Scheme, host and port.
+    pub fn endpoint(&self) -> String {
+        match self.authority {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate to trust, as PEM; empty in plaintext.
+    pub fn root_certificate(&self) -> &str {
+        self.authority.as_ref().map_or("", Authority::pem)
+    }
+
+    /// Lays down the answer to each call of a method (`/package.Service/Method`) from now on.
+    ///
+    /// # Panics
+    /// If there is no such method.
+    pub fn on(&self, method: &str, reply: Reply) {
+        self.require(method);
+        self.service.script.set(method, reply);
+    }
+
+    /// Queues the answer to one call of a method, before its standing answer.
+    ///
+    /// # Panics
+    /// If there is no such method.
+    pub fn once(&self, method: &str, reply: Reply) {
+        self.require(method);
+        self.service.script.push(method, reply);
+    }
+
+    /// Forgets the answers laid down and the calls received.
+    pub fn clear(&self) {
+        self.service.script.clear();
+        self.service.record.clear();
+    }
+
+    /// The calls so far, in the order in which their requests were complete.
+    pub fn received(&self) -> Vec<Received> {
+        self.service.record.received()
+    }
+
+    /// How many calls of a method there were.
+    pub fn count(&self, method: &str) -> usize {
+        self.received().iter().filter(|call| call.method() == method).count()
+    }
+
+    /// How many calls the client gave up: a reset stream, or a closed connection over HTTP/1.1.
+    pub fn reset_streams(&self) -> usize {
+        self.service.record.cancelled()
+    }
+
+    /// Waits for so many calls, and gives them. What never comes ends the wait after 20 s.
+    pub async fn received_when(&self, count: usize) -> Vec<Received> {
+        self.service.record.received_when(count).await
+    }
+
+    /// Waits until the client has given up so many calls. What never comes ends the wait after 20 s.
+    pub async fn cancelled_when(&self, count: usize) -> usize {
+        self.service.record.cancelled_when(count).await
+    }
+
+    fn require(&self, method: &str) {
+        assert!(self.service.methods.find(method).is_some(), "there is no method {method}");
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        if self.tasks.have_panicked() && !std::thread::panicking() {
+            std::panic::resume_unwind(Box::new("the emulator panicked"));
+        }
+    }
+}
+
+impl EmulatorBuilder {
+    /// Serves the methods of a `FileDescriptorSet` in place of Gemini's.
+    pub fn descriptors(mut self, descriptors: &[u8]) -> Self {
+        self.descriptors = Some(descriptors.to_vec());
+        self
+    }
+
+    /// Speaks HTTP/1.1, and HTTP/2 to who begins with it, without TLS.
+    pub fn plaintext(mut self) -> Self {
+        self.is_plaintext = true;
+        self
+    }
+
+    /// Takes its certificate from this authority in place of a fresh one.
+    pub fn authority(mut self, authority: Authority) -> Self {
+        self.authority = Some(authority);
+        self
+    }
+
+    /// Allows so many streams at a time on an HTTP/2 connection; hyper's default is 200.
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.max_concurrent_streams = Some(streams);
+        self
+    }
+
+    /// Asks for this API key, in `x-goog-api-key` or the parameter `key`.
+    pub fn require_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Starts it on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// The descriptors cannot be read, one of their HTTP rules is wrong, or no port can be had.
+    pub async fn start(self) -> io::Result<Emulator> {
+        let methods = match &self.descriptors {
+            Some(descriptors) => Methods::decode(descriptors)?,
+            None => Methods::gemini()?,
+        };
+        let script = Script::default();
+        let record = Arc::new(Record::default());
+        let service = Arc::new(Service { methods, script, record, key: self.key });
+        let authority = self.authority.unwrap_or_else(|| Authority::new("Emulator root"));
+        let authority = Some(authority).filter(|_| !self.is_plaintext);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (running, tasks) = Tasks::new();
+        let mut http = auto::Builder::new(tasks.clone());
+        if let Some(streams) = self.max_concurrent_streams {
+            http.http2().max_concurrent_streams(streams);
+        }
+        let tls = authority.as_ref().map(|authority| {
+            TlsAcceptor::from(authority.server_config(HOST_NAMES, &[b"h2", b"http/1.1"]))
+        });
+        let port = Port { tls, http, service: Arc::clone(&service) };
+        tasks.spawn(port.accept(listener, tasks.clone()));
+        Ok(Emulator { address, authority, service, tasks, _running: running })
+    }
+}
+
+const HOST_NAMES: &[&str] = &["localhost", "127.0.0.1", "generativelanguage.googleapis.com"];
+
+/// What a new connection needs.
+#[derive(Clone)]
+struct Port {
+    tls: Option<TlsAcceptor>,
+    http: auto::Builder<Tasks>,
+    service: Arc<Service>,
+}
+
+impl Port {
+    async fn accept(self, listener: TcpListener, tasks: Tasks) {
+        loop {
+            match listener.accept().await {
+                Ok((socket, _)) => tasks.spawn(self.clone().serve(socket)),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was not accepted");
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self, socket: TcpStream) {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a socket keeps its delay");
+        }
+        match self.tls.clone() {
+            None => self.serve_http(socket).await,
+            Some(tls) => match tls.accept(socket).await {
+                Ok(stream) => self.serve_http(stream).await,
+                // A client that does not trust us is a case to test, not a fault.
+                Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+            },
+        }
+    }
+
+    async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { service, http, .. } = self;
+        let answer = service_fn(move |request| {
+            let service = Arc::clone(&service);
+            async move { Ok::<_, Infallible>(service.answer(request).await) }
+        });
+        if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
+            tracing::debug!(error, "a connection broke");
+        }
+    }
+}

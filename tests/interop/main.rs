@@ -1,0 +1,13 @@
+//! Calls through real proxies, started here on loopback and ended by process id.
+//!
+//! `.ci/run` installs the proxies and runs these with `--ignored`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where its setting is not as expected, and prints what it met"
+)]
+
+mod squid;

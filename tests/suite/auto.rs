@@ -1,0 +1,186 @@
+//! `Transport::Auto`: which transport a call takes on each kind of network, and what it never does.
+
+use genai_bridge::emulator::{Emulator, Fault, Reply};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::{ActiveTransport, Bridge, Error, SymptomKind, Transport};
+use tonic::Code;
+
+use crate::setting::{
+    GENERATE, LIST_MODELS, answer, behind, change, direct, question, text_of, through,
+};
+
+async fn ask(bridge: &Bridge) -> Result<ActiveTransport, tonic::Status> {
+    let mut client = GenerativeServiceClient::new(bridge.clone());
+    let reply = client.generate_content(question("?")).await?;
+    assert!(!text_of(reply.get_ref()).is_empty());
+    Ok(*reply.extensions().get::<ActiveTransport>().expect("a mark"))
+}
+
+#[tokio::test]
+async fn a_good_network_carries_grpc_after_one_free_proof() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    for _ in 0..3 {
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+    }
+    assert_eq!((emulator.count(LIST_MODELS), emulator.count(GENERATE)), (1, 3));
+    let active = bridge.active();
+    assert_eq!(
+        (active.transport(), active.symptom().is_none()),
+        (Some(ActiveTransport::Grpc), true)
+    );
+}
+
+/// What the first and the next call meet on a network, and why.
+struct Case {
+    fault: Fault,
+    symptom: SymptomKind,
+}
+
+#[tokio::test]
+async fn a_network_that_breaks_grpc_gets_rest_at_once_and_each_call_once() {
+    for Case { fault, symptom } in [
+        Case { fault: Fault::InspectHttp1, symptom: SymptomKind::Http2NotOffered },
+        Case { fault: Fault::InspectWithoutAlpn, symptom: SymptomKind::Http2NotOffered },
+        Case { fault: Fault::Http1Answer, symptom: SymptomKind::Http1Answer },
+        Case { fault: Fault::ResetAfterPreface, symptom: SymptomKind::ResetBeforeSettings },
+        Case { fault: Fault::ClosedAfterPreface, symptom: SymptomKind::ClosedBeforeSettings },
+        Case { fault: Fault::Page200, symptom: SymptomKind::NotGrpc },
+        Case { fault: Fault::TrailersStripped, symptom: SymptomKind::TrailersMissing },
+    ] {
+        let (emulator, proxy) = behind(fault).await;
+        let bridge = through(&emulator, &proxy).build().expect("a bridge");
+        for _ in 0..3 {
+            assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{fault:?}");
+        }
+        assert_eq!(emulator.count(GENERATE), 3, "{fault:?}: a paid call was sent twice");
+        let active = bridge.active();
+        assert_eq!(active.transport(), Some(ActiveTransport::Rest), "{fault:?}");
+        assert_eq!(active.symptom().expect("a reason").kind(), symptom, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_is_swallowed_does_not_hold_calls_up() {
+    for fault in [Fault::CallSwallowed, Fault::PrefaceSwallowed] {
+        let (emulator, proxy) = behind(fault).await;
+        let bridge = through(&emulator, &proxy).build().expect("a bridge");
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{fault:?}");
+        assert_eq!(emulator.count(GENERATE), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_graceful_goaway_costs_no_call_and_leaves_grpc_in_place() {
+    let (emulator, proxy) = behind(Fault::GoAwayAfterStreams).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    bridge.connect().await.expect("a transport");
+    for _ in 0..6 {
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+    }
+    assert_eq!(emulator.count(GENERATE), 6);
+    assert!(bridge.stats().symptoms(SymptomKind::GoAwayGraceful) > 0);
+    assert!(proxy.counts().tunnels() > 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_again_and_again_goes_over_rest() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    bridge.connect().await.expect("a transport");
+    change(&proxy, Fault::StreamRefused).await;
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest);
+    assert_eq!(emulator.count(GENERATE), 1);
+    assert_eq!(bridge.stats().symptoms(SymptomKind::StreamRefused), 4);
+    assert_eq!((bridge.stats().resends(), bridge.stats().switches()), (4, 1));
+}
+
+#[tokio::test]
+async fn a_path_that_goes_bad_never_sends_the_call_in_hand_twice() {
+    for fault in [Fault::TrailersStripped, Fault::Page200] {
+        let (emulator, proxy) = behind(Fault::Pass).await;
+        let bridge = through(&emulator, &proxy).build().expect("a bridge");
+        bridge.connect().await.expect("a transport");
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+        change(&proxy, fault).await;
+        let status = ask(&bridge).await.expect_err("the call in hand fails");
+        assert!(Error::of(&status).expect("ours").symptom().is_some(), "{status:?}");
+        let seen = emulator.count(GENERATE);
+        assert!(seen <= 2, "{fault:?}: {seen}");
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{fault:?}");
+        assert_eq!(emulator.count(GENERATE), seen + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_rest_cannot_cure_ends_with_both_causes() {
+    for (fault, symptom, code) in [
+        (Fault::ConnectForbidden, SymptomKind::ProxyForbidden, Code::Unavailable),
+        (Fault::ConnectLoginRequired, SymptomKind::ProxyAuthenticationRequired, Code::Unavailable),
+    ] {
+        let (emulator, proxy) = behind(fault).await;
+        let bridge = through(&emulator, &proxy).build().expect("a bridge");
+        let status = ask(&bridge).await.expect_err("no way");
+        assert_eq!(status.code(), code, "{status:?}");
+        let error = Error::of(&status).expect("ours");
+        assert_eq!(error.symptom().expect("a symptom").kind(), symptom);
+        assert_eq!(error.second().expect("REST too").symptom().expect("a symptom").kind(), symptom);
+        assert!(error.advice().is_some());
+        assert_eq!(bridge.active().transport(), None, "an outage marks nothing");
+        assert_eq!(emulator.received().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_named_with_its_issuer() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let proxy =
+        genai_bridge::emulator::HostileProxy::start(Fault::InspectHttp1).await.expect("a proxy");
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    let status = ask(&bridge).await.expect_err("not trusted");
+    let error = Error::of(&status).expect("ours");
+    let symptom = error.symptom().expect("a symptom");
+    assert_eq!(symptom.kind(), SymptomKind::CertificateUnknownIssuer);
+    assert!(symptom.evidence().issuer().is_some());
+}
+
+#[tokio::test]
+async fn a_fixed_transport_never_leaves_a_broken_network_for_the_other() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let builder = through(&emulator, &proxy).transport(Transport::Grpc);
+    let status = ask(&builder.build().expect("a bridge")).await.expect_err("no gRPC here");
+    let kind = Error::of(&status).expect("ours").symptom().expect("a symptom").kind();
+    assert_eq!((status.code(), kind), (Code::Unavailable, SymptomKind::Http2NotOffered));
+    assert_eq!(emulator.received().len(), 0);
+    let builder = through(&emulator, &proxy).transport(Transport::Rest);
+    assert_eq!(
+        ask(&builder.build().expect("a bridge")).await.expect("an answer"),
+        ActiveTransport::Rest
+    );
+}
+
+#[tokio::test]
+async fn the_services_own_refusal_of_the_proof_proves_the_path() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    emulator.on(LIST_MODELS, Reply::error(tonic::Status::permission_denied("no such right")));
+    emulator.on(GENERATE, Reply::message(&answer("yes")));
+    let bridge = direct(&emulator).build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+}
+
+#[tokio::test]
+async fn forgetting_makes_grpc_prove_itself_anew() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest);
+    let mut watched = bridge.watch();
+    change(&proxy, Fault::Pass).await;
+    bridge.reset();
+    assert_eq!(bridge.active().transport(), None);
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+    let active = watched.wait_for(|active| active.transport() == Some(ActiveTransport::Grpc)).await;
+    assert!(active.is_ok());
+}

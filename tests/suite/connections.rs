@@ -1,0 +1,90 @@
+//! Connections: one dial for all that wait, more under load, none kept that is no longer needed.
+
+use std::sync::Arc;
+
+use genai_bridge::emulator::{Emulator, Fault, Reply};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::{Bridge, Transport};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tonic::Status;
+
+use crate::setting::{GENERATE, answer, behind, change, client, question, through};
+
+fn ask_at_once(bridge: &Bridge, calls: usize) -> JoinSet<Result<(), Status>> {
+    let mut running = JoinSet::new();
+    for _ in 0..calls {
+        let mut client = GenerativeServiceClient::new(bridge.clone());
+        running.spawn(async move { client.generate_content(question("?")).await.map(drop) });
+    }
+    running
+}
+
+async fn all_answered(mut running: JoinSet<Result<(), Status>>) {
+    while let Some(call) = running.join_next().await {
+        call.expect("no panic").expect("an answer");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_come_together_share_one_dial() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
+    all_answered(ask_at_once(&bridge, 50)).await;
+    assert_eq!((emulator.count(GENERATE), proxy.counts().tunnels()), (50, 1));
+}
+
+#[tokio::test]
+async fn another_connection_is_opened_beyond_a_hundred_calls() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
+    let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
+    let running = ask_at_once(&bridge, 250);
+    emulator.received_when(250).await;
+    assert_eq!(proxy.counts().tunnels(), 3);
+    gate.add_permits(250);
+    all_answered(running).await;
+}
+
+#[tokio::test]
+async fn the_peers_own_limit_of_streams_is_kept() {
+    let emulator =
+        Emulator::builder().max_concurrent_streams(10).start().await.expect("an emulator");
+    let proxy = genai_bridge::emulator::HostileProxy::start(Fault::Pass).await.expect("a proxy");
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
+    let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
+    let running = ask_at_once(&bridge, 30);
+    emulator.received_when(30).await;
+    assert!((3..=4).contains(&proxy.counts().tunnels()), "{}", proxy.counts().tunnels());
+    gate.add_permits(30);
+    all_answered(running).await;
+}
+
+#[tokio::test]
+async fn rest_keeps_to_its_number_of_connections_and_calls_queue() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
+    let builder = through(&emulator, &proxy).transport(Transport::Rest).rest_connections(4);
+    let running = ask_at_once(&builder.build().expect("a bridge"), 20);
+    emulator.received_when(4).await;
+    gate.add_permits(20);
+    all_answered(running).await;
+    assert_eq!(emulator.count(GENERATE), 20);
+    assert!(proxy.counts().tunnels() <= 4, "{}", proxy.counts().tunnels());
+}
+
+#[tokio::test]
+async fn a_connection_that_was_cut_while_idle_costs_no_call() {
+    for transport in [Transport::Grpc, Transport::Rest] {
+        let (emulator, proxy) = behind(Fault::Pass).await;
+        let mut client = client(through(&emulator, &proxy).transport(transport));
+        for _ in 0..3 {
+            client.generate_content(question("?")).await.expect("an answer");
+            change(&proxy, Fault::Pass).await;
+        }
+        assert_eq!(emulator.count(GENERATE), 3);
+    }
+}

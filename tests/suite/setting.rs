@@ -1,0 +1,159 @@
+//! Setting: an emulator, bridges on it, and raw calls, as the promises need them.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::v1beta::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
+use genai_bridge::{Bridge, BridgeBuilder, Proxy, Transport};
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use tokio::task::yield_now;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::metadata::MetadataMap;
+use tower_service::Service;
+
+pub(crate) const GENERATE: &str =
+    "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+pub(crate) const STREAM: &str =
+    "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
+pub(crate) const LIST_MODELS: &str = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
+pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
+
+/// Both transports, one after the other.
+pub(crate) const BOTH: [Transport; 2] = [Transport::Grpc, Transport::Rest];
+
+/// A bridge straight to the emulator.
+pub(crate) fn direct(emulator: &Emulator) -> BridgeBuilder {
+    Bridge::builder()
+        .endpoint(emulator.endpoint())
+        .add_root_certificates(emulator.root_certificate())
+        .api_key(KEY)
+        .proxy(Proxy::none())
+}
+
+/// An emulator, and a proxy with this fault before it.
+pub(crate) async fn behind(fault: Fault) -> (Emulator, HostileProxy) {
+    let authority = Authority::new("Corp Inspection CA");
+    let emulator =
+        Emulator::builder().authority(authority.clone()).start().await.expect("an emulator");
+    let proxy = HostileProxy::builder().authority(authority).start(fault).await.expect("a proxy");
+    (emulator, proxy)
+}
+
+/// A bridge to the emulator through the proxy.
+pub(crate) fn through(emulator: &Emulator, proxy: &HostileProxy) -> BridgeBuilder {
+    direct(emulator).proxy(Proxy::url(&proxy.url()).expect("a URL"))
+}
+
+/// Another network from here on, which those who hold connections have noticed.
+pub(crate) async fn change(proxy: &HostileProxy, fault: Fault) {
+    proxy.set_and_cut(fault);
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+}
+
+pub(crate) fn client(builder: BridgeBuilder) -> GenerativeServiceClient<Bridge> {
+    GenerativeServiceClient::new(builder.build().expect("a bridge"))
+}
+
+pub(crate) fn question(text: &str) -> GenerateContentRequest {
+    GenerateContentRequest {
+        model: "models/gemini-2.5-flash".into(),
+        contents: vec![content(text)],
+        ..GenerateContentRequest::default()
+    }
+}
+
+pub(crate) fn answer(text: &str) -> GenerateContentResponse {
+    let candidate =
+        genai_bridge::v1beta::Candidate { content: Some(content(text)), ..Default::default() };
+    GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
+}
+
+fn content(text: &str) -> Content {
+    let part = Part { data: Some(part::Data::Text(text.into())), ..Part::default() };
+    Content { parts: vec![part], role: String::new() }
+}
+
+pub(crate) fn text_of(answer: &GenerateContentResponse) -> String {
+    let parts = answer
+        .candidates
+        .iter()
+        .flat_map(|candidate| &candidate.content)
+        .flat_map(|content| &content.parts);
+    let texts = parts.filter_map(|part| match &part.data {
+        Some(part::Data::Text(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// What a caller sees of one call.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) head: MetadataMap,
+    pub(crate) messages: Vec<Bytes>,
+    pub(crate) status: Status,
+}
+
+/// A call without generated code: `body` is the request as it stands on the wire, its prefix included.
+pub(crate) async fn call_raw(mut bridge: Bridge, path: &str, body: impl Into<Bytes>) -> Outcome {
+    let request =
+        http::Request::post(path).body(Body::new(Full::new(body.into()))).expect("a request");
+    outcome_of(bridge.call(request).await).await
+}
+
+pub(crate) async fn call(bridge: Bridge, path: &str, message: &impl Message) -> Outcome {
+    call_raw(bridge, path, frame(&message.encode_to_vec())).await
+}
+
+pub(crate) async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> Outcome {
+    let (head, mut body) = match answer {
+        Ok(answer) => answer.into_parts(),
+        Err(status) => {
+            return Outcome { head: MetadataMap::new(), messages: Vec::new(), status };
+        }
+    };
+    let mut held = BytesMut::new();
+    let mut end = Status::from_header_map(&head.headers);
+    while let Some(piece) = body.frame().await {
+        match piece {
+            Err(status) => end = Some(status),
+            Ok(piece) => match piece.into_data() {
+                Ok(data) => held.extend_from_slice(&data),
+                Err(piece) => {
+                    let trailers = piece.into_trailers().expect("data or trailers");
+                    end = Status::from_header_map(&trailers).or(end);
+                }
+            },
+        }
+    }
+    Outcome {
+        head: MetadataMap::from_headers(head.headers),
+        messages: split_frames(held.freeze()),
+        status: end.expect("an answer ends with a status"),
+    }
+}
+
+pub(crate) fn frame(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(message.len() + 5);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).expect("short"));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// The messages of whole frames; what is cut at the end is left out.
+fn split_frames(mut held: Bytes) -> Vec<Bytes> {
+    let mut messages = Vec::new();
+    while let Some(prefix) = held.first_chunk::<5>() {
+        let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
+        if held.len() < length + 5 {
+            break;
+        }
+        messages.push(held.split_to(length + 5).slice(5..));
+    }
+    messages
+}
