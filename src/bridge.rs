@@ -393,7 +393,7 @@ impl Inner {
 
     /// Makes the free call over REST, or, where the schema has none, only opens a connection.
     async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
-        match self.proof.call(metadata).filter(|call| call.has_rest_form()) {
+        match self.proof.call(metadata).filter(Call::has_rest_form) {
             Some(mut call) => self.send_over(ActiveTransport::Rest, &mut call).await.map(drop)?,
             None => self.rest.connect().await?,
         }

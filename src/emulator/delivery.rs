@@ -78,8 +78,7 @@ impl Form {
         match self {
             Self::Grpc { is_gzip } => grpc::frame(message, *is_gzip),
             Self::Sse(printer) => {
-                let compact = Printer { is_pretty: false, ..printer.clone() };
-                Ok([b"data: ", &*compact.print(message)?, b"\r\n\r\n"].concat().into())
+                Ok([b"data: ", &*printer.print(message)?, b"\r\n\r\n"].concat().into())
             }
             Self::Array(printer) => Ok([lead(position), &printer.print(message)?].concat().into()),
         }

@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -29,35 +30,19 @@ const PREFIX_LENGTH: usize = 5;
 pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Response<AnswerBody> {
     let mut attendance = service.record.attend();
     let (head, mut body) = request.into_parts();
-    let path = head.uri.path();
     let deadline = deadline(&head.headers);
-    let read = match service.methods.find(path) {
-        Some(method) => {
-            read_message(method, &head.headers, &mut body).await.map(|message| (method, message))
-        }
-        None => Err(Status::unimplemented(format!("Method not found: {path}"))),
+    let method = service.methods.find(head.uri.path());
+    let reply = match receive(service, method, &head, &mut body).await {
+        Ok((method, message)) => service.reply(method, &message),
+        Err(status) => Reply::error(status),
     };
-    let message = read.as_ref().map_or_else(|_| Bytes::new(), |(_, message)| message.clone());
-    service.record.add(Received::new(path, false, &head, message));
-    let admitted = read.and_then(|read| service.admit(&head.headers, None).map(|()| read));
-    let (method, message) = match admitted {
-        Ok(read) => read,
-        Err(status) => {
-            attendance.finish();
-            return trailers_only(&Reply::default(), &status);
-        }
-    };
-    let reply = service.reply(method, &message);
     if reply.is_never {
         pending::<()>().await;
     }
     // A stream's head goes ahead of its messages; a unary answer comes as one.
-    let is_unary = !method.descriptor.is_server_streaming();
-    let due = if is_unary || reply.immediate_error().is_some() {
-        before(deadline, reply.wait_for(0)).await
-    } else {
-        Ok(())
-    };
+    let is_stream = method.is_some_and(|method| method.descriptor.is_server_streaming());
+    let is_due = !is_stream || reply.immediate_error().is_some();
+    let due = if is_due { before(deadline, reply.wait_for(0)).await } else { Ok(()) };
     if let Some(status) = due.err().as_ref().or(reply.immediate_error()) {
         attendance.finish();
         return trailers_only(&reply, status);
@@ -67,17 +52,37 @@ pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Res
     if is_gzip {
         response.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
     }
-    let form = Form::Grpc { is_gzip };
     let delivery = Delivery {
         reply,
-        form,
+        form: Form::Grpc { is_gzip },
         attendance,
         deadline,
-        is_due: is_unary,
+        is_due,
         position: 0,
         _request: Some(body),
     };
     response.map(|()| delivery.into_body().boxed_unsync())
+}
+
+/// Reads and records the request; gives method and message, if it has both and comes with the key.
+async fn receive<'a>(
+    service: &Service,
+    method: Option<&'a Method>,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<(&'a Method, Bytes), Status> {
+    let path = head.uri.path();
+    let read = match method {
+        Some(method) => {
+            read_message(method, &head.headers, body).await.map(|message| (method, message))
+        }
+        None => Err(Status::unimplemented(format!("Method not found: {path}"))),
+    };
+    let message = read.as_ref().map_or_else(|_| Bytes::new(), |(_, message)| message.clone());
+    service.record.add(Received::new(path, false, head, message));
+    let read = read?;
+    service.admit(&head.headers, None)?;
+    Ok(read)
 }
 
 /// A message behind its prefix.

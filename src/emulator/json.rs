@@ -9,6 +9,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use tonic::{Code, Status};
 
 use super::message::field_of;
+use super::methods::Route;
+use super::query::Query;
 use crate::proto::DESCRIPTORS;
 use crate::rpc;
 
@@ -17,12 +19,26 @@ use crate::rpc;
 pub(super) struct Printer {
     pub(super) output: MessageDescriptor,
     /// The field that alone makes up the answer.
-    pub(super) response_body: Option<Box<str>>,
-    pub(super) has_enum_numbers: bool,
-    pub(super) is_pretty: bool,
+    response_body: Option<Box<str>>,
+    has_enum_numbers: bool,
+    is_pretty: bool,
 }
 
 impl Printer {
+    pub(super) fn new(route: &Route<'_>, query: &Query) -> Self {
+        Self {
+            output: route.method.descriptor.output(),
+            response_body: route.binding.response_body.clone(),
+            has_enum_numbers: query.has_enum_numbers,
+            is_pretty: query.is_pretty,
+        }
+    }
+
+    /// On one line, as an event needs it.
+    pub(super) fn compact(self) -> Self {
+        Self { is_pretty: false, ..self }
+    }
+
     /// A message of the answer; no line end behind it.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use super::json::{Printer, http_form};
 use super::message::{RequestBody, assemble};
 use super::methods::Route;
 use super::query::Query;
-use super::record::Received;
+use super::record::{Attendance, Received};
 use super::script::Reply;
 use super::service::{AnswerBody, Service};
 
@@ -40,56 +40,43 @@ pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Res
         return not_found(head.uri.path());
     };
     let query = Query::parse(head.uri.query().unwrap_or_default());
-    let message = match &query {
-        Ok(query) => read_message(&route, &head, query, body).await,
-        Err(status) => Err(status.clone()),
+    let reply = match receive(service, &route, &head, query.as_ref(), body).await {
+        Ok(message) => service.reply(route.method, &message),
+        Err(status) => Reply::error(status),
     };
-    let query = query.unwrap_or_default();
-    let recorded = message.as_ref().map_or_else(|_| Bytes::new(), Bytes::clone);
-    service.record.add(Received::new(&route.method.path, true, &head, recorded));
-    let printer = Printer {
-        output: route.method.descriptor.output(),
-        response_body: route.binding.response_body.clone(),
-        has_enum_numbers: query.has_enum_numbers,
-        is_pretty: query.is_pretty,
-    };
-    let admitted = service.admit(&head.headers, query.key.as_deref());
-    let message = match admitted.and(message) {
-        Ok(message) => message,
-        Err(status) => {
-            attendance.finish();
-            return error(&printer, query.is_sse, &Reply::default(), &status);
-        }
-    };
-    let reply = service.reply(route.method, &message);
     if reply.is_never {
         pending::<()>().await;
     }
+    let query = query.unwrap_or_default();
+    let printer = Printer::new(&route, &query);
     let is_stream = route.method.descriptor.is_server_streaming();
     if is_stream && reply.immediate_error().is_none() {
-        let is_sse = query.is_sse;
-        let form = if is_sse { Form::Sse(printer) } else { Form::Array(printer) };
-        let content_type = if is_sse { EVENT_STREAM } else { JSON };
-        let mut response = head_of(StatusCode::OK, content_type, &reply);
-        response.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-        let delivery = Delivery {
-            reply,
-            form,
-            attendance,
-            deadline,
-            is_due: false,
-            position: 0,
-            _request: None,
-        };
-        return response.map(|()| delivery.into_body().boxed_unsync());
+        return stream(printer, query.is_sse, reply, attendance, deadline);
     }
     let due = before(deadline, reply.wait_for(0)).await;
     attendance.finish();
-    let is_sse = is_stream && query.is_sse;
     match due.err().as_ref().or(reply.error.as_ref()) {
-        Some(status) => error(&printer, is_sse, &reply, status),
+        Some(status) => error(&printer, is_stream && query.is_sse, &reply, status),
         None => whole(&printer, &head.headers, &reply),
     }
+}
+
+/// Reads and records the request; gives its message, if it is one and comes with the key.
+async fn receive(
+    service: &Service,
+    route: &Route<'_>,
+    head: &Parts,
+    query: Result<&Query, &Status>,
+    body: Incoming,
+) -> Result<Bytes, Status> {
+    let message = match query {
+        Ok(query) => read_message(route, head, query, body).await,
+        Err(status) => Err(status.clone()),
+    };
+    let recorded = message.as_ref().cloned().unwrap_or_default();
+    service.record.add(Received::new(&route.method.path, true, head, recorded));
+    service.admit(&head.headers, query.ok().and_then(|query| query.key.as_deref()))?;
+    message
 }
 
 async fn read_message(
@@ -108,18 +95,39 @@ async fn read_message(
     Ok(assemble(route, &query.fields, &body)?.encode_to_vec().into())
 }
 
+/// The answer of a server-streaming method.
+fn stream(
+    printer: Printer,
+    is_sse: bool,
+    reply: Reply,
+    attendance: Attendance,
+    deadline: Option<Instant>,
+) -> Response<AnswerBody> {
+    let (form, content_type) = if is_sse {
+        (Form::Sse(printer.compact()), EVENT_STREAM)
+    } else {
+        (Form::Array(printer), JSON)
+    };
+    let mut response = head_of(StatusCode::OK, content_type, &reply);
+    let disposition = HeaderValue::from_static("attachment");
+    response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+    let delivery =
+        Delivery { reply, form, attendance, deadline, is_due: false, position: 0, _request: None };
+    response.map(|()| delivery.into_body().boxed_unsync())
+}
+
 /// The answer of a unary method.
 fn whole(printer: &Printer, request: &HeaderMap, reply: &Reply) -> Response<AnswerBody> {
     let Some(message) = reply.messages.first() else {
         return full(head_of(StatusCode::OK, JSON, reply), Vec::new());
     };
-    let printed = raw_body(printer, message).unwrap_or_else(|| {
+    let json = || {
         let mut text = printer.print(message)?;
         text.push(b'\n');
         Ok((JSON.to_owned(), text))
-    });
-    let (content_type, mut bytes) = match printed {
-        Ok(printed) => printed,
+    };
+    let (content_type, mut bytes) = match raw_body(printer, message).unwrap_or_else(json) {
+        Ok(body) => body,
         Err(status) => return error(printer, false, reply, &status),
     };
     let mut response = head_of(StatusCode::OK, &content_type, reply);

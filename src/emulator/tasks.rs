@@ -81,7 +81,7 @@ mod tests {
         let (started, mut ended) = watch::channel(());
         tasks.spawn(async move {
             let _started = started;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         drop(running);
         assert!(ended.changed().await.is_err());

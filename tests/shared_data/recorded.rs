@@ -47,7 +47,7 @@ async fn recorded_answers_decode_and_recorded_errors_keep_their_code() {
             continue;
         };
         let outcome = call(bridge.clone(), method, number).await;
-        match judge(recording, method, outcome) {
+        match judge(recording, method, &outcome) {
             Ok(class) => *counts.entry(class).or_default() += 1,
             Err(reason) => drop(failures.insert(recording.file.clone(), reason)),
         }
@@ -255,7 +255,7 @@ fn split_frames(mut held: &[u8]) -> Vec<Bytes> {
     messages
 }
 
-fn judge(recording: &Recording, method: &str, outcome: Outcome) -> Result<&'static str, String> {
+fn judge(recording: &Recording, method: &str, outcome: &Outcome) -> Result<&'static str, String> {
     for message in &outcome.messages {
         decode(method, message).map_err(|error| format!("message does not decode: {error}"))?;
     }

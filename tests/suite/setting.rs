@@ -116,13 +116,13 @@ pub(crate) async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> 
             return Outcome { head: MetadataMap::new(), messages: Vec::new(), status };
         }
     };
-    let mut held = BytesMut::new();
+    let mut frames = BytesMut::new();
     let mut end = Status::from_header_map(&head.headers);
     while let Some(piece) = body.frame().await {
         match piece {
             Err(status) => end = Some(status),
             Ok(piece) => match piece.into_data() {
-                Ok(data) => held.extend_from_slice(&data),
+                Ok(data) => frames.extend_from_slice(&data),
                 Err(piece) => {
                     let trailers = piece.into_trailers().expect("data or trailers");
                     end = Status::from_header_map(&trailers).or(end);
@@ -132,7 +132,7 @@ pub(crate) async fn outcome_of(answer: Result<http::Response<Body>, Status>) -> 
     }
     Outcome {
         head: MetadataMap::from_headers(head.headers),
-        messages: split_frames(held.freeze()),
+        messages: split_frames(frames.freeze()),
         status: end.expect("an answer ends with a status"),
     }
 }

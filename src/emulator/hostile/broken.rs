@@ -7,31 +7,65 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::ending::Ending;
 use super::stages::{At, How};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// To the task that serves a connection, which obeys once all that is queued has gone out.
+pub(super) enum Order {
+    /// Ends the connection.
+    Cut(Ending),
+    /// Says so, and goes on.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Breaks a call, or the connection that it is on.
-#[derive(Clone)]
 pub(super) struct Break {
-    pub(super) how: How,
-    /// To the task that serves the connection.
-    pub(super) cuts: UnboundedSender<Ending>,
+    how: How,
+    orders: UnboundedSender<Order>,
+    flushed: Option<oneshot::Receiver<()>>,
 }
 
 impl Break {
+    pub(super) fn new(how: How, orders: UnboundedSender<Order>) -> Self {
+        Self { how, orders, flushed: None }
+    }
+
     /// The end of the answer, if it has one.
-    pub(super) fn poll(&self) -> Poll<Option<BoxError>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<BoxError>> {
         match self.how {
             How::End => Poll::Ready(None),
             How::Stall => Poll::Pending,
-            How::Reset(reason) => Poll::Ready(Some(h2::Error::from(reason).into())),
-            How::Cut(ending) => match self.cuts.send(ending) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Some(error.into())),
-            },
+            How::Reset(reason) => {
+                ready!(self.poll_flush(cx));
+                Poll::Ready(Some(h2::Error::from(reason).into()))
+            }
+            How::Cut(ending) => {
+                self.give(Order::Cut(ending));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// h2 forgets what a stream has queued when the stream is reset.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.flushed.is_none() {
+            let (done, flushed) = oneshot::channel();
+            self.give(Order::Flush(done));
+            self.flushed = Some(flushed);
+        }
+        match &mut self.flushed {
+            Some(flushed) => Pin::new(flushed).poll(cx).map(|_| ()),
+            None => Poll::Ready(()),
+        }
+    }
+
+    fn give(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::debug!("the connection that a fault was to break has ended");
         }
     }
 }
@@ -84,7 +118,7 @@ impl Body for BrokenBody {
                 return Poll::Ready(Some(Ok(Frame::data(part))));
             }
         }
-        self.ends.poll().map(|error| error.map(Err))
+        self.ends.poll(cx).map(|error| error.map(Err))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::PROXY_AUTHORIZATION;
 use http::uri::Authority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::Proxy;
 use super::ending::{Ending, Socket};
@@ -23,22 +25,25 @@ pub(super) async fn serve(stream: TcpStream, proxy: Arc<Proxy>) -> io::Result<()
     let (mut client, socket) = Socket::split_off(stream)?;
     let stages = proxy.fault().stages();
     let request = ConnectRequest::read(&mut client).await?;
-    let heads = match answer(&request, &proxy, stages) {
-        Ok(heads) => heads,
+    let head = match answer(&request, &proxy, stages) {
+        Ok(head) => head,
         Err(refusal) => return socket.end(Box::new(client), refusal).await,
     };
     let Ok(target) = dial(&request, &proxy).await else {
         return socket.end(Box::new(client), BAD_GATEWAY).await;
     };
-    for head in heads {
-        client.write_all(head).await?;
+    for (place, part) in head.iter().enumerate() {
+        if place > 0 {
+            sleep(SEGMENT_PAUSE).await;
+        }
+        client.write_all(part).await?;
     }
     proxy.tally.tunnel();
     let host = request.target.host().trim_matches(['[', ']']).to_owned();
     Tunnel { proxy, stages, socket, host }.run(client, target).await
 }
 
-/// The heads to grant the tunnel with.
+/// The head to grant the tunnel with, in parts.
 fn answer(
     request: &ConnectRequest,
     proxy: &Proxy,
@@ -51,7 +56,7 @@ fn answer(
         return Err(LOGIN);
     }
     match stages.connect {
-        Connect::Grant(heads) => Ok(heads),
+        Connect::Grant(head) => Ok(head),
         Connect::Refuse(ending) => {
             proxy.tally.strike();
             Err(ending)
@@ -113,3 +118,5 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
 }
 
 const MAX_HEAD: usize = 16 * 1024;
+/// Long enough for a client to read the first part by itself.
+const SEGMENT_PAUSE: Duration = Duration::from_millis(50);

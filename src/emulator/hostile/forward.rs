@@ -12,12 +12,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Proxy;
-use super::broken::{Break, BrokenBody};
+use super::broken::{Break, BrokenBody, Order};
 use super::ending::{Ending, Stream};
 use super::frames::{PREFACE, relay};
 use super::intercept::{Tunnel, rewind};
@@ -52,17 +53,18 @@ impl Tunnel {
     async fn forward(self, client: Stream, target: Target, is_http2: bool) -> io::Result<()> {
         let tasks = &self.proxy.tasks;
         let upstream = Upstream::connect(target, is_http2, tasks).await?;
-        let (cuts, cut) = unbounded_channel();
+        let (sender, orders) = unbounded_channel();
         let (proxy, http) = (Arc::clone(&self.proxy), self.stages.http);
-        let courier = Courier { proxy, http, upstream, cuts };
+        let courier = Courier { proxy, http, upstream, orders: sender };
         let service = service_fn(move |request| courier.clone().carry(request));
         let client = TokioIo::new(client);
         let cut = if is_http2 {
             let server = http2::Builder::new(tasks.clone());
-            serve_until_cut(server.serve_connection(client, service), cut).await?
+            serve_until_cut(server.serve_connection(client, service), orders).await?
         } else {
             let server = http1::Builder::new();
-            serve_until_cut(server.serve_connection(client, service), cut).await?
+            let serving = server.serve_connection(client, service).with_upgrades();
+            serve_until_cut(serving, orders).await?
         };
         match cut {
             Some(ending) => self.socket.cut(ending).await,
@@ -74,13 +76,23 @@ impl Tunnel {
 /// Serves until the client closes, or until the connection is to be cut.
 async fn serve_until_cut(
     connection: impl Future<Output = hyper::Result<()>>,
-    mut cuts: UnboundedReceiver<Ending>,
+    mut orders: UnboundedReceiver<Order>,
 ) -> io::Result<Option<Ending>> {
-    // Served first, so that what came before the cut has gone out.
-    tokio::select! {
-        biased;
-        ended = pin!(connection) => ended.map(|()| None).map_err(io::Error::other),
-        Some(ending) = cuts.recv() => Ok(Some(ending)),
+    let mut connection = pin!(connection);
+    loop {
+        // Served first, so that what came before the order has gone out.
+        let order = tokio::select! {
+            biased;
+            ended = &mut connection => return ended.map(|()| None).map_err(io::Error::other),
+            Some(order) = orders.recv() => order,
+        };
+        match order {
+            Order::Cut(ending) => return Ok(Some(ending)),
+            Order::Flush(done) => {
+                // A call that its client has given up does not wait.
+                let _ = done.send(());
+            }
+        }
     }
 }
 
@@ -102,8 +114,7 @@ struct Courier {
     proxy: Arc<Proxy>,
     http: Http,
     upstream: Upstream,
-    /// To the task that serves the connection.
-    cuts: UnboundedSender<Ending>,
+    orders: UnboundedSender<Order>,
 }
 
 impl Courier {
@@ -120,9 +131,24 @@ impl Courier {
                 self.treat(treatment, request).await
             }
             Http::Pass | Http::Preface(_) | Http::GoAway(_) | Http::Requests(..) => {
-                Ok(self.upstream.send(request.map(boxed)).await?.map(boxed))
+                self.pass(request).await
             }
         }
+    }
+
+    /// Passes a request on, and what follows it where the connection is upgraded (a WebSocket).
+    async fn pass(self, mut request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+        let client = hyper::upgrade::on(&mut request);
+        let mut response = self.upstream.send(request.map(boxed)).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let target = hyper::upgrade::on(&mut response);
+            self.proxy.tasks.spawn(async {
+                if let Err(error) = pass_upgraded(client, target).await {
+                    tracing::debug!(%error, "a hostile proxy lost an upgraded connection");
+                }
+            });
+        }
+        Ok(response.map(boxed))
     }
 
     async fn treat(
@@ -158,9 +184,9 @@ impl Courier {
             }
             Treatment::Break(at, how) => {
                 let response = self.upstream.send(request.map(boxed)).await?;
-                let ends = Break { how, cuts: self.cuts };
+                let mut ends = Break::new(how, self.orders);
                 if let At::Start = at
-                    && let Some(error) = poll_fn(|_| ends.poll()).await
+                    && let Some(error) = poll_fn(|cx| ends.poll(cx)).await
                 {
                     return Err(error);
                 }
@@ -198,6 +224,12 @@ impl Answer {
         }
         response
     }
+}
+
+async fn pass_upgraded(client: OnUpgrade, target: OnUpgrade) -> Result<(), BoxError> {
+    let (client, target) = tokio::try_join!(client, target)?;
+    copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(target)).await?;
+    Ok(())
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

@@ -46,7 +46,7 @@ impl Stages {
 /// The answer to CONNECT.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Connect {
-    /// Granted with this head, one TCP segment each.
+    /// Granted with this head, each part in a TCP segment of its own.
     Grant(&'static [&'static [u8]]),
     Refuse(Ending),
 }

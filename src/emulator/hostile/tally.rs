@@ -25,7 +25,8 @@ impl Counts {
 
     /// gRPC calls that the proxy could read; also those that it did not pass on.
     ///
-    /// Under the faults named `go-away-after-…` and `go-away-on-…` every HTTP/2 request counts as one.
+    /// Under a fault that sends GOAWAY in place of a request, all of HTTP/2 counts as gRPC: its header
+    /// compression stays closed to the proxy.
     pub fn grpc_requests(&self) -> usize {
         self.grpc_requests
     }
@@ -35,7 +36,7 @@ impl Counts {
         self.rest_requests
     }
 
-    /// How often the fault struck.
+    /// How often the fault struck. Inspecting alone, or granting CONNECT in another form, is no strike.
     pub fn strikes(&self) -> usize {
         self.strikes
     }
@@ -63,10 +64,14 @@ impl Tally {
         self.0.send_modify(|counts| counts.handshakes += 1);
     }
 
-    /// Counts a gRPC call and tells the how manieth it is.
+    /// Counts a gRPC call and tells its number, from one.
     pub(super) fn grpc_request(&self) -> usize {
-        self.0.send_modify(|counts| counts.grpc_requests += 1);
-        self.counts().grpc_requests
+        let mut number = 0;
+        self.0.send_modify(|counts| {
+            counts.grpc_requests += 1;
+            number = counts.grpc_requests;
+        });
+        number
     }
 
     pub(super) fn rest_request(&self) {

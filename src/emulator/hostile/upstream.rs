@@ -31,7 +31,7 @@ impl Upstream {
         } else {
             let stream = TokioIo::new(target.speak(b"http/1.1").await?);
             let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
-            tasks.spawn(run(connection));
+            tasks.spawn(run(connection.with_upgrades()));
             Ok(Self::Http1(Arc::new(Mutex::new(sender))))
         }
     }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::v1beta::{
-    BidiGenerateContentClientMessage, BidiGenerateContentServerMessage, GenerateContentRequest,
-    GetModelRequest, ListModelsRequest, ListModelsResponse, Model,
+    BidiGenerateContentClientMessage, BidiGenerateContentServerMessage, CountTokensRequest,
+    GenerateContentRequest, GetModelRequest, ListModelsRequest, ListModelsResponse, Model,
 };
 use http::{HeaderValue, Method, Version};
 use prost::Message;
@@ -180,14 +180,18 @@ async fn no_more_streams_are_open_than_allowed() {
     let emulator = builder.start().await.unwrap();
     let gate = Arc::new(Semaphore::new(0));
     emulator.on(GENERATE, Reply::encoded(Bytes::new()).gate(Arc::clone(&gate)));
-    let client = Direct::client(&emulator).await;
+    let mut client = Direct::client(&emulator).await;
+    // Until the settings have come, a client may open more, which are refused.
+    client.count_tokens(CountTokensRequest::default()).await.unwrap();
     let call = async |mut client: Client| {
         client.generate_content(GenerateContentRequest::default()).await.unwrap();
     };
     let opening = async {
-        emulator.received_when(1).await;
-        assert_eq!(emulator.received().len(), 1);
-        gate.add_permits(2);
+        emulator.received_when(2).await;
+        gate.add_permits(1);
+        let received = emulator.received_when(3).await;
+        assert_eq!((received.len(), gate.available_permits()), (3, 0));
+        gate.add_permits(1);
     };
     tokio::join!(call(client.clone()), call(client.clone()), opening);
     assert_eq!(emulator.count(GENERATE), 2);
