@@ -5,16 +5,45 @@ use super::fault::{Fault, Result};
 /// Writes a string with its quotes, escaped; `offset` says where it stands in the message.
 #[inline]
 pub(crate) fn write_string(text: &[u8], offset: usize, out: &mut Vec<u8>) -> Result<()> {
-    check_utf8(text, offset)?;
-    out.reserve(text.len() + 2);
+    out.reserve(text.len() + BLOCK + 2);
     out.push(b'"');
-    write_escaped(text, out);
+    let mut all = 0;
+    let mut rest = text;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let words = words_of(block);
+        all |= words.0 | words.1;
+        out.extend_from_slice(block);
+        rest = match clean_length(words) {
+            BLOCK => after,
+            clean => {
+                out.truncate(out.len() + clean - BLOCK);
+                write_escape(rest, clean, out)
+            }
+        };
+    }
+    while !rest.is_empty() {
+        let block = short_block(rest);
+        let words = words_of(&block);
+        all |= words.0 | words.1;
+        let clean = clean_length(words).min(rest.len());
+        append_start(&block, clean, out);
+        rest = write_escape(rest, clean, out);
+    }
     out.push(b'"');
-    Ok(())
+    // What is all ASCII needs no check of its UTF-8.
+    if all & (0x80 * EACH) == 0 { Ok(()) } else { check_utf8(text, offset) }
+}
+
+/// Writes what stands for the byte at `at`, if there is one; gives what follows it.
+#[inline]
+fn write_escape<'a>(text: &'a [u8], at: usize, out: &mut Vec<u8>) -> &'a [u8] {
+    if let Some(escape) = text.get(at).and_then(|byte| ESCAPES.get(usize::from(*byte))) {
+        append_start(&escape.padded, usize::from(escape.length), out);
+    }
+    text.get(at + 1..).unwrap_or_default()
 }
 
 /// Strings must be UTF-8, and JSON can carry nothing else.
-#[inline]
 pub(crate) fn check_utf8(text: &[u8], offset: usize) -> Result<()> {
     let valid = if text.len() < SHORT {
         std::str::from_utf8(text).is_ok()
@@ -27,78 +56,95 @@ pub(crate) fn check_utf8(text: &[u8], offset: usize) -> Result<()> {
 /// Below this the standard library's check is the faster one.
 const SHORT: usize = 64;
 
-/// Copies eight bytes at a time as long as none of them needs an escape.
-#[inline]
-fn write_escaped(mut text: &[u8], out: &mut Vec<u8>) {
-    loop {
-        let clean = clean_length(text);
-        let (plain, rest) = text.split_at_checked(clean).unwrap_or((text, &[]));
-        out.extend_from_slice(plain);
-        let Some((byte, rest)) = rest.split_first() else { return };
-        write_escape(*byte, out);
-        text = rest;
-    }
-}
-
-/// Bytes before the first one that needs an escape.
-#[inline]
-fn clean_length(text: &[u8]) -> usize {
-    let mut at = 0;
-    let (words, tail) = text.as_chunks::<8>();
-    for word in words {
-        let found = special_bytes(u64::from_le_bytes(*word));
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + tail.iter().take_while(|byte| !needs_escape(**byte)).count()
-}
+/// Bytes looked at together: two words.
+pub(crate) const BLOCK: usize = 16;
 
 #[inline]
-const fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+pub(crate) const fn words_of(block: &[u8; BLOCK]) -> (u64, u64) {
+    let both = u128::from_le_bytes(*block);
+    (both as u64, (both >> 64) as u64)
+}
+
+/// Bytes of a block before the first quote, backslash or control character.
+#[inline]
+pub(crate) const fn clean_length(words: (u64, u64)) -> usize {
+    let (low, high) = (special_bytes(words.0), special_bytes(words.1));
+    if low | high == 0 {
+        return BLOCK;
+    }
+    let zeros = if low == 0 { 64 + high.trailing_zeros() } else { low.trailing_zeros() };
+    zeros as usize / 8
+}
+
+/// A text of less than 16 bytes, with zeros behind it; by two loads that overlap.
+#[inline]
+fn short_block(text: &[u8]) -> [u8; BLOCK] {
+    let length = text.len();
+    let both = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+        u128::from(head) | u128::from(tail) << (8 * (length - 8))
+    } else if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        u128::from(u64::from(head) | u64::from(tail) << (8 * (length - 4)))
+    } else {
+        text.iter().rev().fold(0, |word, byte| word << 8 | u128::from(*byte))
+    };
+    both.to_le_bytes()
+}
+
+/// Appends the first bytes of a block: all of it, then cut, which spares a call of memcpy.
+#[inline]
+pub(crate) fn append_start<const N: usize>(block: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
+    out.extend_from_slice(block);
+    out.truncate(end);
 }
 
 /// A set high bit for each byte that is a quote, a backslash or a control character; the lowest one
 /// is exact, those above it may be false alarms of a borrow
-/// ([zero in word](https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord)).
+/// ([less than](https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord)).
 #[inline]
 pub(crate) const fn special_bytes(word: u64) -> u64 {
-    let quote = word ^ (0x22 * EACH);
-    let backslash = word ^ (0x5c * EACH);
-    let found = (quote.wrapping_sub(EACH) & !quote)
-        | (backslash.wrapping_sub(EACH) & !backslash)
-        | (word.wrapping_sub(0x20 * EACH) & !word);
-    found & (0x80 * EACH)
+    // Flipping one bit puts the quote, 0x22, next to the controls.
+    let control_or_quote = (word ^ (0x02 * EACH)).wrapping_sub(0x21 * EACH);
+    let backslash = (word ^ (0x5c * EACH)).wrapping_sub(EACH);
+    (control_or_quote | backslash) & !word & (0x80 * EACH)
 }
 
 /// One in each byte of a word.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-fn write_escape(byte: u8, out: &mut Vec<u8>) {
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        control => {
-            let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
-            out.extend_from_slice(&[
-                b'\\',
-                b'u',
-                b'0',
-                b'0',
-                digit(control >> 4),
-                digit(control & 15),
-            ]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
+/// What stands for a byte that cannot stand for itself, by the byte: controls, quote, backslash.
+static ESCAPES: [Escape; 0x60] = escapes();
+
+#[derive(Clone, Copy)]
+struct Escape {
+    padded: [u8; 8],
+    length: u8,
+}
+
+const NO_ESCAPE: Escape = Escape { padded: [0; 8], length: 0 };
+
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "checked when compiled")]
+const fn escapes() -> [Escape; 0x60] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    const SHORT: [(u8, u8); 7] =
+        [(b'"', b'"'), (b'\\', b'\\'), (b'\n', b'n'), (b'\r', b'r'), (b'\t', b't'), (8, b'b'), (12, b'f')];
+    let mut table = [NO_ESCAPE; 0x60];
+    let mut control = 0;
+    while control < 0x20 {
+        let (high, low) = (HEX[control >> 4], HEX[control & 15]);
+        table[control] = Escape { padded: [b'\\', b'u', b'0', b'0', high, low, 0, 0], length: 6 };
+        control += 1;
+    }
+    let mut at = 0;
+    while at < SHORT.len() {
+        let (byte, letter) = SHORT[at];
+        table[byte as usize] = Escape { padded: [b'\\', letter, 0, 0, 0, 0, 0, 0], length: 2 };
+        at += 1;
+    }
+    table
 }
 
 /// Writes an integer of at most 32 bits, bare.

@@ -334,12 +334,16 @@ impl<'a> Writer<'a> {
             if wire.skip_prefix(field.tag.as_bytes()) {
                 continue;
             }
+            if !field.kind.is_packable() || wire.is_empty() {
+                break;
+            }
+            // A run may go on in the other form, packed or not.
             let mut ahead = *wire;
-            match ahead.tag() {
-                Ok((number, next)) if number == field.number && field.accepts(next) => {
+            match ahead.tag()? {
+                (number, next) if number == field.number && field.accepts(next) => {
                     (*wire, wire_type) = (ahead, next);
                 }
-                Ok(_) | Err(_) => break,
+                _ => break,
             }
         }
         let any = self.out.len() > start;

@@ -347,7 +347,7 @@ impl Kind {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    const fn is_packable(self) -> bool {
+    pub(crate) const fn is_packable(self) -> bool {
         matches!(self.wire_type(), WireType::Varint | WireType::Fixed32 | WireType::Fixed64)
     }
 }
