@@ -2,9 +2,9 @@
 
 use super::fault::{Fault, Result};
 
-/// Writes a string with its quotes, escaped; `offset` says where it stands in the message.
+/// Writes a string with its quotes, escaped.
 #[inline]
-pub(crate) fn write_string(text: &[u8], offset: usize, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.reserve(text.len() + BLOCK + 2);
     out.push(b'"');
     let mut all = 0;
@@ -31,7 +31,7 @@ pub(crate) fn write_string(text: &[u8], offset: usize, out: &mut Vec<u8>) -> Res
     }
     out.push(b'"');
     // What is all ASCII needs no check of its UTF-8.
-    if all & (0x80 * EACH) == 0 { Ok(()) } else { check_utf8(text, offset) }
+    if all & (0x80 * EACH) == 0 { Ok(()) } else { check_utf8(text) }
 }
 
 /// Writes what stands for the byte at `at`, if there is one; gives what follows it.
@@ -44,13 +44,13 @@ fn write_escape<'a>(text: &'a [u8], at: usize, out: &mut Vec<u8>) -> &'a [u8] {
 }
 
 /// Strings must be UTF-8, and JSON can carry nothing else.
-pub(crate) fn check_utf8(text: &[u8], offset: usize) -> Result<()> {
+pub(crate) fn check_utf8(text: &[u8]) -> Result<()> {
     let valid = if text.len() < SHORT {
         std::str::from_utf8(text).is_ok()
     } else {
         simdutf8::basic::from_utf8(text).is_ok()
     };
-    if valid { Ok(()) } else { Err(Fault::new("a string that is not UTF-8", offset)) }
+    if valid { Ok(()) } else { Err(Fault::at("a string that is not UTF-8", text)) }
 }
 
 /// Below this the standard library's check is the faster one.
@@ -77,7 +77,7 @@ pub(crate) const fn clean_length(words: (u64, u64)) -> usize {
     zeros as usize / 8
 }
 
-/// A text of less than 16 bytes, with zeros behind it; by two loads that overlap.
+/// A text of up to 16 bytes, with zeros behind it; by two loads that overlap.
 #[inline]
 fn short_block(text: &[u8]) -> [u8; BLOCK] {
     let length = text.len();
@@ -152,7 +152,7 @@ const fn escapes() -> [Escape; 0x60] {
 pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
     match u8::try_from(value) {
         Ok(digit) if digit < 10 => out.push(b'0' + digit),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        _ => append_short(itoa::Buffer::new().format(value), out),
     }
 }
 
@@ -160,19 +160,20 @@ pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
 #[inline]
 pub(crate) fn write_quoted_int(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.push(b'"');
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    append_short(itoa::Buffer::new().format(value), out);
     out.push(b'"');
 }
 
 /// Writes the shortest text that reads back as the same number; whole numbers without a fraction.
 #[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
-    let is_small_integer = value.fract() == 0.0 && value.abs() < 9.0e15;
-    if is_small_integer && !(value == 0.0 && value.is_sign_negative()) {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-        write_int(value as i64, out);
+    let whole = value as i64;
+    let is_whole = whole as f64 == value && whole.unsigned_abs() < 1 << 53;
+    if is_whole && (whole != 0 || value.is_sign_positive()) {
+        write_int(whole, out);
     } else if value.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        append_short(zmij::Buffer::new().format_finite(value), out);
     } else {
         write_non_finite(value, out);
     }
@@ -180,14 +181,26 @@ pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
 
 /// The same for 32 bits: the shortest text for an `f32`, not for the `f64` it widens to.
 #[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
-    if value.is_finite() && (value.fract() != 0.0 || value.abs() >= 1.0e7 || value == 0.0) {
-        if value.to_bits() == 0 {
-            return out.push(b'0');
-        }
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    let whole = value as i32;
+    let is_whole = whole as f32 == value && whole.unsigned_abs() < 1 << 24;
+    if is_whole && (whole != 0 || value.is_sign_positive()) {
+        write_int(whole.into(), out);
+    } else if value.is_finite() {
+        append_short(zmij::Buffer::new().format_finite(value), out);
     } else {
-        write_f64(f64::from(value), out);
+        write_non_finite(value.into(), out);
+    }
+}
+
+/// Appends what is mostly not longer than a block.
+#[inline]
+fn append_short(text: &str, out: &mut Vec<u8>) {
+    if text.len() <= BLOCK {
+        append_start(&short_block(text.as_bytes()), text.len(), out);
+    } else {
+        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -230,13 +243,13 @@ mod tests {
             for before in 0..20 {
                 for after in [0, 3, 9, 20] {
                     let text = "a".repeat(before) + special + &"b".repeat(after) + special;
-                    let json = written(|out| write_string(text.as_bytes(), 0, out).expect("UTF-8"));
+                    let json = written(|out| write_string(text.as_bytes(), out).expect("UTF-8"));
                     assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
                 }
             }
         }
-        assert!(write_string(b"\xff", 0, &mut Vec::new()).is_err());
-        assert!(write_string(&[0xc3; 100], 0, &mut Vec::new()).is_err());
+        assert!(write_string(b"\xff", &mut Vec::new()).is_err());
+        assert!(write_string(&[0xc3; 100], &mut Vec::new()).is_err());
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) struct Field {
     /// `,"jsonName":`
     pub(crate) key: Text<40>,
     /// The field's tag as it is written.
-    pub(crate) tag: Text<5>,
+    pub(crate) tag: Tag,
 }
 
 /// The type of a field's value.
@@ -108,6 +108,13 @@ pub(crate) struct Text<const N: usize> {
     padded: [u8; N],
     length: u8,
     long: Option<Box<[u8]>>,
+}
+
+/// A field's tag, encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tag {
+    bytes: [u8; 5],
+    length: u8,
 }
 
 /// An enum type.
@@ -271,7 +278,7 @@ impl Field {
             name: field.name.as_str().into(),
             key: Text::new(format!(",{}:", quoted(&json_name)).as_bytes()),
             json_name: json_name.into(),
-            tag: Text::new(&encode_varint(number << 3 | wire_type as u32)),
+            tag: Tag::new(number << 3 | wire_type as u32),
         }
     }
 
@@ -397,6 +404,36 @@ impl<const N: usize> Text<N> {
     }
 }
 
+impl Tag {
+    fn new(mut value: u32) -> Self {
+        let mut bytes = [0; 5];
+        let mut length = 0;
+        for byte in &mut bytes {
+            length += 1;
+            *byte = value.to_le_bytes()[0] & 0x7f;
+            value >>= 7;
+            if value == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        Self { bytes, length }
+    }
+
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        match self.bytes {
+            [byte, ..] if self.length == 1 => out.push(byte),
+            _ => out.extend_from_slice(self.as_bytes()),
+        }
+    }
+}
+
 impl Enum {
     pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
         let mut values: Vec<(i32, &str)> =
@@ -469,16 +506,6 @@ fn lower_camel(name: &str) -> String {
         }
     }
     camel
-}
-
-fn encode_varint(mut value: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(5);
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
 }
 
 /// Numbers below this are looked up by index.

@@ -18,7 +18,7 @@ use descriptor::{
     EnumDescriptor, Features, FieldDescriptor, FileDescriptor, FileSet, MessageDescriptor,
     MethodDescriptor,
 };
-pub(crate) use message::{Enum, Field, Kind, Message, Shape, Special, WireType};
+pub(crate) use message::{Enum, Field, Kind, Message, Shape, Special, Tag, WireType};
 pub(crate) use method::Method;
 use rule::{HttpOverride, Rule, read_override, read_rules};
 

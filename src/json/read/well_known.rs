@@ -2,12 +2,12 @@
 //!
 //! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
 
-use super::fault::{Fault, Result};
-use super::number::parse_f64;
-use super::read::{Keys, Reader, Unknown};
-use super::scan::Start;
-use super::time::{Instant, parse_duration, parse_timestamp};
-use super::wire::{TOO_DEEP, push_varint};
+use crate::json::fault::{Fault, Result};
+use crate::json::number::parse_f64;
+use super::{Keys, Reader, Unknown};
+use crate::json::scan::Start;
+use crate::json::time::{Instant, parse_duration, parse_timestamp};
+use crate::json::wire::{TOO_DEEP, push_varint};
 use crate::schema::{Message, MessageId, Special};
 
 /// Tags of the fields of `google.protobuf.Value`, `Struct`, `ListValue`, `Any`, ...

@@ -4,13 +4,15 @@
 //! up; that of a long one is filled with a longer varint than needed, which every parser takes, rather than moving
 //! the value.
 
+mod well_known;
+
 use std::collections::HashSet;
 
-use super::fault::{Fault, Result};
-use super::number::{parse_f32, parse_f64, parse_integer, parse_non_finite};
-use super::scan::{Scan, Start, is_number};
-use super::seen::Seen;
-use super::wire::{MAX_DEPTH, TOO_DEEP, push_varint, zigzag_encode};
+use crate::json::fault::{Fault, Result};
+use crate::json::number::{parse_f32, parse_f64, parse_integer, parse_non_finite};
+use crate::json::scan::{Scan, Start, is_number};
+use crate::json::seen::Seen;
+use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint, zigzag_encode};
 use crate::schema::{EnumId, Field, Kind, Message, MessageId, Schema, Shape, Special};
 
 /// What becomes of names that the schema does not know.
