@@ -7,6 +7,15 @@ use super::fault::{Fault, Result};
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.reserve(text.len() + BLOCK + 2);
     out.push(b'"');
+    if text.len() < BLOCK {
+        let block = short_block(text);
+        let words = words_of(&block);
+        if clean_length(words) == text.len() && is_ascii(words.0 | words.1) {
+            let quoted = u128::from_le_bytes(block) | u128::from(b'"') << (8 * text.len());
+            append_start(&quoted.to_le_bytes(), text.len() + 1, out);
+            return Ok(());
+        }
+    }
     let mut all = 0;
     let mut rest = text;
     while let Some((block, after)) = rest.split_first_chunk() {
@@ -31,7 +40,12 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
     }
     out.push(b'"');
     // What is all ASCII needs no check of its UTF-8.
-    if all & (0x80 * EACH) == 0 { Ok(()) } else { check_utf8(text) }
+    if is_ascii(all) { Ok(()) } else { check_utf8(text) }
+}
+
+#[inline]
+const fn is_ascii(word: u64) -> bool {
+    word & (0x80 * EACH) == 0
 }
 
 /// Writes what stands for the byte at `at`, if there is one; gives what follows it.

@@ -50,10 +50,16 @@ impl Writer<'_> {
                 return Ok(false);
             }
             let mark = self.out.len();
-            MapKey::read(key.kind, &mut entry)?.write(&mut self.out)?;
-            let is_new = !keys.may_repeat(self.out.get(mark..).unwrap_or_default());
+            let may_repeat = if key.kind == Kind::String {
+                let name = entry.delimited()?;
+                write_string(name, &mut self.out)?;
+                keys.may_repeat(name)
+            } else {
+                MapKey::read(key.kind, &mut entry)?.write(&mut self.out)?;
+                keys.may_repeat(self.out.get(mark..).unwrap_or_default())
+            };
             self.out.push(b':');
-            if !is_new || !entry.skip_tag(&value.tag) {
+            if may_repeat || !entry.skip_tag(&value.tag) {
                 return Ok(false);
             }
             let written = self.value(value.kind, value.number, &mut entry, depth)?;

@@ -171,21 +171,8 @@ impl<'a> Writer<'a> {
         let mut seen = Seen::default();
         let first = self.out.len();
         while let Some(byte) = wire.peek() {
-            let (field, wire_type) = match message.field_of_tag(byte) {
-                Some(field) => {
-                    wire.skip_byte();
-                    (field, WireType::of_tag(u32::from(byte)).unwrap_or(WireType::Varint))
-                }
-                None => {
-                    let (number, wire_type) = wire.tag()?;
-                    match message.field_of_number(number) {
-                        Some(field) if field.accepts(wire_type) => (field, wire_type),
-                        Some(_) | None => {
-                            wire.skip(number, wire_type, depth)?;
-                            continue;
-                        }
-                    }
-                }
+            let Some((field, wire_type)) = next_field(message, byte, &mut wire, depth)? else {
+                continue;
             };
             if self.is_left_out(field.number) {
                 wire.skip(field.number, wire_type, depth)?;
@@ -247,6 +234,27 @@ impl<'a> Writer<'a> {
             Shape::Repeated => self.repeated(field, wire_type, wire, depth),
             Shape::Map => self.map(field, wire, depth),
         }
+    }
+}
+
+/// The field whose tag is next and begins with `byte`; `None` if it was an unknown one, which is skipped.
+#[inline]
+pub(super) fn next_field<'m>(
+    message: &'m Message,
+    byte: u8,
+    wire: &mut Wire<'_>,
+    depth: u32,
+) -> Result<Option<(&'m Field, WireType)>> {
+    if let (Some(field), Some(wire_type)) =
+        (message.field_of_tag(byte), WireType::of_tag(byte.into()))
+    {
+        wire.skip_byte();
+        return Ok(Some((field, wire_type)));
+    }
+    let (number, wire_type) = wire.tag()?;
+    match message.field_of_number(number) {
+        Some(field) if field.accepts(wire_type) => Ok(Some((field, wire_type))),
+        Some(_) | None => wire.skip(number, wire_type, depth).map(|()| None),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
 
-use super::Writer;
+use super::{Writer, next_field};
 use crate::json::fault::{Fault, Result};
 use crate::json::gather::gather;
 use crate::json::text::write_string;
@@ -170,19 +170,13 @@ impl Writer<'_> {
         depth: u32,
     ) -> Result<()> {
         let start = self.out.len();
-        while !wire.is_empty() {
-            let (number, wire_type) = wire.tag()?;
-            let Some(field) =
-                message.field_of_number(number).filter(|field| field.accepts(wire_type))
-            else {
-                wire.skip(number, wire_type, depth)?;
-                continue;
-            };
+        while let Some(byte) = wire.peek() {
+            let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else { continue };
             self.out.truncate(start);
             if field.kind == Kind::Double && is_not_finite(&wire) {
                 return Err(wire.fault("a Value that is not a finite number"));
             }
-            self.value(field.kind, number, &mut wire, depth)?;
+            self.value(field.kind, field.number, &mut wire, depth)?;
         }
         if self.out.len() == start {
             self.out.extend_from_slice(b"null");
