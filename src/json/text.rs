@@ -93,7 +93,7 @@ pub(crate) const fn clean_length(words: (u64, u64)) -> usize {
 
 /// A text of up to 16 bytes, with zeros behind it; by two loads that overlap.
 #[inline]
-fn short_block(text: &[u8]) -> [u8; BLOCK] {
+pub(crate) fn short_block(text: &[u8]) -> [u8; BLOCK] {
     let length = text.len();
     let both = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
         let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
@@ -166,7 +166,7 @@ const fn escapes() -> [Escape; 0x60] {
 pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
     match u8::try_from(value) {
         Ok(digit) if digit < 10 => out.push(b'0' + digit),
-        _ => append_short(itoa::Buffer::new().format(value), out),
+        _ => append_short(itoa::Buffer::new().format(value).as_bytes(), out),
     }
 }
 
@@ -174,7 +174,7 @@ pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
 #[inline]
 pub(crate) fn write_quoted_int(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.push(b'"');
-    append_short(itoa::Buffer::new().format(value), out);
+    append_short(itoa::Buffer::new().format(value).as_bytes(), out);
     out.push(b'"');
 }
 
@@ -187,7 +187,7 @@ pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
     if is_whole && (whole != 0 || value.is_sign_positive()) {
         write_int(whole, out);
     } else if value.is_finite() {
-        append_short(zmij::Buffer::new().format_finite(value), out);
+        append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
         write_non_finite(value, out);
     }
@@ -202,19 +202,24 @@ pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
     if is_whole && (whole != 0 || value.is_sign_positive()) {
         write_int(whole.into(), out);
     } else if value.is_finite() {
-        append_short(zmij::Buffer::new().format_finite(value), out);
+        append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
         write_non_finite(value.into(), out);
     }
 }
 
-/// Appends what is mostly not longer than a block.
+/// Appends what is mostly not longer than two blocks.
 #[inline]
-fn append_short(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn append_short(text: &[u8], out: &mut Vec<u8>) {
     if text.len() <= BLOCK {
-        append_start(&short_block(text.as_bytes()), text.len(), out);
+        append_start(&short_block(text), text.len(), out);
+    } else if let (Some(head), Some(tail)) = (text.first_chunk::<BLOCK>(), text.last_chunk::<BLOCK>())
+        && text.len() <= 2 * BLOCK
+    {
+        append_start(head, text.len() - BLOCK, out);
+        out.extend_from_slice(tail);
     } else {
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
     }
 }
 
