@@ -41,16 +41,31 @@ pub fn chat_answer() -> GenerateContentResponse {
     answer(&"By volume it holds about 23,600 km\u{b3}: a little more than the five Great Lakes together. ".repeat(8))
 }
 
-/// 200 KB of prose in three scripts, lists and code, with what JSON must escape.
+/// 200 KB of prose in three scripts, lists and code, with what JSON must escape. In no order that a
+/// processor could learn by heart.
 pub fn long_text() -> GenerateContentResponse {
-    let page = "## 湖の体積\n\n湖の体積は約二万三千六百立方キロメートルで、世界の淡水のおよそ五分の一にあたります。水は透明で、冬には厚い氷が張ります。氷は一月から五月まで残ります。\n\n\
-        Объём озера больше, чем у всех Великих озёр вместе взятых: \"23 600 км³\". Лёд держится с января по май, местами до июня; весной он трескается с шумом, слышным за десятки километров.\n\n\
-        It is the oldest lake we know of, about 25 million years old, and the deepest one, with 1,642 metres. 🌊🐟 More than half \
-        of its species live nowhere else; the best known is a seal, which came up the rivers when they were wider than today. \
-        Nobody has seen the bottom everywhere: the survey of 2002 joined soundings of a century into one chart.\n\n\
-        - depth: 1,642 m, measured by echo sounders\n- length: 636 km from south to north\n\n\
-        ```rust\nfn volume(area: f64, depth: f64) -> f64 {\n    area * depth / 3.0 // 'cone' <approximation> & \"guess\"\n}\n```\n\n";
-    answer(&page.repeat(200 * 1024 / page.len()))
+    let lines = [
+        "湖の体積は約二万三千六百立方キロメートルで、世界の淡水のおよそ五分の一にあたります。",
+        "水は透明で、冬には厚い氷が張ります。",
+        "Объём озера больше, чем у всех Великих озёр вместе взятых: \"23 600 км³\".",
+        "It is the oldest lake we know of, about 25 million years old 🌊🐟, and the deepest one.\n\n",
+        "More than half of its species live nowhere else; the best known is a seal. ",
+        "Nobody has seen the bottom everywhere: the survey of 2002 joined soundings of a century. ",
+        "- depth: 1,642 m, measured by echo sounders\n",
+        "- **length**: 636 km\n",
+        "```rust\nfn volume(area: f64) -> f64 {\n",
+        "    let text = \"<b>cone</b> & 'guess'\";\n",
+        "\tprintln!(\"{}\\n\", area * depth / 3.0);\n",
+        "}\n```\n\n",
+        "| lake | km³ |\n|---|---|\n",
+        " 😀 ",
+    ];
+    let mut noise = Noise(5);
+    let mut text = String::new();
+    while text.len() < 200 * 1024 {
+        text.push_str(lines[noise.next() as usize % lines.len()]);
+    }
+    answer(&text)
 }
 
 /// A 10 MB image inside a request.

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 
 use super::fault::{CUT, Fault, Result};
 use super::number::Number;
-use super::text::{BLOCK, append_start, clean_length, short_block, words_of};
+use super::text::{
+    BLOCK, append_start, clean_length, short_block, special_bytes, words_of,
+};
 
 /// A cursor over a JSON text.
 #[derive(Clone, Copy)]
@@ -195,15 +197,16 @@ impl<'a> Scan<'a> {
     /// Position of the first quote, backslash or control character.
     #[inline]
     fn special_from(&self, mut at: usize) -> usize {
-        let rest = self.text.get(at..).unwrap_or_default();
-        let (blocks, tail) = rest.as_chunks();
-        for block in blocks {
-            match clean_length(words_of(block)) {
-                BLOCK => at += BLOCK,
-                clean => return at + clean,
+        // Single words: most strings that come here are names.
+        while let Some(word) = self.text.get(at..).and_then(<[u8]>::first_chunk) {
+            let found = special_bytes(u64::from_le_bytes(*word));
+            if found != 0 {
+                return at + found.trailing_zeros() as usize / 8;
             }
+            at += 8;
         }
-        at + clean_length(words_of(&short_block(tail))).min(tail.len())
+        let rest = self.text.get(at..).unwrap_or_default();
+        at + clean_length(words_of(&short_block(rest))).min(rest.len())
     }
 
     /// The text of a string that is expected to be long and without escapes, such as base64.
