@@ -30,7 +30,7 @@ impl Fault {
 
     /// The same fault, with its place as an offset in `source`, if it lies there.
     #[cold]
-    pub(super) fn within(mut self: Box<Self>, source: &[u8]) -> Box<Self> {
+    pub(crate) fn within(mut self: Box<Self>, source: &[u8]) -> Box<Self> {
         if let Place::Address(address) = self.place {
             let offset = address.checked_sub(source.as_ptr() as usize);
             if let Some(offset) = offset.filter(|offset| *offset <= source.len()) {
