@@ -18,7 +18,6 @@ use super::cut::{Cut, CutFault, Cutter};
 use super::status::read_status;
 use crate::call::Answer;
 use crate::error::Error;
-use crate::frame::too_large;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// Waits for the first bytes: they tell whether the service speaks.
@@ -105,16 +104,18 @@ impl AnswerStream {
     }
 
     fn end(&mut self, status: &Status) -> BodyFrame<Bytes> {
-        self.place = Place::Done;
+        self.close();
         BodyFrame::trailers(trailers_of(status))
+    }
+
+    fn close(&mut self) {
+        self.place = Place::Done;
+        self.body.close();
     }
 
     fn name_fault(&self, fault: CutFault) -> Error {
         let kind = match fault {
-            CutFault::TooLarge => {
-                let limit = self.reading.max_message_size;
-                return too_large(limit, limit);
-            }
+            CutFault::TooLarge => return self.reading.too_large(),
             CutFault::Truncated => SymptomKind::BodyTruncated,
             CutFault::NotAStream if self.messages == 0 => SymptomKind::NotJson,
             CutFault::NotAStream => SymptomKind::BodyMalformed,
@@ -153,7 +154,7 @@ impl HttpBodyTrait for AnswerStream {
                 },
                 Err(error) => error,
             };
-            this.place = Place::Done;
+            this.close();
             return Poll::Ready(Some(Err(failure.into())));
         }
     }
