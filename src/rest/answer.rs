@@ -378,4 +378,13 @@ mod tests {
             }
         }
     }
+
+    #[tokio::test]
+    async fn blanks_before_a_stream_are_not_held() {
+        let body = format!("{}data: {{\"responseId\":\"a\"}}\n\n", " ".repeat(8 << 10));
+        for chunk in [1, 5, body.len()] {
+            let (messages, end) = read(STREAM, 200, &body, chunk).await;
+            assert_eq!((messages.len(), end.as_str()), (1, "Ok"), "by {chunk}");
+        }
+    }
 }

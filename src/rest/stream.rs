@@ -20,7 +20,8 @@ use crate::call::Answer;
 use crate::error::Error;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
-/// Waits for the first bytes: they tell whether the service speaks.
+/// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
+/// connection alive, are not held.
 pub(super) async fn read_stream(
     status: http::StatusCode,
     headers: HeaderMap,
@@ -29,13 +30,13 @@ pub(super) async fn read_stream(
 ) -> Result<Answer, Error> {
     let mut start = BytesMut::new();
     let mut ended = false;
-    while !ended && start.trim_ascii().is_empty() {
+    while !ended && start.is_empty() {
         match poll_fn(|context| body.poll_chunk(context, 0)).await {
-            Some(chunk) => start.extend_from_slice(&chunk?),
+            Some(chunk) => start.extend_from_slice(chunk?.trim_ascii_start()),
             None => ended = true,
         }
     }
-    if start.trim_ascii_start().starts_with(b"<") {
+    if start.starts_with(b"<") {
         return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start.freeze()));
     }
     let mut cutter = Cutter::for_body(&start, reading.json_limit());
