@@ -81,6 +81,11 @@ impl GrpcTransport {
         self.connections.connect().await
     }
 
+    /// Leaves the open connections to the calls that are on them.
+    pub(crate) fn forget_connections(&self) {
+        self.connections.forget();
+    }
+
     /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
     ///
     /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error` where

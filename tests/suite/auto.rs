@@ -209,3 +209,18 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
     let active = watched.wait_for(|active| active.transport() == Some(ActiveTransport::Grpc)).await;
     assert!(active.is_ok());
 }
+
+#[tokio::test]
+async fn forgetting_leaves_the_connections_of_the_old_network() {
+    let authority = Authority::new("Corp Inspection CA");
+    let emulator = Emulator::builder().authority(authority).start().await.expect("an emulator");
+    let proxy = HostileProxy::builder().idle_limit(Duration::from_millis(50));
+    let proxy = proxy.start(Fault::TunnelIdleSilence).await.expect("a proxy");
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    proxy.wait_until(|counts| counts.strikes() == 1).await;
+    proxy.set(Fault::Pass);
+    bridge.reset();
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+}
