@@ -159,6 +159,18 @@ async fn a_failure_that_rest_cannot_cure_ends_with_both_causes() {
 }
 
 #[tokio::test]
+async fn a_request_that_fits_no_rest_path_is_the_callers_mistake_whatever_grpc_met() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let bridge = through(&emulator, &proxy).grpc_head_start(LONG).build().expect("a bridge");
+    let mut request = question("?");
+    request.model = "no model".into();
+    let call = GenerativeServiceClient::new(bridge).generate_content(request).await;
+    let status = call.expect_err("no path");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert_eq!(Error::of(&status).expect("ours").kind(), ErrorKind::InvalidRequest);
+}
+
+#[tokio::test]
 async fn an_unknown_authority_is_named_with_its_issuer() {
     let emulator = Emulator::start().await.expect("an emulator");
     let proxy = HostileProxy::start(Fault::InspectHttp1).await.expect("a proxy");
