@@ -14,6 +14,7 @@ mod clients;
 mod connections;
 mod deadlines;
 mod emulator;
+mod fallback;
 mod hostile;
 mod http_rules;
 mod layers;
