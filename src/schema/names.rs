@@ -129,9 +129,9 @@ const fn mix(length: usize, head: u64, tail: u64) -> u64 {
 /// First and last bytes of a name; together they hold all of a name of up to 16 bytes.
 #[inline]
 fn ends(name: &[u8]) -> (u64, u64) {
-    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+    if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk()) {
         (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
-    } else if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+    } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk()) {
         (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
     } else {
         let mut three = [0; 8];

@@ -19,6 +19,7 @@ mod hostile;
 mod http_rules;
 mod layers;
 mod messages;
+mod oracle;
 mod parity;
 mod peers;
 mod proto_facts;
