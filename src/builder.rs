@@ -220,7 +220,7 @@ impl BridgeBuilder {
         Ok(Bridge::from_inner(Inner {
             credentials,
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
-            rest: RestTransport::new(service.schema.clone(), network, origin, rest)?,
+            rest: RestTransport::new(service.schema.clone(), network, origin, rest),
             schema: service.schema,
             proof: Proof::new(service.proof),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
