@@ -18,6 +18,7 @@ mod hostile;
 mod http_rules;
 mod layers;
 mod messages;
+mod network;
 mod parity;
 mod peers;
 mod proto_facts;
