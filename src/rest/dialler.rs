@@ -1,5 +1,7 @@
 //! Dialler: how hyper's client gets its connections: from our network, at most so many at a time.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -45,16 +47,17 @@ impl Dialler {
 
 impl Service<Uri> for Dialler {
     type Response = Dialled;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Dialled, Error>> + Send>>;
+    type Error = FailedDial;
+    type Future = Pin<Box<dyn Future<Output = Result<Dialled, FailedDial>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FailedDial>> {
         Poll::Ready(Ok(()))
     }
 
     /// The client has one origin, which the address names again.
     fn call(&mut self, _: Uri) -> Self::Future {
-        Box::pin(self.clone().dial())
+        let dial = self.clone().dial();
+        Box::pin(async { dial.await.map_err(|error| FailedDial(Arc::new(error))) })
     }
 }
 
@@ -83,6 +86,18 @@ async fn wait_for_place(places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, 
 fn abandoned() -> Error {
     Error::new(ErrorKind::Connect, "no call waits for this connection any more")
 }
+
+/// Why there is no connection; found in the chain of causes that hyper's client gives.
+#[derive(Debug)]
+pub(super) struct FailedDial(pub(super) Arc<Error>);
+
+impl fmt::Display for FailedDial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for FailedDial {}
 
 /// Who issued the certificate of the peer that answered; an extension of the answer.
 #[derive(Debug, Clone)]

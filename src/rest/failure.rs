@@ -3,15 +3,17 @@
 use std::error::Error as StdError;
 use std::io;
 
+use super::dialler::FailedDial;
 use crate::error::{BoxError, Error};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// A request without an answer. A failed dial says itself what it met.
 pub(super) fn before_answer(error: BoxError, hop: &str) -> Error {
-    let dial = find::<Error>(error.as_ref()).and_then(Error::symptom).cloned();
-    let symptom = dial.unwrap_or_else(|| {
-        Symptom::new(kind_of(error.as_ref()), hop).with_evidence(evidence_of(error.as_ref()))
-    });
+    if let Some(FailedDial(dial)) = find(error.as_ref()) {
+        return dial.repeat();
+    }
+    let symptom =
+        Symptom::new(kind_of(error.as_ref()), hop).with_evidence(evidence_of(error.as_ref()));
     Error::from(symptom).with_source(error)
 }
 
