@@ -59,7 +59,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "builder", "main"]),
+    ("std::env", &["network/proxy", "credentials/adc", "builder", "main"]),
 ];
 
 #[test]

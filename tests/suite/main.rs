@@ -8,6 +8,8 @@
     reason = "a test ends where its setting is not as expected"
 )]
 
+#[cfg(feature = "adc")]
+mod adc;
 mod auto;
 mod bad_input;
 mod clients;
