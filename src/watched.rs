@@ -41,7 +41,10 @@ pub(crate) fn watch_answer(
     let silence = idle_limit.map(Silence::new);
     answer.map(|body| {
         let frames = FrameCounter::default();
-        Body::new(WatchedBody { body, deadline, silence, frames, transport, bridge, ended: false })
+        let (has_begun, ended) = (false, false);
+        let watched =
+            WatchedBody { body, deadline, silence, frames, transport, bridge, has_begun, ended };
+        Body::new(watched)
     })
 }
 
@@ -52,6 +55,7 @@ struct WatchedBody {
     frames: FrameCounter,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
+    has_begun: bool,
     ended: bool,
 }
 
@@ -79,6 +83,7 @@ impl Silence {
 impl WatchedBody {
     fn pass(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
         let frame = frame.map_err(|status| self.end_with(status))?;
+        self.has_begun = true;
         if let Some(silence) = &mut self.silence {
             silence.is_broken = true;
         }
@@ -87,6 +92,11 @@ impl WatchedBody {
             let _ = self.frames.feed(data);
         }
         Ok(frame)
+    }
+
+    /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.
+    fn is_too_long(&self, error: &Error) -> bool {
+        self.has_begun && error.kind() == ErrorKind::DeadlineExceeded
     }
 
     /// Ready when the answer has taken too long.
@@ -108,7 +118,9 @@ impl WatchedBody {
     fn end_with(&mut self, status: Status) -> Status {
         self.ended = true;
         self.body = Body::empty();
-        if let Some(error) = Error::of(&status) {
+        if let Some(error) = Error::of(&status)
+            && !self.is_too_long(error)
+        {
             self.bridge.record(self.transport, Some(error));
         }
         status

@@ -1,5 +1,6 @@
 //! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a `Symptom`.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_http::decompression::Decompression;
@@ -43,7 +44,7 @@ pub(super) struct HttpAnswer {
     pub(super) body: HttpBody,
 }
 
-/// The body of an answer. Dropped before its end, it cancels the request.
+/// The body of an answer. Dropped or closed before its end, it cancels the request.
 pub(super) struct HttpBody {
     body: UnsyncBoxBody<Bytes, BoxError>,
     hop: Box<str>,
@@ -147,37 +148,46 @@ impl HttpBody {
         messages: u64,
     ) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                None => None,
-                Some(Err(error)) => Some(Err(self.name_failure(error, messages))),
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => continue,
-                    Ok(data) => Some(Ok(data)),
-                    Err(_) => continue,
+                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                    // Trailers of HTTP say nothing here.
+                    Ok(_) | Err(_) => {}
                 },
-            });
+                Some(Err(error)) => {
+                    self.close();
+                    return Poll::Ready(Some(Err(self.name_failure(error, messages))));
+                }
+                None => {
+                    self.close();
+                    return Poll::Ready(None);
+                }
+            }
         }
     }
 
-    /// The whole body, or [`ErrorKind::MessageTooLarge`](crate::ErrorKind::MessageTooLarge).
-    pub(super) async fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
+    /// The whole body; `None` if it has more bytes than `limit`.
+    pub(super) async fn collect(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
         let mut whole = Bytes::new();
         let mut buffer = Vec::new();
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| self.name_failure(error, 0))?;
-            let Ok(data) = frame.into_data() else { continue };
-            let length = whole.len() + buffer.len() + data.len();
-            if length > limit {
-                return Err(crate::frame::too_large(length, limit));
-            }
+        while let Some(data) = poll_fn(|context| self.poll_chunk(context, 0)).await {
+            let data = data?;
             if whole.is_empty() && buffer.is_empty() {
                 whole = data;
-                continue;
+            } else {
+                buffer.extend_from_slice(&std::mem::take(&mut whole));
+                buffer.extend_from_slice(&data);
             }
-            buffer.extend_from_slice(&std::mem::take(&mut whole));
-            buffer.extend_from_slice(&data);
+            if whole.len() + buffer.len() > limit {
+                return Ok(None);
+            }
         }
-        Ok(if buffer.is_empty() { whole } else { buffer.into() })
+        Ok(Some(if buffer.is_empty() { whole } else { buffer.into() }))
+    }
+
+    /// Lets go of the connection: nothing more is read.
+    pub(super) fn close(&mut self) {
+        self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
     }
 
     /// A failure that this answer shows.
