@@ -1,9 +1,11 @@
-//! REST, transport two: a call is transcoded by its HTTP rule, sent by reqwest, and its answer transcoded back.
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
 
 mod answer;
 mod array;
 mod client;
 mod cut;
+mod dialler;
+mod failure;
 mod field;
 mod query;
 mod request;
@@ -84,9 +86,9 @@ impl RestTransport {
         network: Network,
         origin: Origin,
         settings: RestSettings,
-    ) -> Result<Self, Error> {
-        let client = Client::new(network, origin, settings.connections)?;
-        Ok(Self { schema, client, settings })
+    ) -> Self {
+        let client = Client::new(network, origin, settings.connections);
+        Self { schema, client, settings }
     }
 
     /// Opens a connection and closes it.

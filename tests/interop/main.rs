@@ -10,4 +10,6 @@
     reason = "a test ends where its setting is not as expected, and prints what it met"
 )]
 
-mod squid;
+mod bed;
+mod proxies;
+mod row;

@@ -55,10 +55,10 @@ const IMPURE: &[&str] = &[
 
 /// Outside things and their one owner.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("reqwest::", &["rest/client"]),
+    ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "builder", "main"]),
+    ("std::env", &["network/proxy", "credentials/adc", "builder", "main"]),
 ];
 
 #[test]

@@ -1,0 +1,85 @@
+//! One network under both transports: the same way through a proxy, the same evidence where it is closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use genai_bridge::emulator::{Fault, Reply};
+use genai_bridge::{Error, Symptom, SymptomKind};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tonic::{Code, Status};
+
+use crate::setting::{BOTH, STREAM, answer, behind, client, question, text_of, through};
+
+#[tokio::test]
+async fn every_form_of_consent_opens_the_tunnel_to_both_transports() {
+    for fault in [Fault::ConnectHttp10, Fault::ConnectCreated, Fault::ConnectSplit] {
+        let (emulator, proxy) = behind(fault).await;
+        for transport in BOTH {
+            let mut client = client(through(&emulator, &proxy).transport(transport));
+            client.generate_content(question("?")).await.expect("an answer");
+        }
+        assert_eq!((proxy.counts().tunnels(), emulator.received().len()), (2, 2), "{fault:?}");
+    }
+}
+
+fn symptom_of(status: &Status) -> Symptom {
+    Error::of(status).and_then(Error::symptom).expect("ours").clone()
+}
+
+#[tokio::test]
+async fn a_closed_way_gives_both_transports_the_same_evidence_after_one_dial() {
+    for fault in [
+        Fault::ConnectForbidden,
+        Fault::ConnectLoginRequired,
+        Fault::ConnectNegotiateRequired,
+        Fault::ConnectNotAllowed,
+        Fault::ConnectBadGateway,
+        Fault::ConnectUnavailable,
+        Fault::ConnectRedirected,
+        Fault::ConnectPage,
+        Fault::ConnectGarbage,
+        Fault::ConnectClosed,
+        Fault::ConnectReset,
+        Fault::HandshakeClosed,
+        Fault::HandshakeReset,
+        Fault::HandshakeAlert,
+        Fault::HandshakePage,
+        Fault::InspectUnknownIssuer,
+        Fault::InspectExpired,
+        Fault::InspectWrongName,
+    ] {
+        let mut seen = Vec::new();
+        for transport in BOTH {
+            let (emulator, proxy) = behind(fault).await;
+            let mut client = client(through(&emulator, &proxy).transport(transport));
+            let status = client.generate_content(question("?")).await.expect_err("no way");
+            assert_eq!(proxy.counts().strikes(), 1, "{fault:?} {transport:?}: dialled again");
+            let symptom = symptom_of(&status);
+            let evidence = format!("{:?}", symptom.evidence());
+            assert_eq!(emulator.received().len(), 0);
+            seen.push((symptom.kind(), evidence, symptom.evidence().first_bytes().to_vec()));
+        }
+        assert_eq!(seen[0], seen[1], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_stops_ends_at_its_idle_limit() {
+    for transport in BOTH {
+        let (emulator, proxy) = behind(Fault::Pass).await;
+        let gate = Arc::new(Semaphore::new(1));
+        emulator.on(STREAM, Reply::messages([answer("first"), answer("second")]).gate(gate));
+        let builder = through(&emulator, &proxy).transport(transport);
+        let mut client = client(builder.stream_idle_limit(Duration::from_millis(200)));
+        let reply = client.stream_generate_content(question("?")).await.expect("a stream");
+        let mut messages = reply.into_inner();
+        assert_eq!(text_of(&messages.message().await.expect("a message").expect("one")), "first");
+        let end = timeout(Duration::from_secs(20), messages.message()).await.expect("in time");
+        let status = end.expect_err("no second message");
+        let symptom = symptom_of(&status);
+        assert_eq!((status.code(), symptom.kind()), (Code::Unavailable, SymptomKind::BodyStalled));
+        assert_eq!(symptom.evidence().messages(), 1);
+        emulator.cancelled_when(1).await;
+    }
+}
