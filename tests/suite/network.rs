@@ -1,10 +1,13 @@
 //! One network under both transports: the same way through a proxy, the same evidence where it is closed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use genai_bridge::emulator::{Fault, Reply};
-use genai_bridge::{Error, Symptom, SymptomKind};
+use genai_bridge::{Bridge, Error, Proxy, Symptom, SymptomKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -82,4 +85,47 @@ async fn a_stream_that_stops_ends_at_its_idle_limit() {
         assert_eq!(symptom.evidence().messages(), 1);
         emulator.cancelled_when(1).await;
     }
+}
+
+#[tokio::test]
+async fn no_answer_to_connect_outlasts_the_time_for_connecting() {
+    const BUDGET: Duration = Duration::from_millis(300);
+    for (piece, kind) in [
+        (&b""[..], SymptomKind::ProxyTimeout),
+        (b"HTTP/1.1 200 OK\r\n", SymptomKind::ProxyTimeout),
+        (b"HTTP/1.1 200 OK\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", SymptomKind::ProxyMalformed),
+        (b"\x16\x03\x01\x00\xff\x00", SymptomKind::ProxyMalformed),
+    ] {
+        let endless = kind == SymptomKind::ProxyMalformed;
+        let proxy = serve_each_connection(move |stream| write_pieces(stream, piece, endless)).await;
+        for transport in BOTH {
+            let way = Proxy::url(&format!("http://{proxy}")).expect("a URL");
+            let builder = Bridge::builder().proxy(way).connect_timeout(BUDGET).transport(transport);
+            let call = async { client(builder).generate_content(question("?")).await };
+            let status = timeout(Duration::from_secs(20), call).await.expect("in time");
+            let symptom = symptom_of(&status.expect_err("no tunnel"));
+            assert_eq!(symptom.kind(), kind, "{transport:?}");
+            assert_eq!(symptom.hop(), format!("proxy {proxy}"));
+        }
+    }
+}
+
+/// Writes the piece once, or for as long as somebody reads.
+async fn write_pieces(mut stream: TcpStream, piece: &'static [u8], endless: bool) {
+    while stream.write_all(piece).await.is_ok() && endless {}
+    // Stays open until the other side has enough.
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+async fn serve_each_connection<F: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
 }
