@@ -9,6 +9,9 @@ pub mod emulator;
 mod error;
 mod fallback;
 mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod gemini;
 mod grpc;
 mod json;

@@ -14,6 +14,9 @@ mod sse;
 mod status;
 mod stream;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use {array::ArrayStream, cut::Cut, cut::CutFault, sse::EventStream};
+
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;

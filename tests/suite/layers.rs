@@ -12,7 +12,7 @@ const GROUPS: &[&[&str]] = &[
     &["network", "fallback"],
     &["grpc", "rest"],
     &["gemini"],
-    &["proof", "retries", "stats", "bridge", "watched", "builder"],
+    &["proof", "retries", "stats", "bridge", "watched", "builder", "fuzz"],
 ];
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
