@@ -59,7 +59,9 @@ async fn a_closed_way_gives_both_transports_the_same_evidence_after_one_dial() {
             let status = client.generate_content(question("?")).await.expect_err("no way");
             assert_eq!(proxy.counts().strikes(), 1, "{fault:?} {transport:?}: dialled again");
             let symptom = symptom_of(&status);
-            let evidence = format!("{:?}", symptom.evidence());
+            // The detail of an expired certificate tells the second of the day.
+            let evidence =
+                format!("{:?}", symptom.evidence()).replace(|c: char| c.is_ascii_digit(), "0");
             assert_eq!(emulator.received().len(), 0);
             seen.push((symptom.kind(), evidence, symptom.evidence().first_bytes().to_vec()));
         }
