@@ -13,6 +13,8 @@ const GROUPS: &[&[&str]] = &[
     &["grpc", "rest"],
     &["gemini"],
     &["proof", "retries", "stats", "bridge", "watched", "builder"],
+    ["proof", "retries", "stats", "bridge", "watched", "builder"],
+    &["main", "cli"],
 ];
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
