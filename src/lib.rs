@@ -9,7 +9,7 @@ pub mod emulator;
 mod error;
 mod fallback;
 mod frame;
-mod gemini;
+pub mod gemini;
 mod grpc;
 mod json;
 mod network;

@@ -2,6 +2,7 @@
 
 mod defaults;
 mod operations;
+pub mod reply;
 
 pub(crate) use defaults::{ENDPOINT, deadline, proof_call, retry_policy};
 
