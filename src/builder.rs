@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::frame::Frame;
 use crate::gemini;
+use crate::gemini::parameters::{Guard, Limits};
 use crate::grpc::{GrpcSettings, GrpcTransport};
 use crate::network::{Network, NetworkSettings, Origin, Proxy};
-use crate::policy::{ResendPolicy, RetryPolicy, Transport};
+use crate::policy::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
 use crate::proof::{Proof, ProofRequest};
 use crate::rest::{RestSettings, RestTransport};
 use crate::retries::{Retries, RetryPolicies};
@@ -43,6 +44,8 @@ pub struct BridgeBuilder {
     resend: ResendPolicy,
     max_message_size: usize,
     rest_connections: usize,
+    parameters: ParameterCheck,
+    model_limits: Vec<Limits>,
 }
 
 /// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
@@ -67,6 +70,8 @@ impl BridgeBuilder {
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
             rest_connections: 64,
+            parameters: ParameterCheck::default(),
+            model_limits: Vec::new(),
         }
     }
 
@@ -195,6 +200,20 @@ impl BridgeBuilder {
         self
     }
 
+    /// What to do about parameters out of their documented range, in calls that ask a model to write.
+    /// Default: [`ParameterCheck::Warn`].
+    pub fn parameters(mut self, check: ParameterCheck) -> Self {
+        self.parameters = check;
+        self
+    }
+
+    /// The limits of one model, which hold in place of the documented ones for calls to it: a `Model` as
+    /// `GetModel` returns it. May be given for several models.
+    pub fn model_limits(mut self, limits: impl Into<Limits>) -> Self {
+        self.model_limits.push(limits.into());
+        self
+    }
+
     /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
     ///
     /// # Errors
@@ -226,6 +245,7 @@ impl BridgeBuilder {
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
             retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
             counters: Counters::default(),
+            guard: Guard::new(self.parameters, self.model_limits),
             settings: Settings {
                 transport: self.transport,
                 resend: self.resend,

@@ -29,7 +29,9 @@ pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::Active;
 pub use network::Proxy;
-pub use policy::{ActiveTransport, CallOptions, ResendPolicy, RetryPolicy, Transport};
+pub use policy::{
+    ActiveTransport, CallOptions, ParameterCheck, ResendPolicy, RetryPolicy, Transport,
+};
 pub use proto::google::{
     ai::generativelanguage::{v1, v1beta},
     longrunning, rpc,

@@ -13,7 +13,7 @@ const GROUPS: &[&[&str]] = &[
     &["grpc", "rest"],
     &["gemini"],
     &["proof", "retries", "stats", "bridge", "watched", "builder"],
-    ["proof", "retries", "stats", "bridge", "watched", "builder"],
+    &["doctor"],
     &["main", "cli"],
 ];
 
@@ -61,7 +61,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest::", &["rest/client"]),
     ("tonic::transport", &["grpc/"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "builder", "main"]),
+    ("std::env", &["network/proxy", "builder", "main", "cli/"]),
 ];
 
 #[test]

@@ -1,4 +1,9 @@
 //! What replies hold, and what they do not.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where its setting is not as expected"
+)]
 
 use super::*;
 use v1beta::candidate::FinishReason as Finish;
