@@ -106,6 +106,10 @@ impl Bridge {
         Self(Arc::new(inner))
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Settles the transport now, so that the first call need not: makes the free proof call over
     /// gRPC and, if gRPC fails it, over REST.
     ///

@@ -4,6 +4,7 @@ mod bridge;
 mod builder;
 mod call;
 mod credentials;
+pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;

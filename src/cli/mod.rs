@@ -1,5 +1,6 @@
 //! Cli: reads the arguments and hands them to one module per subcommand.
 
+mod connection;
 mod doctor;
 mod generate;
 
@@ -26,12 +27,15 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             match arguments.command {
                 Command::Doctor(arguments) => doctor::run(arguments).await,
                 Command::Generate(arguments) => generate::run(arguments).await,
             }
-        })
+        });
+        // A look-up of a name cannot be cancelled, and must not be waited for.
+        runtime.shutdown_background();
+        ended
     });
     match ended {
         Ok(code) => code,

@@ -11,8 +11,11 @@
 mod auto;
 mod bad_input;
 mod clients;
+#[cfg(feature = "cli")]
+mod command_line;
 mod connections;
 mod deadlines;
+mod doctor;
 mod emulator;
 mod hostile;
 mod http_rules;
