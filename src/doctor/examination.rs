@@ -41,7 +41,7 @@ fn read_settings(mut builder: BridgeBuilder) -> (Vec<Check>, Target, Option<Buil
         Ok(built) => {
             target.proxy = built.network.proxy_for(&built.origin).map(|proxy| proxy.describe());
             told.insert(0, target.proxy.clone().unwrap_or_else(|| "no proxy".to_owned()));
-            (vec![Check::ok(Step::Settings, told.join(", "))], target, Some(built))
+            (vec![Check::ok(Step::Settings, told.join("; "))], target, Some(built))
         }
         Err(error) => (vec![Check::broken(Step::Settings, &error)], target, None),
     }

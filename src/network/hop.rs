@@ -97,14 +97,14 @@ impl ProxyHop {
         self
     }
 
-    /// Scheme, address, and where it was found, for a person: `http proxy a:3128 from HTTPS_PROXY, with a login`.
+    /// Scheme, address, and where it was found, for a person: `http proxy a:3128 from HTTPS_PROXY, with login`.
     pub(crate) fn describe(&self) -> String {
         let place = self.variable.map_or_else(
             || "from the program's settings".to_owned(),
             |variable| format!("from {variable}"),
         );
         let login = if self.login.is_some() { "with" } else { "without" };
-        format!("{} {self} {place}, {login} a login", self.scheme.as_str())
+        format!("{} {self} {place}, {login} login", self.scheme.as_str())
     }
 
     pub(crate) fn scheme(&self) -> ProxyScheme {
