@@ -12,6 +12,8 @@ mod fallback;
 mod frame;
 pub mod gemini;
 mod grpc;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod json;
 mod network;
 mod policy;

@@ -11,10 +11,10 @@ pub(crate) struct Connection {
     /// Which transport carries the calls
     #[arg(long, value_enum, default_value = "auto")]
     transport: Choice,
-    /// The service's address [default: https://generativelanguage.googleapis.com]
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
-    /// The proxy, or "none" [default: the environment's, such as HTTPS_PROXY]
+    /// The service's address
+    #[arg(long, value_name = "URL", default_value = "https://generativelanguage.googleapis.com")]
+    endpoint: String,
+    /// The proxy, or "none" [default: the environment's, such as `HTTPS_PROXY`]
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
     /// A file with root certificates to trust as well, PEM or DER
@@ -43,10 +43,8 @@ impl Connection {
             Choice::Grpc => Transport::Grpc,
             Choice::Rest => Transport::Rest,
         };
-        let mut builder = Bridge::builder().from_env().transport(transport);
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.endpoint(endpoint);
-        }
+        let mut builder =
+            Bridge::builder().from_env().transport(transport).endpoint(&self.endpoint);
         match self.proxy.as_deref() {
             None => {}
             Some("none") => builder = builder.proxy(Proxy::none()),

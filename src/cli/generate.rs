@@ -128,10 +128,8 @@ fn words_of(error: &ReplyError) -> String {
 
 fn question(arguments: &Arguments) -> GenerateContentRequest {
     let part = Part { data: Some(Data::Text(arguments.prompt.clone())), ..Part::default() };
-    let model = match arguments.model.contains('/') {
-        true => arguments.model.clone(),
-        false => format!("models/{}", arguments.model),
-    };
+    let name = &arguments.model;
+    let model = if name.contains('/') { name.clone() } else { format!("models/{name}") };
     GenerateContentRequest {
         model,
         contents: vec![Content { parts: vec![part], role: "user".to_owned() }],

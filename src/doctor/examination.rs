@@ -11,7 +11,7 @@ use super::report::{Check, Report, Step, Target};
 use super::service::{Line, check_service};
 use crate::builder::{BridgeBuilder, Built};
 use crate::error::Error;
-use crate::network::{Alpn, Network, Origin};
+use crate::network::{Alpn, Network, Origin, ProxyHop};
 use crate::policy::ActiveTransport;
 use crate::symptom::{Station, Symptom, SymptomKind};
 
@@ -24,7 +24,7 @@ pub(super) async fn examine(doctor: Doctor) -> Report {
         let way = Way { network: &built.network, origin: &built.origin };
         let reach = way.open(&mut checks).await;
         let line = Line { built: &built, deadline };
-        let answers = call_over_both(&line, reach, &mut checks).await;
+        let answers = Box::pin(call_over_both(&line, reach, &mut checks)).await;
         check_service(&line, answers, &model, spends_tokens, &mut checks).await;
     }
     skip_the_rest(&mut checks);
@@ -39,7 +39,7 @@ fn read_settings(mut builder: BridgeBuilder) -> (Vec<Check>, Target, Option<Buil
     let mut told = builder.describe();
     match builder.build_parts() {
         Ok(built) => {
-            target.proxy = built.network.proxy_for(&built.origin).map(|proxy| proxy.describe());
+            target.proxy = built.network.proxy_for(&built.origin).map(ProxyHop::describe);
             told.insert(0, target.proxy.clone().unwrap_or_else(|| "no proxy".to_owned()));
             (vec![Check::ok(Step::Settings, told.join("; "))], target, Some(built))
         }

@@ -3,10 +3,10 @@
 use super::report::{Check, Step, Target};
 use crate::symptom::{Station, Symptom};
 
-/// A letter on the first station that fails.
-pub(super) fn write(target: &Target, failure: &Check) -> String {
+/// A letter on the station that fails.
+pub(super) fn write(target: &Target, failure: &Check, rest_works: bool) -> String {
     let mut lines = vec![format!(
-        "A program on this machine uses the Gemini API. Its calls to {} fail on the way.",
+        "A program on this machine uses the Gemini API. Not all of its calls get through to {}.",
         target.address
     )];
     let mut fact = |name: &str, value: &str| lines.push(format!("- {name}: {value}"));
@@ -17,7 +17,7 @@ pub(super) fn write(target: &Target, failure: &Check) -> String {
     for (name, value) in failure.symptom().map(who_answered).unwrap_or_default() {
         fact(name, &value);
     }
-    fact("asked for", wish(failure));
+    fact("asked for", wish(failure, rest_works));
     fact("measured with", concat!("genai-bridge doctor ", env!("CARGO_PKG_VERSION")));
     lines.join("\n")
 }
@@ -58,7 +58,7 @@ fn station_of(step: Step) -> &'static str {
     }
 }
 
-fn wish(failure: &Check) -> &'static str {
+fn wish(failure: &Check, rest_works: bool) -> &'static str {
     match failure.step() {
         Step::Dns => "a name server that knows the name, or the address of a proxy",
         Step::Tcp => "TCP to the destination (or to the proxy) on this port",
@@ -66,8 +66,10 @@ fn wish(failure: &Check) -> &'static str {
         Step::Tls if failure.symptom().is_some_and(is_about_trust) => {
             "the root certificate of the inspecting proxy, or no TLS inspection for the destination"
         }
-        Step::Tls => "TLS to the destination, without inspection",
-        Step::Http2 => "HTTP/2 (ALPN \"h2\") to the destination, or no TLS inspection for it",
+        Step::Tls if !rest_works => "TLS to the destination, without inspection",
+        Step::Tls | Step::Http2 => {
+            "HTTP/2 (ALPN \"h2\") to the destination, or no TLS inspection for it"
+        }
         Step::Grpc => {
             "POST with content type application/grpc to the destination, HTTP/2 trailers included, or no TLS inspection for it"
         }

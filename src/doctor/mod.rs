@@ -50,10 +50,7 @@ impl Doctor {
 
     /// The model that is looked for, with or without `models/`. Default: `models/gemini-2.5-flash`.
     pub fn model(mut self, model: &str) -> Self {
-        self.model = match model.contains('/') {
-            true => model.to_owned(),
-            false => format!("models/{model}"),
-        };
+        self.model = if model.contains('/') { model.to_owned() } else { format!("models/{model}") };
         self
     }
 
@@ -72,7 +69,7 @@ impl Doctor {
 
     /// Makes the examination. What fails is part of the report.
     pub async fn examine(self) -> Report {
-        examination::examine(self).await
+        Box::pin(examination::examine(self)).await
     }
 }
 

@@ -133,8 +133,8 @@ impl Check {
         check
     }
 
-    pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.advice.push(advice.into());
+    pub(super) fn advise(mut self, advice: impl AsRef<str>) -> Self {
+        self.advice.push(advice.as_ref().to_owned());
         self
     }
 
@@ -313,8 +313,11 @@ impl Report {
 
     /// What to send to those who run the network; `None` if nothing is wrong with it.
     pub fn for_network_team(&self) -> Option<String> {
+        let rest_works = self.check(Step::Rest).is_some_and(|check| check.is(Outcome::Ok));
         let of_network = |check: &&Check| check.symptom.is_some() || check.step == Step::Stream;
-        self.cause().filter(of_network).map(|failure| letter::write(&self.target, failure))
+        self.cause()
+            .filter(of_network)
+            .map(|failure| letter::write(&self.target, failure, rest_works))
     }
 
     /// For a program: `diagnosis`, `summary`, `exit_code`, `endpoint`, `proxy`, `checks` and `for_network_team`.

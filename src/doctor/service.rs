@@ -137,10 +137,10 @@ impl Line<'_> {
         match transport {
             ActiveTransport::Grpc => {
                 let answer = inner.grpc.send(&mut call).await?;
-                match is_forged(answer.headers()) {
-                    true => Err(inner.grpc.symptom(SymptomKind::ForgedStatus).into()),
-                    false => Ok(answer),
+                if is_forged(answer.headers()) {
+                    return Err(inner.grpc.symptom(SymptomKind::ForgedStatus).into());
                 }
+                Ok(answer)
             }
             ActiveTransport::Rest => inner.rest.send(&mut call, HttpVersions::One).await,
         }
@@ -160,31 +160,35 @@ fn is_unprocessed(symptom: &Symptom) -> bool {
 }
 
 async fn read_unary(answer: Answer) -> Result<(Status, Bytes), Error> {
+    let mut bytes = BytesMut::new();
+    let status = read_answer(answer, |data| bytes.extend_from_slice(data)).await?;
+    let message = bytes.freeze();
+    Ok((status, message.slice(PREFIX_LENGTH.min(message.len())..)))
+}
+
+/// Reads an answer to its end, and gives the status there.
+async fn read_answer(answer: Answer, mut on_data: impl FnMut(&[u8])) -> Result<Status, Error> {
     let (head, mut body) = answer.into_parts();
     let mut status = Status::from_header_map(&head.headers);
-    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        match frame.map_err(of_status)?.into_data() {
-            Ok(data) => bytes.extend_from_slice(&data),
+        match frame.map_err(|status| of_status(&status))?.into_data() {
+            Ok(data) => on_data(&data),
             Err(frame) => {
-                status = frame
-                    .into_trailers()
-                    .ok()
-                    .as_ref()
-                    .and_then(Status::from_header_map)
-                    .or(status);
+                let trailers = frame.into_trailers().unwrap_or_default();
+                status = Status::from_header_map(&trailers).or(status);
             }
         }
     }
-    let message = bytes.freeze();
-    let message = message.slice(PREFIX_LENGTH.min(message.len())..);
-    Ok((status.unwrap_or_else(|| Status::new(Code::Ok, "")), message))
+    Ok(status.unwrap_or_else(|| Status::new(Code::Ok, "")))
 }
 
 /// The error inside a status that a transport made.
-fn of_status(status: Status) -> Error {
-    let broken = || Error::invalid_request("the answer broke").with_source(status.clone());
-    Error::of(&status).and_then(Error::symptom).cloned().map_or_else(broken, Error::from)
+fn of_status(status: &Status) -> Error {
+    match Error::of(status).and_then(Error::symptom) {
+        Some(symptom) => symptom.clone().into(),
+        None => Error::new(ErrorKind::MalformedAnswer, "the answer cannot be read")
+            .with_source(status.clone()),
+    }
 }
 
 /// Key, model, size and stream, over the transport that the bridge would take.
@@ -235,9 +239,9 @@ fn check_key(status: &Status, has_key: bool) -> Check {
 /// A station at which the service itself said no.
 fn refused(step: Step, prefix: &str, status: &Status) -> Check {
     let Some(advice) = advice(status) else { return Check::ok(step, "") };
-    let facts = advice.facts().iter().map(|fact| format!("; {fact}")).collect::<String>();
-    let check = Check::failed(step, format!("{prefix}{}{facts}", advice.happened()));
-    advice.remedies().iter().fold(check, |check, remedy| check.advise(remedy))
+    let mut words = vec![format!("{prefix}{}", advice.happened())];
+    words.extend_from_slice(advice.facts());
+    advice.remedies().iter().fold(Check::failed(step, words.join("; ")), Check::advise)
 }
 
 async fn check_model(line: &Line<'_>, transport: ActiveTransport, name: &str) -> Check {
@@ -311,30 +315,17 @@ async fn check_stream(line: &Line<'_>, transport: ActiveTransport, model: &str) 
 
 /// When each message was complete, and how the stream ended.
 async fn read_arrivals(answer: Answer) -> Result<(Status, Vec<Instant>), Error> {
-    let (head, mut body) = answer.into_parts();
-    let mut status = Status::from_header_map(&head.headers);
     let (mut counter, mut arrivals) = (FrameCounter::default(), Vec::new());
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(of_status)?.into_data() {
-            Ok(data) => {
-                let before = counter.messages();
-                if counter.feed(&data).is_err() {
-                    break;
-                }
-                let now = Instant::now();
-                arrivals.extend((before..counter.messages()).map(|_| now));
-            }
-            Err(frame) => {
-                status = frame
-                    .into_trailers()
-                    .ok()
-                    .as_ref()
-                    .and_then(Status::from_header_map)
-                    .or(status);
-            }
+    let status = read_answer(answer, |data| {
+        let before = counter.messages();
+        // Both transports have checked that the stream is made of frames.
+        if counter.feed(data).is_ok() {
+            let now = Instant::now();
+            arrivals.extend((before..counter.messages()).map(|_| now));
         }
-    }
-    Ok((status.unwrap_or_else(|| Status::new(Code::Ok, "")), arrivals))
+    })
+    .await?;
+    Ok((status, arrivals))
 }
 
 /// A stream that was held back comes all at once, after as long as the whole took to write.

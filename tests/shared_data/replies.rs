@@ -153,8 +153,7 @@ fn classify(chunks: &[Value], candidates: &[&Value], is_empty: bool, text: Strin
     let finish = candidates
         .iter()
         .filter_map(|candidate| candidate.get("finishReason"))
-        .filter(|reason| is_known(reason))
-        .next_back();
+        .rfind(|reason| is_known(reason));
     let class = match (reason, finish.and_then(Value::as_str)) {
         (Some("SAFETY"), _) => "blocked SAFETY".to_owned(),
         // A name that the schema does not know is lost; that the prompt was blocked is not.
