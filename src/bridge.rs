@@ -83,7 +83,7 @@ pub(crate) enum DefaultDeadline {
 }
 
 impl DefaultDeadline {
-    /// A stream that the client writes has no limit unless it is told one.
+    /// A stream that the client writes, and a method that nobody here knows, have none.
     fn of(self, method: Option<&Method>) -> Option<Duration> {
         let method = method.filter(|method| !method.client_streaming)?;
         match self {

@@ -30,9 +30,7 @@ pub(crate) fn watch_answer(
         return answer;
     }
     let deadline = call.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-    answer.map(|body| {
-        Body::new(WatchedBody { body, deadline, transport, bridge, has_begun: false, ended: false })
-    })
+    answer.map(|body| Body::new(WatchedBody { body, deadline, transport, bridge, ended: false }))
 }
 
 struct WatchedBody {
@@ -40,7 +38,6 @@ struct WatchedBody {
     deadline: Option<Pin<Box<Sleep>>>,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
-    has_begun: bool,
     ended: bool,
 }
 
@@ -48,17 +45,10 @@ impl WatchedBody {
     fn end_with(&mut self, status: Status) -> Status {
         self.ended = true;
         self.body = Body::empty();
-        if let Some(error) = Error::of(&status)
-            && !self.is_too_long(error)
-        {
+        if let Some(error) = Error::of(&status) {
             self.bridge.record(self.transport, Some(error));
         }
         status
-    }
-
-    /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.
-    fn is_too_long(&self, error: &Error) -> bool {
-        self.has_begun && error.kind() == ErrorKind::DeadlineExceeded
     }
 }
 
@@ -74,7 +64,6 @@ impl HttpBody for WatchedBody {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.has_begun |= matches!(frame, Some(Ok(_)));
             return Poll::Ready(frame.map(|frame| frame.map_err(|status| self.end_with(status))));
         }
         let Some(deadline) = &mut self.deadline else { return Poll::Pending };

@@ -71,6 +71,7 @@ impl Schema {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn invalid(fault: Box<Fault>) -> Error {
     Error::new(ErrorKind::InvalidRequest, fault.to_string())
 }

@@ -53,7 +53,7 @@ impl<'a> Scan<'a> {
         match self.byte() {
             Some(byte) if byte > b' ' => {}
             Some(b' ') if self.text.get(self.at + 1).is_some_and(|next| *next > b' ') => {
-                self.at += 1
+                self.at += 1;
             }
             _ => self.skip_long_space(),
         }
@@ -384,7 +384,7 @@ mod tests {
             "\"\\u00e9\\ud83d\\ude00\"",
         ] {
             assert!(skips(text), "{text}");
-            assert_eq!(serde_json::from_str::<serde_json::Value>(text).is_ok(), true, "{text}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
         }
         for text in [
             "",

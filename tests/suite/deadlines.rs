@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, Reply};
-use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{ActiveTransport, Error, ErrorKind, Proxy, Transport};
+use genai_bridge::{Error, ErrorKind, Proxy, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -80,23 +79,6 @@ async fn a_deadline_that_passes_on_rest_is_told_whatever_grpc_met_before() {
     let mut client = client(through(&emulator, &proxy).grpc_head_start(LONG));
     let call = client.generate_content(within(4 * SHORT, question("?")));
     assert_expired(&timeout(LONG, call).await.expect("in time").expect_err("no answer"));
-}
-
-#[tokio::test]
-async fn a_stream_that_is_longer_than_its_deadline_says_nothing_of_grpc() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    let bridge = direct(&emulator).build().expect("a bridge");
-    bridge.connect().await.expect("a transport");
-    for _ in 0..2 {
-        let gate = Arc::new(Semaphore::new(1));
-        emulator.on(STREAM, Reply::messages([answer("first"), answer("second")]).gate(gate));
-        let mut client = GenerativeServiceClient::new(bridge.clone());
-        let reply = client.stream_generate_content(within(4 * SHORT, question("?"))).await;
-        let mut messages = reply.expect("a stream").into_inner();
-        messages.message().await.expect("a message").expect("the first");
-        assert_expired(&messages.message().await.expect_err("no second message"));
-    }
-    assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
 }
 
 #[tokio::test]
