@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use address::Origin;
-use hop::ProxyHop;
+pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use proxy::Proxy;
 
@@ -76,7 +76,7 @@ impl Network {
     }
 
     /// The proxy before `origin`.
-    fn proxy_for(&self, origin: &Origin) -> Option<&ProxyHop> {
+    pub(crate) fn proxy_for(&self, origin: &Origin) -> Option<&ProxyHop> {
         self.0.proxies.find(origin)
     }
 

@@ -13,6 +13,8 @@ const GROUPS: &[&[&str]] = &[
     &["grpc", "rest"],
     &["gemini"],
     &["proof", "retries", "stats", "bridge", "watched", "builder", "fuzz"],
+    &["doctor"],
+    &["main", "cli"],
 ];
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
@@ -58,7 +60,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "credentials/adc", "builder", "main"]),
+    ("std::env", &["network/proxy", "credentials/adc", "builder", "main", "cli/"]),
 ];
 
 #[test]

@@ -1,0 +1,59 @@
+//! Cli: reads the arguments and hands them to one module per subcommand.
+
+mod connection;
+mod doctor;
+mod generate;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The Gemini API through any network: over gRPC, or over REST where a proxy breaks gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "genai-bridge", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Doctor(doctor::Arguments),
+    Generate(generate::Arguments),
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let ended = runtime().and_then(|runtime| {
+        let ended = runtime.block_on(async {
+            match arguments.command {
+                Command::Doctor(arguments) => doctor::run(arguments).await,
+                Command::Generate(arguments) => generate::run(arguments).await,
+            }
+        });
+        // A look-up of a name cannot be cancelled, and must not be waited for.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(code) => code,
+        // Whoever read our output has gone: `genai-bridge doctor | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// A line on stderr, for the person.
+#[expect(clippy::print_stderr, reason = "this is where a command speaks to a person")]
+fn tell(line: &str) {
+    eprintln!("genai-bridge: {line}");
+}
