@@ -205,6 +205,16 @@ impl HttpBody {
         self.hop.clone()
     }
 
+    #[cfg(feature = "cli")]
+    pub(super) fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.body)
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) fn size_hint(&self) -> http_body::SizeHint {
+        http_body::Body::size_hint(&self.body)
+    }
+
     fn name_failure(&self, error: reqwest::Error, messages: u64) -> Error {
         let kind = match kind_of_failure(&error) {
             SymptomKind::StreamReset => SymptomKind::BodyReset,

@@ -5,6 +5,8 @@ mod array;
 mod client;
 mod cut;
 mod field;
+#[cfg(feature = "cli")]
+mod forward;
 mod query;
 mod request;
 mod routing;
@@ -24,6 +26,9 @@ use crate::error::{Error, ErrorKind};
 use crate::frame::{Frame, too_large};
 use crate::network::{Alpn, Network, Origin};
 use crate::schema::{Method, Schema};
+#[cfg(feature = "cli")]
+pub(crate) use status::{http_of_code, name_of_code};
+
 use answer::{Reading, read_http_answer};
 use client::Client;
 use request::{RestRequest, write_request};

@@ -13,6 +13,8 @@ const GROUPS: &[&[&str]] = &[
     &["grpc", "rest"],
     &["gemini"],
     &["proof", "retries", "stats", "bridge", "watched", "builder"],
+    &["sidecar"],
+    &["main", "cli"],
 ];
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
@@ -58,8 +60,8 @@ const IMPURE: &[&str] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest::", &["rest/client"]),
     ("tonic::transport", &["grpc/"]),
-    ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "builder", "main"]),
+    ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
+    ("std::env", &["network/proxy", "builder", "cli/"]),
 ];
 
 #[test]
