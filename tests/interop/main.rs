@@ -10,4 +10,6 @@
     reason = "a test ends where its setting is not as expected, and prints what it met"
 )]
 
+#[cfg(feature = "cli")]
+mod clients;
 mod squid;

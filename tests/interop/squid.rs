@@ -13,22 +13,21 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, interval, timeout};
 
 /// How each port of squid treats a tunnel.
-struct Squid {
+pub(crate) struct Squid {
     process: Child,
     folder: PathBuf,
     pass: SocketAddr,
     deny: SocketAddr,
     login: SocketAddr,
-    bump: SocketAddr,
+    pub(crate) bump: SocketAddr,
 }
 
 impl Squid {
-    async fn start(inspection: &Authority, trusted: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("genai-bridge-squid-{}", std::process::id()));
+    pub(crate) async fn start(inspection: &Authority, trusted: &str) -> Self {
+        let [pass, deny, login, bump] = free_addresses();
+        let folder = std::env::temp_dir().join(format!("genai-bridge-squid-{}", bump.port()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("logs")).expect("a folder");
-        let [pass, deny, login, bump] = free_addresses();
         fs::write(folder.join("inspection.pem"), inspection.pem_with_key()).expect("a file");
         fs::write(folder.join("trusted.pem"), trusted).expect("a file");
         // "user" with the password "word", in Apache MD5 form.
