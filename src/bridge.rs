@@ -81,7 +81,7 @@ pub(crate) enum DefaultDeadline {
 }
 
 impl DefaultDeadline {
-    /// A stream that the client writes has no limit unless it is told one.
+    /// A stream that the client writes, and a method that nobody here knows, have none.
     fn of(self, method: Option<&Method>) -> Option<Duration> {
         let method = method.filter(|method| !method.client_streaming)?;
         match self {
@@ -123,8 +123,10 @@ impl Bridge {
         self.0.fallback.watch()
     }
 
-    /// Forgets what was learnt of the network, for instance after it changed.
+    /// Forgets what was learnt of the network, for instance after it changed. The next call over gRPC opens a
+    /// connection of its own; calls in flight stay on theirs.
     pub fn reset(&self) {
+        self.0.grpc.forget_connections();
         self.0.fallback.record(Event::Reset);
     }
 
@@ -389,7 +391,7 @@ impl Inner {
             None => self.connect_rest(&metadata).await,
             Some(symptom) => {
                 let rest = self.connect_rest(&metadata).await;
-                rest.map_err(|error| both_causes(Some(symptom.into()), error))
+                rest.map_err(|error| Error::from(symptom).then(error))
             }
         }
     }
@@ -424,11 +426,12 @@ async fn within<T>(
     })
 }
 
-/// The error of a call that failed on both transports, the first cause first.
+/// The error of a call that failed on both transports, the first cause first. What the network did not cause, such as
+/// a deadline or a message that fits no rule, is an error of its own.
 fn both_causes(first: Option<Error>, last: Error) -> Error {
     match first {
-        Some(first) => first.then(last),
-        None => last,
+        Some(first) if last.symptom().is_some() => first.then(last),
+        Some(_) | None => last,
     }
 }
 

@@ -137,8 +137,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// The call that proves gRPC before it carries others: a unary method that costs nothing and
-    /// changes nothing, as `/package.Service/Method`, and its encoded request.
+    /// The call that proves gRPC before it carries others: a unary method, of the schema or not, that costs nothing
+    /// and changes nothing, as `/package.Service/Method`, and its encoded request.
     /// Default: `ListModels` for the Gemini API, none for a schema of your own.
     pub fn proof_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
         self.proof = Some((method.into(), message.into()));
@@ -158,9 +158,9 @@ impl BridgeBuilder {
     }
 
     /// The time for a call whose caller sets none (`Duration::MAX` for no limit). It covers
-    /// connecting, the proof, both transports, retries and the whole answer. Default: what Google's service
-    /// configuration says, 600 s for (Stream)GenerateContent and 60 s for most others; none for streams that the
-    /// client writes.
+    /// connecting, the proof, both transports, retries and the whole answer. A stream that the client writes, and a
+    /// method that the schema does not know, have no limit but their caller's. Default: what Google's service
+    /// configuration says, 600 s for (Stream)GenerateContent and 60 s for others.
     pub fn default_deadline(mut self, deadline: Duration) -> Self {
         let limit = Some(deadline).filter(|deadline| *deadline != Duration::MAX);
         self.default_deadline = Some(DefaultDeadline::Fixed(limit));

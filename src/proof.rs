@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug_span};
 
 use crate::call::{Call, Message};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::fallback::{Event, Fallback};
 use crate::frame::Frame;
 use crate::grpc::GrpcTransport;
@@ -72,8 +72,14 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
     let Some(mut call) = call else { return Ok(()) };
     call.deadline = Instant::now().checked_add(ANSWER_LIMIT);
-    let sent = timeout(ANSWER_LIMIT, grpc.send(&mut call)).await;
-    let answer = sent.unwrap_or_else(|_| Err(grpc.unanswered().into()))?;
+    let answer = match timeout(ANSWER_LIMIT, grpc.send_unary(&mut call)).await {
+        // tonic keeps the same time, and may notice first that it is up.
+        Ok(Err(error)) if error.kind() == ErrorKind::DeadlineExceeded => {
+            Err(grpc.unanswered().into())
+        }
+        Ok(sent) => sent,
+        Err(_) => Err(grpc.unanswered().into()),
+    }?;
     if is_forged(answer.headers()) {
         return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
     }

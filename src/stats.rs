@@ -19,7 +19,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Calls handed to this transport, resends and retries included, proof calls not.
+    /// Calls handed to this transport, resends and retries included, proofs of gRPC not. The free call that
+    /// [`connect`](crate::Bridge::connect) makes over REST counts.
     pub fn attempts(&self, transport: ActiveTransport) -> u64 {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts,

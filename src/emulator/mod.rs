@@ -44,7 +44,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub use authority::Authority;
@@ -68,7 +67,6 @@ pub struct Emulator {
     authority: Option<Authority>,
     service: Arc<Service>,
     tasks: Tasks,
-    _running: watch::Sender<()>,
 }
 
 /// The options of an [`Emulator`].
@@ -170,6 +168,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
+        self.tasks.abort_all();
         if self.tasks.have_panicked() && !std::thread::panicking() {
             std::panic::resume_unwind(Box::new("the emulator panicked"));
         }
@@ -223,7 +222,7 @@ impl EmulatorBuilder {
         let authority = Some(authority).filter(|_| !self.is_plaintext);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (running, tasks) = Tasks::new();
+        let tasks = Tasks::default();
         let mut http = auto::Builder::new(tasks.clone());
         if let Some(streams) = self.max_concurrent_streams {
             http.http2().max_concurrent_streams(streams);
@@ -233,7 +232,7 @@ impl EmulatorBuilder {
         });
         let port = Port { tls, http, service: Arc::clone(&service) };
         tasks.spawn(port.accept(listener, tasks.clone()));
-        Ok(Emulator { address, authority, service, tasks, _running: running })
+        Ok(Emulator { address, authority, service, tasks })
     }
 }
 

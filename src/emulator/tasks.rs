@@ -1,70 +1,87 @@
-//! Tasks: everything that runs for an emulator, ended with it; a panic among them is not lost.
+//! Tasks: everything that runs for a peer, ended with it; a panic among them is not lost.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::rt::Executor;
-use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-/// Spawns tasks that end when the emulator does.
-#[derive(Debug, Clone)]
-pub(super) struct Tasks {
-    stopped: watch::Receiver<()>,
-    has_panicked: Arc<AtomicBool>,
+/// The running tasks; clones share them. They run until [`abort_all`](Self::abort_all).
+#[derive(Clone, Default)]
+pub(super) struct Tasks(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    running: Mutex<JoinSet<()>>,
+    have_panicked: AtomicBool,
 }
 
 impl Tasks {
-    /// The tasks run until the sender is dropped.
-    pub(super) fn new() -> (watch::Sender<()>, Self) {
-        let (running, stopped) = watch::channel(());
-        (running, Self { stopped, has_panicked: Arc::default() })
-    }
-
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let mut stopped = self.stopped.clone();
-        let alarm = Alarm(Arc::clone(&self.has_panicked));
-        tokio::spawn(async move {
-            let _alarm = alarm;
-            tokio::select! {
-                _ = stopped.changed() => {}
-                () = work => {}
-            }
+        let alarm = Alarm(self.clone());
+        self.with(|running| {
+            while running.try_join_next().is_some() {}
+            running.spawn(async move {
+                let _alarm = alarm;
+                work.await;
+            });
         });
     }
 
+    /// Ends all of them, and with them their connections.
+    pub(super) fn abort_all(&self) {
+        self.with(JoinSet::abort_all);
+    }
+
     pub(super) fn have_panicked(&self) -> bool {
-        self.has_panicked.load(Ordering::SeqCst)
+        self.0.have_panicked.load(Ordering::SeqCst)
+    }
+
+    fn with(&self, act: impl FnOnce(&mut JoinSet<()>)) {
+        act(&mut self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
+/// hyper runs a task for each stream of an HTTP/2 connection.
 impl<F> Executor<F> for Tasks
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: Send,
 {
     fn execute(&self, work: F) {
-        self.spawn(work);
+        self.spawn(async move {
+            work.await;
+        });
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").finish_non_exhaustive()
     }
 }
 
 /// Notices that it is dropped by a panic.
-struct Alarm(Arc<AtomicBool>);
+struct Alarm(Tasks);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.store(true, Ordering::SeqCst);
+            self.0.0.have_panicked.store(true, Ordering::SeqCst);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_noticed() {
-        let (_running, tasks) = Tasks::new();
+        let tasks = Tasks::default();
         let (started, mut ended) = watch::channel(());
         tasks.spawn(async move {
             let _started = started;
@@ -76,14 +93,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tasks_end_with_the_emulator() {
-        let (running, tasks) = Tasks::new();
+    async fn tasks_end_with_their_peer() {
+        let tasks = Tasks::default();
         let (started, mut ended) = watch::channel(());
         tasks.spawn(async move {
             let _started = started;
             std::future::pending::<()>().await;
         });
-        drop(running);
+        tasks.abort_all();
         assert!(ended.changed().await.is_err());
         assert!(!tasks.have_panicked());
     }

@@ -1,8 +1,11 @@
-//! Messages and enums as flat tables: what a field is called, how it stands on the wire.
+//! Messages as flat tables: what a field is called, how it stands on the wire.
 
-use super::descriptor::{EnumDescriptor, Features, FieldDescriptor, MessageDescriptor};
+use prost::Message as _;
+
+use super::descriptor::{Features, FieldDescriptor, FieldOptions, MessageDescriptor};
 use super::names::Names;
-use super::{EnumId, Index, MessageId, TypeId};
+use super::padded::{Tag, Text};
+use super::{EnumId, Index, MessageId, TypeId, text};
 
 /// A message type.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ pub(crate) struct Field {
     /// `,"jsonName":`
     pub(crate) key: Text<40>,
     /// The field's tag as it is written.
-    pub(crate) tag: Text<5>,
+    pub(crate) tag: Tag,
 }
 
 /// The type of a field's value.
@@ -102,31 +105,6 @@ pub(crate) enum WireType {
     Fixed32 = 5,
 }
 
-/// A short text that is copied often: held in place and cut to length, which spares a call of memcpy.
-#[derive(Debug, Clone)]
-pub(crate) struct Text<const N: usize> {
-    padded: [u8; N],
-    length: u8,
-    long: Option<Box<[u8]>>,
-}
-
-/// An enum type.
-#[derive(Debug)]
-pub(crate) struct Enum {
-    pub(crate) name: Box<str>,
-    /// Numbers without a name are unknown fields (proto2), not values.
-    pub(crate) closed: bool,
-    /// `google.protobuf.NullValue`: JSON `null`.
-    pub(crate) is_null: bool,
-    /// The value that stands for an absent one: the first.
-    pub(crate) default: i32,
-    /// Sorted by number; of several names for a number the first.
-    by_number: Box<[(i32, Text<40>)]>,
-    /// By number, where numbers are small: index into `by_number` + 1, or 0.
-    dense: Box<[u16]>,
-    names: Names,
-}
-
 impl Message {
     pub(super) fn new(
         name: &str,
@@ -134,7 +112,7 @@ impl Message {
         features: Features,
         index: &Index,
     ) -> Self {
-        let mut sorted: Vec<&FieldDescriptor> = descriptor.fields.iter().collect();
+        let mut sorted: Vec<FieldDescriptor> = descriptor.fields().collect();
         sorted.sort_by_key(|field| field.number);
         let fields: Box<[Field]> = sorted
             .iter()
@@ -185,13 +163,11 @@ impl Message {
 
     #[inline]
     pub(crate) fn field_of_number(&self, number: u32) -> Option<&Field> {
-        match self.by_number.get(number as usize) {
-            Some(at) => self.fields.get(usize::from(*at).checked_sub(1)?),
-            None => {
-                let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
-                self.fields.get(at)
-            }
+        if let Some(at) = self.by_number.get(number as usize) {
+            return self.fields.get(usize::from(*at).checked_sub(1)?);
         }
+        let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
+        self.fields.get(at)
     }
 
     /// By JSON name or by the name in the proto.
@@ -234,8 +210,8 @@ impl Field {
         message: Features,
         index: &Index,
     ) -> Self {
-        let options = field.options.as_ref();
-        let features = message.with(options.and_then(|options| options.features));
+        let options = FieldOptions::decode(field.options.clone()).unwrap_or_default();
+        let features = message.with(options.features);
         let kind = Kind::of(field, features, index);
         let in_oneof = field.oneof_index.is_some() && !field.proto3_optional;
         let shape = match (field.label == LABEL_REPEATED, kind) {
@@ -248,13 +224,13 @@ impl Field {
             (false, _) => Shape::Implicit,
         };
         let packable = shape == Shape::Repeated && kind.is_packable();
-        let packed =
-            packable && options.and_then(|options| options.packed).unwrap_or(features.packed);
+        let packed = packable && options.packed.unwrap_or(features.packed);
         let oneof =
             field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
-        let json_name = match field.json_name.as_str() {
-            "" => lower_camel(&field.name),
-            given => given.to_owned(),
+        let name = text(&field.name);
+        let json_name = match text(&field.json_name) {
+            none if none.is_empty() => lower_camel(&name),
+            given => given.into_owned(),
         };
         let number = u32::try_from(field.number).unwrap_or_default();
         let wire_type = if packed { WireType::Delimited } else { kind.wire_type() };
@@ -267,11 +243,11 @@ impl Field {
                 u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)
             }),
             in_oneof,
-            required: options.is_some_and(|options| options.behaviors.contains(&BEHAVIOR_REQUIRED)),
-            name: field.name.as_str().into(),
+            required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
+            name: name.into(),
             key: Text::new(format!(",{}:", quoted(&json_name)).as_bytes()),
             json_name: json_name.into(),
-            tag: Text::new(&encode_varint(number << 3 | wire_type as u32)),
+            tag: Tag::new(number << 3 | wire_type as u32),
         }
     }
 
@@ -347,7 +323,7 @@ impl Kind {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    const fn is_packable(self) -> bool {
+    pub(crate) const fn is_packable(self) -> bool {
         matches!(self.wire_type(), WireType::Varint | WireType::Fixed32 | WireType::Fixed64)
     }
 }
@@ -367,90 +343,8 @@ impl WireType {
     }
 }
 
-impl<const N: usize> Text<N> {
-    fn new(text: &[u8]) -> Self {
-        let mut padded = [0; N];
-        match padded.get_mut(..text.len()) {
-            Some(room) => {
-                room.copy_from_slice(text);
-                Self { padded, length: u8::try_from(text.len()).unwrap_or_default(), long: None }
-            }
-            None => Self { padded, length: 0, long: Some(text.into()) },
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.long
-            .as_deref()
-            .or_else(|| self.padded.get(..usize::from(self.length)))
-            .unwrap_or_default()
-    }
-
-    #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        if let Some(long) = &self.long {
-            return out.extend_from_slice(long);
-        }
-        let end = out.len() + usize::from(self.length);
-        out.extend_from_slice(&self.padded);
-        out.truncate(end);
-    }
-}
-
-impl Enum {
-    pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
-        let mut values: Vec<(i32, &str)> =
-            descriptor.values.iter().map(|value| (value.number, value.name.as_str())).collect();
-        values.sort_by_key(|value| value.0);
-        values.dedup_by_key(|value| value.0);
-        let by_number: Box<[_]> = values
-            .iter()
-            .map(|(number, name)| (*number, Text::new(quoted(name).as_bytes())))
-            .collect();
-        let mut dense = vec![0; DENSE as usize];
-        let mut used = 0;
-        for ((number, _), at) in by_number.iter().zip(1_u16..) {
-            let number = usize::try_from(*number).unwrap_or(usize::MAX);
-            if let Some(place) = dense.get_mut(number) {
-                *place = at;
-                used = used.max(number + 1);
-            }
-        }
-        dense.truncate(used);
-        let options = descriptor.options.as_ref();
-        let numbers = descriptor
-            .values
-            .iter()
-            .map(|value| (value.name.as_str(), value.number.cast_unsigned()));
-        Self {
-            name: name.into(),
-            closed: features.with(options.and_then(|options| options.features)).closed_enum,
-            is_null: name == "google.protobuf.NullValue",
-            default: descriptor.values.first().map_or(0, |value| value.number),
-            by_number,
-            dense: dense.into(),
-            names: Names::new(numbers),
-        }
-    }
-
-    /// The quoted name of a value.
-    #[inline]
-    pub(crate) fn name_of(&self, number: i32) -> Option<&Text<40>> {
-        let at = match self.dense.get(usize::try_from(number).unwrap_or(usize::MAX)) {
-            Some(at) => usize::from(*at).checked_sub(1)?,
-            None => self.by_number.binary_search_by_key(&number, |value| value.0).ok()?,
-        };
-        self.by_number.get(at).map(|value| &value.1)
-    }
-
-    #[inline]
-    pub(crate) fn number_of(&self, name: &[u8]) -> Option<i32> {
-        self.names.get(name).map(u32::cast_signed)
-    }
-}
-
 /// A JSON string of a name, which may be a custom one with anything in it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     serde_json::Value::from(name).to_string()
 }
 
@@ -471,18 +365,8 @@ fn lower_camel(name: &str) -> String {
     camel
 }
 
-fn encode_varint(mut value: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(5);
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
 /// Numbers below this are looked up by index.
-const DENSE: u32 = 512;
+pub(super) const DENSE: u32 = 512;
 const LABEL_REPEATED: i32 = 3;
 /// `google.api.FieldBehavior.REQUIRED`
 const BEHAVIOR_REQUIRED: i32 = 2;

@@ -29,8 +29,7 @@ const NEVER: &[(&str, &str, &str)] = &[
 ];
 
 /// What the emulator may use.
-const EMULATOR_USES: &[&str] =
-    &["proto", "frame", "schema", "gemini", "rpc", "v1", "v1beta", "longrunning"];
+const EMULATOR_USES: &[&str] = &["proto", "rpc", "v1", "v1beta", "longrunning"];
 
 /// Files without IO, clock, environment or spawn.
 const PURE: &[&str] = &[

@@ -11,7 +11,6 @@ mod rows;
 mod stages;
 mod tally;
 mod target;
-mod tasks;
 mod upstream;
 
 use std::io;
@@ -26,8 +25,8 @@ pub use fault::{Fault, UnknownFault};
 pub use tally::Counts;
 
 use super::Authority;
+use super::tasks::Tasks;
 use tally::Tally;
-use tasks::Tasks;
 
 /// An HTTP proxy on a loopback port that puts a fault between its clients and their target.
 ///
@@ -126,6 +125,9 @@ impl Drop for HostileProxy {
     fn drop(&mut self) {
         self.accepting.abort();
         self.proxy.tasks.abort_all();
+        if self.proxy.tasks.have_panicked() && !std::thread::panicking() {
+            std::panic::resume_unwind(Box::new("a hostile proxy panicked"));
+        }
     }
 }
 

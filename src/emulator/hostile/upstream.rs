@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::forward::Body;
 use super::target::Target;
-use super::tasks::Tasks;
+use crate::emulator::tasks::Tasks;
 
 /// Sends requests on one connection; clones share it.
 #[derive(Clone)]
