@@ -83,6 +83,15 @@ struct LimitOptions {
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
     max_calls: usize,
 
+    /// Most connections to the service while calls go over REST; further calls wait
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "GENAI_BRIDGE_REST_CONNECTIONS",
+        default_value = "256"
+    )]
+    rest_connections: usize,
+
     /// Time for a request to arrive whole
     #[arg(
         long,
@@ -149,6 +158,7 @@ impl BridgeOptions {
         let mut bridge = Bridge::builder()
             .transport(self.transport.into())
             .retry(RetryPolicy::none())
+            .rest_connections(self.limits.rest_connections)
             .max_message_size(self.limits.max_message.saturating_mul(MIB));
         if let Some(endpoint) = &self.endpoint {
             bridge = bridge.endpoint(endpoint);

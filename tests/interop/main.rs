@@ -12,4 +12,10 @@
 
 #[cfg(feature = "cli")]
 mod clients;
+#[cfg(feature = "cli")]
+mod latency;
+#[cfg(feature = "cli")]
+mod load;
+#[cfg(feature = "cli")]
+mod serving;
 mod squid;

@@ -40,7 +40,9 @@ def fault(error):
         seen += [str(error.code), str(error.grpc_status_code)]
         made_by_service = not isinstance(error, (exceptions.DeadlineExceeded, exceptions.Cancelled))
         if made_by_service:
-            seen += [error.message, str([str(detail) for detail in error.details or []])]
+            # Over REST the client adds the URL that it called.
+            message = error.message.replace(REST, "https://service")
+            seen += [message, str([str(detail) for detail in error.details or []])]
     return " ".join(seen)
 
 

@@ -1,0 +1,76 @@
+//! `genai-bridge serve` as a process of its own, ended with the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use genai_bridge::emulator::Emulator;
+use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
+
+pub(crate) struct Serving {
+    process: Child,
+    pub(crate) address: SocketAddr,
+    root: Vec<u8>,
+    _folder: tempfile::TempDir,
+}
+
+impl Serving {
+    /// Before the emulator, with these options.
+    pub(crate) fn start(emulator: &Emulator, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let roots = folder.path().join("root.pem");
+        fs::write(&roots, emulator.root_certificate()).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--roots"]);
+        command.arg(&roots).arg("--certificate-folder").arg(folder.path());
+        command.args(["--endpoint", &emulator.endpoint()]).args(options);
+        let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
+        let mut log = BufReader::new(process.stderr.take().expect("piped"));
+        let mut line = String::new();
+        log.read_line(&mut line).expect("a line");
+        let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        let address = event["address"].as_str().expect("an address").parse().expect("an address");
+        // Nobody reads further, and nobody may wait for that.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let root = fs::read(folder.path().join("ca.pem")).expect("a root");
+        Self { process, address, root, _folder: folder }
+    }
+
+    /// A client of it, over gRPC and TLS.
+    pub(crate) fn client(&self) -> BridgeBuilder {
+        grpc_client(format!("https://localhost:{}", self.address.port()), &self.root)
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// SIGTERM, and its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill").success());
+        self.process.wait().expect("an end").code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn grpc_client(endpoint: String, root: &[u8]) -> BridgeBuilder {
+    Bridge::builder()
+        .endpoint(endpoint)
+        .add_root_certificates(root)
+        .api_key("a-key")
+        .transport(Transport::Grpc)
+        .retry(RetryPolicy::none())
+        .proxy(Proxy::none())
+}
