@@ -21,10 +21,7 @@ async fn latency_and_throughput_of_the_sidecar() {
     let emulator = Emulator::start().await.expect("an emulator");
     let generate = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
     emulator.on(generate, Reply::message(&GenerateContentResponse::default()));
-    let serving = Serving::start(
-        &emulator,
-        &["--transport", "grpc", "--proxy", "none", "--log-level", "error"],
-    );
+    let serving = Serving::start(&emulator, &["--transport", "grpc", "--proxy", "none"]).await;
     let direct = grpc_client(emulator.endpoint(), emulator.root_certificate().as_bytes());
     let bridges = [direct, serving.client()].map(|client| client.build().expect("a bridge"));
     for bridge in &bridges {

@@ -40,10 +40,8 @@ async fn nothing_is_lost_or_doubled_where_connections_are_cut() {
     let stream = Reply::messages(vec![answer(); MESSAGES]).pause(Duration::from_millis(500));
     emulator.on(STREAM, stream);
     let proxy = CuttingProxy::start().await.expect("a proxy");
-    let serving = Serving::start(
-        &emulator,
-        &["--proxy", &proxy.url, "--log-level", "error", "--rest-connections", "2000"],
-    );
+    let serving =
+        Serving::start(&emulator, &["--proxy", &proxy.url, "--rest-connections", "2000"]).await;
     let bridges: Vec<Bridge> =
         (0..8).map(|_| serving.client().build().expect("a bridge")).collect();
     let until = Instant::now() + Duration::from_secs(seconds);
@@ -102,11 +100,7 @@ fn judge(emulator: &Emulator, proxy: &CuttingProxy, ended: &[Ended]) {
     let (done, failed): (Vec<_>, Vec<_>) = ended.iter().partition(|(_, outcome)| outcome.is_ok());
     let lost = done.iter().filter(|(number, _)| times(number) == 0).count();
     let doubled = ended.iter().filter(|(number, _)| times(number) > 1).count();
-    let unsent: Vec<&Status> = failed
-        .iter()
-        .filter(|(number, _)| times(number) == 0)
-        .filter_map(|(_, outcome)| outcome.as_ref().err())
-        .collect();
+    let unsent = failed.iter().filter(|(number, _)| times(number) == 0).count();
     let cut = emulator.reset_streams();
     println!(
         "{} calls: {} done, {} failed; {} connections of {} cut with {cut} calls on them",
@@ -116,7 +110,7 @@ fn judge(emulator: &Emulator, proxy: &CuttingProxy, ended: &[Ended]) {
         proxy.counts().cut,
         proxy.counts().opened,
     );
-    println!("lost {lost}, doubled {doubled}, failed though never received {}", unsent.len());
+    println!("lost {lost}, doubled {doubled}, failed though never received {unsent}");
     let mut texts: HashMap<&str, usize> = HashMap::new();
     for (_, outcome) in &failed {
         *texts.entry(outcome.as_ref().err().map_or("", |status| status.message())).or_default() +=
@@ -125,8 +119,9 @@ fn judge(emulator: &Emulator, proxy: &CuttingProxy, ended: &[Ended]) {
     println!("{texts:#?}");
     assert!(proxy.counts().cut > 0, "the network was hostile");
     assert_eq!((lost, doubled), (0, 0));
-    assert!(unsent.is_empty(), "{:?}", unsent.first());
-    assert!(failed.len() <= cut, "{} calls failed, {cut} were cut", failed.len());
+    // On the wire when it was cut: nobody can know that they never arrived.
+    assert!(unsent * 100 <= ended.len(), "{unsent} calls failed that were never received");
+    assert!(failed.len() - unsent <= cut, "{} calls failed, {cut} were cut", failed.len());
 }
 
 /// Memory once a second while the load is on.
@@ -176,7 +171,7 @@ fn answer() -> GenerateContentResponse {
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
 }
 
-/// Grants each CONNECT, and twice a second cuts one in twenty of the tunnels that stand, or one.
+/// Grants each CONNECT, and four times a second cuts one in twenty of the tunnels that stand.
 struct CuttingProxy {
     url: String,
     tunnels: Arc<Mutex<Tunnels>>,
@@ -243,13 +238,16 @@ async fn serve(mut client: TcpStream) -> io::Result<()> {
 }
 
 async fn cut(tunnels: Arc<Mutex<Tunnels>>) {
-    let mut ticks = interval(Duration::from_millis(500));
+    let mut ticks = interval(Duration::from_millis(250));
+    let mut twentieths = 0;
     loop {
         ticks.tick().await;
         let mut tunnels = tunnels.lock().expect("no panic");
         tunnels.open.retain(|tunnel| !tunnel.is_finished());
-        let number = tunnels.open.len().div_ceil(20);
-        for tunnel in tunnels.open.drain(..number).collect::<Vec<_>>() {
+        twentieths += tunnels.open.len();
+        let due = twentieths / 20;
+        twentieths %= 20;
+        for tunnel in tunnels.open.drain(..due).collect::<Vec<_>>() {
             tunnel.abort();
             tunnels.counts.cut += 1;
         }

@@ -1,12 +1,13 @@
 //! `genai-bridge serve` as a process of its own, ended with the test.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use genai_bridge::emulator::Emulator;
 use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
+
+use crate::squid::{free_addresses, until_it_listens};
 
 pub(crate) struct Serving {
     process: Child,
@@ -17,22 +18,24 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Before the emulator, with these options.
-    pub(crate) fn start(emulator: &Emulator, options: &[&str]) -> Self {
+    pub(crate) async fn start(emulator: &Emulator, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let roots = folder.path().join("root.pem");
         fs::write(&roots, emulator.root_certificate()).expect("a file");
+        let [address] = free_addresses();
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--roots"]);
+        command.args([
+            "serve",
+            "--listen",
+            &address.to_string(),
+            "--log-level",
+            "error",
+            "--roots",
+        ]);
         command.arg(&roots).arg("--certificate-folder").arg(folder.path());
         command.args(["--endpoint", &emulator.endpoint()]).args(options);
-        let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
-        let mut log = BufReader::new(process.stderr.take().expect("piped"));
-        let mut line = String::new();
-        log.read_line(&mut line).expect("a line");
-        let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
-        let address = event["address"].as_str().expect("an address").parse().expect("an address");
-        // Nobody reads further, and nobody may wait for that.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let process = command.spawn().expect("a process");
+        until_it_listens(address).await;
         let root = fs::read(folder.path().join("ca.pem")).expect("a root");
         Self { process, address, root, _folder: folder }
     }

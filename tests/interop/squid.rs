@@ -62,13 +62,13 @@ impl Drop for Squid {
 }
 
 /// Ports that nobody holds now.
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     let listeners: [TcpListener; N] =
         std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address"))
 }
 
-async fn until_it_listens(address: SocketAddr) {
+pub(crate) async fn until_it_listens(address: SocketAddr) {
     let mut ticks = interval(Duration::from_millis(50));
     while TcpStream::connect(address).await.is_err() {
         ticks.tick().await;

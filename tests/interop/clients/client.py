@@ -5,7 +5,6 @@ the service in a certain state; then it waits for a line on stdin.
 """
 
 import asyncio
-import gc
 import os
 import sys
 import time
@@ -81,14 +80,6 @@ class Sdk:
     def stream(self):
         answer = self.model.generate_content("?", stream=True, request_options=self.options())
         return [chunk.text for chunk in answer]
-
-    def cancel(self):
-        """The SDK has no word for it: who lets go of the answer gives the call up."""
-        stream = iter(self.model.generate_content("?", stream=True, request_options=self.options()))
-        first = next(stream).text
-        del stream
-        gc.collect()
-        return first
 
     async def generate_async(self, timeout=20):
         options = self.options(timeout)
@@ -179,9 +170,11 @@ def run_sync(client):
         attempt(client.name, f"{error} stream", client.stream)
     stage("silent")
     attempt(client.name, "deadline", lambda: client.generate(timeout=1))
-    stage("endless")
-    attempt(client.name, "cancel", client.cancel)
     stage("given up")
+    if isinstance(client, Gapic):  # the SDK has no way to cancel a call that blocks
+        stage("endless")
+        attempt(client.name, "cancel", client.cancel)
+        stage("given up")
 
 
 async def run_async(client):
