@@ -21,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Active, Again, Event, Fallback, Route, Verdict, may_resend};
 use crate::frame::Frame;
+use crate::gemini::parameters::Guard;
 use crate::grpc::GrpcTransport;
 use crate::policy::{ActiveTransport, CallOptions, ResendPolicy, Transport};
 use crate::proof::Proof;
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) proof: Proof,
     pub(crate) retries: Retries,
     pub(crate) counters: Counters,
+    pub(crate) guard: Guard,
     pub(crate) settings: Settings,
 }
 
@@ -104,6 +106,10 @@ impl Bridge {
         Self(Arc::new(inner))
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Settles the transport now, so that the first call need not: makes the free proof call over
     /// gRPC and, if gRPC fails it, over REST.
     ///
@@ -134,11 +140,6 @@ impl Bridge {
     pub fn stats(&self) -> Stats {
         self.0.counters.snapshot()
     }
-
-    #[cfg(feature = "cli")]
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.0
-    }
 }
 
 impl Service<Request<Body>> for Bridge {
@@ -163,6 +164,7 @@ impl Inner {
     async fn carry(self: Arc<Self>, request: Request<Body>) -> Result<Answer, Error> {
         let mut call = self.parse(request)?;
         within(call.deadline, "while the request was read", self.read_message(&mut call)).await?;
+        self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
         self.rest.add_google_headers(&mut call);
         let (answer, transport) = self.send_with_retries(&mut call).await?;

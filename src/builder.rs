@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::frame::Frame;
 use crate::gemini;
+use crate::gemini::parameters::{Guard, Limits};
 use crate::grpc::{GrpcSettings, GrpcTransport};
 use crate::network::{Network, NetworkSettings, Origin, Proxy};
-use crate::policy::{ResendPolicy, RetryPolicy, Transport};
+use crate::policy::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
 use crate::proof::{Proof, ProofRequest};
 use crate::rest::{RestSettings, RestTransport};
 use crate::retries::{Retries, RetryPolicies};
@@ -43,6 +44,8 @@ pub struct BridgeBuilder {
     resend: ResendPolicy,
     max_message_size: usize,
     rest_connections: usize,
+    parameters: ParameterCheck,
+    model_limits: Vec<Limits>,
 }
 
 /// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
@@ -67,6 +70,8 @@ impl BridgeBuilder {
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
             rest_connections: 64,
+            parameters: ParameterCheck::default(),
+            model_limits: Vec::new(),
         }
     }
 
@@ -195,12 +200,31 @@ impl BridgeBuilder {
         self
     }
 
+    /// What to do about parameters out of their documented range, in calls that ask a model to write.
+    /// Default: [`ParameterCheck::Warn`].
+    pub fn parameters(mut self, check: ParameterCheck) -> Self {
+        self.parameters = check;
+        self
+    }
+
+    /// The limits of one model, which hold in place of the documented ones for calls to it: a `Model` as
+    /// `GetModel` returns it. May be given for several models.
+    pub fn model_limits(mut self, limits: impl Into<Limits>) -> Self {
+        self.model_limits.push(limits.into());
+        self
+    }
+
     /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
     ///
     /// # Errors
     /// A setting is wrong ([`ErrorKind::Configuration`], [`ErrorKind::Schema`]), or
     /// [`from_env`](Self::from_env) found no key ([`ErrorKind::Credentials`]).
     pub fn build(self) -> Result<Bridge, Error> {
+        self.build_parts().map(|built| built.bridge)
+    }
+
+    /// The bridge, and the network below it.
+    pub(crate) fn build_parts(self) -> Result<Built, Error> {
         let network = Network::new(NetworkSettings {
             proxy: self.proxy,
             roots: self.roots,
@@ -217,15 +241,21 @@ impl BridgeBuilder {
             connections: self.rest_connections,
             ..service.rest
         };
-        Ok(Bridge::from_inner(Inner {
+        let bridge = Bridge::from_inner(Inner {
             credentials,
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
-            rest: RestTransport::new(service.schema.clone(), network, origin, rest)?,
+            rest: RestTransport::new(
+                service.schema.clone(),
+                network.clone(),
+                origin.clone(),
+                rest,
+            )?,
             schema: service.schema,
             proof: Proof::new(service.proof),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
             retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
             counters: Counters::default(),
+            guard: Guard::new(self.parameters, self.model_limits),
             settings: Settings {
                 transport: self.transport,
                 resend: self.resend,
@@ -233,8 +263,51 @@ impl BridgeBuilder {
                 default_deadline: self.default_deadline.unwrap_or(service.deadline),
                 max_message_size: self.max_message_size,
             },
-        }))
+        });
+        Ok(Built { bridge, network, origin })
     }
+
+    /// Goes on without credentials where the environment held none: the rest can be examined.
+    pub(crate) fn go_on_without_key(&mut self) {
+        if self.credentials.is_err() {
+            self.credentials = Ok(Credentials::none());
+        }
+    }
+
+    pub(crate) fn limit_connect_timeout(&mut self, limit: Duration) {
+        self.connect_timeout = Some(self.connect_timeout.map_or(limit, |own| own.min(limit)));
+    }
+
+    pub(crate) fn endpoint_text(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The settings that decide about the way, for a person; no secret among them.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let credentials = match &self.credentials {
+            Ok(credentials) => credentials.describe(),
+            Err(_) => "no key",
+        };
+        let store = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
+            let place = std::env::var_os(name).filter(|place| !place.is_empty())?;
+            Some(format!("roots of {name}={}", place.to_string_lossy()))
+        });
+        let mut told = vec![store.unwrap_or_else(|| "roots of the operating system".to_owned())];
+        match self.roots.len() {
+            0 => {}
+            1 => told.push("added roots".to_owned()),
+            count => told.push(format!("added roots from {count} sources")),
+        }
+        told.push(credentials.to_owned());
+        told
+    }
+}
+
+/// What [`BridgeBuilder::build_parts`] makes.
+pub(crate) struct Built {
+    pub(crate) bridge: Bridge,
+    pub(crate) network: Network,
+    pub(crate) origin: Origin,
 }
 
 /// What is known of the service that is called: much of the Gemini API, nothing of others.

@@ -4,13 +4,16 @@ mod bridge;
 mod builder;
 mod call;
 mod credentials;
+pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
 mod fallback;
 mod frame;
-mod gemini;
+pub mod gemini;
 mod grpc;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod json;
 mod network;
 mod policy;
@@ -31,7 +34,9 @@ pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::Active;
 pub use network::Proxy;
-pub use policy::{ActiveTransport, CallOptions, ResendPolicy, RetryPolicy, Transport};
+pub use policy::{
+    ActiveTransport, CallOptions, ParameterCheck, ResendPolicy, RetryPolicy, Transport,
+};
 pub use proto::google::{
     ai::generativelanguage::{v1, v1beta},
     longrunning, rpc,

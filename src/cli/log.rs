@@ -21,16 +21,21 @@ use super::{in_full, tell};
 pub(super) struct LogOptions {
     /// What is logged: off, error, warn, info (each call and each change of transport), debug
     /// [default: info for `serve`, warn for `run`]
-    #[arg(long, value_name = "LEVEL", env = "GENAI_BRIDGE_LOG_LEVEL")]
-    log_level: Option<LevelFilter>,
+    #[arg(long = "log-level", value_name = "LEVEL", env = "GENAI_BRIDGE_LOG_LEVEL")]
+    level: Option<LevelFilter>,
 
     /// One line of text, or one JSON object, for each event
-    #[arg(long, value_name = "FORM", env = "GENAI_BRIDGE_LOG_FORMAT", default_value = "text")]
-    log_format: Form,
+    #[arg(
+        long = "log-format",
+        value_name = "FORM",
+        env = "GENAI_BRIDGE_LOG_FORMAT",
+        default_value = "text"
+    )]
+    format: Form,
 
     /// Appends to this file in place of stderr
-    #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_LOG_FILE")]
-    log_file: Option<PathBuf>,
+    #[arg(long = "log-file", value_name = "FILE", env = "GENAI_BRIDGE_LOG_FILE")]
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -45,14 +50,14 @@ impl LogOptions {
     /// # Errors
     /// The file cannot be opened.
     pub(super) fn begin(&self, default: LevelFilter) -> io::Result<()> {
-        let level = self.log_level.unwrap_or(default);
+        let level = self.level.unwrap_or(default);
         let events = fmt::layer().with_ansi(false);
-        let log = match &self.log_file {
+        let log = match &self.file {
             Some(path) => Log::file(path)?,
             None => Log::Stderr,
         };
         let of_ours = Targets::new().with_target("genai_bridge", level);
-        let begun = match self.log_format {
+        let begun = match self.format {
             Form::Text => registry().with(of_ours).with(events.with_writer(log)).try_init(),
             Form::Json => {
                 let events = events.json().flatten_event(true).with_current_span(false);

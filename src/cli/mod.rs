@@ -1,10 +1,13 @@
 //! Cli: reads the arguments and hands them to one module per subcommand.
 #![allow(clippy::doc_markdown, reason = "doc comments of arguments are the text of --help")]
 
+mod connection;
+mod doctor;
+mod generate;
 mod log;
-mod options;
 mod run;
 mod serve;
+mod sidecar;
 
 use std::error::Error as StdError;
 use std::io;
@@ -22,6 +25,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::Arguments),
+    Generate(generate::Arguments),
     Serve(serve::Arguments),
     Run(run::Arguments),
 }
@@ -30,12 +35,17 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             match arguments.command {
+                Command::Doctor(arguments) => doctor::run(arguments).await,
+                Command::Generate(arguments) => generate::run(arguments).await,
                 Command::Serve(arguments) => serve::run(arguments).await,
                 Command::Run(arguments) => run::run(arguments).await,
             }
-        })
+        });
+        // A look-up of a name cannot be cancelled, and must not be waited for.
+        runtime.shutdown_background();
+        ended
     });
     match ended {
         Ok(code) => code,

@@ -14,20 +14,21 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
+use super::connection::read_file;
 use super::log::LogOptions;
-use super::options::{BridgeOptions, read};
+use super::sidecar::SidecarOptions;
 use super::{in_full, tell};
 
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///
 /// The program's environment names the sidecar (GENAI_BRIDGE_ADDRESS, GOOGLE_GEMINI_BASE_URL), makes gRPC and Node
-/// trust it, and keeps it off proxies. What an SDK needs besides is in docs/sidecar.md; Google's Python SDK needs
-/// client_options={"api_endpoint": os.environ["GENAI_BRIDGE_ADDRESS"]}.
+/// trust it, and keeps it off proxies. What an SDK needs besides is in docs/sidecar.md; Google's Python SDK needs the
+/// address as `api_endpoint` in its `client_options`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  genai-bridge run -- python app.py")]
 pub(super) struct Arguments {
     #[command(flatten)]
-    bridge: BridgeOptions,
+    sidecar: SidecarOptions,
 
     #[command(flatten)]
     log: LogOptions,
@@ -41,7 +42,7 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     arguments.log.begin(LevelFilter::WARN)?;
     let identity = Identity::self_made(&[]).map_err(in_full)?;
     let root = identity.root_certificate().unwrap_or_default().to_owned();
-    let sidecar = arguments.bridge.sidecar()?.identity(identity);
+    let sidecar = arguments.sidecar.sidecar()?.identity(identity);
     let sidecar = sidecar.bind().await.map_err(in_full)?;
     let trust = Trust::write(&root)?;
     let mut child = command(&arguments, &sidecar, &trust)?;
@@ -59,7 +60,7 @@ fn command(arguments: &Arguments, sidecar: &Sidecar, trust: &Trust) -> io::Resul
     let mut command = Command::new(program);
     command.args(rest);
     command.envs(environment(sidecar.address(), trust));
-    if let Some(variable) = &arguments.bridge.api_key_env {
+    if let Some(variable) = &arguments.sidecar.api_key_env {
         command.env_remove(variable);
         command.env("GEMINI_API_KEY", PLACEHOLDER_KEY).env("GOOGLE_API_KEY", PLACEHOLDER_KEY);
     }
@@ -78,12 +79,11 @@ fn environment(address: SocketAddr, trust: &Trust) -> Vec<(&'static str, OsStrin
         ("NODE_EXTRA_CA_CERTS", trust.node.clone().into()),
     ];
     for (name, is_needed) in [("no_proxy", true), ("NO_PROXY", true), ("no_grpc_proxy", false)] {
-        match std::env::var(name) {
-            Ok(hosts) if !hosts.is_empty() => {
-                variables.push((name, format!("{hosts},{LOOPBACK}").into()))
-            }
-            _ if is_needed => variables.push((name, LOOPBACK.into())),
-            _ => {}
+        let before = std::env::var(name).ok().filter(|hosts| !hosts.is_empty());
+        match before {
+            Some(hosts) => variables.push((name, format!("{hosts},{LOOPBACK}").into())),
+            None if is_needed => variables.push((name, LOOPBACK.into())),
+            None => {}
         }
     }
     variables
@@ -116,7 +116,7 @@ impl Trust {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    Ok(String::from_utf8_lossy(&read(path)?).into_owned())
+    Ok(String::from_utf8_lossy(&read_file(path)?).into_owned())
 }
 
 /// A file of its own would take the place of gRPC's built-in roots for all of the program.

@@ -9,9 +9,10 @@ use genai_bridge::sidecar::Identity;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
+use super::connection::read_file;
 use super::in_full;
 use super::log::LogOptions;
-use super::options::{BridgeOptions, read};
+use super::sidecar::SidecarOptions;
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
 ///
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
     admin: Option<SocketAddr>,
 
     #[command(flatten)]
-    bridge: BridgeOptions,
+    sidecar: SidecarOptions,
 
     #[command(flatten)]
     clients: ClientOptions,
@@ -73,12 +74,12 @@ const EXAMPLES: &str = "\
 Examples:
   genai-bridge serve
   genai-bridge serve --listen 127.0.0.1:8443 --api-key-env GEMINI_API_KEY --admin 127.0.0.1:9090
-  genai-bridge serve --proxy http://proxy.corp:3128 --roots /etc/ssl/corp.pem";
+  genai-bridge serve --proxy http://proxy.corp:3128 --root-certificates /etc/ssl/corp.pem";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     arguments.log.begin(LevelFilter::INFO)?;
     let (identity, root) = arguments.clients.identity()?;
-    let mut sidecar = arguments.bridge.sidecar()?.listen(arguments.listen).identity(identity);
+    let mut sidecar = arguments.sidecar.sidecar()?.listen(arguments.listen).identity(identity);
     if let Some(admin) = arguments.admin {
         sidecar = sidecar.admin(admin);
     }
@@ -100,7 +101,7 @@ impl ClientOptions {
     /// The certificate to show, and the file that clients trust for it.
     fn identity(&self) -> io::Result<(Identity, Option<String>)> {
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-            let identity = Identity::from_pem(&read(certificate)?, &read(key)?);
+            let identity = Identity::from_pem(&read_file(certificate)?, &read_file(key)?);
             return Ok((identity.map_err(in_full)?, None));
         }
         let folder = self.certificate_folder.clone().or_else(state_folder).ok_or_else(|| {

@@ -84,6 +84,19 @@ impl Credentials {
             })
     }
 
+    /// Which kind they are of, and nothing else.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self.0 {
+            Kind::None => "no key",
+            Kind::ApiKey(_) => "API key given",
+            Kind::Bearer(_) => "bearer tokens given",
+        }
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        matches!(self.0, Kind::None)
+    }
+
     /// Finds at `build()` what would otherwise fail each call.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.0 {
@@ -130,11 +143,7 @@ impl Credentials {
 /// Hides keys and tokens.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::None => "Credentials(none)",
-            Kind::ApiKey(_) => "Credentials(api key, hidden)",
-            Kind::Bearer(_) => "Credentials(bearer token, hidden)",
-        })
+        write!(f, "Credentials({})", self.describe())
     }
 }
 

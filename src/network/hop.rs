@@ -40,6 +40,8 @@ pub(crate) struct ProxyHop {
     scheme: ProxyScheme,
     address: Address,
     login: Option<Arc<Login>>,
+    /// The variable that names it; none if the program does.
+    variable: Option<&'static str>,
 }
 
 impl ProxyHop {
@@ -67,6 +69,7 @@ impl ProxyHop {
             scheme,
             address: Address::parse(authority, default_port)?,
             login: login.map(Arc::new),
+            variable: None,
         })
     }
 
@@ -87,6 +90,21 @@ impl ProxyHop {
 
     pub(super) fn set_login(&mut self, login: Login) {
         self.login = Some(Arc::new(login));
+    }
+
+    pub(super) fn found_in(mut self, variable: &'static str) -> Self {
+        self.variable = Some(variable);
+        self
+    }
+
+    /// Scheme, address, and where it was found, for a person: `http proxy a:3128 from HTTPS_PROXY, with login`.
+    pub(crate) fn describe(&self) -> String {
+        let place = self.variable.map_or_else(
+            || "from the program's settings".to_owned(),
+            |variable| format!("from {variable}"),
+        );
+        let login = if self.login.is_some() { "with" } else { "without" };
+        format!("{} {self} {place}, {login} login", self.scheme.as_str())
     }
 
     pub(crate) fn scheme(&self) -> ProxyScheme {

@@ -45,9 +45,8 @@ impl Caller {
     fn name(&self) -> &str {
         match self {
             Self::Grpc(method) => method.path.trim_start_matches('/'),
-            Self::UnknownGrpc => "unknown",
             Self::Rest(verb) if STANDARD_VERBS.contains(verb) => verb.as_str(),
-            Self::Rest(_) => "unknown",
+            Self::UnknownGrpc | Self::Rest(_) => "unknown",
         }
     }
 }

@@ -106,15 +106,14 @@ impl Port {
             () = activity.idle_for(self.idle_limit, Instant::now()) => None,
             () = self.service.shutdown.until_begun() => None,
         };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = activity.idle_for(CLOSE_LIMIT, Instant::now()) => {
-                        return debug!("a connection is cut");
-                    }
+        let ended = if let Some(ended) = ended {
+            ended
+        } else {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => ended,
+                () = activity.idle_for(CLOSE_LIMIT, Instant::now()) => {
+                    return debug!("a connection is cut");
                 }
             }
         };

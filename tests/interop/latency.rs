@@ -39,7 +39,9 @@ async fn latency_and_throughput_of_the_sidecar() {
             emulator.on(generate, Reply::message(&GenerateContentResponse::default()));
         }
     }
-    latencies.iter_mut().for_each(|side| side.sort());
+    for side in &mut latencies {
+        side.sort();
+    }
     let mut p50_ratio = 0.0;
     for (name, hundredth) in [("p50", 50), ("p99", 99)] {
         let [direct, through] =

@@ -30,7 +30,7 @@ impl Serving {
             &address.to_string(),
             "--log-level",
             "error",
-            "--roots",
+            "--root-certificates",
         ]);
         command.arg(&roots).arg("--certificate-folder").arg(folder.path());
         command.args(["--endpoint", &emulator.endpoint()]).args(options);

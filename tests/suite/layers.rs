@@ -13,7 +13,7 @@ const GROUPS: &[&[&str]] = &[
     &["grpc", "rest"],
     &["gemini"],
     &["proof", "retries", "stats", "bridge", "watched", "builder"],
-    &["sidecar"],
+    &["doctor", "sidecar"],
     &["main", "cli"],
 ];
 

@@ -11,15 +11,20 @@
 mod auto;
 mod bad_input;
 mod clients;
+#[cfg(feature = "cli")]
+mod command_line;
 mod connections;
 mod deadlines;
+mod doctor;
 mod emulator;
 mod fallback;
+mod guide;
 mod hostile;
 mod http_rules;
 mod layers;
 mod messages;
 mod oracle;
+mod parameters;
 mod parity;
 mod peers;
 mod proto_facts;

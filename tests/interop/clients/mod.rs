@@ -30,9 +30,9 @@ type Seen = Vec<String>;
 #[ignore = "needs squid-openssl and the clients"]
 async fn clients_see_what_they_would_see_from_the_service() {
     let setting = Setting::start().await;
-    for program in [setting.python(), setting.node()] {
-        let direct = setting.talk(setting.directly(&program)).await;
-        let through = setting.talk(setting.through_sidecar(&program)).await;
+    for program in [setting.python(), Setting::node()] {
+        let direct = setting.talk(setting.directly(&program));
+        let through = setting.talk(setting.through_sidecar(&program));
         assert!(direct.len() > 10, "{direct:?}");
         for (straight, bridged) in direct.iter().zip(&through) {
             let mark = if straight == bridged { "same" } else { "DIFFERENT" };
@@ -43,7 +43,7 @@ async fn clients_see_what_they_would_see_from_the_service() {
         }
         assert_eq!(direct, through);
     }
-    let alone = setting.talk(setting.without_sidecar()).await;
+    let alone = setting.talk(setting.without_sidecar());
     println!("without a sidecar: {alone:?}");
     assert!(alone[0].contains("google.api_core.exceptions.RetryError"), "{alone:?}");
 }
@@ -75,7 +75,7 @@ impl Setting {
         vec![self.clients.join("py/bin/python"), script("client.py")]
     }
 
-    fn node(&self) -> Vec<PathBuf> {
+    fn node() -> Vec<PathBuf> {
         vec!["node".into(), script("client.mjs")]
     }
 
@@ -105,7 +105,7 @@ impl Setting {
     /// The same client as the child of a sidecar behind squid's ssl-bump.
     fn through_sidecar(&self, program: &[PathBuf]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
-        command.args(["run", "--endpoint", &self.emulator.endpoint(), "--roots"]);
+        command.args(["run", "--endpoint", &self.emulator.endpoint(), "--root-certificates"]);
         command.arg(self.file("inspection.pem"));
         command.env("HTTPS_PROXY", format!("http://{}", self.squid.bump)).arg("--").args(program);
         command
@@ -122,7 +122,7 @@ impl Setting {
     }
 
     /// Runs a client, and puts the service into the states that it asks for.
-    async fn talk(&self, mut command: Command) -> Seen {
+    fn talk(&self, mut command: Command) -> Seen {
         command.env("GENAI_BRIDGE_CLIENTS", &self.clients);
         command.env_remove("no_proxy").env_remove("NO_PROXY");
         let handle = Handle::current();

@@ -35,7 +35,7 @@ fn to(emulator: &Emulator, folder: &Path) -> Vec<String> {
     [
         "--endpoint",
         &emulator.endpoint(),
-        "--roots",
+        "--root-certificates",
         &roots,
         "--proxy",
         "none",
@@ -202,7 +202,7 @@ async fn what_keeps_it_from_serving_is_one_line_and_a_failure() {
         );
         assert_eq!(output.status.code(), Some(1), "{options:?}");
     }
-    for name in ["proxy", "roots"] {
+    for name in ["proxy", "root-certificates"] {
         let mut command = program();
         command.args(["serve", &format!("--{name}"), "ftp://nonsense"]);
         let output = output_of(command).await;

@@ -1,7 +1,7 @@
 //! Who pays: the client's key is passed on, the sidecar's own is added, and no web page gets at it.
 
 use genai_bridge::emulator::Emulator;
-use genai_bridge::sidecar::{Identity, PLACEHOLDER_KEY, Sidecar};
+use genai_bridge::sidecar::{Identity, PLACEHOLDER_KEY, Sidecar, SidecarBuilder};
 use genai_bridge::{BridgeBuilder, Credentials, Transport};
 use tonic::Code;
 
@@ -24,7 +24,7 @@ async fn the_clients_key_is_kept_and_the_sidecars_added_where_there_is_none() {
     let emulator = Emulator::start().await.expect("an emulator");
     let without = Running::over(&emulator).await;
     let own = direct(&emulator).transport(Transport::Grpc);
-    let with = Running::start(own, |sidecar| sidecar.replace_placeholder_key()).await;
+    let with = Running::start(own, SidecarBuilder::replace_placeholder_key).await;
     for form in BOTH {
         for (sidecar, client_key, expected) in [
             (&without, None, None),
@@ -60,7 +60,7 @@ async fn a_key_in_the_query_is_the_clients_own() {
 #[tokio::test]
 async fn a_web_page_reaches_nothing() {
     let emulator = Emulator::start().await.expect("an emulator");
-    let options = |s: genai_bridge::sidecar::SidecarBuilder| s.admin(([127, 0, 0, 1], 0).into());
+    let options = |s: SidecarBuilder| s.admin(([127, 0, 0, 1], 0).into());
     let sidecar = Running::start(direct(&emulator), options).await;
     let admin = sidecar.admin.expect("asked for");
     for (listener, path) in [(sidecar.address, "/v1beta/models"), (admin, "/metrics")] {

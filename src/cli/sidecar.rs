@@ -1,33 +1,20 @@
-//! Options: what `serve` and `run` are both told.
+//! Sidecar: the arguments that `serve` and `run` share.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use genai_bridge::sidecar::{Sidecar, SidecarBuilder};
-use genai_bridge::{Bridge, Proxy, RetryPolicy, Schema, Transport};
+use genai_bridge::{Bridge, RetryPolicy, Schema};
 
+use super::connection::{Connection, read_file};
 use super::in_full;
 
 #[derive(Debug, Args)]
-pub(super) struct BridgeOptions {
-    /// How calls travel: auto finds out whether gRPC works here and goes over REST where it does not
-    #[arg(long, value_name = "TRANSPORT", env = "GENAI_BRIDGE_TRANSPORT", default_value = "auto")]
-    transport: TransportName,
-
-    /// The service [default: https://generativelanguage.googleapis.com]
-    #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_ENDPOINT")]
-    endpoint: Option<String>,
-
-    /// The proxy before the service, or `none` [default: what HTTPS_PROXY and NO_PROXY say]
-    #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_PROXY")]
-    proxy: Option<String>,
-
-    /// Root certificates to trust besides the system's, PEM; for instance your company's
-    #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_ROOTS", value_delimiter = ',')]
-    roots: Vec<PathBuf>,
+pub(super) struct SidecarOptions {
+    #[command(flatten)]
+    connection: Connection,
 
     /// Another API than Gemini's: its FileDescriptorSets, as protoc --include_imports
     /// --descriptor_set_out writes them
@@ -115,24 +102,7 @@ struct LimitOptions {
     shutdown_timeout: u64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum TransportName {
-    Auto,
-    Grpc,
-    Rest,
-}
-
-impl From<TransportName> for Transport {
-    fn from(name: TransportName) -> Self {
-        match name {
-            TransportName::Auto => Self::Auto,
-            TransportName::Grpc => Self::Grpc,
-            TransportName::Rest => Self::Rest,
-        }
-    }
-}
-
-impl BridgeOptions {
+impl SidecarOptions {
     /// A sidecar with these options, and none yet of where it listens.
     ///
     /// # Errors
@@ -155,22 +125,12 @@ impl BridgeOptions {
 
     /// Clients retry by themselves, so that the bridge does not.
     fn bridge(&self) -> io::Result<Bridge> {
-        let mut bridge = Bridge::builder()
-            .transport(self.transport.into())
+        let mut bridge = self
+            .connection
+            .builder()?
             .retry(RetryPolicy::none())
             .rest_connections(self.limits.rest_connections)
             .max_message_size(self.limits.max_message.saturating_mul(MIB));
-        if let Some(endpoint) = &self.endpoint {
-            bridge = bridge.endpoint(endpoint);
-        }
-        bridge = match self.proxy.as_deref() {
-            None => bridge,
-            Some("none") => bridge.proxy(Proxy::none()),
-            Some(url) => bridge.proxy(Proxy::url(url).map_err(in_full)?),
-        };
-        for path in &self.roots {
-            bridge = bridge.add_root_certificates(read(path)?);
-        }
         if let Some(variable) = &self.api_key_env {
             let key = std::env::var(variable).map_err(|_| {
                 io::Error::other(format!("--api-key-env: {variable} is not set, or no text"))
@@ -187,17 +147,10 @@ impl BridgeOptions {
     fn schema(&self) -> io::Result<Schema> {
         let mut all = Vec::new();
         for path in &self.descriptors {
-            all.extend(read(path)?);
+            all.extend(read_file(path)?);
         }
         Schema::from_descriptor_set(&all).map_err(in_full)
     }
-}
-
-/// A file's bytes, or an error that names it.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
-    })
 }
 
 const MIB: usize = 1024 * 1024;
