@@ -45,10 +45,11 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let sidecar = arguments.sidecar.sidecar()?.identity(identity);
     let sidecar = sidecar.bind().await.map_err(in_full)?;
     let trust = Trust::write(&root)?;
+    let signals = Signals::listen()?;
     let mut child = command(&arguments, &sidecar, &trust)?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(sidecar.serve(stop.clone().cancelled_owned()));
-    let ended = wait(&mut child).await;
+    let ended = signals.wait(&mut child).await;
     stop.cancel();
     serving.await.map_err(in_full)?;
     ended.map(exit_code)
@@ -139,29 +140,54 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
     pem
 }
 
-/// Waits for the program. It gets the terminal's signals by itself; those sent to us alone are passed on.
+/// The signals that would end us, listened for before there is a program to leave alone.
 #[cfg(unix)]
-async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    loop {
-        tokio::select! {
-            ended = child.wait() => return ended,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {
-                let process = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-                if let Some(process) = process {
-                    rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
-                }
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for the program. It gets the terminal's signals by itself; SIGTERM is passed on.
+    async fn wait(mut self, child: &mut Child) -> io::Result<ExitStatus> {
+        loop {
+            tokio::select! {
+                ended = child.wait() => return ended,
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => terminate(child)?,
             }
         }
     }
 }
 
+#[cfg(unix)]
+fn terminate(child: &Child) -> io::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process};
+    let process = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    process.map_or(Ok(()), |process| Ok(kill_process(process, Signal::TERM)?))
+}
+
 #[cfg(not(unix))]
-async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    child.wait().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+    fn listen() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn wait(self, child: &mut Child) -> io::Result<ExitStatus> {
+        child.wait().await
+    }
 }
 
 /// A shell's convention for a program that a signal ended: 128 and its number.
