@@ -17,6 +17,8 @@ use tracing::info;
 use super::connection::Visit;
 use super::metrics::Metrics;
 use super::refusal::Form;
+use super::service::shutting_down;
+use crate::call::Answer;
 use crate::policy::ActiveTransport;
 use crate::rest::name_of_code;
 use crate::schema::Method;
@@ -53,7 +55,7 @@ impl Caller {
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+enum Outcome {
     Grpc(Code),
     Http(StatusCode),
     /// The answer broke in the middle, and HTTP has no way to say why.
@@ -101,33 +103,35 @@ impl Account {
         }
     }
 
-    pub(super) fn carried_by(&mut self, transport: Option<ActiveTransport>) {
-        self.transport = transport;
-    }
-
-    pub(super) fn close(&mut self, outcome: Outcome) {
+    fn close(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 
     /// Ends the call with a status that the bridge or the sidecar gave.
-    pub(super) fn refuse(mut self, status: Status) -> crate::call::Answer {
+    pub(super) fn refuse(mut self, status: Status) -> Answer {
         info!(method = self.caller.name(), error = status.message(), "a call failed");
-        let form = self.caller.form();
-        let answer = form.refuse(status);
-        self.close(match form {
-            Form::Grpc => outcome_in(answer.headers()).unwrap_or(Outcome::Grpc(Code::Unknown)),
-            Form::Rest => Outcome::Http(answer.status()),
-        });
+        let answer = self.caller.form().refuse(status);
+        self.outcome = self.outcome_of(&answer);
         answer
     }
 
-    /// The body of an answer, followed to its end; it ends sooner when `calls_ended`.
-    pub(super) fn follow(self, body: Body, calls_ended: CancellationToken) -> Body {
-        if self.outcome.is_some() && body.is_end_stream() {
-            return body;
+    /// An answer, followed to its end; it ends sooner when `calls_ended`.
+    pub(super) fn follow(mut self, answer: Answer, calls_ended: CancellationToken) -> Answer {
+        self.transport = answer.extensions().get::<ActiveTransport>().copied();
+        self.outcome = self.outcome_of(&answer);
+        if answer.body().is_end_stream() {
+            return answer;
         }
         let stop = Box::pin(calls_ended.cancelled_owned());
-        Body::new(FollowedBody { body, stop, account: self, ended: false })
+        answer.map(|body| Body::new(FollowedBody { body, stop, account: self, ended: false }))
+    }
+
+    /// How the call ends, as far as the head of its answer says it.
+    fn outcome_of(&self, answer: &Answer) -> Option<Outcome> {
+        match self.caller.form() {
+            Form::Grpc => outcome_in(answer.headers()),
+            Form::Rest => Some(Outcome::Http(answer.status())),
+        }
     }
 }
 
@@ -149,7 +153,7 @@ impl Drop for Account {
 }
 
 /// The outcome that stands in a head, or in trailers.
-pub(super) fn outcome_in(headers: &HeaderMap) -> Option<Outcome> {
+fn outcome_in(headers: &HeaderMap) -> Option<Outcome> {
     let status = headers.get("grpc-status")?;
     Some(Outcome::Grpc(Code::from_bytes(status.as_bytes())))
 }
@@ -206,8 +210,7 @@ impl HttpBody for FollowedBody {
                 Poll::Ready(None)
             }
             Poll::Pending if self.stop.as_mut().poll(context).is_ready() => {
-                let status = Status::unavailable("the sidecar is shutting down");
-                Poll::Ready(Some(self.break_off(status)))
+                Poll::Ready(Some(self.break_off(shutting_down())))
             }
             Poll::Pending => Poll::Pending,
         }

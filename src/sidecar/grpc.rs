@@ -7,36 +7,16 @@ use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service as _;
 
-use super::account::{Account, outcome_in};
+use super::account::Account;
 use super::service::Service;
 use crate::call::Answer;
 use crate::frame::PREFIX_LENGTH;
-use crate::policy::ActiveTransport;
 
-/// Answers a call.
-pub(super) async fn answer(
-    service: &Service,
-    request: Request<Incoming>,
-    mut account: Account,
-) -> Answer {
-    let calls_ended = service.shutdown.calls_ended();
-    let called = tokio::select! {
-        called = call(service, request, &mut account) => called,
-        () = calls_ended.cancelled() => Err(Status::unavailable("the sidecar is shutting down")),
-    };
-    let answer = match called {
-        Ok(answer) => answer,
-        Err(status) => return account.refuse(status),
-    };
-    account.carried_by(answer.extensions().get::<ActiveTransport>().copied());
-    if let Some(outcome) = outcome_in(answer.headers()) {
-        account.close(outcome);
-    }
-    answer.map(|body| account.follow(body, calls_ended))
-}
-
-/// A message that comes alone is read here, so that nobody keeps a call open by sending it slowly.
-async fn call(
+/// Sends a call. A message that comes alone is read here, so that nobody keeps a call open by sending it slowly.
+///
+/// # Errors
+/// The status of a call that got no answer of the service.
+pub(super) async fn call(
     service: &Service,
     request: Request<Incoming>,
     account: &mut Account,

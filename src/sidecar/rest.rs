@@ -5,32 +5,16 @@ use http::{Request, Uri, header};
 use hyper::body::Incoming;
 use tonic::Status;
 
-use super::account::{Account, Outcome};
+use super::account::Account;
 use super::service::Service;
 use crate::call::Answer;
 use crate::policy::ActiveTransport;
 
-/// Answers a request.
-pub(super) async fn answer(
-    service: &Service,
-    request: Request<Incoming>,
-    mut account: Account,
-) -> Answer {
-    let calls_ended = service.shutdown.calls_ended();
-    let forwarded = tokio::select! {
-        forwarded = forward(service, request, &mut account) => forwarded,
-        () = calls_ended.cancelled() => Err(Status::unavailable("the sidecar is shutting down")),
-    };
-    let answer = match forwarded {
-        Ok(answer) => answer,
-        Err(status) => return account.refuse(status),
-    };
-    account.carried_by(Some(ActiveTransport::Rest));
-    account.close(Outcome::Http(answer.status()));
-    answer.map(|body| account.follow(body, calls_ended))
-}
-
-async fn forward(
+/// Sends a request.
+///
+/// # Errors
+/// The status of a request that got no answer.
+pub(super) async fn forward(
     service: &Service,
     request: Request<Incoming>,
     account: &mut Account,
@@ -52,7 +36,9 @@ async fn forward(
     *request.method_mut() = head.method;
     *request.uri_mut() = path.into();
     *request.headers_mut() = head.headers;
-    Ok(inner.forward(request).await?)
+    let mut answer = inner.forward(request).await?;
+    answer.extensions_mut().insert(ActiveTransport::Rest);
+    Ok(answer)
 }
 
 /// The key or token as a parameter

@@ -56,10 +56,27 @@ impl Service {
             }
             Form::Rest => Caller::Rest(request.method().clone()),
         };
-        let account = Account::open(Arc::clone(&self.metrics), caller, place, visit);
+        let mut account = Account::open(Arc::clone(&self.metrics), caller, place, visit);
+        let calls_ended = self.shutdown.calls_ended();
+        let answered = tokio::select! {
+            answered = self.send(form, request, &mut account) => answered,
+            () = calls_ended.cancelled() => Err(shutting_down()),
+        };
+        match answered {
+            Ok(answer) => account.follow(answer, calls_ended),
+            Err(status) => account.refuse(status),
+        }
+    }
+
+    async fn send(
+        &self,
+        form: Form,
+        request: Request<Incoming>,
+        account: &mut Account,
+    ) -> Result<Answer, Status> {
         match form {
-            Form::Grpc => grpc::answer(self, request, account).await,
-            Form::Rest => rest::answer(self, request, account).await,
+            Form::Grpc => grpc::call(self, request, account).await,
+            Form::Rest => rest::forward(self, request, account).await,
         }
     }
 
@@ -156,6 +173,11 @@ impl Memory {
             Status::resource_exhausted("the sidecar holds as many bytes of requests as it may")
         })
     }
+}
+
+/// How calls end that had their time to finish.
+pub(super) fn shutting_down() -> Status {
+    Status::unavailable("the sidecar is shutting down")
 }
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
