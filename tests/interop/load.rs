@@ -16,7 +16,7 @@ use prost::Message as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Duration, Instant, interval};
+use tokio::time::{Duration, Instant, interval, interval_at};
 use tonic::Status;
 
 use crate::serving::Serving;
@@ -63,6 +63,9 @@ async fn call_until(bridge: Bridge, caller: u64, is_stream: bool, until: Instant
     let mut client = GenerativeServiceClient::new(bridge);
     let mut ended = Vec::new();
     let mut think = interval(Duration::from_millis(100));
+    // Spread over the time of a stream, so that they do not all begin anew at once.
+    let begin = Instant::now() + Duration::from_millis(caller * 17 % 2500);
+    interval_at(begin, Duration::from_secs(1)).tick().await;
     while Instant::now() < until {
         let number = caller << 32 | ended.len() as u64;
         let outcome = if is_stream {
@@ -238,7 +241,7 @@ async fn serve(mut client: TcpStream) -> io::Result<()> {
 }
 
 async fn cut(tunnels: Arc<Mutex<Tunnels>>) {
-    let mut ticks = interval(Duration::from_millis(250));
+    let mut ticks = interval(Duration::from_millis(233));
     let mut twentieths = 0;
     loop {
         ticks.tick().await;
