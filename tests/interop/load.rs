@@ -122,9 +122,9 @@ fn judge(emulator: &Emulator, proxy: &CuttingProxy, ended: &[Ended]) {
     println!("{texts:#?}");
     assert!(proxy.counts().cut > 0, "the network was hostile");
     assert_eq!((lost, doubled), (0, 0));
-    // On the wire when it was cut: nobody can know that they never arrived.
-    assert!(unsent * 100 <= ended.len(), "{unsent} calls failed that were never received");
-    assert!(failed.len() - unsent <= cut, "{} calls failed, {cut} were cut", failed.len());
+    // Beyond those, requests and last trailers that were on the wire: no end saw them arrive.
+    let wire = ended.len() / 100;
+    assert!(failed.len() <= cut + wire, "{} calls failed, {cut} were cut", failed.len());
 }
 
 /// Memory once a second while the load is on.
