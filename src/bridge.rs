@@ -310,7 +310,7 @@ impl Inner {
                 within(deadline, "while the call was on gRPC", self.grpc.send(call)).await
             }
             ActiveTransport::Rest => {
-                let versions = self.http_versions(call);
+                let versions = http_versions(self.transport_of(call));
                 let send = self.rest.send(call, versions);
                 within(deadline, "while the call was on REST", send).await
             }
@@ -367,12 +367,10 @@ impl Inner {
         call.options.transport.unwrap_or(self.settings.transport)
     }
 
-    /// REST after a fallback speaks HTTP/1.1 only: the HTTP/2 stack is what may be broken.
-    fn http_versions(&self, call: &Call) -> HttpVersions {
-        match self.transport_of(call) {
-            Transport::Rest => HttpVersions::Any,
-            Transport::Auto | Transport::Grpc => HttpVersions::One,
-        }
+    /// Passes on a request that is REST already.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn forward(&self, request: Request<bytes::Bytes>) -> Result<Answer, Error> {
+        self.rest.forward(request, http_versions(self.settings.transport)).await
     }
 
     async fn connect(&self) -> Result<ActiveTransport, Error> {
@@ -409,6 +407,14 @@ impl Inner {
             None => self.rest.connect().await?,
         }
         Ok(ActiveTransport::Rest)
+    }
+}
+
+/// REST after a fallback speaks HTTP/1.1 only: the HTTP/2 stack is what may be broken.
+fn http_versions(transport: Transport) -> HttpVersions {
+    match transport {
+        Transport::Rest => HttpVersions::Any,
+        Transport::Auto | Transport::Grpc => HttpVersions::One,
     }
 }
 

@@ -25,6 +25,8 @@ mod proto;
 mod rest;
 mod retries;
 mod schema;
+#[cfg(feature = "cli")]
+pub mod sidecar;
 mod stats;
 mod symptom;
 mod watched;

@@ -27,7 +27,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
-    let mut doctor = Doctor::new(arguments.connection.builder()?).model(&arguments.model);
+    let mut doctor =
+        Doctor::new(arguments.connection.builder()?.from_env()).model(&arguments.model);
     if arguments.spend_tokens {
         doctor = doctor.spend_tokens();
     }

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
-    let bridge = arguments.connection.builder()?.build().map_err(in_plain_words)?;
+    let bridge = arguments.connection.builder()?.from_env().build().map_err(in_plain_words)?;
     let client = GenerativeServiceClient::new(bridge).max_decoding_message_size(LARGEST_ANSWER);
     let request = question(&arguments);
     let mut out = Output { out: io::stdout(), written: String::new(), failure: None };

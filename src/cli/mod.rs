@@ -1,9 +1,15 @@
 //! Cli: reads the arguments and hands them to one module per subcommand.
+#![allow(clippy::doc_markdown, reason = "doc comments of arguments are the text of --help")]
 
 mod connection;
 mod doctor;
 mod generate;
+mod log;
+mod run;
+mod serve;
+mod sidecar;
 
+use std::error::Error as StdError;
 use std::io;
 use std::process::ExitCode;
 
@@ -21,6 +27,8 @@ struct Arguments {
 enum Command {
     Doctor(doctor::Arguments),
     Generate(generate::Arguments),
+    Serve(serve::Arguments),
+    Run(run::Arguments),
 }
 
 /// Runs the command that the arguments name.
@@ -31,6 +39,8 @@ pub(crate) fn run() -> ExitCode {
             match arguments.command {
                 Command::Doctor(arguments) => doctor::run(arguments).await,
                 Command::Generate(arguments) => generate::run(arguments).await,
+                Command::Serve(arguments) => serve::run(arguments).await,
+                Command::Run(arguments) => run::run(arguments).await,
             }
         });
         // A look-up of a name cannot be cancelled, and must not be waited for.
@@ -56,4 +66,16 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 #[expect(clippy::print_stderr, reason = "this is where a command speaks to a person")]
 fn tell(line: &str) {
     eprintln!("genai-bridge: {line}");
+}
+
+/// An error with its causes, in one line.
+fn in_full(error: impl StdError + 'static) -> io::Error {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    io::Error::other(text)
 }

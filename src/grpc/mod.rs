@@ -23,6 +23,8 @@ use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
 use answer::Wanted;
+#[cfg(feature = "cli")]
+pub(crate) use answer::is_grpc_content_type;
 use connections::Connections;
 
 /// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.

@@ -190,6 +190,16 @@ impl HttpBody {
         self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
     }
 
+    #[cfg(feature = "cli")]
+    pub(super) fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.body)
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) fn size_hint(&self) -> http_body::SizeHint {
+        http_body::Body::size_hint(&self.body)
+    }
+
     /// A failure that this answer shows.
     pub(super) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
         let evidence = match &self.issuer {

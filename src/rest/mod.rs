@@ -7,6 +7,8 @@ mod cut;
 mod dialler;
 mod failure;
 mod field;
+#[cfg(feature = "cli")]
+mod forward;
 mod query;
 mod request;
 mod routing;
@@ -29,6 +31,9 @@ use crate::error::{Error, ErrorKind};
 use crate::frame::{Frame, too_large};
 use crate::network::{Alpn, Network, Origin};
 use crate::schema::{Method, Schema};
+#[cfg(feature = "cli")]
+pub(crate) use status::{http_of_code, name_of_code};
+
 use answer::{Reading, read_http_answer};
 use client::Client;
 use request::{RestRequest, write_request};

@@ -158,7 +158,14 @@ pub(crate) fn command(program: &str) -> Command {
 }
 
 /// An address on which nobody listens now.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("an address")
+}
+
+pub(crate) async fn until_it_listens(address: SocketAddr) {
+    let mut ticks = interval(Duration::from_millis(50));
+    while TcpStream::connect(address).await.is_err() {
+        ticks.tick().await;
+    }
 }

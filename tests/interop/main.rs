@@ -11,5 +11,13 @@
 )]
 
 mod bed;
+#[cfg(feature = "cli")]
+mod clients;
+#[cfg(feature = "cli")]
+mod latency;
+#[cfg(feature = "cli")]
+mod load;
 mod proxies;
 mod row;
+#[cfg(feature = "cli")]
+mod serving;

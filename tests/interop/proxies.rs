@@ -24,7 +24,7 @@ fn broken(kind: Kind) -> End {
     End::Broken(kind)
 }
 
-fn start_squid(bed: &mut Bed) {
+pub(crate) fn start_squid(bed: &mut Bed) {
     let configuration = bed.configure("squid.conf");
     let store = bed.folder.join("certificates");
     let mut make = command("security_file_certgen");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use genai_bridge::doctor::Diagnosis::{GrpcOnly, Healthy, Limited, Refused, RestOnly, Unreachable};
+use genai_bridge::doctor::Diagnosis::{Healthy, Limited, Refused, RestOnly, Unreachable};
 use genai_bridge::doctor::{Check, Diagnosis, Doctor, Outcome, Report, Step};
 use genai_bridge::emulator::{Emulator, Fault, Reply};
 use genai_bridge::{Bridge, Proxy, SymptomKind};

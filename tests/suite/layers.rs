@@ -13,7 +13,7 @@ const GROUPS: &[&[&str]] = &[
     &["grpc", "rest"],
     &["gemini"],
     &["proof", "retries", "stats", "bridge", "watched", "builder", "fuzz"],
-    &["doctor"],
+    &["doctor", "sidecar"],
     &["main", "cli"],
 ];
 
@@ -59,8 +59,8 @@ const IMPURE: &[&str] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
-    ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "credentials/adc", "builder", "main", "cli/"]),
+    ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
+    ("std::env", &["network/proxy", "credentials/adc", "builder", "cli/"]),
 ];
 
 #[test]

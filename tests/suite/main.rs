@@ -33,3 +33,5 @@ mod peers;
 mod proto_facts;
 mod secrets;
 mod setting;
+#[cfg(feature = "cli")]
+mod sidecar;
