@@ -311,7 +311,8 @@ impl Inner {
             }
             ActiveTransport::Rest => {
                 let versions = http_versions(self.transport_of(call));
-                let send = self.rest.send(call, versions);
+                // Boxed, or each call on gRPC would carry the room that REST needs.
+                let send = Box::pin(self.rest.send(call, versions));
                 within(deadline, "while the call was on REST", send).await
             }
         };

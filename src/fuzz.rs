@@ -139,6 +139,8 @@ pub fn frame(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
     use super::*;
 
     /// Runs a target over its seeds, and over what is left when each is cut or spoilt somewhere.

@@ -1,4 +1,10 @@
 //! The transcoder agrees with prost-reflect, over every type of field.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::manual_is_multiple_of,
+    reason = "values are made of random bits"
+)]
 
 use std::sync::LazyLock;
 
