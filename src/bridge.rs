@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, debug_span};
 
 use crate::builder::BridgeBuilder;
 use crate::call::{Answer, Call, Message, read_head};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, secrets_of};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Active, Again, Event, Fallback, Route, Verdict, may_resend};
 use crate::frame::Frame;
@@ -73,6 +73,7 @@ pub(crate) struct Settings {
     /// `None` for no limit.
     pub(crate) stream_idle_limit: Option<Duration>,
     pub(crate) max_message_size: usize,
+    pub(crate) rest_http2: bool,
 }
 
 /// The time a call has when its caller gave none.
@@ -310,12 +311,16 @@ impl Inner {
                 within(deadline, "while the call was on gRPC", self.grpc.send(call)).await
             }
             ActiveTransport::Rest => {
-                let versions = http_versions(self.transport_of(call));
+                let versions = self.http_versions(self.transport_of(call));
                 // Boxed, or each call on gRPC would carry the room that REST needs.
                 let send = Box::pin(self.rest.send(call, versions));
                 within(deadline, "while the call was on REST", send).await
             }
         };
+        let sent = sent.map_err(|mut error| {
+            secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
+            error
+        });
         debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
         self.record(transport, sent.as_ref().err());
         sent
@@ -371,7 +376,16 @@ impl Inner {
     /// Passes on a request that is REST already.
     #[cfg(feature = "cli")]
     pub(crate) async fn forward(&self, request: Request<bytes::Bytes>) -> Result<Answer, Error> {
-        self.rest.forward(request, http_versions(self.settings.transport)).await
+        self.rest.forward(request, self.http_versions(self.settings.transport)).await
+    }
+
+    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.
+    fn http_versions(&self, transport: Transport) -> HttpVersions {
+        if self.settings.rest_http2 && transport == Transport::Rest {
+            HttpVersions::Any
+        } else {
+            HttpVersions::One
+        }
     }
 
     async fn connect(&self) -> Result<ActiveTransport, Error> {
@@ -411,14 +425,6 @@ impl Inner {
     }
 }
 
-/// REST after a fallback speaks HTTP/1.1 only: the HTTP/2 stack is what may be broken.
-fn http_versions(transport: Transport) -> HttpVersions {
-    match transport {
-        Transport::Rest => HttpVersions::Any,
-        Transport::Auto | Transport::Grpc => HttpVersions::One,
-    }
-}
-
 /// Ends `work` at the call's deadline, with an error that says what it was busy with.
 async fn within<T>(
     deadline: Option<Instant>,
@@ -426,9 +432,13 @@ async fn within<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let Some(deadline) = deadline else { return work.await };
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed {busy}")))
-    })
+    let expired =
+        || Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed {busy}"));
+    // The timer alone would let the work begin, and send.
+    if deadline <= Instant::now() {
+        return Err(expired());
+    }
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(expired()))
 }
 
 /// The error of a call that failed on both transports, the first cause first. What the network did not cause, such as

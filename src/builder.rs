@@ -45,6 +45,7 @@ pub struct BridgeBuilder {
     resend: ResendPolicy,
     max_message_size: usize,
     rest_connections: usize,
+    rest_http2: bool,
     parameters: ParameterCheck,
     model_limits: Vec<Limits>,
 }
@@ -75,6 +76,7 @@ impl BridgeBuilder {
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
             rest_connections: 64,
+            rest_http2: false,
             parameters: ParameterCheck::default(),
             model_limits: Vec::new(),
         }
@@ -229,6 +231,13 @@ impl BridgeBuilder {
         self
     }
 
+    /// Offers HTTP/2 beside HTTP/1.1 where [`Transport::Rest`] was chosen, so that one connection carries many calls.
+    /// Default: off, since a network that breaks gRPC often breaks HTTP/2. [`Transport::Auto`] never offers it on REST.
+    pub fn rest_http2(mut self, offered: bool) -> Self {
+        self.rest_http2 = offered;
+        self
+    }
+
     /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
     ///
     /// # Errors
@@ -273,6 +282,7 @@ impl BridgeBuilder {
                 default_deadline: self.default_deadline.unwrap_or(service.deadline),
                 stream_idle_limit: self.stream_idle_limit,
                 max_message_size: self.max_message_size,
+                rest_http2: self.rest_http2,
             },
         });
         Ok(Built { bridge, network, origin })

@@ -105,6 +105,13 @@ impl Error {
         }
     }
 
+    /// Blanks a secret out wherever a peer repeated it.
+    pub(crate) fn hide(&mut self, secret: &[u8]) {
+        if let Some(symptom) = &mut self.0.symptom {
+            symptom.hide(secret);
+        }
+    }
+
     /// The error that a `Status` made by the bridge carries; `None` when the service sent the status.
     pub fn of(status: &Status) -> Option<&Self> {
         let mut cause = status.source();
@@ -144,7 +151,7 @@ impl Error {
                 "set GEMINI_API_KEY (or GOOGLE_API_KEY), or pass credentials to the builder",
             ),
             ErrorKind::DeadlineExceeded => Some(
-                "raise the call's timeout, shorten the prompt, or choose a faster model",
+                "raise the call's timeout, shorten the prompt, or choose a faster model; if no call ends in time, look at the network with `genai-bridge doctor`",
             ),
             ErrorKind::MessageTooLarge => Some(
                 "the limit is the bridge's own: raise max_message_size on the builder, and max_decoding_message_size on the client",

@@ -171,8 +171,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// The keys and tokens that the metadata of a call holds.
+pub(crate) fn secrets_of(metadata: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let found = [AUTHORIZATION, API_KEY].into_iter().filter_map(|name| metadata.get(name));
+    found.map(HeaderValue::as_bytes).map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value))
+}
+
 fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
+    let mut value = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii())?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -136,7 +136,12 @@ pub(super) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
         Some(field) => read_field(schema, field, text, Unknown::Ignore, &mut frame).map(|()| false),
         None => read_answer(schema, method.output, text, &mut frame),
     };
-    let failure = || read_status(schema, 200, text).map(Box::new).map(Unreadable::Failure);
+    // An error is small; a long text that only begins as one must not become a tree.
+    let may_be_error = text.len() <= MAX_ERROR_BODY;
+    let failure = || {
+        let status = may_be_error.then(|| read_status(schema, 200, text)).flatten();
+        status.map(Box::new).map(Unreadable::Failure)
+    };
     match read {
         Ok(false) => Ok(with_length(frame)),
         // An error that is not of the known form is no message all the same.

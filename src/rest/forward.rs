@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
@@ -12,7 +12,7 @@ use tonic::body::Body;
 
 use super::client;
 use super::request::{RequestBody, RestRequest};
-use super::{CONNECTION_HEADERS, HttpVersions, RestTransport};
+use super::{HttpVersions, RestTransport};
 use crate::error::Error;
 
 impl RestTransport {
@@ -61,6 +61,18 @@ fn without_connection(headers: &HeaderMap) -> HeaderMap {
     });
     kept.map(|(name, value): (_, &HeaderValue)| (name.clone(), value.clone())).collect()
 }
+
+/// They belong to a connection, not to a call.
+static CONNECTION_HEADERS: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::EXPECT,
+];
 
 /// The body of an answer, as it comes.
 struct ForwardedBody(client::HttpBody);

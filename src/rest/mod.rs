@@ -214,12 +214,7 @@ fn decompress(frame: &Frame, limit: usize) -> Result<Bytes, Error> {
 
 /// The caller's metadata as HTTP headers.
 fn headers_of(call: &Call, method: &Method) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(call.metadata.len() + 4);
-    for (name, value) in &call.metadata {
-        if !CONNECTION_HEADERS.contains(name) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    let mut headers = call.metadata.clone();
     if let Some(client) = headers.get_mut(&API_CLIENT) {
         *client = over_rest(client);
     }
@@ -256,18 +251,6 @@ const CLIENT: &str =
 const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
-
-/// They belong to a connection, not to a call.
-static CONNECTION_HEADERS: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::HOST,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
-];
 
 #[cfg(test)]
 mod tests {

@@ -82,6 +82,17 @@ async fn a_deadline_that_passes_on_rest_is_told_whatever_grpc_met_before() {
 }
 
 #[tokio::test]
+async fn a_call_without_time_is_not_sent() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    for transport in [Transport::Auto, Transport::Grpc, Transport::Rest] {
+        let builder = direct(&emulator).transport(transport).default_deadline(Duration::ZERO);
+        let status = client(builder).generate_content(question("?")).await.expect_err("no time");
+        assert_expired(&status);
+    }
+    assert_eq!(emulator.received().len(), 0);
+}
+
+#[tokio::test]
 async fn the_service_learns_how_much_time_is_left() {
     let emulator = Emulator::start().await.expect("an emulator");
     for (transport, header, value) in

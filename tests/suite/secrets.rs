@@ -10,6 +10,7 @@ use tonic::Status;
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::peers::{http1, plain};
 use crate::setting::{GENERATE, KEY, behind, client, direct, question, through};
 
 const TOKEN: &str = "a-token-that-nobody-may-see";
@@ -71,6 +72,20 @@ async fn exchange() -> Vec<Status> {
     }
     assert!(statuses.len() >= 4, "{statuses:?}");
     statuses
+}
+
+#[tokio::test]
+async fn a_peer_that_repeats_the_key_is_not_quoted() {
+    let page = format!("you sent {KEY}");
+    let head = format!("HTTP/1.1 500 No\r\nserver: saw {KEY}\r\ncontent-type: text/html\r\n");
+    let port = http1(format!("{head}connection: close\r\n\r\n{page}")).await;
+    let builder = plain(port, Transport::Rest).api_key(KEY);
+    let status = client(builder).generate_content(question("?")).await.expect_err("a page");
+    let error = genai_bridge::Error::of(&status).expect("ours");
+    let evidence = error.symptom().expect("a symptom").evidence();
+    assert!(evidence.first_bytes().starts_with(b"you sent ****"), "{evidence:?}");
+    assert!(evidence.header("server").expect("kept").starts_with("saw ****"));
+    assert_hidden(&format!("{status:?} {:?}", evidence.first_bytes()));
 }
 
 #[tokio::test]
