@@ -70,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) resend: ResendPolicy,
     pub(crate) grpc_head_start: Duration,
     pub(crate) default_deadline: DefaultDeadline,
+    /// `None` for no limit.
+    pub(crate) stream_idle_limit: Option<Duration>,
     pub(crate) max_message_size: usize,
 }
 

@@ -40,6 +40,7 @@ pub struct BridgeBuilder {
     connect_timeout: Option<Duration>,
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
+    stream_idle_limit: Option<Duration>,
     retry: Option<RetryPolicy>,
     resend: ResendPolicy,
     max_message_size: usize,
@@ -50,6 +51,9 @@ pub struct BridgeBuilder {
 
 /// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
+const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// So that no limit overflows the clock.
+const ONE_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl BridgeBuilder {
     pub(crate) fn new() -> Self {
@@ -66,6 +70,7 @@ impl BridgeBuilder {
             connect_timeout: None,
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
+            stream_idle_limit: Some(STREAM_IDLE_LIMIT),
             retry: None,
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
@@ -172,6 +177,16 @@ impl BridgeBuilder {
         self
     }
 
+    /// How long a streamed answer may be silent, once it has begun, while its reader waits; then it ends as
+    /// [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), whatever is left of the call's deadline.
+    /// `Duration::MAX` for no limit. Default: 5 minutes, above the pauses of models that think. Streams that the
+    /// client writes have none.
+    pub fn stream_idle_limit(mut self, limit: Duration) -> Self {
+        self.stream_idle_limit =
+            Some(limit).filter(|limit| *limit != Duration::MAX).map(|limit| limit.min(ONE_YEAR));
+        self
+    }
+
     /// Which answers of the service are tried again. Default: what Google's service configuration
     /// says of each method.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
@@ -244,12 +259,7 @@ impl BridgeBuilder {
         let bridge = Bridge::from_inner(Inner {
             credentials,
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
-            rest: RestTransport::new(
-                service.schema.clone(),
-                network.clone(),
-                origin.clone(),
-                rest,
-            )?,
+            rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
             schema: service.schema,
             proof: Proof::new(service.proof),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
@@ -261,6 +271,7 @@ impl BridgeBuilder {
                 resend: self.resend,
                 grpc_head_start: self.grpc_head_start,
                 default_deadline: self.default_deadline.unwrap_or(service.deadline),
+                stream_idle_limit: self.stream_idle_limit,
                 max_message_size: self.max_message_size,
             },
         });

@@ -93,6 +93,18 @@ impl Error {
         self
     }
 
+    /// The same failure once more, for each call that waited for what failed.
+    pub(crate) fn repeat(self: &Arc<Self>) -> Self {
+        let repeated = match self.symptom() {
+            Some(symptom) => Self::from(symptom.clone()),
+            None => Self::new(self.kind(), self.to_string()),
+        };
+        match self.source() {
+            Some(_) => repeated.with_source(SharedCause(Arc::clone(self))),
+            None => repeated,
+        }
+    }
+
     /// The error that a `Status` made by the bridge carries; `None` when the service sent the status.
     pub fn of(status: &Status) -> Option<&Self> {
         let mut cause = status.source();
@@ -244,6 +256,22 @@ impl StdError for Error {
             Some(source) => Some(source.as_ref()),
             None => None,
         }
+    }
+}
+
+/// What caused an error that several calls are told.
+#[derive(Debug)]
+struct SharedCause(Arc<Error>);
+
+impl fmt::Display for SharedCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source().map_or(Ok(()), |cause| write!(f, "{cause}"))
+    }
+}
+
+impl StdError for SharedCause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source().and_then(StdError::source)
     }
 }
 

@@ -10,6 +10,9 @@ pub mod emulator;
 mod error;
 mod fallback;
 mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gemini;
 mod grpc;
 #[doc = include_str!("guide.md")]

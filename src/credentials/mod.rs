@@ -1,5 +1,7 @@
-//! Credentials: API key or bearer token, as headers marked sensitive.
+//! Credentials: API key, bearer token or Application Default Credentials, as headers marked sensitive.
 
+#[cfg(feature = "adc")]
+mod adc;
 mod bearer;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,8 @@ enum Kind {
     /// `None` if the key cannot stand in a header.
     ApiKey(Option<HeaderValue>),
     Bearer(Arc<Bearer>),
+    #[cfg(feature = "adc")]
+    Adc(Arc<adc::Adc>),
 }
 
 impl Credentials {
@@ -64,6 +68,18 @@ impl Credentials {
         }))))
     }
 
+    /// Application Default Credentials, as `gcloud auth application-default login` or a Google machine gives
+    /// them: a service account, an authorised user, the metadata server; looked for by the first call. The
+    /// project that pays comes from `GOOGLE_CLOUD_QUOTA_PROJECT` or their file, unless the call names one in
+    /// `x-goog-user-project`.
+    ///
+    /// Tokens are fetched by Google's `google-cloud-auth`: these requests follow the environment's proxy and
+    /// the operating system's trust store, not the builder's.
+    #[cfg(feature = "adc")]
+    pub fn adc() -> Self {
+        Self(Kind::Adc(Arc::default()))
+    }
+
     /// No credentials: for a local service, or where each call brings its own.
     pub fn none() -> Self {
         Self(Kind::None)
@@ -90,6 +106,8 @@ impl Credentials {
             Kind::None => "no key",
             Kind::ApiKey(_) => "API key given",
             Kind::Bearer(_) => "bearer tokens given",
+            #[cfg(feature = "adc")]
+            Kind::Adc(_) => "Application Default Credentials",
         }
     }
 
@@ -105,6 +123,8 @@ impl Credentials {
                 "the API key is empty or has characters that cannot stand in a header",
             )),
             Kind::ApiKey(Some(_)) | Kind::None | Kind::Bearer(_) => Ok(()),
+            #[cfg(feature = "adc")]
+            Kind::Adc(_) => Ok(()),
         }
     }
 
@@ -125,6 +145,8 @@ impl Credentials {
             Kind::Bearer(bearer) => {
                 metadata.insert(AUTHORIZATION, bearer.header().await?);
             }
+            #[cfg(feature = "adc")]
+            Kind::Adc(adc) => adc.authorise(metadata).await?,
         }
         Ok(())
     }
@@ -135,6 +157,8 @@ impl Credentials {
     pub(crate) fn invalidate(&self, metadata: &HeaderMap) -> bool {
         match (&self.0, metadata.get(AUTHORIZATION)) {
             (Kind::Bearer(bearer), Some(rejected)) => bearer.invalidate(rejected),
+            #[cfg(feature = "adc")]
+            (Kind::Adc(adc), Some(rejected)) => adc.invalidate(rejected),
             _ => false,
         }
     }

@@ -123,6 +123,11 @@ impl GrpcTransport {
         answer::read_answer(response, seat, wanted).await
     }
 
+    /// How failures name the service, on either transport.
+    pub(crate) fn hop(&self) -> &str {
+        &self.hop
+    }
+
     /// A failure that only the whole shows: the connection stood, and no answer came in time.
     pub(crate) fn unanswered(&self) -> Symptom {
         self.symptom(SymptomKind::Unanswered)

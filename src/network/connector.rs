@@ -42,7 +42,12 @@ pub(super) async fn connect(
     } else {
         Session::plain(io)
     };
-    Ok(Connection { io: session.io, issuer: session.issuer.map(Into::into), hop: hop.into() })
+    Ok(Connection {
+        io: session.io,
+        is_http2: session.protocol.as_deref() == Some(H2),
+        issuer: session.issuer.map(Into::into),
+        hop: hop.into(),
+    })
 }
 
 async fn reach_proxy(tls: &Tls, proxy: &ProxyHop, deadline: Instant) -> Result<Io, Fault> {

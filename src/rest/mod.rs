@@ -1,9 +1,11 @@
-//! REST, transport two: a call is transcoded by its HTTP rule, sent by reqwest, and its answer transcoded back.
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
 
 mod answer;
 mod array;
 mod client;
 mod cut;
+mod dialler;
+mod failure;
 mod field;
 #[cfg(feature = "cli")]
 mod forward;
@@ -13,6 +15,9 @@ mod routing;
 mod sse;
 mod status;
 mod stream;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use {array::ArrayStream, cut::Cut, cut::CutFault, sse::EventStream};
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -89,9 +94,9 @@ impl RestTransport {
         network: Network,
         origin: Origin,
         settings: RestSettings,
-    ) -> Result<Self, Error> {
-        let client = Client::new(network, origin, settings.connections)?;
-        Ok(Self { schema, client, settings })
+    ) -> Self {
+        let client = Client::new(network, origin, settings.connections);
+        Self { schema, client, settings }
     }
 
     /// Opens a connection and closes it.

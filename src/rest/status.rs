@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn schema() -> Schema {
-        Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema")
+        Schema::from_descriptor_set(DESCRIPTORS).expect("the schema")
     }
 
     #[test]

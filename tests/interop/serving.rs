@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use genai_bridge::emulator::Emulator;
 use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
 
-use crate::squid::{free_addresses, until_it_listens};
+use crate::bed::{free_address, until_it_listens};
 
 pub(crate) struct Serving {
     process: Child,
@@ -22,7 +22,7 @@ impl Serving {
         let folder = tempfile::tempdir().expect("a folder");
         let roots = folder.path().join("root.pem");
         fs::write(&roots, emulator.root_certificate()).expect("a file");
-        let [address] = free_addresses();
+        let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
         command.args([
             "serve",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use genai_bridge::doctor::Diagnosis::{GrpcOnly, Healthy, Limited, Refused, RestOnly, Unreachable};
+use genai_bridge::doctor::Diagnosis::{Healthy, Limited, Refused, RestOnly, Unreachable};
 use genai_bridge::doctor::{Check, Diagnosis, Doctor, Outcome, Report, Step};
 use genai_bridge::emulator::{Emulator, Fault, Reply};
 use genai_bridge::{Bridge, Proxy, SymptomKind};
@@ -28,8 +28,7 @@ use SymptomKind as S;
 const TABLE: &[Row] = &[
     healthy(Fault::Pass),
     healthy(Fault::ConnectHttp10),
-    // reqwest takes no answer to CONNECT but 200.
-    row(Fault::ConnectCreated, GrpcOnly, Step::Rest, S::ConnectReset),
+    healthy(Fault::ConnectCreated),
     healthy(Fault::ConnectSplit),
     row(Fault::ConnectForbidden, Unreachable, Step::Proxy, S::ProxyForbidden),
     row(Fault::ConnectLoginRequired, Unreachable, Step::Proxy, S::ProxyAuthenticationRequired),

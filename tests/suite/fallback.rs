@@ -17,11 +17,9 @@ use crate::setting::{GENERATE, STREAM, behind, change, question, through};
 /// Long enough for every answer that comes on a busy machine; what never comes ends with it.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Faults that cost an answer although REST passes.
-const EXCUSED: [Fault; 2] = [
+const EXCUSED: [Fault; 1] = [
     // gRPC is proven, and only its third call, the stream, is hit.
     Fault::EveryThirdCall,
-    // Where gRPC is not proven in time: reqwest takes no answer to CONNECT but 200.
-    Fault::ConnectCreated,
 ];
 /// Networks that are tried at a time.
 const AT_A_TIME: usize = 16;

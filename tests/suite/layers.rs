@@ -12,7 +12,7 @@ const GROUPS: &[&[&str]] = &[
     &["network", "fallback"],
     &["grpc", "rest"],
     &["gemini"],
-    &["proof", "retries", "stats", "bridge", "watched", "builder"],
+    &["proof", "retries", "stats", "bridge", "watched", "builder", "fuzz"],
     &["doctor", "sidecar"],
     &["main", "cli"],
 ];
@@ -57,10 +57,10 @@ const IMPURE: &[&str] = &[
 
 /// Outside things and their one owner.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("reqwest::", &["rest/client"]),
+    ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
-    ("std::env", &["network/proxy", "builder", "cli/"]),
+    ("std::env", &["network/proxy", "credentials/adc", "builder", "cli/"]),
 ];
 
 #[test]

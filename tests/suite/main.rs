@@ -8,6 +8,8 @@
     reason = "a test ends where its setting is not as expected"
 )]
 
+#[cfg(feature = "adc")]
+mod adc;
 mod auto;
 mod bad_input;
 mod clients;
@@ -23,6 +25,7 @@ mod hostile;
 mod http_rules;
 mod layers;
 mod messages;
+mod network;
 mod oracle;
 mod parameters;
 mod parity;

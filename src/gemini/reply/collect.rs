@@ -176,3 +176,77 @@ fn index_of(candidate: &Candidate) -> i32 {
 fn append<M: Message>(whole: &mut M, more: &M) {
     whole.merge(more.encode_to_vec().as_slice()).expect("a message reads what it wrote");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use v1beta::generate_content_response::UsageMetadata;
+    use v1beta::{CitationMetadata, CitationSource, Content, SafetyRating};
+
+    fn text(text: &str) -> Part {
+        Part { data: Some(Data::Text(text.into())), ..Part::default() }
+    }
+
+    fn chunk(index: i32, parts: Vec<Part>) -> GenerateContentResponse {
+        let content = Some(Content { parts, role: "model".into() });
+        let candidate = Candidate { index: Some(index), content, ..Candidate::default() };
+        GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
+    }
+
+    fn merged(
+        chunks: impl IntoIterator<Item = GenerateContentResponse>,
+    ) -> GenerateContentResponse {
+        let mut whole = GenerateContentResponse::default();
+        chunks.into_iter().for_each(|chunk| merge(&mut whole, chunk));
+        whole
+    }
+
+    fn parts_of(candidate: &Candidate) -> &[Part] {
+        &candidate.content.as_ref().expect("content").parts
+    }
+
+    #[test]
+    fn texts_are_joined_where_nothing_sets_them_apart() {
+        let thought = |words| Part { thought: true, ..text(words) };
+        let signed = |words| Part { thought_signature: Bytes::from_static(b"s"), ..text(words) };
+        let parts =
+            [thought("h"), thought("m"), text("a"), text("b"), signed(""), text("c"), text("d")];
+        let whole = merged(parts.map(|part| chunk(0, vec![part])));
+        let candidate = whole.candidates.first().expect("a candidate");
+        assert_eq!(parts_of(candidate), [thought("hm"), text("ab"), signed(""), text("cd")]);
+        assert_eq!(candidate.content.as_ref().expect("content").role, "model");
+    }
+
+    #[test]
+    fn candidates_that_come_in_turn_are_kept_apart() {
+        let chunks = [(0, "a"), (1, "x"), (0, "b"), (1, "y")];
+        let whole = merged(chunks.map(|(index, words)| chunk(index, vec![text(words)])));
+        let parts: Vec<_> = whole.candidates.iter().flat_map(parts_of).cloned().collect();
+        assert_eq!(parts, [text("ab"), text("xy")]);
+    }
+
+    #[test]
+    fn the_last_usage_and_ratings_count_and_each_citation_stands_once() {
+        let told = |tokens, category, uris: &[&str]| {
+            let source =
+                |uri: &&str| CitationSource { uri: Some((*uri).into()), ..Default::default() };
+            let mut chunk = chunk(0, vec![]);
+            let candidate = chunk.candidates.first_mut().expect("a candidate");
+            candidate.safety_ratings = vec![SafetyRating { category, ..Default::default() }];
+            let citation_sources = uris.iter().map(source).collect();
+            candidate.citation_metadata = Some(CitationMetadata { citation_sources });
+            chunk.usage_metadata =
+                Some(UsageMetadata { total_token_count: tokens, ..Default::default() });
+            chunk
+        };
+        let whole = merged([told(9, 1, &["a"]), told(3, 2, &["a", "b"]), chunk(0, vec![])]);
+        let candidate = whole.candidates.first().expect("a candidate");
+        let categories = candidate.safety_ratings.iter().map(|rating| rating.category);
+        assert_eq!(categories.collect::<Vec<_>>(), [2]);
+        let sources = &candidate.citation_metadata.as_ref().expect("citations").citation_sources;
+        let uris: Vec<_> = sources.iter().filter_map(|source| source.uri.as_deref()).collect();
+        assert_eq!(uris, ["a", "b"]);
+        assert_eq!(whole.usage_metadata.expect("usage").total_token_count, 3);
+    }
+}

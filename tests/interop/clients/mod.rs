@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use genai_bridge::emulator::{Authority, Emulator, Reply};
+use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::rpc;
 use genai_bridge::v1beta::{
     CachedContent, Candidate, Content, File, GenerateContentResponse, ListCachedContentsResponse,
@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
-use crate::squid::Squid;
+use crate::bed::Bed;
+use crate::proxies::start_squid;
 
 const VERSIONS: [&str; 2] = ["v1", "v1beta"];
 
@@ -49,26 +50,21 @@ async fn clients_see_what_they_would_see_from_the_service() {
 }
 
 struct Setting {
-    emulator: Emulator,
-    squid: Squid,
+    bed: Bed,
+    /// squid's port that inspects.
+    squid: String,
     clients: PathBuf,
-    /// Holds the roots.
-    folder: tempfile::TempDir,
 }
 
 impl Setting {
     async fn start() -> Self {
         let clients = std::env::var_os("GENAI_BRIDGE_CLIENTS").expect("the clients' folder");
-        let inspection = Authority::new("Corp Inspection CA");
-        let emulator = Emulator::start().await.expect("an emulator");
-        let squid = Squid::start(&inspection, emulator.root_certificate()).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| {
-            std::fs::write(folder.path().join(name), text).expect("a file");
-        };
-        write("service.pem", emulator.root_certificate());
-        write("inspection.pem", inspection.pem());
-        Self { emulator, squid, clients: clients.into(), folder }
+        let mut bed = Bed::new("clients").await;
+        start_squid(&mut bed);
+        bed.ready().await;
+        bed.write("inspection.pem", bed.corp.pem());
+        let squid = format!("http://127.0.0.1:{}", bed.port("bump"));
+        Self { bed, squid, clients: clients.into() }
     }
 
     fn python(&self) -> Vec<PathBuf> {
@@ -80,21 +76,21 @@ impl Setting {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.bed.folder.join(name)
     }
 
     /// A client that calls the service itself.
     fn directly(&self, program: &[PathBuf]) -> Command {
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]);
-        self.point_at_service(&mut command, "service.pem");
+        self.point_at_service(&mut command, "origin.pem");
         command
     }
 
     fn point_at_service(&self, command: &mut Command, root: &str) {
         command
-            .env("GENAI_BRIDGE_ADDRESS", format!("localhost:{}", self.emulator.address().port()))
-            .env("GOOGLE_GEMINI_BASE_URL", self.emulator.endpoint());
+            .env("GENAI_BRIDGE_ADDRESS", format!("localhost:{}", self.bed.origin.address().port()))
+            .env("GOOGLE_GEMINI_BASE_URL", self.bed.origin.endpoint());
         for variable in
             ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
         {
@@ -105,9 +101,9 @@ impl Setting {
     /// The same client as the child of a sidecar behind squid's ssl-bump.
     fn through_sidecar(&self, program: &[PathBuf]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
-        command.args(["run", "--endpoint", &self.emulator.endpoint(), "--root-certificates"]);
+        command.args(["run", "--endpoint", &self.bed.origin.endpoint(), "--root-certificates"]);
         command.arg(self.file("inspection.pem"));
-        command.env("HTTPS_PROXY", format!("http://{}", self.squid.bump)).arg("--").args(program);
+        command.env("HTTPS_PROXY", &self.squid).arg("--").args(program);
         command
     }
 
@@ -116,7 +112,7 @@ impl Setting {
         let python = self.python();
         let mut command = Command::new(&python[0]);
         command.arg(&python[1]).arg("retry-error");
-        command.env("https_proxy", format!("http://{}", self.squid.bump));
+        command.env("https_proxy", &self.squid);
         self.point_at_service(&mut command, "inspection.pem");
         command
     }
@@ -126,7 +122,7 @@ impl Setting {
         command.env("GENAI_BRIDGE_CLIENTS", &self.clients);
         command.env_remove("no_proxy").env_remove("NO_PROXY");
         let handle = Handle::current();
-        let emulator = &self.emulator;
+        let emulator = &self.bed.origin;
         tokio::task::block_in_place(move || {
             let mut process =
                 command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a client");
