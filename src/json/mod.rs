@@ -8,6 +8,7 @@ mod number;
 mod read;
 mod scan;
 mod seen;
+mod string;
 mod text;
 mod time;
 mod wire;

@@ -3,7 +3,7 @@
 /// A JSON number: its text, and what reading it once has shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number<'a> {
-    pub(super) text: &'a str,
+    pub(super) text: &'a [u8],
     negative: bool,
     /// All digits as one integer; wrong where there are more of them than it holds.
     digits: u64,
@@ -45,7 +45,7 @@ impl<'a> Number<'a> {
             at += 1 + length;
         }
         Some(Self {
-            text: std::str::from_utf8(text.get(..at)?).ok()?,
+            text: text.get(..at)?,
             negative,
             digits,
             digit_count,
@@ -59,11 +59,16 @@ impl<'a> Number<'a> {
         Self::read(text).filter(|number| number.text.len() == text.len())
     }
 
+    /// Its grammar has ASCII alone.
+    fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.text).unwrap_or_default()
+    }
+
     /// An integer, also in forms such as `1e3` and `2.0`; `None` if it is none, or far over 64 bits.
     #[inline]
     pub(super) fn to_integer(self) -> Option<i128> {
         if self.has_fraction_or_exponent || self.digit_count > MOST_DIGITS {
-            return parse_integer(self.text);
+            return parse_integer(self.as_str());
         }
         let value = i128::from(self.digits);
         Some(if self.negative { -value } else { value })
@@ -90,7 +95,7 @@ impl<'a> Number<'a> {
 pub(super) fn double_of(number: Number<'_>) -> Option<f64> {
     match number.exact_f64() {
         Some(value) => Some(value),
-        None => number.text.parse().ok().filter(|value: &f64| value.is_finite()),
+        None => number.as_str().parse().ok().filter(|value: &f64| value.is_finite()),
     }
 }
 
@@ -103,7 +108,7 @@ pub(super) fn float_of(number: Number<'_>) -> Option<f32> {
         Some(value) if value.to_bits() & 0x1fff_ffff != 0x1000_0000 && is_normal_f32(value) => {
             Some(value as f32)
         }
-        _ => number.text.parse().ok().filter(|value: &f32| value.is_finite()),
+        _ => number.as_str().parse().ok().filter(|value: &f32| value.is_finite()),
     }
 }
 

@@ -140,6 +140,35 @@ fn an_error_names_the_field_and_the_byte() {
 }
 
 #[test]
+fn an_error_in_wire_bytes_names_the_field_and_the_byte() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"\x68", "field `a_bool`: the message ends in the middle of a field at byte 1"),
+        (
+            b"\x68\x01\x72\x05ab",
+            "field `a_string`: the message ends in the middle of a field at byte 4",
+        ),
+        (b"\x68\x01\x72\x01\xff", "field `a_string`: a string that is not UTF-8 at byte 4"),
+        // A message that has to be put in order first: the place is where it begins.
+        (
+            b"\x8a\x01\x06\x68\x01\x68\x00\x72\x05",
+            "field `inner`: the message ends in the middle of a field at byte 9",
+        ),
+        (
+            b"\x8a\x01\x07\x68\x01\x68\x00\x72\x01\xff",
+            "field `inner.a_string`: a string that is not UTF-8 at byte 3",
+        ),
+        (
+            b"\x82\x05\x06\x10\x01\x0a\x02\x12\x05",
+            "field `structure`: the message ends in the middle of a field at byte 3",
+        ),
+    ];
+    for (wire, expected) in cases {
+        let error = BOTH.schema.json_from_message("every.Field", wire).expect_err(expected);
+        assert!(error.to_string().ends_with(expected), "{wire:02x?}: {error}");
+    }
+}
+
+#[test]
 fn messages_out_of_order_inside_each_other_take_no_longer_than_their_depth_tells() {
     // Each one holds another one, then the same scalar twice: written as it stands, it must be written again.
     let mut wire = vec![0x68, 1];

@@ -108,7 +108,7 @@ impl Reader<'_> {
     /// A string with its length.
     #[inline]
     pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(plain) = self.scan.plain_string()? {
+        if let Some(plain) = self.scan.plain_string() {
             push_varint(out, plain.len() as u64);
             append_short(plain, out);
             return Ok(());

@@ -88,6 +88,7 @@ impl Writer<'_> {
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<()> {
+        let whole = wire.rest();
         let mut entries = vec![MapEntry::read(key, value, wire.delimited_wire()?, depth)?];
         while wire.skip_tag(field.tag) {
             entries.push(MapEntry::read(key, value, wire.delimited_wire()?, depth)?);
@@ -99,10 +100,16 @@ impl Writer<'_> {
             name.write(&mut self.out)?;
             self.out.push(b':');
             let written = match &found {
-                Some(bytes) => {
+                Some(Cow::Borrowed(bytes)) => {
                     self.value(value.kind, value.number, &mut Wire::new(bytes), depth)?
                 }
-                None => self.absent(value, depth).map(|()| true)?,
+                Some(Cow::Owned(bytes)) => self
+                    .value(value.kind, value.number, &mut Wire::new(bytes), depth)
+                    .map_err(|fault| fault.in_copy_of(whole))?,
+                None => self
+                    .absent(value, depth)
+                    .map(|()| true)
+                    .map_err(|fault| fault.in_copy_of(whole))?,
             };
             if written { self.out.push(b',') } else { self.out.truncate(mark) }
         }

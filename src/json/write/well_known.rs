@@ -134,7 +134,8 @@ impl Writer<'_> {
         let ordered = gather(message, whole, depth)?;
         let mut wire = Wire::new(&ordered);
         if wire.skip_tag(field.tag) {
-            return self.map(field, &mut wire, depth).map(drop);
+            let written = self.map(field, &mut wire, depth);
+            return written.map(drop).map_err(|fault| fault.in_copy_of(whole.rest()));
         }
         self.out.extend_from_slice(b"{}");
         Ok(())
