@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attempts;
 mod bridge;
 mod builder;
 mod call;
@@ -21,6 +22,7 @@ mod retries;
 mod schema;
 mod stats;
 mod symptom;
+mod vigil;
 mod watched;
 
 pub use bridge::Bridge;

@@ -50,6 +50,7 @@ impl Proof {
             deadline: Instant::now().checked_add(ANSWER_LIMIT),
             message: Message::One(request.message.clone()),
             options: CallOptions::default(),
+            attempts: 0,
         })
     }
 
@@ -72,7 +73,8 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
     let Some(mut call) = call else { return Ok(()) };
     call.deadline = Instant::now().checked_add(ANSWER_LIMIT);
-    let sent = timeout(ANSWER_LIMIT, grpc.send(&mut call)).await;
+    let sending = async { grpc.send(&mut call, grpc.take_seat().await?).await };
+    let sent = timeout(ANSWER_LIMIT, sending).await;
     let answer = sent.unwrap_or_else(|_| Err(grpc.unanswered().into()))?;
     if is_forged(answer.headers()) {
         return Err(grpc.symptom(SymptomKind::ForgedStatus).into());

@@ -11,18 +11,19 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::attempts::Carried;
 use crate::bridge::Inner;
 use crate::call::{Answer, Call};
 use crate::error::{Error, ErrorKind};
 use crate::policy::ActiveTransport;
+use crate::vigil::Vigil;
 
 /// Marks the answer with the transport that carried it, and watches the body of a stream.
 ///
 /// A unary answer is complete and checked already: it passes as it is.
 pub(crate) fn watch_answer(
-    mut answer: Answer,
+    Carried { mut answer, transport, vigil }: Carried,
     call: &Call,
-    transport: ActiveTransport,
     bridge: Arc<Inner>,
 ) -> Answer {
     answer.extensions_mut().insert(transport);
@@ -30,12 +31,15 @@ pub(crate) fn watch_answer(
         return answer;
     }
     let deadline = call.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-    answer.map(|body| Body::new(WatchedBody { body, deadline, transport, bridge, ended: false }))
+    answer.map(|body| {
+        Body::new(WatchedBody { body, deadline, vigil, transport, bridge, ended: false })
+    })
 }
 
 struct WatchedBody {
     body: Body,
     deadline: Option<Pin<Box<Sleep>>>,
+    vigil: Option<Vigil>,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
     ended: bool,
@@ -45,6 +49,7 @@ impl WatchedBody {
     fn end_with(&mut self, status: Status) -> Status {
         self.ended = true;
         self.body = Body::empty();
+        self.vigil = None;
         if let Some(error) = Error::of(&status) {
             self.bridge.record(self.transport, Some(error));
         }
@@ -65,6 +70,12 @@ impl HttpBody for WatchedBody {
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(|status| self.end_with(status))));
+        }
+        if let Some(vigil) = &mut self.vigil
+            && let Poll::Ready(loss) = vigil.as_mut().poll(context)
+        {
+            let lost = Error::from(loss.in_body());
+            return Poll::Ready(Some(Err(self.end_with(lost.into()))));
         }
         let Some(deadline) = &mut self.deadline else { return Poll::Pending };
         ready!(deadline.as_mut().poll(context));

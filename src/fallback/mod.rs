@@ -1,5 +1,6 @@
 //! Fallback: which transport a call takes (the only lock, the only clock).
 
+mod course;
 mod retry;
 mod state;
 mod verdict;
@@ -11,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
 
+pub(crate) use course::{Course, Other};
 pub(crate) use retry::{Budget, next_wait};
 pub(crate) use state::{Event, Expiry};
 use state::{Machine, State};
-pub(crate) use verdict::{Again, Verdict, may_resend};
 
 use crate::policy::ActiveTransport;
 use crate::symptom::Symptom;
@@ -115,6 +116,14 @@ impl Fallback {
         match proof.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
             Ok(Proving::Ended(failure)) => failure.clone(),
             Ok(Proving::Running) | Err(_) => None,
+        }
+    }
+
+    /// How the last proof failed, if it did and none has begun since.
+    pub(crate) fn failed_proof(&self) -> Option<Symptom> {
+        match &*self.proof.borrow() {
+            Proving::Ended(failure) => failure.clone(),
+            Proving::Running => None,
         }
     }
 

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
 use answer::Wanted;
+pub(crate) use connection::{Line, Seat};
 use connections::Connections;
 
 /// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
@@ -81,6 +82,14 @@ impl GrpcTransport {
         self.connections.connect().await
     }
 
+    /// A place for one call on a connection, which is opened first if need be.
+    ///
+    /// # Errors
+    /// No connection came about; nothing was sent.
+    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
+        self.connections.take_seat().await
+    }
+
     /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
     ///
     /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error` where
@@ -89,8 +98,7 @@ impl GrpcTransport {
     ///
     /// # Errors
     /// The network broke the call.
-    pub(crate) async fn send(&self, call: &mut Call) -> Result<Answer, Error> {
-        let seat = self.connections.take_seat().await?;
+    pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
         let mut channel = seat.channel();
         if let Err(error) = poll_fn(|cx| channel.poll_ready(cx)).await {
             return Err(failure::before_request(error, seat.peer()));

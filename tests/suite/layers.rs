@@ -12,7 +12,7 @@ const GROUPS: &[&[&str]] = &[
     &["network", "fallback"],
     &["grpc", "rest"],
     &["gemini"],
-    &["proof", "retries", "stats", "bridge", "watched", "builder"],
+    &["proof", "retries", "stats", "vigil", "attempts", "bridge", "watched", "builder"],
 ];
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
@@ -40,6 +40,7 @@ const PURE: &[&str] = &[
     "rest/status",
     "fallback/state",
     "fallback/verdict",
+    "fallback/course",
     "fallback/retry",
 ];
 
