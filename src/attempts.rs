@@ -13,7 +13,9 @@ use crate::call::{Answer, Call};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Course, Event, Other, Route};
 use crate::policy::{ActiveTransport, Transport};
+use crate::proof::is_forged;
 use crate::rest::HttpVersions;
+use crate::symptom::SymptomKind;
 use crate::vigil::{Loss, Vigil, keep_vigil};
 
 /// An answer, and what belongs to it while it is read.
@@ -153,6 +155,7 @@ impl Inner {
         call: &mut Call,
     ) -> Result<Carried, Error> {
         call.attempts += 1;
+        self.counters.count_attempt(transport);
         match transport {
             ActiveTransport::Grpc => self.send_over_grpc(call).await,
             ActiveTransport::Rest => {
@@ -164,7 +167,6 @@ impl Inner {
 
     async fn send_over_grpc(self: &Arc<Self>, call: &mut Call) -> Result<Carried, Error> {
         let transport = ActiveTransport::Grpc;
-        self.counters.count_attempt(transport);
         let mut vigil = None;
         let deadline = call.deadline;
         let attempt = async {
@@ -179,13 +181,16 @@ impl Inner {
         };
         let sent = within(deadline, "while the call was on gRPC", attempt).await;
         self.note_attempt(transport, &sent);
+        if self.is_auto(call) {
+            // A symptom may have asked for a proof, which runs beside the calls.
+            self.begin_route(&call.metadata);
+        }
         sent.map(|answer| Carried { answer, transport, vigil })
     }
 
     /// One attempt over REST. After a fallback it speaks HTTP/1.1 only: the HTTP/2 stack is what may
     /// be broken.
     pub(crate) async fn send_over_rest(&self, call: &mut Call) -> Result<Answer, Error> {
-        self.counters.count_attempt(ActiveTransport::Rest);
         let versions = match self.transport_of(call) {
             Transport::Rest => HttpVersions::Any,
             Transport::Auto | Transport::Grpc => HttpVersions::One,
@@ -199,7 +204,15 @@ impl Inner {
 
     fn note_attempt(&self, transport: ActiveTransport, sent: &Result<Answer, Error>) {
         debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
-        self.record(transport, sent.as_ref().err());
+        match sent {
+            // The caller gets the status as it came; the network has shown something all the same.
+            Ok(answer) if is_forged(answer.headers()) => {
+                let forged = self.grpc.symptom(SymptomKind::ForgedStatus);
+                self.record(transport, Some(&forged.into()));
+            }
+            Ok(_) => self.record(transport, None),
+            Err(error) => self.record(transport, Some(error)),
+        }
     }
 
     /// Takes how an attempt, or the body of its answer, ended: without error, the service answered.

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, debug_span};
 
 use crate::call::{Call, Message};
 use crate::error::Error;
-use crate::fallback::{Event, Fallback};
+use crate::fallback::{Course, Event, Fallback, Other};
 use crate::frame::Frame;
 use crate::grpc::GrpcTransport;
-use crate::policy::CallOptions;
+use crate::policy::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::schema::Method;
 use crate::symptom::SymptomKind;
 
@@ -72,14 +72,25 @@ impl Proof {
 async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
     let Some(mut call) = call else { return Ok(()) };
-    call.deadline = Instant::now().checked_add(ANSWER_LIMIT);
-    let sending = async { grpc.send(&mut call, grpc.take_seat().await?).await };
-    let sent = timeout(ANSWER_LIMIT, sending).await;
-    let answer = sent.unwrap_or_else(|_| Err(grpc.unanswered().into()))?;
-    if is_forged(answer.headers()) {
-        return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
+    // One timer, which takes silence for a sign; tonic's own would take it for the caller's haste.
+    call.deadline = None;
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut course = Course::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
+    loop {
+        let sending = async { grpc.send(&mut call, grpc.take_seat().await?).await };
+        let sent = timeout_at(deadline, sending).await;
+        match sent.unwrap_or_else(|_| Err(grpc.unanswered().into())) {
+            Ok(answer) if is_forged(answer.headers()) => {
+                return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
+            }
+            Ok(_) => return Ok(()),
+            // A connection that was about to close proves nothing: another one is asked.
+            Err(error) => match error.symptom() {
+                Some(symptom) if course.after(symptom, Other::NONE).is_some() => {}
+                Some(_) | None => return Err(error),
+            },
+        }
     }
-    Ok(())
 }
 
 /// Whether an intermediary wrote this gRPC status: Envoy names itself in `server`.

@@ -29,7 +29,7 @@ pub(crate) struct Loss(Symptom);
 /// Silence on a connection before it is asked whether it lives. Doubles each time it does.
 const FIRST_SILENCE: Duration = Duration::from_secs(4);
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
-/// Time for the answer to that.
+/// Time for the answer to the proof beside a call.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 
 /// Begins to watch over a call; not where the service has no free call to ask with.
@@ -57,49 +57,44 @@ impl Watch {
             if let Some(symptom) = &*loss {
                 return Loss(symptom.clone());
             }
-            if let Some(kind) = self.ask().await {
-                self.mark(kind);
-                if kind == SymptomKind::KeepAliveTimeout || self.confirm().await {
-                    return Loss(loss.insert(self.bury(kind)).clone());
-                }
+            if !self.is_answered().await
+                && let Some(symptom) = self.confirm().await
+            {
+                return Loss(loss.insert(symptom).clone());
             }
             patience = (patience * 2).min(LONGEST_SILENCE);
         }
     }
 
-    /// What the silence of the proof shows; `None` if it does not stay silent.
-    async fn ask(&self) -> Option<SymptomKind> {
-        let mut call = self.bridge.proof.call(&self.metadata)?;
-        let asked = Instant::now();
+    /// Whether the proof on the call's own connection gets any answer.
+    async fn is_answered(&self) -> bool {
+        let Some(mut call) = self.bridge.proof.call(&self.metadata) else { return true };
         let asking = self.bridge.grpc.send(&mut call, self.line.take_seat());
         match timeout(ANSWER_LIMIT, asking).await {
-            Ok(Ok(_)) => None,
+            Ok(Ok(_)) => true,
             // The connection speaks, or has ended, and the call in hand learns that by itself.
             Ok(Err(error)) => {
                 self.bridge.record(ActiveTransport::Grpc, Some(&error));
-                None
+                true
             }
-            Err(_) if self.line.is_heard_since(asked) => Some(SymptomKind::Unanswered),
-            Err(_) => Some(SymptomKind::KeepAliveTimeout),
+            Err(_) => false,
         }
     }
 
-    /// Whether gRPC as a whole is dead, a proof on another connection decides.
-    fn bury(&self, kind: SymptomKind) -> Symptom {
+    /// The service may only be slow: the call is lost if the service answers on another way.
+    async fn confirm(&self) -> Option<Symptom> {
+        // The call and the proof beside it are two signs of the same fault.
+        let unanswered = Error::from(self.line.symptom(SymptomKind::Unanswered));
+        for _ in 0..2 {
+            self.bridge.record(ActiveTransport::Grpc, Some(&unanswered));
+        }
         self.line.give_up();
-        self.line.symptom(kind)
-    }
-
-    /// The service may only be slow: gRPC has lost the call if REST answers where gRPC does not.
-    async fn confirm(&self) -> bool {
-        matches!(self.bridge.settle(&self.metadata).await, Ok(ActiveTransport::Rest))
-    }
-
-    /// The call and the proof beside it are two signs of the same fault.
-    fn mark(&self, kind: SymptomKind) {
-        let error = Error::from(self.line.symptom(kind));
-        self.bridge.record(ActiveTransport::Grpc, Some(&error));
-        self.bridge.record(ActiveTransport::Grpc, Some(&error));
+        let kind = match self.bridge.settle(&self.metadata).await {
+            Ok(ActiveTransport::Grpc) => SymptomKind::KeepAliveTimeout,
+            Ok(ActiveTransport::Rest) => SymptomKind::Unanswered,
+            Err(_) => return None,
+        };
+        Some(self.line.symptom(kind))
     }
 }
 

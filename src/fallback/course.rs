@@ -24,6 +24,11 @@ pub(crate) struct Other {
     pub(crate) is_on_grpc: bool,
 }
 
+impl Other {
+    /// There is no other way.
+    pub(crate) const NONE: Self = Self { has_rest_form: false, is_on_grpc: false };
+}
+
 /// How often a call goes out again on the same transport before the failure counts as final.
 const MAX_REPEATS: u32 = 3;
 

@@ -71,6 +71,7 @@ impl Fallback {
         }
         let route = match machine.state() {
             State::Unproven => Route::AfterProof,
+            State::OnGrpc if machine.is_suspect(now) => Route::AfterProof,
             State::OnGrpc => Route::Grpc,
             State::OnRest { .. } => Route::Rest,
         };

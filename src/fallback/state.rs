@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::verdict::{Mark, Verdict};
-use crate::symptom::Symptom;
+use crate::symptom::{Station, Symptom};
 
 /// What is known about gRPC on this network.
 #[derive(Debug, Clone)]
@@ -111,9 +111,14 @@ impl Machine {
         !self.proving
             && match &self.state {
                 State::Unproven => true,
-                State::OnGrpc => false,
+                State::OnGrpc => self.is_struck(now),
                 State::OnRest { until, .. } => *until <= now,
             }
+    }
+
+    /// Whether gRPC carries calls, but has met a symptom, and its proof is under way.
+    pub(crate) fn is_suspect(&self, now: Instant) -> bool {
+        self.proving && matches!(self.state, State::OnGrpc) && self.is_struck(now)
     }
 
     /// Takes an event; says whether the state changed.
@@ -171,6 +176,8 @@ impl Machine {
                 *until = now + OUTAGE_PAUSE;
                 false
             }
+            // OnGrpc -> Unproven: the proof was asked for by a first symptom, and is the second.
+            State::OnGrpc if marks => self.doubt(Some(symptom), now),
             State::Unproven | State::OnGrpc => false,
         }
     }
@@ -179,7 +186,7 @@ impl Machine {
         if !matches!(self.state, State::OnGrpc) {
             return false;
         }
-        let struck = self.strike.is_some_and(|last| now < last + STRIKE_WINDOW);
+        let struck = self.is_struck(now);
         match Verdict::of(symptom.kind()).mark {
             Mark::No => return false,
             Mark::Ambiguous if !struck => {
@@ -190,11 +197,24 @@ impl Machine {
         }
         // OnGrpc -> Unproven: the next proof decides, unless no connection comes about any more,
         // which is a failed proof already.
-        self.strike = None;
-        let connects = symptom.station() >= crate::symptom::Station::Request;
-        self.failed_proof = (!connects).then_some(symptom);
+        let connects = symptom.station() >= Station::Request;
         self.rest_answered = false;
-        self.enter(State::Unproven, now, true)
+        self.doubt((!connects).then_some(symptom), now)
+    }
+
+    fn is_struck(&self, now: Instant) -> bool {
+        self.strike.is_some_and(|last| now < last + STRIKE_WINDOW)
+    }
+
+    /// `OnGrpc -> Unproven`, and on to `OnRest` if the proof has failed and REST has answered.
+    fn doubt(&mut self, failed_proof: Option<Symptom>, now: Instant) -> bool {
+        self.strike = None;
+        self.failed_proof = failed_proof;
+        self.enter(State::Unproven, now, true);
+        if self.rest_answered && self.failed_proof.is_some() {
+            self.condemn(now);
+        }
+        true
     }
 
     /// `Unproven -> OnRest`: gRPC failed its proof, and REST works on the same network.
@@ -333,6 +353,19 @@ mod tests {
             "unproven"
         );
         assert_eq!(Story::new().proven().on(broke(lost)).wait(61).on(broke(lost)).state(), "grpc");
+    }
+
+    #[test]
+    fn an_ambiguous_symptom_asks_for_a_proof_which_decides() {
+        let struck =
+            || Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::StreamReset)));
+        assert!(struck().machine.wants_proof(struck().now));
+        let cleared = struck().proven();
+        assert_eq!((cleared.state(), cleared.machine.wants_proof(cleared.now)), ("grpc", false));
+        let failed = struck().failed_proof(SymptomKind::StreamReset);
+        assert_eq!(failed.state(), "unproven");
+        assert_eq!(failed.on(Event::RestAnswered).state(), "rest");
+        assert_eq!(struck().failed_proof(SymptomKind::NameNotFound).state(), "grpc");
     }
 
     #[test]

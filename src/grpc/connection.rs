@@ -162,11 +162,6 @@ impl Line {
         }
     }
 
-    /// Whether the peer was heard at that time or later.
-    pub(crate) fn is_heard_since(&self, time: Instant) -> bool {
-        self.0.peer.seen.last_heard() >= time
-    }
-
     /// A place for one call more, however full the connection is.
     pub(crate) fn take_seat(&self) -> Seat {
         self.0.take_any_seat()

@@ -101,7 +101,20 @@ impl Network {
     /// # Errors
     /// Always with a `Symptom`, of a station before `Station::Request`: nothing of a call was sent.
     pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connection, Error> {
-        let deadline = Instant::now() + self.connect_timeout(origin);
+        self.connect_within(origin, alpn, self.connect_timeout(origin)).await
+    }
+
+    /// The same within a time limit of the caller's.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(crate) async fn connect_within(
+        &self,
+        origin: &Origin,
+        alpn: Alpn,
+        limit: Duration,
+    ) -> Result<Connection, Error> {
+        let deadline = Instant::now() + limit;
         let (tls, proxy) = (&self.0.tls, self.proxy_for(origin));
         connector::connect(tls, proxy, origin, self.hop(origin), alpn, deadline).await
     }

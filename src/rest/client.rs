@@ -47,6 +47,9 @@ pub(super) struct HttpBody {
 /// An idle connection is closed after this, before a firewall forgets it.
 const IDLE_LIMIT: Duration = Duration::from_secs(45);
 
+/// Longest repetition of a dial that ran out of time.
+const REPEAT_LIMIT: Duration = Duration::from_secs(1);
+
 /// Google's front end compresses for clients that say "gzip" here too
 /// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
 const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
@@ -143,11 +146,14 @@ impl Client {
     async fn name_failure(&self, error: reqwest::Error, versions: HttpVersions) -> Error {
         if error.is_connect() {
             let alpn = versions.alpn();
-            if let Err(known) = self.network.connect(&self.origin, alpn).await {
+            let limit = self.network.connect_timeout(&self.origin);
+            // Where the first dial ran out of time, the second only shows at which station.
+            let limit = if error.is_timeout() { limit.min(REPEAT_LIMIT) } else { limit };
+            if let Err(known) = self.network.connect_within(&self.origin, alpn, limit).await {
                 return known;
             }
             let (kind, evidence) = classify(&error, alpn)
-                .unwrap_or_else(|| (SymptomKind::ConnectReset, evidence_of(&error)));
+                .unwrap_or_else(|| (kind_of_lost_dial(&error), evidence_of(&error)));
             let symptom = Symptom::new(kind, self.hop()).with_evidence(evidence);
             return Error::from(symptom).with_source(error);
         }
@@ -241,6 +247,11 @@ fn build(
         builder = builder.proxy(reqwest::Proxy::all(hop.url_with_login()).map_err(refused)?);
     }
     builder.build().map_err(refused)
+}
+
+/// What a dial met that could not be repeated.
+fn kind_of_lost_dial(error: &reqwest::Error) -> SymptomKind {
+    if error.is_timeout() { SymptomKind::ConnectTimeout } else { SymptomKind::ConnectReset }
 }
 
 /// What broke after a connection stood, found in the types of the source chain.
