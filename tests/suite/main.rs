@@ -17,6 +17,7 @@ mod emulator;
 mod hostile;
 mod http_rules;
 mod layers;
+mod matrix;
 mod messages;
 mod parity;
 mod peers;
