@@ -87,19 +87,15 @@ impl Inner {
                 Ok(carried) => return Ok(carried),
                 Err(error) => error,
             };
-            match self.next_transport(call, &mut course, &error) {
-                Some(next) => {
-                    self.counters.count_resend();
-                    if next != transport {
-                        self.counters.count_switch();
-                        first.get_or_insert(error);
-                    }
-                }
-                None => {
-                    let early = || self.fallback.failed_proof().map(Error::from);
-                    let first = first.or_else(|| choice.is_early.then(early).flatten());
-                    return Err(both_causes(first, error));
-                }
+            let Some(next) = self.next_transport(call, &mut course, &error) else {
+                let early = || self.fallback.failed_proof().map(Error::from);
+                let first = first.or_else(|| choice.is_early.then(early).flatten());
+                return Err(both_causes(first, error));
+            };
+            self.counters.count_resend();
+            if next != transport {
+                self.counters.count_switch();
+                first.get_or_insert(error);
             }
         }
     }
@@ -175,7 +171,7 @@ impl Inner {
                 vigil = keep_vigil(self, call, seat.line());
             }
             tokio::select! {
-                sent = self.grpc.send(call, seat) => sent,
+                answer = self.grpc.send(call, seat) => answer,
                 lost = until_lost(&mut vigil) => Err(lost.before_answer().into()),
             }
         };
@@ -196,8 +192,8 @@ impl Inner {
             Transport::Auto | Transport::Grpc => HttpVersions::One,
         };
         let deadline = call.deadline;
-        let send = self.rest.send(call, versions);
-        let sent = within(deadline, "while the call was on REST", send).await;
+        let attempt = self.rest.send(call, versions);
+        let sent = within(deadline, "while the call was on REST", attempt).await;
         self.note_attempt(ActiveTransport::Rest, &sent);
         sent
     }

@@ -3,6 +3,8 @@
 mod course;
 mod retry;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::fmt;
@@ -14,7 +16,7 @@ use tracing::info;
 
 pub(crate) use course::{Course, Other};
 pub(crate) use retry::{Budget, next_wait};
-pub(crate) use state::{Event, Expiry};
+pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
 
 use crate::policy::ActiveTransport;
@@ -34,15 +36,6 @@ pub(crate) struct Fallback {
 enum Proving {
     Running,
     Ended(Option<Symptom>),
-}
-
-/// Where a call goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    Grpc,
-    Rest,
-    /// gRPC if the proof in flight ends well in time, else REST.
-    AfterProof,
 }
 
 impl Fallback {
@@ -69,13 +62,7 @@ impl Fallback {
             machine.on(Event::ProofBegan, now);
             self.proof.send_replace(Proving::Running);
         }
-        let route = match machine.state() {
-            State::Unproven => Route::AfterProof,
-            State::OnGrpc if machine.is_suspect(now) => Route::AfterProof,
-            State::OnGrpc => Route::Grpc,
-            State::OnRest { .. } => Route::Rest,
-        };
-        (route, begin)
+        (machine.route(now), begin)
     }
 
     /// Takes what happened to a call or a proof.

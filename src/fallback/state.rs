@@ -18,6 +18,15 @@ pub(crate) enum State {
     OnRest { until: Instant, symptom: Symptom },
 }
 
+/// Where a call goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Grpc,
+    Rest,
+    /// gRPC if the proof in flight ends well in time, else REST.
+    AfterProof,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -116,9 +125,15 @@ impl Machine {
             }
     }
 
-    /// Whether gRPC carries calls, but has met a symptom, and its proof is under way.
-    pub(crate) fn is_suspect(&self, now: Instant) -> bool {
-        self.proving && matches!(self.state, State::OnGrpc) && self.is_struck(now)
+    /// Where the next call goes.
+    pub(crate) fn route(&self, now: Instant) -> Route {
+        match self.state {
+            State::Unproven => Route::AfterProof,
+            // gRPC has met a symptom, and its proof is under way.
+            State::OnGrpc if self.proving && self.is_struck(now) => Route::AfterProof,
+            State::OnGrpc => Route::Grpc,
+            State::OnRest { .. } => Route::Rest,
+        }
     }
 
     /// Takes an event; says whether the state changed.
