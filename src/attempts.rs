@@ -257,10 +257,11 @@ pub(crate) async fn within<T>(
     })
 }
 
-/// The error of a call that failed on both transports, the first cause first.
+/// The error of a call that failed on both transports, the first cause first. What the network did not cause, such as
+/// a deadline or a message that fits no rule, is an error of its own.
 fn both_causes(first: Option<Error>, last: Error) -> Error {
     match first {
-        Some(first) => first.then(last),
-        None => last,
+        Some(first) if last.symptom().is_some() => first.then(last),
+        Some(_) | None => last,
     }
 }

@@ -120,8 +120,10 @@ impl Bridge {
         self.0.fallback.watch()
     }
 
-    /// Forgets what was learnt of the network, for instance after it changed.
+    /// Forgets what was learnt of the network, for instance after it changed. The next call over gRPC opens a
+    /// connection of its own; calls in flight stay on theirs.
     pub fn reset(&self) {
+        self.0.grpc.forget_connections();
         self.0.fallback.record(Event::Reset);
     }
 

@@ -77,7 +77,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     let deadline = Instant::now() + ANSWER_LIMIT;
     let mut course = Course::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
     loop {
-        let sending = async { grpc.send(&mut call, grpc.take_seat().await?).await };
+        let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
         let sent = timeout_at(deadline, sending).await;
         match sent.unwrap_or_else(|_| Err(grpc.unanswered().into())) {
             Ok(answer) if is_forged(answer.headers()) => {

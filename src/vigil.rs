@@ -69,7 +69,7 @@ impl Watch {
     /// Whether the proof on the call's own connection gets any answer.
     async fn is_answered(&self) -> bool {
         let Some(mut call) = self.bridge.proof.call(&self.metadata) else { return true };
-        let asking = self.bridge.grpc.send(&mut call, self.line.take_seat());
+        let asking = self.bridge.grpc.send_unary(&mut call, self.line.take_seat());
         match timeout(ANSWER_LIMIT, asking).await {
             Ok(Ok(_)) => true,
             // The connection speaks, or has ended, and the call in hand learns that by itself.

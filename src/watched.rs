@@ -32,7 +32,8 @@ pub(crate) fn watch_answer(
     }
     let deadline = call.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
     answer.map(|body| {
-        Body::new(WatchedBody { body, deadline, vigil, transport, bridge, ended: false })
+        let (has_begun, ended) = (false, false);
+        Body::new(WatchedBody { body, deadline, vigil, transport, bridge, has_begun, ended })
     })
 }
 
@@ -42,6 +43,7 @@ struct WatchedBody {
     vigil: Option<Vigil>,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
+    has_begun: bool,
     ended: bool,
 }
 
@@ -50,10 +52,17 @@ impl WatchedBody {
         self.ended = true;
         self.body = Body::empty();
         self.vigil = None;
-        if let Some(error) = Error::of(&status) {
+        if let Some(error) = Error::of(&status)
+            && !self.is_too_long(error)
+        {
             self.bridge.record(self.transport, Some(error));
         }
         status
+    }
+
+    /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.
+    fn is_too_long(&self, error: &Error) -> bool {
+        self.has_begun && error.kind() == ErrorKind::DeadlineExceeded
     }
 }
 
@@ -69,6 +78,7 @@ impl HttpBody for WatchedBody {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.has_begun |= matches!(frame, Some(Ok(_)));
             return Poll::Ready(frame.map(|frame| frame.map_err(|status| self.end_with(status))));
         }
         if let Some(vigil) = &mut self.vigil

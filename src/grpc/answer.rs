@@ -47,7 +47,12 @@ pub(super) async fn read_answer(
     drop_malformed_details(&mut head.headers);
     let body = AnswerBody::new(body, seat, has_status);
     let body = match wanted {
-        Wanted::Whole { limit } => body.collect(limit).await?,
+        Wanted::Whole { limit } => {
+            let mut whole = body.collect(limit).await?;
+            // Without a message, trailers say what a head could have said: whoever asks for the status finds it there.
+            head.headers.extend(whole.take_trailers_alone().unwrap_or_default());
+            Body::new(whole)
+        }
         Wanted::Head => Body::new(body),
     };
     Ok(Answer::from_parts(head, body))

@@ -1,5 +1,6 @@
 //! Body: the messages of an answer pass through, counted; an end without `grpc-status` is a failure.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -43,7 +44,7 @@ impl AnswerBody {
     ///
     /// # Errors
     /// The answer breaks, or its messages are larger than `limit`.
-    pub(super) async fn collect(mut self, limit: usize) -> Result<Body, Error> {
+    pub(super) async fn collect(mut self, limit: usize) -> Result<Collected, Error> {
         let mut parts = Vec::new();
         let mut length = 0;
         while let Some(part) = poll_fn(|cx| self.poll_part(cx)).await {
@@ -54,7 +55,7 @@ impl AnswerBody {
             }
             parts.push(part);
         }
-        Ok(Body::new(Collected(parts.into_iter())))
+        Ok(Collected(parts.into()))
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part<Bytes>, Error>>> {
@@ -142,7 +143,15 @@ impl HttpBody for AnswerBody {
 }
 
 /// An answer that was read to its end.
-struct Collected(std::vec::IntoIter<Part<Bytes>>);
+pub(super) struct Collected(VecDeque<Part<Bytes>>);
+
+impl Collected {
+    /// The trailers, if nothing comes before them.
+    pub(super) fn take_trailers_alone(&mut self) -> Option<HeaderMap> {
+        let is_alone = self.0.front()?.is_trailers();
+        is_alone.then(|| self.0.pop_front()?.into_trailers().ok()).flatten()
+    }
+}
 
 impl HttpBody for Collected {
     type Data = Bytes;
@@ -152,10 +161,10 @@ impl HttpBody for Collected {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
-        Poll::Ready(self.0.next().map(Ok))
+        Poll::Ready(self.0.pop_front().map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_slice().is_empty()
+        self.0.is_empty()
     }
 }

@@ -75,6 +75,12 @@ impl Connections {
         }
     }
 
+    /// Takes no further calls on the open connections.
+    pub(super) fn forget(&self) {
+        let forgotten = std::mem::take(&mut self.0.list().open);
+        drop(forgotten);
+    }
+
     /// A place on a connection for one call: on one that stands, or on one that is dialled for it.
     ///
     /// # Errors

@@ -90,6 +90,11 @@ impl GrpcTransport {
         self.connections.take_seat().await
     }
 
+    /// Leaves the open connections to the calls that are on them.
+    pub(crate) fn forget_connections(&self) {
+        self.connections.forget();
+    }
+
     /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
     ///
     /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error` where
@@ -99,11 +104,29 @@ impl GrpcTransport {
     /// # Errors
     /// The network broke the call.
     pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+        // A method of no known service may stream.
+        let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
+        self.send_wanting(call, seat, if is_unary { self.whole() } else { Wanted::Head }).await
+    }
+
+    /// The same for a call that is known to be unary, also where its method is not.
+    ///
+    /// # Errors
+    /// The network broke the call.
+    pub(crate) async fn send_unary(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+        self.send_wanting(call, seat, self.whole()).await
+    }
+
+    async fn send_wanting(
+        &self,
+        call: &mut Call,
+        seat: Seat,
+        wanted: Wanted,
+    ) -> Result<Answer, Error> {
         let mut channel = seat.channel();
         if let Err(error) = poll_fn(|cx| channel.poll_ready(cx)).await {
             return Err(failure::before_request(error, seat.peer()));
         }
-        let wanted = self.wanted_of(call);
         let response = channel
             .call(write_request(call))
             .await
@@ -121,14 +144,8 @@ impl GrpcTransport {
         Symptom::new(kind, self.hop.clone())
     }
 
-    /// A method of no known service may stream.
-    fn wanted_of(&self, call: &Call) -> Wanted {
-        match &call.method {
-            Some(method) if !method.server_streaming => {
-                Wanted::Whole { limit: self.max_message_size }
-            }
-            Some(_) | None => Wanted::Head,
-        }
+    fn whole(&self) -> Wanted {
+        Wanted::Whole { limit: self.max_message_size }
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<Fault>>;
 #[derive(Debug)]
 pub(crate) struct Fault {
     what: Cow<'static, str>,
-    offset: usize,
+    place: Place,
     /// Names of the fields around it, innermost first.
     path: Vec<Box<str>>,
 }
@@ -18,7 +18,33 @@ pub(crate) struct Fault {
 impl Fault {
     #[cold]
     pub(super) fn new(what: impl Into<Cow<'static, str>>, offset: usize) -> Box<Self> {
-        Box::new(Self { what: what.into(), offset, path: Vec::new() })
+        Box::new(Self { what: what.into(), place: Place::Offset(offset), path: Vec::new() })
+    }
+
+    /// A fault where `rest` begins, wherever that is: see [`within`](Self::within).
+    #[cold]
+    pub(super) fn at(what: impl Into<Cow<'static, str>>, rest: &[u8]) -> Box<Self> {
+        let place = Place::Address(rest.as_ptr() as usize);
+        Box::new(Self { what: what.into(), place, path: Vec::new() })
+    }
+
+    /// The same fault, with its place as an offset in `source`, if it lies there.
+    #[cold]
+    pub(crate) fn within(mut self: Box<Self>, source: &[u8]) -> Box<Self> {
+        if let Place::Address(address) = self.place {
+            let offset = address.checked_sub(source.as_ptr() as usize);
+            if let Some(offset) = offset.filter(|offset| *offset <= source.len()) {
+                self.place = Place::Offset(offset);
+            }
+        }
+        self
+    }
+
+    /// The same fault, met in a copy of `original`: its place is where that begins.
+    #[cold]
+    pub(super) fn in_copy_of(mut self: Box<Self>, original: &[u8]) -> Box<Self> {
+        self.place = Place::Address(original.as_ptr() as usize);
+        self
     }
 
     /// The same fault, seen from the message around it.
@@ -34,6 +60,14 @@ impl Fault {
     }
 }
 
+/// Where a fault was met. A cursor over wire bytes is passed on so often that it only knows what is
+/// before it, and not how far it has come.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Offset(usize),
+    Address(usize),
+}
+
 /// A text that ends too early.
 pub(super) const CUT: &str = "the text ends in the middle of a value";
 
@@ -43,6 +77,10 @@ impl fmt::Display for Fault {
             let names: Vec<&str> = self.path.iter().rev().map(AsRef::as_ref).collect();
             write!(f, "field `{}`: ", names.join("."))?;
         }
-        write!(f, "{} at byte {}", self.what, self.offset)
+        f.write_str(&self.what)?;
+        match self.place {
+            Place::Offset(offset) => write!(f, " at byte {offset}"),
+            Place::Address(_) => Ok(()),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Gather: puts a message in order whose fields come again, as a parser would merge them.
 
+use std::collections::HashMap;
+
 use super::fault::Result;
 use super::wire::{Wire, push_varint};
 use crate::schema::{Field, Kind, Message, Shape};
@@ -58,18 +60,19 @@ fn read_records<'a>(
 
 /// Setting a member of a oneof clears the others, so that only the last run of one member counts.
 fn drop_cleared_members(records: &mut Vec<Record<'_>>) {
-    let mut keep = vec![true; records.len()];
-    for (at, record) in records.iter().enumerate().filter(|(_, record)| record.field.in_oneof) {
-        let is_cleared_by = |later: &Record<'_>| {
-            later.field.slot == record.field.slot && later.field.number != record.field.number
-        };
-        let cleared = records.iter().skip(at + 1).any(is_cleared_by);
-        if let Some(keep) = keep.get_mut(at) {
-            *keep = !cleared;
+    // By oneof: the member set last, and whether another one was met before it.
+    let mut last: HashMap<u16, (u32, bool)> = HashMap::new();
+    let is_kept = |record: &Record<'_>| {
+        if !record.field.in_oneof {
+            return true;
         }
-    }
-    let mut keep = keep.into_iter();
-    records.retain(|_| keep.next().unwrap_or(true));
+        let (member, ended) = last.entry(record.field.slot).or_insert((record.field.number, false));
+        *ended |= *member != record.field.number;
+        !*ended
+    };
+    let kept: Vec<bool> = records.iter().rev().map(is_kept).collect();
+    let mut kept = kept.into_iter().rev();
+    records.retain(|_| kept.next().unwrap_or(true));
 }
 
 fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {

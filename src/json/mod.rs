@@ -3,18 +3,15 @@
 mod body;
 mod fault;
 mod gather;
+mod keys;
 mod number;
 mod read;
 mod scan;
 mod seen;
 mod text;
 mod time;
-mod well_known_read;
-mod well_known_write;
 mod wire;
 mod write;
-
-use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind};
 use crate::schema::{MessageId, Schema};
@@ -24,7 +21,7 @@ pub(crate) use fault::Fault;
 pub(crate) use gather::gather;
 pub(crate) use read::{Unknown, read_answer, read_field, read_message};
 pub(crate) use wire::{MAX_DEPTH, Wire, push_varint};
-pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar};
+pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 
 impl Schema {
     /// The JSON form of an encoded message, as [ProtoJSON](https://protobuf.dev/programming-guides/json/)
@@ -36,9 +33,7 @@ impl Schema {
     /// the field and the byte.
     pub fn json_from_message(&self, name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
         let id = self.find_message(name)?;
-        let source = Bytes::copy_from_slice(wire);
-        let body = write_message(self, id, &source, WriteOptions::default()).map_err(invalid)?;
-        Ok(body.into_bytes().into())
+        write_text(self, id, wire).map_err(invalid)
     }
 
     /// The encoded message of a JSON text. Both camelCase names and the names of the proto are read;

@@ -1,11 +1,183 @@
 //! Number: the text of a JSON number, or of a quoted one, as a protobuf scalar.
 
-/// An integer, also in forms such as `1e3` and `2.0`; `None` if it is none, or over 64 bits.
-pub(super) fn parse_integer(token: &str) -> Option<i128> {
-    if let Ok(value) = token.parse::<i64>() {
-        // Rust also accepts a plus sign, which JSON's grammar does not: it was checked before.
-        return Some(value.into());
+/// A JSON number: its text, and what reading it once has shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number<'a> {
+    pub(super) text: &'a str,
+    negative: bool,
+    /// All digits as one integer; wrong where there are more of them than it holds.
+    digits: u64,
+    digit_count: usize,
+    /// Power of ten that the digits are multiplied with.
+    exponent: i32,
+    has_fraction_or_exponent: bool,
+}
+
+/// Digits that always fit into 64 bits.
+const MOST_DIGITS: usize = 19;
+
+impl<'a> Number<'a> {
+    /// The number that a text begins with, by JSON's grammar: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+    #[inline]
+    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+        let negative = text.first() == Some(&b'-');
+        let start = usize::from(negative);
+        let mut digits = 0;
+        let mut at = start + read_digits(text.get(start..)?, &mut digits);
+        let mut digit_count = at - start;
+        if digit_count == 0 || (digit_count > 1 && text.get(start) == Some(&b'0')) {
+            return None;
+        }
+        let whole_end = at;
+        let mut exponent = 0;
+        if text.get(at) == Some(&b'.') {
+            let length = read_digits(text.get(at + 1..)?, &mut digits);
+            if length == 0 {
+                return None;
+            }
+            digit_count += length;
+            exponent = -i32::try_from(length).ok()?;
+            at += 1 + length;
+        }
+        if let Some(b'e' | b'E') = text.get(at) {
+            let (value, length) = read_exponent(text.get(at + 1..)?)?;
+            exponent = exponent.saturating_add(value);
+            at += 1 + length;
+        }
+        Some(Self {
+            text: std::str::from_utf8(text.get(..at)?).ok()?,
+            negative,
+            digits,
+            digit_count,
+            exponent,
+            has_fraction_or_exponent: at != whole_end,
+        })
     }
+
+    /// The number that is the whole text.
+    pub(super) fn read_whole(text: &'a [u8]) -> Option<Self> {
+        Self::read(text).filter(|number| number.text.len() == text.len())
+    }
+
+    /// An integer, also in forms such as `1e3` and `2.0`; `None` if it is none, or far over 64 bits.
+    #[inline]
+    pub(super) fn to_integer(self) -> Option<i128> {
+        if self.has_fraction_or_exponent || self.digit_count > MOST_DIGITS {
+            return parse_integer(self.text);
+        }
+        let value = i128::from(self.digits);
+        Some(if self.negative { -value } else { value })
+    }
+
+    /// A double; `None` if it is too large for one.
+    #[inline]
+    pub(super) fn to_f64(self) -> Option<f64> {
+        match self.exact_f64() {
+            Some(value) => Some(value),
+            None => self.text.parse().ok().filter(|value: &f64| value.is_finite()),
+        }
+    }
+
+    /// A float, rounded once; `None` if it is too large for one.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "rounds as the text would")]
+    pub(super) fn to_f32(self) -> Option<f32> {
+        match self.exact_f64() {
+            // Halfway between two floats, the double may itself be the rounded one.
+            Some(value) if value.to_bits() & 0x1fff_ffff != 0x1000_0000 && is_normal_f32(value) => {
+                Some(value as f32)
+            }
+            _ => self.text.parse().ok().filter(|value: &f32| value.is_finite()),
+        }
+    }
+
+    /// The double next to the number, where one multiplication or division by a power of ten gives it: both
+    /// operands are exact, so the result is rounded once
+    /// ([Clinger's fast path](https://dl.acm.org/doi/10.1145/93542.93557)).
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "at most 53 bits")]
+    fn exact_f64(self) -> Option<f64> {
+        if self.digit_count > MOST_DIGITS || self.digits > 1 << 53 {
+            return None;
+        }
+        let power = POWERS_OF_TEN.get(self.exponent.unsigned_abs() as usize)?;
+        let digits = self.digits as f64;
+        let value = if self.exponent < 0 { digits / power } else { digits * power };
+        Some(if self.negative { -value } else { value })
+    }
+}
+
+#[inline]
+fn is_normal_f32(value: f64) -> bool {
+    value == 0.0 || (f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX)).contains(&value.abs())
+}
+
+/// The powers of ten that a double holds exactly.
+const POWERS_OF_TEN: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// Appends the decimal digits that a text begins with to `value`, eight at a time; says how many.
+#[inline]
+fn read_digits(text: &[u8], value: &mut u64) -> usize {
+    let mut length = 0;
+    while let Some(eight) = text.get(length..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*eight);
+        if !is_eight_digits(word) {
+            break;
+        }
+        *value = value.wrapping_mul(100_000_000).wrapping_add(value_of_eight_digits(word));
+        length += 8;
+    }
+    while let Some(byte) = text.get(length) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        *value = value.wrapping_mul(10).wrapping_add(digit.into());
+        length += 1;
+    }
+    length
+}
+
+/// Whether each byte is a decimal digit: 3 in the high half, and still 3 with 6 added.
+#[inline]
+const fn is_eight_digits(word: u64) -> bool {
+    let high_halves = 0xf0f0_f0f0_f0f0_f0f0;
+    let raised = word.wrapping_add(0x0606_0606_0606_0606);
+    (word & high_halves) | ((raised & high_halves) >> 4) == 0x3333_3333_3333_3333
+}
+
+/// Joins neighbours to two, four, eight digits
+/// ([explained](https://lemire.me/blog/2022/01/21/swar-explained-parsing-eight-digits/)).
+#[inline]
+const fn value_of_eight_digits(word: u64) -> u64 {
+    let ones = word & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (ones.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(1 + (10_000 << 32)) >> 32
+}
+
+/// The value of `+12`, and its length; capped where every number is zero or too large.
+fn read_exponent(text: &[u8]) -> Option<(i32, usize)> {
+    let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
+    let digits = text.get(sign..)?;
+    let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if length == 0 {
+        return None;
+    }
+    let value = digits
+        .iter()
+        .take(length)
+        .fold(0_i32, |value, digit| (value * 10 + i32::from(digit - b'0')).min(MOST_EXPONENT));
+    Some((if text.first() == Some(&b'-') { -value } else { value }, sign + length))
+}
+
+const MOST_EXPONENT: i32 = 100_000;
+
+/// An integer in any form, of any length.
+fn parse_integer(token: &str) -> Option<i128> {
     let (negative, digits) = token.strip_prefix('-').map_or((false, token), |rest| (true, rest));
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
@@ -40,16 +212,6 @@ fn parse_exponent(text: &str) -> Option<i64> {
     Some(value.clamp(-limit, limit))
 }
 
-/// A double; `None` if it is too large for one.
-pub(super) fn parse_f64(token: &str) -> Option<f64> {
-    token.parse().ok().filter(|value: &f64| value.is_finite())
-}
-
-/// A float, rounded once; `None` if it is too large for one.
-pub(super) fn parse_f32(token: &str) -> Option<f32> {
-    token.parse().ok().filter(|value: &f32| value.is_finite())
-}
-
 /// The three values that JSON's numbers lack.
 pub(super) fn parse_non_finite(text: &[u8]) -> Option<f64> {
     match text {
@@ -63,6 +225,29 @@ pub(super) fn parse_non_finite(text: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn number(token: &str) -> Number<'_> {
+        Number::read_whole(token.as_bytes()).expect("a number")
+    }
+
+    fn integer(token: &str) -> Option<i128> {
+        number(token).to_integer()
+    }
+
+    #[test]
+    fn only_numbers_of_json_are_read() {
+        for token in
+            ["0", "-0", "10", "-1.5", "1e5", "1E+05", "0.0e-0", "123456789012345678901234567890"]
+        {
+            assert!(Number::read_whole(token.as_bytes()).is_some(), "{token}");
+        }
+        for token in [
+            "", "-", "01", "+1", "1.", ".5", "1e", "1e+", "1.e1", "0x1", "1 ", "--1", "1.2.3",
+            "1e5.0",
+        ] {
+            assert!(Number::read_whole(token.as_bytes()).is_none(), "{token}");
+        }
+    }
 
     #[test]
     fn integers_in_every_form() {
@@ -84,16 +269,31 @@ mod tests {
             ("1e-99999999999999999999", None),
         ];
         for (token, expected) in cases {
-            assert_eq!(parse_integer(token), expected, "{token}");
+            assert_eq!(integer(token), expected, "{token}");
         }
     }
 
     #[test]
     fn floats_round_once() {
         // Halfway between two floats once it went through a double.
-        assert_eq!(parse_f32("1.00000017881393432617187499"), Some(1.000_000_1));
-        assert_eq!(parse_f32("3.5e38"), None);
-        assert_eq!(parse_f64("1e400"), None);
-        assert_eq!(parse_f64("1e-400"), Some(0.0));
+        assert_eq!(number("1.00000017881393432617187499").to_f32(), Some(1.000_000_1));
+        assert_eq!(number("3.5e38").to_f32(), None);
+        assert_eq!(number("1e400").to_f64(), None);
+        assert_eq!(number("1e-400").to_f64(), Some(0.0));
+        assert_eq!(number("-0").to_f64().map(f64::to_bits), Some((-0.0_f64).to_bits()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn floats_are_read_as_the_standard_library_reads_them(
+            token in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?(e[-+]?[0-9]{1,2})?"
+        ) {
+            let (double, float) = (token.parse::<f64>().ok(), token.parse::<f32>().ok());
+            let bits = |value: Option<f64>| value.map(f64::to_bits);
+            proptest::prop_assert_eq!(bits(number(&token).to_f64()), bits(double));
+            let found = number(&token).to_f32().map(f32::to_bits);
+            let expected = float.filter(|value| value.is_finite()).map(f32::to_bits);
+            proptest::prop_assert_eq!(found, expected);
+        }
     }
 }

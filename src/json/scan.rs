@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use super::fault::{CUT, Fault, Result};
-use super::text::special_bytes;
+use super::number::Number;
+use super::text::{BLOCK, append_start, clean_length, short_block, special_bytes, words_of};
 
 /// A cursor over a JSON text.
 #[derive(Clone, Copy)]
@@ -165,38 +166,36 @@ impl<'a> Scan<'a> {
     /// Appends a string, unescaped.
     pub(crate) fn unescape_into(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.expect(b'"')?;
+        let mut at = self.at;
         loop {
-            let end = self.special_from(self.at);
-            self.copy_run(end, out);
-            match self.text.get(end) {
+            let rest = self.text.get(at..).unwrap_or_default();
+            let clean = match rest.first_chunk() {
+                Some(block) => {
+                    let clean = clean_length(words_of(block));
+                    append_start(block, clean, out);
+                    clean
+                }
+                None => append_last_run(rest, out),
+            };
+            at += clean;
+            if clean == BLOCK {
+                continue;
+            }
+            match self.text.get(at) {
                 Some(b'"') => {
-                    self.at = end + 1;
+                    self.at = at + 1;
                     return Ok(());
                 }
-                Some(b'\\') => self.unescape_one(end, out)?,
-                _ => return Err(self.bad_string(end)),
+                Some(b'\\') => at = self.unescape_one(at, out)?,
+                _ => return Err(self.bad_string(at)),
             }
-        }
-    }
-
-    /// Copies up to `end`; a short run as a block of fixed size that is cut, which spares a call.
-    #[inline]
-    fn copy_run(&self, end: usize, out: &mut Vec<u8>) {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = end - self.at;
-        match rest.first_chunk::<32>() {
-            Some(block) if length <= 32 => {
-                let cut = out.len() + length;
-                out.extend_from_slice(block);
-                out.truncate(cut);
-            }
-            _ => out.extend_from_slice(rest.get(..length).unwrap_or_default()),
         }
     }
 
     /// Position of the first quote, backslash or control character.
     #[inline]
     fn special_from(&self, mut at: usize) -> usize {
+        // Single words: most strings that come here are names.
         while let Some(word) = self.text.get(at..).and_then(<[u8]>::first_chunk) {
             let found = special_bytes(u64::from_le_bytes(*word));
             if found != 0 {
@@ -204,17 +203,28 @@ impl<'a> Scan<'a> {
             }
             at += 8;
         }
-        while let Some(byte) = self.text.get(at) {
-            if *byte < 0x20 || *byte == b'"' || *byte == b'\\' {
-                break;
-            }
-            at += 1;
-        }
-        at
+        let rest = self.text.get(at..).unwrap_or_default();
+        at + clean_length(words_of(&short_block(rest))).min(rest.len())
     }
 
+    /// The text of a string that is expected to be long and without escapes, such as base64.
+    pub(crate) fn long_string(&mut self) -> Result<Cow<'a, [u8]>> {
+        self.skip_space();
+        let Some(rest) = self.text.get(self.at..).and_then(|rest| rest.strip_prefix(b"\"")) else {
+            return Err(self.expected(b'"'));
+        };
+        match memchr::memchr2(b'"', b'\\', rest) {
+            Some(end) if rest.get(end) == Some(&b'"') => {
+                self.at += end + 2;
+                Ok(Cow::Borrowed(rest.get(..end).unwrap_or_default()))
+            }
+            _ => self.string(),
+        }
+    }
+
+    /// Appends what the escape at `at` stands for; gives the place behind it.
     #[inline]
-    fn unescape_one(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn unescape_one(&self, at: usize, out: &mut Vec<u8>) -> Result<usize> {
         let letter = match self.text.get(at + 1) {
             Some(b'n') => b'\n',
             Some(same @ (b'"' | b'\\' | b'/')) => *same,
@@ -223,31 +233,31 @@ impl<'a> Scan<'a> {
             Some(b'r') => b'\r',
             Some(b'b') => 0x08,
             Some(b'f') => 0x0c,
-            _ => return Err(Fault::new("an escape that does not exist", at)),
+            Some(_) => return Err(Fault::new("an escape that does not exist", at)),
+            None => return Err(Fault::new(CUT, at)),
         };
         out.push(letter);
-        self.at = at + 2;
-        Ok(())
+        Ok(at + 2)
     }
 
-    fn unescape_unicode(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn unescape_unicode(&self, at: usize, out: &mut Vec<u8>) -> Result<usize> {
         let alone = || Fault::new("half of a surrogate pair", at);
         let mut code = self.hex(at)?;
-        self.at = at + 6;
+        let mut end = at + 6;
         if (0xd800..0xdc00).contains(&code) {
-            if self.text.get(self.at..self.at + 2) != Some(b"\\u") {
+            if self.text.get(end..end + 2) != Some(b"\\u") {
                 return Err(alone());
             }
-            let low = self.hex(self.at)?.checked_sub(0xdc00).filter(|low| *low < 0x400);
+            let low = self.hex(end)?.checked_sub(0xdc00).filter(|low| *low < 0x400);
             code = 0x1_0000 + ((code - 0xd800) << 10) + low.ok_or_else(alone)?;
-            self.at += 6;
+            end += 6;
         }
         let letter = char::from_u32(code).ok_or_else(alone)?;
         match u8::try_from(letter) {
             Ok(ascii) if ascii < 0x80 => out.push(ascii),
             _ => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
         }
-        Ok(())
+        Ok(end)
     }
 
     /// The four digits of `\uXXXX`.
@@ -267,18 +277,13 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The text of a number, checked against the grammar.
     #[inline]
-    pub(crate) fn number(&mut self) -> Result<&'a str> {
+    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         self.skip_space();
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest.iter().take_while(|byte| is_of_number(**byte)).count();
-        let token = rest.get(..length).and_then(|token| std::str::from_utf8(token).ok());
-        let Some(token) = token.filter(|token| is_number(token.as_bytes())) else {
-            return Err(self.fault("no JSON number"));
-        };
-        self.at += length;
-        Ok(token)
+        let number = Number::read(rest).ok_or_else(|| self.fault("no JSON number"))?;
+        self.at += number.text.len();
+        Ok(number)
     }
 
     /// Skips a whole value of any kind, checking its grammar.
@@ -347,41 +352,12 @@ impl<'a> Scan<'a> {
     }
 }
 
-#[inline]
-const fn is_of_number(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
-}
-
-/// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-#[inline]
-pub(crate) fn is_number(token: &[u8]) -> bool {
-    let token = token.strip_prefix(b"-").unwrap_or(token);
-    let (whole, mut rest) = split_digits(token);
-    if whole.is_empty() || (whole.len() > 1 && whole.first() == Some(&b'0')) {
-        return false;
-    }
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let (digits, after) = split_digits(fraction);
-        if digits.is_empty() {
-            return false;
-        }
-        rest = after;
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = match exponent {
-            [b'+' | b'-', digits @ ..] => digits,
-            digits => digits,
-        };
-        let (digits, after) = split_digits(exponent);
-        return !digits.is_empty() && after.is_empty();
-    }
-    rest.is_empty()
-}
-
-#[inline]
-fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    text.split_at_checked(length).unwrap_or((text, &[]))
+/// Appends the bytes before a special one, of a text shorter than a block; says how many.
+fn append_last_run(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let block = short_block(text);
+    let clean = clean_length(words_of(&block)).min(text.len());
+    append_start(&block, clean, out);
+    clean
 }
 
 #[cfg(test)]

@@ -2,103 +2,174 @@
 
 use super::fault::{Fault, Result};
 
-/// Writes a string with its quotes, escaped; `offset` says where it stands in the message.
+/// Writes a string with its quotes, escaped.
 #[inline]
-pub(crate) fn write_string(text: &[u8], offset: usize, out: &mut Vec<u8>) -> Result<()> {
-    check_utf8(text, offset)?;
-    out.reserve(text.len() + 2);
+pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    out.reserve(text.len() + BLOCK + 2);
     out.push(b'"');
-    write_escaped(text, out);
+    if text.len() < BLOCK {
+        let block = short_block(text);
+        let words = words_of(&block);
+        if clean_length(words) == text.len() && is_ascii(words.0 | words.1) {
+            let quoted = u128::from_le_bytes(block) | u128::from(b'"') << (8 * text.len());
+            append_start(&quoted.to_le_bytes(), text.len() + 1, out);
+            return Ok(());
+        }
+    }
+    let mut all = 0;
+    let mut rest = text;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let words = words_of(block);
+        all |= words.0 | words.1;
+        out.extend_from_slice(block);
+        rest = match clean_length(words) {
+            BLOCK => after,
+            clean => {
+                out.truncate(out.len() + clean - BLOCK);
+                write_escape(rest, clean, out)
+            }
+        };
+    }
+    while !rest.is_empty() {
+        let block = short_block(rest);
+        let words = words_of(&block);
+        all |= words.0 | words.1;
+        let clean = clean_length(words).min(rest.len());
+        append_start(&block, clean, out);
+        rest = write_escape(rest, clean, out);
+    }
     out.push(b'"');
-    Ok(())
+    // What is all ASCII needs no check of its UTF-8.
+    if is_ascii(all) { Ok(()) } else { check_utf8(text) }
+}
+
+#[inline]
+const fn is_ascii(word: u64) -> bool {
+    word & (0x80 * EACH) == 0
+}
+
+/// Writes what stands for the byte at `at`, if there is one; gives what follows it.
+#[inline]
+fn write_escape<'a>(text: &'a [u8], at: usize, out: &mut Vec<u8>) -> &'a [u8] {
+    if let Some(escape) = text.get(at).and_then(|byte| ESCAPES.get(usize::from(*byte))) {
+        append_start(&escape.padded, usize::from(escape.length), out);
+    }
+    text.get(at + 1..).unwrap_or_default()
 }
 
 /// Strings must be UTF-8, and JSON can carry nothing else.
-#[inline]
-pub(crate) fn check_utf8(text: &[u8], offset: usize) -> Result<()> {
+pub(crate) fn check_utf8(text: &[u8]) -> Result<()> {
     let valid = if text.len() < SHORT {
         std::str::from_utf8(text).is_ok()
     } else {
         simdutf8::basic::from_utf8(text).is_ok()
     };
-    if valid { Ok(()) } else { Err(Fault::new("a string that is not UTF-8", offset)) }
+    if valid { Ok(()) } else { Err(Fault::at("a string that is not UTF-8", text)) }
 }
 
 /// Below this the standard library's check is the faster one.
 const SHORT: usize = 64;
 
-/// Copies eight bytes at a time as long as none of them needs an escape.
-#[inline]
-fn write_escaped(mut text: &[u8], out: &mut Vec<u8>) {
-    loop {
-        let clean = clean_length(text);
-        let (plain, rest) = text.split_at_checked(clean).unwrap_or((text, &[]));
-        out.extend_from_slice(plain);
-        let Some((byte, rest)) = rest.split_first() else { return };
-        write_escape(*byte, out);
-        text = rest;
-    }
-}
-
-/// Bytes before the first one that needs an escape.
-#[inline]
-fn clean_length(text: &[u8]) -> usize {
-    let mut at = 0;
-    let (words, tail) = text.as_chunks::<8>();
-    for word in words {
-        let found = special_bytes(u64::from_le_bytes(*word));
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + tail.iter().take_while(|byte| !needs_escape(**byte)).count()
-}
+/// Bytes looked at together: two words.
+pub(crate) const BLOCK: usize = 16;
 
 #[inline]
-const fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+pub(crate) const fn words_of(block: &[u8; BLOCK]) -> (u64, u64) {
+    let both = u128::from_le_bytes(*block);
+    (both as u64, (both >> 64) as u64)
+}
+
+/// Bytes of a block before the first quote, backslash or control character.
+#[inline]
+pub(crate) const fn clean_length(words: (u64, u64)) -> usize {
+    let (low, high) = (special_bytes(words.0), special_bytes(words.1));
+    if low | high == 0 {
+        return BLOCK;
+    }
+    let zeros = if low == 0 { 64 + high.trailing_zeros() } else { low.trailing_zeros() };
+    zeros as usize / 8
+}
+
+/// A text of up to 16 bytes, with zeros behind it; by two loads that overlap.
+#[inline]
+pub(crate) fn short_block(text: &[u8]) -> [u8; BLOCK] {
+    let length = text.len();
+    let both = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+        u128::from(head) | u128::from(tail) << (8 * (length - 8))
+    } else if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        u128::from(u64::from(head) | u64::from(tail) << (8 * (length - 4)))
+    } else {
+        text.iter().rev().fold(0, |word, byte| word << 8 | u128::from(*byte))
+    };
+    both.to_le_bytes()
+}
+
+/// Appends the first bytes of a block: all of it, then cut, which spares a call of memcpy.
+#[inline]
+pub(crate) fn append_start<const N: usize>(block: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
+    out.extend_from_slice(block);
+    out.truncate(end);
 }
 
 /// A set high bit for each byte that is a quote, a backslash or a control character; the lowest one
 /// is exact, those above it may be false alarms of a borrow
-/// ([zero in word](https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord)).
+/// ([less than](https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord)).
 #[inline]
 pub(crate) const fn special_bytes(word: u64) -> u64 {
-    let quote = word ^ (0x22 * EACH);
-    let backslash = word ^ (0x5c * EACH);
-    let found = (quote.wrapping_sub(EACH) & !quote)
-        | (backslash.wrapping_sub(EACH) & !backslash)
-        | (word.wrapping_sub(0x20 * EACH) & !word);
-    found & (0x80 * EACH)
+    // Flipping one bit puts the quote, 0x22, next to the controls.
+    let control_or_quote = (word ^ (0x02 * EACH)).wrapping_sub(0x21 * EACH);
+    let backslash = (word ^ (0x5c * EACH)).wrapping_sub(EACH);
+    (control_or_quote | backslash) & !word & (0x80 * EACH)
 }
 
 /// One in each byte of a word.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-fn write_escape(byte: u8, out: &mut Vec<u8>) {
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        control => {
-            let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
-            out.extend_from_slice(&[
-                b'\\',
-                b'u',
-                b'0',
-                b'0',
-                digit(control >> 4),
-                digit(control & 15),
-            ]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
+/// What stands for a byte that cannot stand for itself, by the byte: controls, quote, backslash.
+static ESCAPES: [Escape; 0x60] = escapes();
+
+#[derive(Clone, Copy)]
+struct Escape {
+    padded: [u8; 8],
+    length: u8,
+}
+
+const NO_ESCAPE: Escape = Escape { padded: [0; 8], length: 0 };
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "checked when compiled"
+)]
+const fn escapes() -> [Escape; 0x60] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    const SHORT: [(u8, u8); 7] = [
+        (b'"', b'"'),
+        (b'\\', b'\\'),
+        (b'\n', b'n'),
+        (b'\r', b'r'),
+        (b'\t', b't'),
+        (8, b'b'),
+        (12, b'f'),
+    ];
+    let mut table = [NO_ESCAPE; 0x60];
+    let mut control = 0;
+    while control < 0x20 {
+        let (high, low) = (HEX[control >> 4], HEX[control & 15]);
+        table[control] = Escape { padded: [b'\\', b'u', b'0', b'0', high, low, 0, 0], length: 6 };
+        control += 1;
+    }
+    let mut at = 0;
+    while at < SHORT.len() {
+        let (byte, letter) = SHORT[at];
+        table[byte as usize] = Escape { padded: [b'\\', letter, 0, 0, 0, 0, 0, 0], length: 2 };
+        at += 1;
+    }
+    table
 }
 
 /// Writes an integer of at most 32 bits, bare.
@@ -106,7 +177,7 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
 pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
     match u8::try_from(value) {
         Ok(digit) if digit < 10 => out.push(b'0' + digit),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        _ => append_short(itoa::Buffer::new().format(value).as_bytes(), out),
     }
 }
 
@@ -114,19 +185,20 @@ pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {
 #[inline]
 pub(crate) fn write_quoted_int(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.push(b'"');
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    append_short(itoa::Buffer::new().format(value).as_bytes(), out);
     out.push(b'"');
 }
 
 /// Writes the shortest text that reads back as the same number; whole numbers without a fraction.
 #[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
-    let is_small_integer = value.fract() == 0.0 && value.abs() < 9.0e15;
-    if is_small_integer && !(value == 0.0 && value.is_sign_negative()) {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-        write_int(value as i64, out);
+    let whole = value as i64;
+    let is_whole = whole as f64 == value && whole.unsigned_abs() < 1 << 53;
+    if is_whole && (whole != 0 || value.is_sign_positive()) {
+        write_int(whole, out);
     } else if value.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
         write_non_finite(value, out);
     }
@@ -134,14 +206,32 @@ pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
 
 /// The same for 32 bits: the shortest text for an `f32`, not for the `f64` it widens to.
 #[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
 pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
-    if value.is_finite() && (value.fract() != 0.0 || value.abs() >= 1.0e7 || value == 0.0) {
-        if value.to_bits() == 0 {
-            return out.push(b'0');
-        }
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    let whole = value as i32;
+    let is_whole = whole as f32 == value && whole.unsigned_abs() < 1 << 24;
+    if is_whole && (whole != 0 || value.is_sign_positive()) {
+        write_int(whole.into(), out);
+    } else if value.is_finite() {
+        append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
-        write_f64(f64::from(value), out);
+        write_non_finite(value.into(), out);
+    }
+}
+
+/// Appends what is mostly not longer than two blocks.
+#[inline]
+pub(crate) fn append_short(text: &[u8], out: &mut Vec<u8>) {
+    if text.len() <= BLOCK {
+        append_start(&short_block(text), text.len(), out);
+    } else if let (Some(head), Some(tail)) =
+        (text.first_chunk::<BLOCK>(), text.last_chunk::<BLOCK>())
+        && text.len() <= 2 * BLOCK
+    {
+        append_start(head, text.len() - BLOCK, out);
+        out.extend_from_slice(tail);
+    } else {
+        out.extend_from_slice(text);
     }
 }
 
@@ -184,13 +274,13 @@ mod tests {
             for before in 0..20 {
                 for after in [0, 3, 9, 20] {
                     let text = "a".repeat(before) + special + &"b".repeat(after) + special;
-                    let json = written(|out| write_string(text.as_bytes(), 0, out).expect("UTF-8"));
+                    let json = written(|out| write_string(text.as_bytes(), out).expect("UTF-8"));
                     assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
                 }
             }
         }
-        assert!(write_string(b"\xff", 0, &mut Vec::new()).is_err());
-        assert!(write_string(&[0xc3; 100], 0, &mut Vec::new()).is_err());
+        assert!(write_string(b"\xff", &mut Vec::new()).is_err());
+        assert!(write_string(&[0xc3; 100], &mut Vec::new()).is_err());
     }
 
     #[test]

@@ -3,14 +3,12 @@
 //! Format: [encoding](https://protobuf.dev/programming-guides/encoding/).
 
 use super::fault::{Fault, Result};
-use crate::schema::WireType;
+use crate::schema::{Tag, WireType};
 
 /// A cursor over encoded bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Wire<'a> {
     rest: &'a [u8],
-    /// Where `rest` ends in the outermost message, for error messages.
-    end: usize,
 }
 
 /// Messages inside messages beyond this are refused, as in every protobuf runtime.
@@ -18,12 +16,7 @@ pub(crate) const MAX_DEPTH: u32 = 100;
 
 impl<'a> Wire<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, end: bytes.len() }
-    }
-
-    /// A part of a larger message that ends at `end`.
-    fn part(bytes: &'a [u8], end: usize) -> Self {
-        Self { rest: bytes, end }
+        Self { rest: bytes }
     }
 
     #[inline]
@@ -33,11 +26,6 @@ impl<'a> Wire<'a> {
 
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
-    }
-
-    /// Position in the outermost message.
-    pub(crate) fn offset(&self) -> usize {
-        self.end - self.rest.len()
     }
 
     #[inline]
@@ -50,16 +38,17 @@ impl<'a> Wire<'a> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// Skips `prefix` if it stands next.
+    /// Skips the tag of a field if it stands next.
     #[inline]
-    pub(crate) fn skip_prefix(&mut self, prefix: &[u8]) -> bool {
-        match self.rest.strip_prefix(prefix) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
+    pub(crate) fn skip_tag(&mut self, tag: &Tag) -> bool {
+        let bytes = tag.as_bytes();
+        // Most tags have one byte.
+        let is_next = self.rest.first() == bytes.first()
+            && (bytes.len() == 1 || self.rest.starts_with(bytes));
+        if is_next {
+            self.rest = self.rest.get(bytes.len()..).unwrap_or_default();
         }
+        is_next
     }
 
     #[inline]
@@ -124,8 +113,7 @@ impl<'a> Wire<'a> {
     /// The same, as a cursor.
     #[inline]
     pub(crate) fn delimited_wire(&mut self) -> Result<Self> {
-        let bytes = self.delimited()?;
-        Ok(Self::part(bytes, self.offset()))
+        self.delimited().map(Self::new)
     }
 
     /// The fields of a group whose start tag was read, without its end tag.
@@ -140,7 +128,7 @@ impl<'a> Wire<'a> {
                 }
                 let length = start.rest.len() - before.rest.len();
                 let bytes = start.rest.get(..length).unwrap_or_default();
-                return Ok(Self::part(bytes, before.offset()));
+                return Ok(Self::new(bytes));
             }
             self.skip(found, wire_type, depth)?;
             before = *self;
@@ -165,11 +153,11 @@ impl<'a> Wire<'a> {
 
     #[cold]
     pub(crate) fn fault(&self, what: &'static str) -> Box<Fault> {
-        Fault::new(what, self.offset())
+        Fault::at(what, self.rest)
     }
 
     #[cold]
-    fn truncated(&self) -> Box<Fault> {
+    pub(crate) fn truncated(&self) -> Box<Fault> {
         self.fault("the message ends in the middle of a field")
     }
 }

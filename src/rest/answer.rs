@@ -44,7 +44,7 @@ pub(super) async fn read_http_answer(
         return Err(foreign(SymptomKind::Redirected, &body, status, &headers, &Bytes::new()));
     }
     if !status.is_success() {
-        let text = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
+        let text = body.collect(MAX_ERROR_BODY).await.ok().flatten().unwrap_or_default();
         return match read_status(&reading.schema, status.as_u16(), &text) {
             Some(found) => Ok(failed(&found, metadata_of(&headers))),
             None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
@@ -53,7 +53,7 @@ pub(super) async fn read_http_answer(
     if reading.method.server_streaming {
         return read_stream(status, headers, body, reading).await;
     }
-    let text = body.collect(reading.json_limit()).await?;
+    let text = body.collect(reading.json_limit()).await?.ok_or_else(|| reading.too_large())?;
     let frame = match reading.schema.message(reading.method.output).special {
         Special::HttpBody => raw_frame(&headers, &text),
         _ if text.trim_ascii().is_empty() => Bytes::from_static(&[0; PREFIX_LENGTH]),
@@ -74,6 +74,11 @@ impl Reading {
     /// Most bytes of the JSON of a message.
     pub(super) fn json_limit(&self) -> usize {
         self.max_message_size.saturating_mul(JSON_FACTOR)
+    }
+
+    /// The error of JSON beyond that limit; nobody knows how large its message is.
+    pub(super) fn too_large(&self) -> Error {
+        too_large(self.max_message_size, self.max_message_size)
     }
 
     pub(super) fn check_size(&self, frame: &Bytes) -> Result<(), Error> {
@@ -371,6 +376,15 @@ mod tests {
                     "{status} {body:.80} by {chunk}"
                 );
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn blanks_before_a_stream_are_not_held() {
+        let body = format!("{}data: {{\"responseId\":\"a\"}}\n\n", " ".repeat(8 << 10));
+        for chunk in [1, 5, body.len()] {
+            let (messages, end) = read(STREAM, 200, &body, chunk).await;
+            assert_eq!((messages.len(), end.as_str()), (1, "Ok"), "by {chunk}");
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Client: the only owner of reqwest; what breaks becomes a `Symptom`.
 
 use std::error::Error as StdError;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body_util::BodyExt;
+use http_body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::HttpVersions;
@@ -37,11 +40,11 @@ pub(super) struct HttpAnswer {
     pub(super) body: HttpBody,
 }
 
-/// The body of an answer; holds the call's place until it is dropped.
+/// The body of an answer; holds the call's place until it ends.
 pub(super) struct HttpBody {
     body: reqwest::Body,
     hop: Box<str>,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// An idle connection is closed after this, before a firewall forgets it.
@@ -91,7 +94,7 @@ impl Client {
                     self.is_multiplexed.store(is_multiplexed, Relaxed);
                 }
                 let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
-                let body = HttpBody { body, hop: self.hop(), _place: place };
+                let body = HttpBody { body, hop: self.hop(), place };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
             Err(error) => Err(self.name_failure(error.without_url(), versions).await),
@@ -169,42 +172,53 @@ impl HttpBody {
     /// `messages` were received before: with one, the service did the work.
     pub(super) fn poll_chunk(
         &mut self,
-        context: &mut std::task::Context<'_>,
+        context: &mut Context<'_>,
         messages: u64,
-    ) -> std::task::Poll<Option<Result<Bytes, Error>>> {
-        use http_body::Body as _;
+    ) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            let frame = std::task::ready!(std::pin::Pin::new(&mut self.body).poll_frame(context));
-            return std::task::Poll::Ready(match frame {
-                None => None,
-                Some(Err(error)) => Some(Err(self.name_failure(error.without_url(), messages))),
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => continue,
-                    Ok(data) => Some(Ok(data)),
-                    Err(_) => continue,
+                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                    // Trailers of HTTP say nothing here.
+                    Ok(_) | Err(_) => {}
                 },
-            });
+                Some(Err(error)) => {
+                    self.close();
+                    return Poll::Ready(Some(
+                        Err(self.name_failure(error.without_url(), messages)),
+                    ));
+                }
+                None => {
+                    self.close();
+                    return Poll::Ready(None);
+                }
+            }
         }
     }
 
-    /// The whole body, or [`ErrorKind::MessageTooLarge`].
-    pub(super) async fn collect(&mut self, limit: usize) -> Result<Bytes, Error> {
+    /// The whole body; `None` if it has more bytes than `limit`.
+    pub(super) async fn collect(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
         let mut whole = Bytes::new();
         let mut buffer = Vec::new();
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| self.name_failure(error.without_url(), 0))?;
-            let Ok(data) = frame.into_data() else { continue };
+        while let Some(data) = poll_fn(|context| self.poll_chunk(context, 0)).await {
+            let data = data?;
             if whole.is_empty() && buffer.is_empty() {
                 whole = data;
-                continue;
+            } else {
+                buffer.extend_from_slice(&std::mem::take(&mut whole));
+                buffer.extend_from_slice(&data);
             }
-            buffer.extend_from_slice(&std::mem::take(&mut whole));
-            buffer.extend_from_slice(&data);
-            if buffer.len() > limit {
-                return Err(crate::frame::too_large(buffer.len(), limit));
+            if whole.len() + buffer.len() > limit {
+                return Ok(None);
             }
         }
-        Ok(if buffer.is_empty() { whole } else { buffer.into() })
+        Ok(Some(if buffer.is_empty() { whole } else { buffer.into() }))
+    }
+
+    /// Lets go of the connection and of the call's place: nothing more is read.
+    pub(super) fn close(&mut self) {
+        self.body = reqwest::Body::default();
+        self.place = None;
     }
 
     pub(super) fn hop(&self) -> Box<str> {
@@ -317,7 +331,7 @@ impl HttpBody {
     /// A body that arrives in chunks of this size, and ends well.
     pub(super) fn in_chunks(bytes: &[u8], size: usize) -> Self {
         let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
-        Self { body: reqwest::Body::wrap(Chunks(chunks)), hop: "a service".into(), _place: None }
+        Self { body: reqwest::Body::wrap(Chunks(chunks)), hop: "a service".into(), place: None }
     }
 }
 
@@ -330,9 +344,9 @@ impl http_body::Body for Chunks {
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Ready(self.0.pop_front().map(|chunk| Ok(http_body::Frame::data(chunk))))
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop_front().map(|chunk| Ok(http_body::Frame::data(chunk))))
     }
 }

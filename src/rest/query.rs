@@ -19,7 +19,7 @@ pub(super) fn write_query(
     rule: &Rule,
     wire: &[u8],
 ) -> Result<String, Error> {
-    let mut query = Query { schema, rule, trail: Vec::new(), pairs: Vec::new() };
+    let mut query = Query { schema, rule, source: wire, trail: Vec::new(), pairs: Vec::new() };
     query.add_fields(message, "", wire, MAX_DEPTH)?;
     // Only the names: the elements of a list keep their order.
     query.pairs.sort_by(|one, two| one.0.cmp(&two.0));
@@ -38,6 +38,8 @@ pub(super) fn write_query(
 struct Query<'a> {
     schema: &'a Schema,
     rule: &'a Rule,
+    /// The whole message.
+    source: &'a [u8],
     trail: Vec<u32>,
     pairs: Vec<(String, String)>,
 }
@@ -52,13 +54,15 @@ impl Query<'_> {
     ) -> Result<(), Error> {
         let message = self.schema.message(id);
         let depth =
-            depth.checked_sub(1).ok_or_else(|| invalid(Wire::new(wire).fault("too deep")))?;
+            depth.checked_sub(1).ok_or_else(|| self.invalid(Wire::new(wire).fault("too deep")))?;
         // Each field once, the last value of a scalar, messages merged.
-        let ordered = gather(message, Wire::new(wire), depth).map_err(invalid)?;
+        let ordered =
+            gather(message, Wire::new(wire), depth).map_err(|fault| self.invalid(fault))?;
         let mut rest = Wire::new(&ordered);
         let mut present = Vec::new();
         while !rest.is_empty() {
-            let (field, value) = next_field(message, &mut rest, depth).map_err(invalid)?;
+            let (field, value) =
+                next_field(message, &mut rest, depth).map_err(|fault| self.invalid(fault))?;
             let Some(field) = field else { continue };
             present.push(field.number);
             if !self.is_elsewhere(field.number) {
@@ -78,6 +82,10 @@ impl Query<'_> {
             }
         }
         Ok(())
+    }
+
+    fn invalid(&self, fault: Box<Fault>) -> Error {
+        invalid(fault, self.source)
     }
 
     /// Whether the path or the body holds the field.
@@ -110,7 +118,8 @@ impl Query<'_> {
             // JSON's `null`, which no query parameter can say.
             (_, Kind::Enum(id)) if self.schema.enumeration(id).is_null => Ok(()),
             (Shape::Implicit | Shape::Explicit, kind) => {
-                let text = text_of_value(self.schema, kind, value).map_err(invalid)?;
+                let text =
+                    text_of_value(self.schema, kind, value).map_err(|fault| self.invalid(fault))?;
                 self.pairs.push((name, text.into_owned()));
                 Ok(())
             }
@@ -122,10 +131,11 @@ impl Query<'_> {
         let mut wire = Wire::new(value);
         while !wire.is_empty() {
             let before = wire;
-            wire.skip(0, kind.wire_type(), 0).map_err(invalid)?;
+            wire.skip(0, kind.wire_type(), 0).map_err(|fault| self.invalid(fault))?;
             let length = before.rest().len() - wire.rest().len();
             let element = before.rest().get(..length).unwrap_or_default();
-            let text = text_of_value(self.schema, kind, element).map_err(invalid)?;
+            let text =
+                text_of_value(self.schema, kind, element).map_err(|fault| self.invalid(fault))?;
             self.pairs.push((name.to_owned(), text.into_owned()));
         }
         Ok(())
@@ -139,7 +149,7 @@ impl Query<'_> {
         value: &[u8],
         depth: u32,
     ) -> Result<(), Error> {
-        let inside = Wire::new(value).delimited().map_err(invalid)?;
+        let inside = Wire::new(value).delimited().map_err(|fault| self.invalid(fault))?;
         match self.schema.message(id).special {
             Special::No | Special::HttpBody => {
                 self.trail.push(field.number);
@@ -150,7 +160,7 @@ impl Query<'_> {
             Special::Timestamp | Special::Duration | Special::FieldMask | Special::Wrapper => {
                 let source = bytes::Bytes::copy_from_slice(inside);
                 let json = write_message(self.schema, id, &source, WriteOptions::default())
-                    .map_err(invalid)?;
+                    .map_err(|fault| self.invalid(fault))?;
                 let json = json.into_bytes();
                 // A wrapped string may hold escapes; all others are plain between their quotes.
                 let text = serde_json::from_slice::<String>(&json)

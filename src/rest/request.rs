@@ -112,7 +112,9 @@ fn expand_path(
 ) -> Result<Result<String, String>, Error> {
     let mut values = Vec::with_capacity(rule.variables.len());
     for path in &rule.variables {
-        values.push(text_of_field(schema, input, path, message).map_err(invalid)?);
+        values.push(
+            text_of_field(schema, input, path, message).map_err(|fault| invalid(fault, message))?,
+        );
     }
     let expanded = rule.template.expand(|index| values.get(index).cloned().flatten());
     Ok(expanded.map_err(|Mismatch { variable, reason }| {
@@ -173,7 +175,7 @@ fn write_body(
             }
         }
     };
-    json.map(RequestBody::Json).map_err(invalid)
+    json.map(RequestBody::Json).map_err(|fault| invalid(fault, message))
 }
 
 /// The last length-delimited value of a field.
@@ -181,11 +183,12 @@ fn field_payload(message: &Bytes, number: u32) -> Result<Bytes, Error> {
     let mut wire = Wire::new(message);
     let mut found = Bytes::new();
     while !wire.is_empty() {
-        let (field, wire_type) = wire.tag().map_err(invalid)?;
+        let (field, wire_type) = wire.tag().map_err(|fault| invalid(fault, message))?;
         if field == number && wire_type == crate::schema::WireType::Delimited {
-            found = message.slice_ref(wire.delimited().map_err(invalid)?);
+            found = message.slice_ref(wire.delimited().map_err(|fault| invalid(fault, message))?);
         } else {
-            wire.skip(field, wire_type, crate::json::MAX_DEPTH).map_err(invalid)?;
+            wire.skip(field, wire_type, crate::json::MAX_DEPTH)
+                .map_err(|fault| invalid(fault, message))?;
         }
     }
     Ok(found)
@@ -197,7 +200,8 @@ fn raw_body(message: &Bytes) -> Result<RequestBody, Error> {
     Ok(RequestBody::Raw { content_type, data: field_payload(message, 2)? })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-pub(super) fn invalid(fault: Box<Fault>) -> Error {
+/// The request message cannot be read; the byte is told by its place in the whole of it.
+pub(super) fn invalid(fault: Box<Fault>, message: &[u8]) -> Error {
+    let fault = fault.within(message);
     Error::invalid_request(format!("the request message: {fault}"))
 }

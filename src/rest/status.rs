@@ -1,5 +1,7 @@
 //! Status: the service's JSON errors, as a gRPC status.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use prost::Message as _;
 use prost_types::Any;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use tonic::{Code, Status};
 
 use crate::json::{Unknown, read_message};
+use crate::proto::DESCRIPTORS;
 use crate::rpc;
 use crate::schema::Schema;
 
@@ -65,25 +68,28 @@ fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
 
 /// Each detail alone: one that cannot be read must not cost the others.
 ///
-/// The JSON of a type that the schema lacks cannot become its bytes; such a detail is kept as a
-/// `google.protobuf.Struct` of its JSON, under a type URL that says so.
+/// A schema need not have the types of `google.rpc`: those come from our own. The JSON of a type that neither has
+/// cannot become its bytes; such a detail is kept as a `google.protobuf.Struct` of its JSON, under a type URL that
+/// says so.
 fn read_detail(schema: &Schema, detail: &Value) -> Option<Any> {
-    let any = schema.message_id("google.protobuf.Any");
     let text = serde_json::to_vec(detail).ok()?;
-    let mut wire = Vec::new();
-    if let Some(any) = any
-        && read_message(schema, any, &text, Unknown::Ignore, &mut wire).is_ok()
-    {
-        return decode_any(&wire);
-    }
-    wire.clear();
-    let structure = schema.message_id("google.protobuf.Struct")?;
-    read_message(schema, structure, &text, Unknown::Ignore, &mut wire).ok()?;
-    Some(Any { type_url: "type.googleapis.com/google.protobuf.Struct".into(), value: wire })
+    let read = |schema: &Schema, name: &str| {
+        let mut wire = Vec::new();
+        let id = schema.message_id(name)?;
+        read_message(schema, id, &text, Unknown::Ignore, &mut wire).ok()?;
+        Some(wire)
+    };
+    let any = |schema: &Schema| Any::decode(&*read(schema, "google.protobuf.Any")?).ok();
+    any(schema).or_else(|| any(own_schema()?)).or_else(|| {
+        let value = read(own_schema()?, "google.protobuf.Struct")?;
+        Some(Any { type_url: "type.googleapis.com/google.protobuf.Struct".into(), value })
+    })
 }
 
-fn decode_any(wire: &[u8]) -> Option<Any> {
-    Any::decode(wire).ok()
+/// The descriptors that the crate embeds; they hold all types of `google.rpc`.
+fn own_schema() -> Option<&'static Schema> {
+    static SCHEMA: OnceLock<Option<Schema>> = OnceLock::new();
+    SCHEMA.get_or_init(|| Schema::from_descriptor_set(DESCRIPTORS).ok()).as_ref()
 }
 
 /// By the name of a `google.rpc.Code`.
@@ -198,6 +204,18 @@ mod tests {
         let first = packed.details.first().expect("a detail");
         let retry = rpc::RetryInfo::decode(first.value.as_slice()).expect("its type");
         assert_eq!(retry.retry_delay.map(|delay| delay.seconds), Some(30));
+    }
+
+    #[test]
+    fn a_schema_without_the_types_of_errors_loses_no_detail() {
+        let body = br#"{"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"30s"}]}}"#;
+        let bare = Schema::from_descriptor_set(&[]).expect("an empty schema");
+        let status = read_status(&bare, 429, body).expect("a status");
+        assert_eq!(
+            status.details(),
+            read_status(&schema(), 429, body).expect("a status").details()
+        );
+        assert!(!status.details().is_empty());
     }
 
     #[test]

@@ -18,10 +18,10 @@ use super::cut::{Cut, CutFault, Cutter};
 use super::status::read_status;
 use crate::call::Answer;
 use crate::error::Error;
-use crate::frame::too_large;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
-/// Waits for the first bytes: they tell whether the service speaks.
+/// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
+/// connection alive, are not held.
 pub(super) async fn read_stream(
     status: http::StatusCode,
     headers: HeaderMap,
@@ -30,13 +30,13 @@ pub(super) async fn read_stream(
 ) -> Result<Answer, Error> {
     let mut start = BytesMut::new();
     let mut ended = false;
-    while !ended && start.trim_ascii().is_empty() {
+    while !ended && start.is_empty() {
         match poll_fn(|context| body.poll_chunk(context, 0)).await {
-            Some(chunk) => start.extend_from_slice(&chunk?),
+            Some(chunk) => start.extend_from_slice(chunk?.trim_ascii_start()),
             None => ended = true,
         }
     }
-    if start.trim_ascii_start().starts_with(b"<") {
+    if start.starts_with(b"<") {
         return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start.freeze()));
     }
     let mut cutter = Cutter::for_body(&start, reading.json_limit());
@@ -105,16 +105,18 @@ impl AnswerStream {
     }
 
     fn end(&mut self, status: &Status) -> BodyFrame<Bytes> {
-        self.place = Place::Done;
+        self.close();
         BodyFrame::trailers(trailers_of(status))
+    }
+
+    fn close(&mut self) {
+        self.place = Place::Done;
+        self.body.close();
     }
 
     fn name_fault(&self, fault: CutFault) -> Error {
         let kind = match fault {
-            CutFault::TooLarge => {
-                let limit = self.reading.max_message_size;
-                return too_large(limit, limit);
-            }
+            CutFault::TooLarge => return self.reading.too_large(),
             CutFault::Truncated => SymptomKind::BodyTruncated,
             CutFault::NotAStream if self.messages == 0 => SymptomKind::NotJson,
             CutFault::NotAStream => SymptomKind::BodyMalformed,
@@ -153,7 +155,7 @@ impl HttpBodyTrait for AnswerStream {
                 },
                 Err(error) => error,
             };
-            this.place = Place::Done;
+            this.close();
             return Poll::Ready(Some(Err(failure.into())));
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! prost-types drops extensions when it decodes, and the HTTP rules are extensions; so these are our
 //! own few messages, with the numbers of `google/protobuf/descriptor.proto`.
+//!
+//! A program uses few of the messages that a schema has. So names stay shares of the one descriptor set, and what
+//! only the table of a message needs is decoded with the table.
 
+use bytes::Bytes;
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -37,10 +41,11 @@ pub(super) struct FileOptions {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct MessageDescriptor {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) fields: Vec<FieldDescriptor>,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
+    /// Encoded [`FieldDescriptor`]s.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub(super) fields: Vec<Bytes>,
     #[prost(message, repeated, tag = "3")]
     pub(super) messages: Vec<MessageDescriptor>,
     #[prost(message, repeated, tag = "4")]
@@ -59,24 +64,36 @@ pub(super) struct MessageOptions {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FieldDescriptor {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
     #[prost(int32, tag = "3")]
     pub(super) number: i32,
     #[prost(int32, tag = "4")]
     pub(super) label: i32,
     #[prost(int32, tag = "5")]
     pub(super) kind: i32,
-    #[prost(string, tag = "6")]
-    pub(super) type_name: String,
-    #[prost(message, optional, tag = "8")]
-    pub(super) options: Option<FieldOptions>,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(super) type_name: Bytes,
+    /// An encoded [`FieldOptions`].
+    #[prost(bytes = "bytes", tag = "8")]
+    pub(super) options: Bytes,
     #[prost(int32, optional, tag = "9")]
     pub(super) oneof_index: Option<i32>,
-    #[prost(string, tag = "10")]
-    pub(super) json_name: String,
+    #[prost(bytes = "bytes", tag = "10")]
+    pub(super) json_name: Bytes,
     #[prost(bool, tag = "17")]
     pub(super) proto3_optional: bool,
+}
+
+/// What has to be known of a field before its message is used.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct FieldReference {
+    #[prost(int32, tag = "3")]
+    pub(super) number: i32,
+    #[prost(int32, tag = "5")]
+    pub(super) kind: i32,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(super) type_name: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -92,10 +109,11 @@ pub(super) struct FieldOptions {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct EnumDescriptor {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) values: Vec<EnumValueDescriptor>,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
+    /// Encoded [`EnumValueDescriptor`]s.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub(super) values: Vec<Bytes>,
     #[prost(message, optional, tag = "3")]
     pub(super) options: Option<EnumOptions>,
 }
@@ -108,8 +126,8 @@ pub(super) struct EnumOptions {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct EnumValueDescriptor {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
     #[prost(int32, tag = "2")]
     pub(super) number: i32,
 }
@@ -193,6 +211,13 @@ pub(super) struct FeatureSet {
     pub(super) repeated_field_encoding: Option<i32>,
     #[prost(int32, optional, tag = "5")]
     pub(super) message_encoding: Option<i32>,
+}
+
+impl MessageDescriptor {
+    pub(super) fn fields(&self) -> impl Iterator<Item = FieldDescriptor> {
+        // What cannot be decoded was refused with the schema.
+        self.fields.iter().map(|field| FieldDescriptor::decode(field.clone()).unwrap_or_default())
+    }
 }
 
 /// The features in force for an element, each one decided.

@@ -1,8 +1,15 @@
 //! Messages and enums as flat tables: what a field is called, how it stands on the wire.
 
-use super::descriptor::{EnumDescriptor, Features, FieldDescriptor, MessageDescriptor};
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::descriptor::{
+    EnumDescriptor, EnumValueDescriptor, Features, FieldDescriptor, FieldOptions, MessageDescriptor,
+};
 use super::names::Names;
-use super::{EnumId, Index, MessageId, TypeId};
+use super::{EnumId, Index, MessageId, TypeId, text};
 
 /// A message type.
 #[derive(Debug)]
@@ -53,7 +60,7 @@ pub(crate) struct Field {
     /// `,"jsonName":`
     pub(crate) key: Text<40>,
     /// The field's tag as it is written.
-    pub(crate) tag: Text<5>,
+    pub(crate) tag: Tag,
 }
 
 /// The type of a field's value.
@@ -110,6 +117,13 @@ pub(crate) struct Text<const N: usize> {
     long: Option<Box<[u8]>>,
 }
 
+/// A field's tag, encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tag {
+    bytes: [u8; 5],
+    length: u8,
+}
+
 /// An enum type.
 #[derive(Debug)]
 pub(crate) struct Enum {
@@ -134,7 +148,7 @@ impl Message {
         features: Features,
         index: &Index,
     ) -> Self {
-        let mut sorted: Vec<&FieldDescriptor> = descriptor.fields.iter().collect();
+        let mut sorted: Vec<FieldDescriptor> = descriptor.fields().collect();
         sorted.sort_by_key(|field| field.number);
         let fields: Box<[Field]> = sorted
             .iter()
@@ -234,8 +248,8 @@ impl Field {
         message: Features,
         index: &Index,
     ) -> Self {
-        let options = field.options.as_ref();
-        let features = message.with(options.and_then(|options| options.features));
+        let options = FieldOptions::decode(field.options.clone()).unwrap_or_default();
+        let features = message.with(options.features);
         let kind = Kind::of(field, features, index);
         let in_oneof = field.oneof_index.is_some() && !field.proto3_optional;
         let shape = match (field.label == LABEL_REPEATED, kind) {
@@ -248,13 +262,13 @@ impl Field {
             (false, _) => Shape::Implicit,
         };
         let packable = shape == Shape::Repeated && kind.is_packable();
-        let packed =
-            packable && options.and_then(|options| options.packed).unwrap_or(features.packed);
+        let packed = packable && options.packed.unwrap_or(features.packed);
         let oneof =
             field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
-        let json_name = match field.json_name.as_str() {
-            "" => lower_camel(&field.name),
-            given => given.to_owned(),
+        let name = text(&field.name);
+        let json_name = match text(&field.json_name) {
+            none if none.is_empty() => lower_camel(&name),
+            given => given.into_owned(),
         };
         let number = u32::try_from(field.number).unwrap_or_default();
         let wire_type = if packed { WireType::Delimited } else { kind.wire_type() };
@@ -267,11 +281,11 @@ impl Field {
                 u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)
             }),
             in_oneof,
-            required: options.is_some_and(|options| options.behaviors.contains(&BEHAVIOR_REQUIRED)),
-            name: field.name.as_str().into(),
+            required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
+            name: name.into(),
             key: Text::new(format!(",{}:", quoted(&json_name)).as_bytes()),
             json_name: json_name.into(),
-            tag: Text::new(&encode_varint(number << 3 | wire_type as u32)),
+            tag: Tag::new(number << 3 | wire_type as u32),
         }
     }
 
@@ -347,7 +361,7 @@ impl Kind {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    const fn is_packable(self) -> bool {
+    pub(crate) const fn is_packable(self) -> bool {
         matches!(self.wire_type(), WireType::Varint | WireType::Fixed32 | WireType::Fixed64)
     }
 }
@@ -397,10 +411,43 @@ impl<const N: usize> Text<N> {
     }
 }
 
+impl Tag {
+    fn new(mut value: u32) -> Self {
+        let mut bytes = [0; 5];
+        let mut length = 0;
+        for byte in &mut bytes {
+            length += 1;
+            *byte = value.to_le_bytes()[0] & 0x7f;
+            value >>= 7;
+            if value == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        Self { bytes, length }
+    }
+
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        match self.bytes {
+            [byte, ..] if self.length == 1 => out.push(byte),
+            _ => out.extend_from_slice(self.as_bytes()),
+        }
+    }
+}
+
 impl Enum {
     pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
-        let mut values: Vec<(i32, &str)> =
-            descriptor.values.iter().map(|value| (value.number, value.name.as_str())).collect();
+        let decode = |value: &Bytes| EnumValueDescriptor::decode(value.clone()).unwrap_or_default();
+        let declared: Vec<EnumValueDescriptor> = descriptor.values.iter().map(decode).collect();
+        let declared: Vec<(i32, Cow<'_, str>)> =
+            declared.iter().map(|value| (value.number, text(&value.name))).collect();
+        let mut values = declared.clone();
         values.sort_by_key(|value| value.0);
         values.dedup_by_key(|value| value.0);
         let by_number: Box<[_]> = values
@@ -418,15 +465,12 @@ impl Enum {
         }
         dense.truncate(used);
         let options = descriptor.options.as_ref();
-        let numbers = descriptor
-            .values
-            .iter()
-            .map(|value| (value.name.as_str(), value.number.cast_unsigned()));
+        let numbers = declared.iter().map(|(number, name)| (name.as_ref(), number.cast_unsigned()));
         Self {
             name: name.into(),
             closed: features.with(options.and_then(|options| options.features)).closed_enum,
             is_null: name == "google.protobuf.NullValue",
-            default: descriptor.values.first().map_or(0, |value| value.number),
+            default: declared.first().map_or(0, |value| value.0),
             by_number,
             dense: dense.into(),
             names: Names::new(numbers),
@@ -469,16 +513,6 @@ fn lower_camel(name: &str) -> String {
         }
     }
     camel
-}
-
-fn encode_varint(mut value: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(5);
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
 }
 
 /// Numbers below this are looked up by index.

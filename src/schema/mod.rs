@@ -7,18 +7,20 @@ mod names;
 pub(crate) mod rule;
 pub(crate) mod template;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use prost::Message as _;
+use rustc_hash::FxHashMap;
 
 use crate::error::{Error, ErrorKind};
 use descriptor::{
-    EnumDescriptor, Features, FieldDescriptor, FileDescriptor, FileSet, MessageDescriptor,
-    MethodDescriptor,
+    EnumDescriptor, Features, FieldDescriptor, FieldReference, FileDescriptor, FileSet,
+    MessageDescriptor, MethodDescriptor,
 };
-pub(crate) use message::{Enum, Field, Kind, Message, Shape, Special, WireType};
+pub(crate) use message::{Enum, Field, Kind, Message, Shape, Special, Tag, WireType};
 pub(crate) use method::Method;
 use rule::{HttpOverride, Rule, read_override, read_rules};
 
@@ -30,7 +32,7 @@ pub struct Schema(Arc<Tables>);
 
 struct Tables {
     index: Index,
-    methods: HashMap<Box<str>, Arc<Method>>,
+    methods: FxHashMap<Box<str>, Arc<Method>>,
 }
 
 /// Index of a message in its [`Schema`].
@@ -51,7 +53,7 @@ enum TypeId {
 /// All types by name; every reference between them has been checked.
 #[derive(Default)]
 struct Index {
-    types: HashMap<Box<str>, TypeId>,
+    types: FxHashMap<Box<[u8]>, TypeId>,
     messages: Vec<Lazy<MessageDescriptor, Message>>,
     enums: Vec<Lazy<EnumDescriptor, Enum>>,
 }
@@ -61,7 +63,8 @@ struct Lazy<D, T> {
     name: Box<str>,
     descriptor: D,
     features: Features,
-    table: OnceLock<T>,
+    /// Boxed, as most of them are never made.
+    table: OnceLock<Box<T>>,
 }
 
 impl Schema {
@@ -82,7 +85,7 @@ impl Schema {
         bytes: &[u8],
         overrides: &[HttpOverride],
     ) -> Result<Self, Error> {
-        let files = FileSet::decode(bytes)
+        let files = FileSet::decode(Bytes::copy_from_slice(bytes))
             .map_err(|error| refused("the bytes are not a descriptor set").with_source(error))?
             .files;
         let mut index = Index::default();
@@ -92,7 +95,7 @@ impl Schema {
             index.add_file(file);
         }
         index.check_references().map_err(refused)?;
-        let mut methods = HashMap::new();
+        let mut methods = FxHashMap::default();
         for (package, services) in &services {
             for service in services {
                 let service_name = qualified(package, &service.name);
@@ -157,7 +160,7 @@ impl Index {
     }
 
     fn add_message(&mut self, scope: &str, mut descriptor: MessageDescriptor, features: Features) {
-        let name = qualified(scope, &descriptor.name);
+        let name = qualified(scope, &text(&descriptor.name));
         let own = descriptor.options.as_ref().and_then(|options| options.features);
         let features = features.with(own);
         for nested in std::mem::take(&mut descriptor.enums) {
@@ -167,28 +170,32 @@ impl Index {
             self.add_message(&name, nested, features);
         }
         let id = MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
-        self.types.insert(name.clone(), TypeId::Message(id));
+        self.types.insert(name.as_bytes().into(), TypeId::Message(id));
         self.messages.push(Lazy { name, descriptor, features, table: OnceLock::new() });
     }
 
     fn add_enum(&mut self, scope: &str, descriptor: EnumDescriptor, features: Features) {
-        let name = qualified(scope, &descriptor.name);
+        let name = qualified(scope, &text(&descriptor.name));
         let id = EnumId(u32::try_from(self.enums.len()).unwrap_or(u32::MAX));
-        self.types.insert(name.clone(), TypeId::Enum(id));
+        self.types.insert(name.as_bytes().into(), TypeId::Enum(id));
         self.enums.push(Lazy { name, descriptor, features, table: OnceLock::new() });
     }
 
     /// So that no table can meet a missing type later.
     fn check_references(&self) -> Result<(), String> {
         for message in &self.messages {
-            for field in &message.descriptor.fields {
+            for encoded in &message.descriptor.fields {
+                let field = FieldReference::decode(encoded.clone())
+                    .map_err(|error| format!("a field of `{}`: {error}", message.name))?;
                 let fits = match (field.kind, self.find(&field.type_name)) {
                     (TYPE_GROUP | TYPE_MESSAGE, found) => matches!(found, Some(TypeId::Message(_))),
                     (TYPE_ENUM, found) => matches!(found, Some(TypeId::Enum(_))),
                     (kind, _) => (1..=18).contains(&kind),
                 };
                 if !fits || field.number <= 0 {
-                    let (message, field, kind) = (&message.name, &field.name, &field.type_name);
+                    let (message, kind) = (&message.name, text(&field.type_name));
+                    let field = FieldDescriptor::decode(encoded.clone()).unwrap_or_default();
+                    let field = text(&field.name);
                     return Err(format!("field `{message}.{field}` has no known type (`{kind}`)"));
                 }
             }
@@ -197,12 +204,13 @@ impl Index {
     }
 
     /// By name, with or without the leading dot of descriptors.
-    fn find(&self, name: &str) -> Option<TypeId> {
-        self.types.get(name.strip_prefix('.').unwrap_or(name)).copied()
+    fn find(&self, name: impl AsRef<[u8]>) -> Option<TypeId> {
+        let name = name.as_ref();
+        self.types.get(name.strip_prefix(b".").unwrap_or(name)).copied()
     }
 
-    fn field(&self, message: MessageId, name: &str) -> Option<&FieldDescriptor> {
-        self.lazy_message(message).descriptor.fields.iter().find(|field| field.name == name)
+    fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor> {
+        self.lazy_message(message).descriptor.fields().find(|field| field.name == name)
     }
 
     fn is_map_entry(&self, message: MessageId) -> bool {
@@ -213,7 +221,9 @@ impl Index {
     #[inline]
     fn message(&self, id: MessageId) -> &Message {
         let lazy = self.lazy_message(id);
-        lazy.table.get_or_init(|| Message::new(&lazy.name, &lazy.descriptor, lazy.features, self))
+        lazy.table.get_or_init(|| {
+            Box::new(Message::new(&lazy.name, &lazy.descriptor, lazy.features, self))
+        })
     }
 
     #[inline]
@@ -226,7 +236,7 @@ impl Index {
     #[expect(clippy::indexing_slicing, reason = "an id is made where its enum is pushed")]
     fn enumeration(&self, id: EnumId) -> &Enum {
         let lazy = &self.enums[id.0 as usize];
-        lazy.table.get_or_init(|| Enum::new(&lazy.name, &lazy.descriptor, lazy.features))
+        lazy.table.get_or_init(|| Box::new(Enum::new(&lazy.name, &lazy.descriptor, lazy.features)))
     }
 }
 
@@ -261,11 +271,16 @@ fn read_method(
     })
 }
 
-fn qualified(scope: &str, name: &str) -> Box<str> {
-    if scope.is_empty() { name.into() } else { format!("{scope}.{name}").into() }
+/// A name as text; what is not UTF-8 is no name, and is found by nobody.
+fn text(name: &Bytes) -> Cow<'_, str> {
+    String::from_utf8_lossy(name)
 }
 
-fn refused(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn qualified(scope: &str, name: &str) -> Box<str> {
+    if scope.is_empty() { name.into() } else { [scope, ".", name].concat().into() }
+}
+
+fn refused(why: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Schema, why)
 }
 

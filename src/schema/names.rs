@@ -25,14 +25,15 @@ const TRIES: u32 = 32;
 
 impl Names {
     /// Of two equal names the first one counts.
-    pub(crate) fn new<'a>(names: impl Iterator<Item = (&'a str, u32)> + Clone) -> Self {
-        let count = names.clone().count();
-        let mut size = (count * 2).next_power_of_two().max(2);
+    pub(crate) fn new<'a>(names: impl Iterator<Item = (&'a str, u32)>) -> Self {
+        let names: Vec<Entry<'a>> = names.map(Entry::new).collect();
+        let mut size = (names.len() * 2).next_power_of_two().max(2);
         loop {
+            let shift = 64 - size.trailing_zeros();
             let mut multiplier = 0x9E37_79B9_7F4A_7C15_u64;
             for _ in 0..TRIES {
-                if let Some(table) = Self::place(names.clone(), size, multiplier) {
-                    return table;
+                if let Some(places) = place(&names, size, |name| name.slot(multiplier, shift)) {
+                    return Self::fill(&names, &places, multiplier, shift);
                 }
                 multiplier = multiplier.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(2) | 1;
             }
@@ -40,36 +41,30 @@ impl Names {
         }
     }
 
-    /// The table of this size and multiplier, if no two names meet in a slot.
-    fn place<'a>(
-        names: impl Iterator<Item = (&'a str, u32)>,
-        size: usize,
-        multiplier: u64,
-    ) -> Option<Self> {
-        let shift = 64 - size.trailing_zeros();
-        let mut table =
-            Self { multiplier, shift, slots: vec![EMPTY; size].into(), twins: Vec::new() };
-        for (name, value) in names {
-            let name = name.as_bytes();
-            let (head, tail) = ends(name);
-            let at = table.slot_of(name.len(), head, tail);
-            let slot = table.slots.get_mut(at)?;
-            match &slot.name {
-                None => *slot = Slot { head, tail, value, name: Some(name.into()) },
-                Some(same) if **same == *name => {}
-                Some(other) if other.len() == name.len() && ends(other) == (head, tail) => {
-                    table.twins.push((name.into(), value));
-                }
-                Some(_) => return None,
+    fn fill(names: &[Entry<'_>], places: &[u32], multiplier: u64, shift: u32) -> Self {
+        let mut twins = Vec::new();
+        let slot = |place: &u32| match names.get((*place as usize).wrapping_sub(1)) {
+            Some(Entry { name, value, head, tail }) => {
+                Slot { head: *head, tail: *tail, value: *value, name: Some((*name).into()) }
+            }
+            None => EMPTY,
+        };
+        let slots: Box<[Slot]> = places.iter().map(slot).collect();
+        for entry in names {
+            let holder =
+                slots.get(entry.slot(multiplier, shift)).and_then(|slot| slot.name.as_deref());
+            if holder != Some(entry.name) {
+                twins.push((entry.name.into(), entry.value));
             }
         }
-        Some(table)
+        Self { multiplier, shift, slots, twins }
     }
 
     #[inline]
     pub(crate) fn get(&self, name: &[u8]) -> Option<u32> {
         let (head, tail) = ends(name);
-        let slot = self.slots.get(self.slot_of(name.len(), head, tail))?;
+        let slot = slot_of(name.len(), head, tail, self.multiplier, self.shift);
+        let slot = self.slots.get(slot)?;
         let known = slot.name.as_deref()?;
         // The two ends cover a name of up to 16 bytes.
         if slot.head != head || slot.tail != tail || known.len() != name.len() {
@@ -80,13 +75,51 @@ impl Names {
         }
         self.twins.iter().find(|(twin, _)| **twin == *name).map(|(_, value)| *value)
     }
+}
 
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "shifted down to the table's size")]
-    fn slot_of(&self, length: usize, head: u64, tail: u64) -> usize {
-        let mixed = head ^ tail.rotate_left(23) ^ ((length as u64) << 56);
-        (mixed.wrapping_mul(self.multiplier) >> self.shift) as usize
+/// A name on its way into the table.
+struct Entry<'a> {
+    name: &'a [u8],
+    value: u32,
+    head: u64,
+    tail: u64,
+}
+
+impl<'a> Entry<'a> {
+    fn new((name, value): (&'a str, u32)) -> Self {
+        let (head, tail) = ends(name.as_bytes());
+        Self { name: name.as_bytes(), value, head, tail }
     }
+
+    fn slot(&self, multiplier: u64, shift: u32) -> usize {
+        slot_of(self.name.len(), self.head, self.tail, multiplier, shift)
+    }
+
+    /// No multiplier can part the two.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        (self.name.len(), self.head, self.tail) == (other.name.len(), other.head, other.tail)
+    }
+}
+
+/// For each slot the name in it, by index + 1, or 0; `None` if two names that differ meet in one.
+fn place(names: &[Entry<'_>], size: usize, slot: impl Fn(&Entry<'_>) -> usize) -> Option<Vec<u32>> {
+    let mut places = vec![0; size];
+    for (entry, at) in names.iter().zip(1..) {
+        let place: &mut u32 = places.get_mut(slot(entry))?;
+        match names.get((*place as usize).wrapping_sub(1)) {
+            None => *place = at,
+            Some(holder) if holder.is_twin_of(entry) => {}
+            Some(_) => return None,
+        }
+    }
+    Some(places)
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "shifted down to the table's size")]
+fn slot_of(length: usize, head: u64, tail: u64, multiplier: u64, shift: u32) -> usize {
+    let mixed = head ^ tail.rotate_left(23) ^ ((length as u64) << 56);
+    (mixed.wrapping_mul(multiplier) >> shift) as usize
 }
 
 /// First and last bytes of a name; together they hold all of a name of up to 16 bytes.

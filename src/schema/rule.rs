@@ -158,7 +158,7 @@ fn resolve_variable(
             return Err(format!("field `{name}` is repeated"));
         }
         numbers.push(u32::try_from(field.number).unwrap_or_default());
-        inside = message_of(field, index);
+        inside = message_of(&field, index);
     }
     match inside {
         Some(_) => Err(format!("field `{}` is a message", path.join("."))),

@@ -60,6 +60,7 @@ async fn recorded_answers_decode_and_recorded_errors_keep_their_code() {
     }
     println!("{:5} failed", failures.len());
     assert!(failures.is_empty());
+    assert!(recordings.len() > 1200, "the recordings are not whole");
 }
 
 fn load() -> Vec<Recording> {

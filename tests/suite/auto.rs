@@ -1,13 +1,20 @@
 //! `Transport::Auto`: which transport a call takes on each kind of network, and what it never does.
 
-use genai_bridge::emulator::{Emulator, Fault, Reply};
+use std::time::Duration;
+
+use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{ActiveTransport, Bridge, Error, SymptomKind, Transport};
+use genai_bridge::{ActiveTransport, Bridge, Error, ErrorKind, Schema, SymptomKind, Transport};
 use tonic::Code;
 
+use crate::messages::descriptors_of;
 use crate::setting::{
     GENERATE, LIST_MODELS, answer, behind, change, direct, question, text_of, through,
 };
+
+/// Far beyond what the proof needs on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+const GENERATIVE_SERVICE: &str = "google/ai/generativelanguage/v1beta/generative_service.proto";
 
 async fn ask(bridge: &Bridge) -> Result<ActiveTransport, tonic::Status> {
     let mut client = GenerativeServiceClient::new(bridge.clone());
@@ -72,6 +79,25 @@ async fn a_proof_that_is_swallowed_does_not_hold_calls_up() {
 }
 
 #[tokio::test]
+async fn a_proof_that_is_swallowed_is_a_failed_one() {
+    let (emulator, proxy) = behind(Fault::CallSwallowed).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Rest);
+    let active = bridge.active();
+    assert_eq!(active.transport(), Some(ActiveTransport::Rest));
+    assert_eq!(active.symptom().expect("a reason").kind(), SymptomKind::Unanswered);
+}
+
+#[tokio::test]
+async fn a_proof_outside_the_schema_needs_its_trailers_too() {
+    let (emulator, proxy) = behind(Fault::TrailersStripped).await;
+    let schema = Schema::from_descriptor_set(&descriptors_of(&[GENERATIVE_SERVICE]));
+    let builder = through(&emulator, &proxy).schema(schema.expect("a schema"));
+    let bridge = builder.proof_call(LIST_MODELS, b"").build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Rest);
+}
+
+#[tokio::test]
 async fn a_graceful_goaway_costs_no_call_and_leaves_grpc_in_place() {
     let (emulator, proxy) = behind(Fault::GoAwayAfterStreams).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
@@ -133,10 +159,21 @@ async fn a_failure_that_rest_cannot_cure_ends_with_both_causes() {
 }
 
 #[tokio::test]
+async fn a_request_that_fits_no_rest_path_is_the_callers_mistake_whatever_grpc_met() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let bridge = through(&emulator, &proxy).grpc_head_start(LONG).build().expect("a bridge");
+    let mut request = question("?");
+    request.model = "no model".into();
+    let call = GenerativeServiceClient::new(bridge).generate_content(request).await;
+    let status = call.expect_err("no path");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert_eq!(Error::of(&status).expect("ours").kind(), ErrorKind::InvalidRequest);
+}
+
+#[tokio::test]
 async fn an_unknown_authority_is_named_with_its_issuer() {
     let emulator = Emulator::start().await.expect("an emulator");
-    let proxy =
-        genai_bridge::emulator::HostileProxy::start(Fault::InspectHttp1).await.expect("a proxy");
+    let proxy = HostileProxy::start(Fault::InspectHttp1).await.expect("a proxy");
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     let status = ask(&bridge).await.expect_err("not trusted");
     let error = Error::of(&status).expect("ours");
@@ -183,4 +220,19 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
     let active = watched.wait_for(|active| active.transport() == Some(ActiveTransport::Grpc)).await;
     assert!(active.is_ok());
+}
+
+#[tokio::test]
+async fn forgetting_leaves_the_connections_of_the_old_network() {
+    let authority = Authority::new("Corp Inspection CA");
+    let emulator = Emulator::builder().authority(authority).start().await.expect("an emulator");
+    let proxy = HostileProxy::builder().idle_limit(Duration::from_millis(50));
+    let proxy = proxy.start(Fault::TunnelIdleSilence).await.expect("a proxy");
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    proxy.wait_until(|counts| counts.strikes() == 1).await;
+    proxy.set(Fault::Pass);
+    bridge.reset();
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
 }

@@ -1,9 +1,11 @@
 //! What cannot be sent or read gives a clear error; nothing is lost, nothing panics.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::v1beta::{CountTokensRequest, GenerateContentRequest, GetModelRequest};
-use genai_bridge::{Bridge, BridgeBuilder, Error, ErrorKind, SymptomKind, Transport};
+use genai_bridge::{Bridge, BridgeBuilder, Error, ErrorKind, RetryPolicy, SymptomKind, Transport};
 use http::HeaderMap;
 use tonic::{Code, Status};
 
@@ -299,6 +301,30 @@ async fn a_broken_grpc_answer_names_what_came() {
         let outcome = call(bridge, GENERATE, &question("?")).await;
         assert_eq!(outcome.status.code(), code, "{:?}", outcome.status);
         assert_eq!(symptom_of(&outcome), symptom, "{:?}", outcome.status);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_wherever_its_status_stands() {
+    let status = HeaderMap::from_iter([(
+        http::HeaderName::from_static("grpc-status"),
+        http::HeaderValue::from_static("14"),
+    )]);
+    let head = http::Response::builder().header("content-type", "application/grpc");
+    let head = head.body(()).expect("a head");
+    let mut whole = head.clone();
+    whole.headers_mut().extend(status.clone());
+    for script in [
+        Scripted { head: whole, ..Scripted::default() },
+        Scripted { head, data: Vec::new(), trailers: Some(status) },
+    ] {
+        let moment = Duration::from_millis(1);
+        let retry = RetryPolicy::google().max_attempts(3).backoff(moment, 1.0, moment);
+        let builder = plain(http2(script).await, Transport::Grpc).retry(retry);
+        let bridge = builder.build().expect("a bridge");
+        let outcome = call(bridge.clone(), GENERATE, &question("?")).await;
+        assert_eq!(outcome.status.code(), Code::Unavailable);
+        assert_eq!(bridge.stats().retries(), 2);
     }
 }
 

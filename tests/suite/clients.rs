@@ -107,7 +107,7 @@ async fn compression_may_be_on() {
 #[tokio::test]
 async fn message_limits_hold_on_both_transports() {
     let emulator = Emulator::start().await.expect("an emulator");
-    emulator.on(GENERATE, Reply::message(&answer(&"long ".repeat(1000))));
+    emulator.on(GENERATE, Reply::message(&answer(&"long ".repeat(10_000))));
     for transport in BOTH {
         let builder = || direct(&emulator).transport(transport);
         let mut limited = client(builder()).max_decoding_message_size(1000);
@@ -118,6 +118,7 @@ async fn message_limits_hold_on_both_transports() {
         assert_eq!(status.code(), Code::OutOfRange, "{transport:?}");
         let error = Error::of(&status).expect("ours");
         assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
+        assert!(error.to_string().contains("limit of 1000"), "{error}");
         let before = emulator.count(GENERATE);
         let status = limited.generate_content(question(&"long ".repeat(1000))).await;
         assert_eq!(status.expect_err("too large").code(), Code::OutOfRange);

@@ -1,15 +1,20 @@
 //! Connections: one dial for all that wait, more under load, none kept that is no longer needed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{Bridge, Transport};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::Status;
 
-use crate::setting::{GENERATE, answer, behind, change, client, question, through};
+use crate::setting::{GENERATE, STREAM, answer, behind, change, client, question, through};
+
+/// Far beyond what a call needs on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
 
 fn ask_at_once(bridge: &Bridge, calls: usize) -> JoinSet<Result<(), Status>> {
     let mut running = JoinSet::new();
@@ -74,6 +79,24 @@ async fn rest_keeps_to_its_number_of_connections_and_calls_queue() {
     all_answered(running).await;
     assert_eq!(emulator.count(GENERATE), 20);
     assert!(proxy.counts().tunnels() <= 4, "{}", proxy.counts().tunnels());
+}
+
+#[tokio::test]
+async fn a_stream_that_has_ended_holds_no_connection() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    for end in [None, Some(Status::resource_exhausted("enough"))] {
+        let reply = Reply::messages([answer("one")]);
+        emulator.on(STREAM, end.iter().cloned().fold(reply, Reply::then_error));
+        let builder = through(&emulator, &proxy).transport(Transport::Rest);
+        let mut client = client(builder.rest_connections(1));
+        let reply = client.stream_generate_content(question("?")).await.expect("a stream");
+        let mut messages = reply.into_inner();
+        messages.message().await.expect("a message").expect("the first");
+        assert_eq!(messages.message().await.is_err(), end.is_some());
+        let call = client.generate_content(question("?"));
+        timeout(LONG, call).await.expect("a place").expect("an answer");
+        drop(messages);
+    }
 }
 
 #[tokio::test]

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use genai_bridge::emulator::{Emulator, Reply};
-use genai_bridge::{Error, ErrorKind, Proxy, Transport};
+use genai_bridge::emulator::{Emulator, Fault, Reply};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::{ActiveTransport, Error, ErrorKind, Proxy, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request};
 
-use crate::setting::{BOTH, GENERATE, STREAM, answer, client, direct, question, text_of};
+use crate::setting::{
+    BOTH, GENERATE, STREAM, answer, behind, client, direct, question, text_of, through,
+};
 
 const SHORT: Duration = Duration::from_millis(200);
 /// Far beyond what a busy machine needs to notice that 200 ms have passed.
@@ -68,6 +71,32 @@ async fn a_host_that_accepts_and_says_nothing_is_inside_the_deadline() {
         let call = async { client(builder).generate_content(within(SHORT, question("?"))).await };
         assert_expired(&timeout(LONG, call).await.expect("in time").expect_err("no answer"));
     }
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_on_rest_is_told_whatever_grpc_met_before() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    emulator.on(GENERATE, Reply::never());
+    let mut client = client(through(&emulator, &proxy).grpc_head_start(LONG));
+    let call = client.generate_content(within(4 * SHORT, question("?")));
+    assert_expired(&timeout(LONG, call).await.expect("in time").expect_err("no answer"));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_longer_than_its_deadline_says_nothing_of_grpc() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let bridge = direct(&emulator).build().expect("a bridge");
+    bridge.connect().await.expect("a transport");
+    for _ in 0..2 {
+        let gate = Arc::new(Semaphore::new(1));
+        emulator.on(STREAM, Reply::messages([answer("first"), answer("second")]).gate(gate));
+        let mut client = GenerativeServiceClient::new(bridge.clone());
+        let reply = client.stream_generate_content(within(4 * SHORT, question("?"))).await;
+        let mut messages = reply.expect("a stream").into_inner();
+        messages.message().await.expect("a message").expect("the first");
+        assert_expired(&messages.message().await.expect_err("no second message"));
+    }
+    assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
 }
 
 #[tokio::test]

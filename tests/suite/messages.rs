@@ -12,12 +12,21 @@ use prost_reflect::{
 pub(crate) fn descriptors() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     BYTES.get_or_init(|| {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-        let mut compiler = protox::Compiler::new([&root]).expect("proto/");
-        compiler.include_imports(true);
-        compiler.open_files(proto_files(&root, &root)).expect("the protos compile");
-        compiler.encode_file_descriptor_set()
+        let root = root();
+        descriptors_of(&proto_files(&root, &root))
     })
+}
+
+/// The descriptors of these files below `proto/`, and of what they import.
+pub(crate) fn descriptors_of(files: &[impl AsRef<std::path::Path>]) -> Vec<u8> {
+    let mut compiler = protox::Compiler::new([root()]).expect("proto/");
+    compiler.include_imports(true);
+    compiler.open_files(files).expect("the protos compile");
+    compiler.encode_file_descriptor_set()
+}
+
+fn root() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proto")
 }
 
 fn proto_files(root: &std::path::Path, folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -2,19 +2,17 @@
 //!
 //! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
 
-use std::collections::HashSet;
-
-use super::fault::{Fault, Result};
-use super::text::{write_f64, write_string};
-use super::time::{self, Instant};
-use super::wire::{TOO_DEEP, Wire};
-use super::write::Writer;
-use crate::schema::{Message, Special, WireType};
+use super::{Writer, next_field};
+use crate::json::fault::{Fault, Result};
+use crate::json::gather::gather;
+use crate::json::text::write_string;
+use crate::json::time::{self, Instant};
+use crate::json::wire::{TOO_DEEP, Wire};
+use crate::schema::{Kind, Message, Special, WireType};
 
 impl Writer<'_> {
     /// `google.protobuf.Any`: the JSON of what it holds, with its type beside it.
     pub(super) fn any(&mut self, mut wire: Wire<'_>, depth: u32) -> Result<()> {
-        let at = wire.offset();
         let (mut type_url, mut value): (&[u8], &[u8]) = (&[], &[]);
         while !wire.is_empty() {
             match wire.tag()? {
@@ -32,13 +30,11 @@ impl Writer<'_> {
             .and_then(|url| url.rsplit_once('/'))
             .map(|(_, name)| name);
         let id = name.and_then(|name| self.schema.message_id(name)).ok_or_else(|| {
-            Fault::new(
-                format!("type `{}` is not in the schema", String::from_utf8_lossy(type_url)),
-                at,
-            )
+            let url = String::from_utf8_lossy(type_url);
+            Fault::at(format!("type `{url}` is not in the schema"), wire.rest())
         })?;
         self.out.extend_from_slice(b"{\"@type\":");
-        write_string(type_url, at, &mut self.out)?;
+        write_string(type_url, &mut self.out)?;
         let inside = Wire::new(value);
         if self.schema.message(id).special != Special::No {
             self.out.extend_from_slice(b",\"value\":");
@@ -87,7 +83,7 @@ impl Writer<'_> {
                 (number, wire_type) => wire.skip(number, wire_type, 0)?,
             }
         }
-        write_string(paths.as_bytes(), wire.offset(), &mut self.out)
+        write_string(paths.as_bytes(), &mut self.out)
     }
 
     /// `google.protobuf.Int32Value` and its like: their one field, bare.
@@ -113,108 +109,85 @@ impl Writer<'_> {
         if self.out.len() == start { self.absent(field, depth) } else { Ok(()) }
     }
 
-    /// `google.protobuf.Struct`: an object of any values.
-    pub(super) fn structure(&mut self, mut wire: Wire<'_>, depth: u32) -> Result<()> {
-        let mut entries: Vec<(&[u8], Wire<'_>)> = Vec::new();
-        while !wire.is_empty() {
-            match wire.tag()? {
-                (1, WireType::Delimited) => {
-                    entries.push(read_entry(wire.delimited_wire()?, depth)?)
-                }
-                (number, wire_type) => wire.skip(number, wire_type, depth)?,
+    /// `google.protobuf.Struct`: the object of its one field, a map.
+    pub(super) fn structure(
+        &mut self,
+        message: &Message,
+        mut wire: Wire<'_>,
+        depth: u32,
+    ) -> Result<()> {
+        let Some(field) = message.field_of_number(1) else {
+            return Err(wire.fault("a Struct without fields"));
+        };
+        let whole = wire;
+        if wire.skip_tag(&field.tag) {
+            let start = (self.out.len(), self.gaps.len());
+            self.map(field, &mut wire, depth)?;
+            if wire.is_empty() {
+                return Ok(());
             }
+            self.out.truncate(start.0);
+            self.gaps.truncate(start.1);
+            self.out_of_order = true;
         }
-        if entries.len() > 1 {
-            let mut met = HashSet::with_capacity(entries.len());
-            let all_differ = entries.iter().all(|(key, _)| met.insert(*key));
-            if !all_differ {
-                entries = last_of_each(entries);
-            }
+        // Something else stands before or between the entries.
+        let ordered = gather(message, whole, depth)?;
+        let mut wire = Wire::new(&ordered);
+        if wire.skip_tag(&field.tag) {
+            return self.map(field, &mut wire, depth).map(drop);
         }
-        self.out.push(b'{');
-        for (at, (key, value)) in entries.into_iter().enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            write_string(key, value.offset(), &mut self.out)?;
-            self.out.push(b':');
-            self.nested_dynamic(value, depth)?;
-        }
-        self.out.push(b'}');
+        self.out.extend_from_slice(b"{}");
         Ok(())
     }
 
-    /// `google.protobuf.ListValue`: an array of any values.
-    pub(super) fn list(&mut self, mut wire: Wire<'_>, depth: u32) -> Result<()> {
+    /// `google.protobuf.ListValue`: the array of its one field.
+    pub(super) fn list(&mut self, message: &Message, mut wire: Wire<'_>, depth: u32) -> Result<()> {
+        let Some(field) = message.field_of_number(1) else {
+            return Err(wire.fault("a ListValue without values"));
+        };
         self.out.push(b'[');
-        let start = self.out.len();
         while !wire.is_empty() {
-            match wire.tag()? {
-                (1, WireType::Delimited) => {
-                    if self.out.len() > start {
-                        self.out.push(b',');
-                    }
-                    let value = wire.delimited_wire()?;
-                    self.nested_dynamic(value, depth)?;
-                }
-                (number, wire_type) => wire.skip(number, wire_type, depth)?,
+            if wire.skip_tag(&field.tag) {
+                self.value(field.kind, field.number, &mut wire, depth)?;
+                self.out.push(b',');
+            } else {
+                let (number, wire_type) = wire.tag()?;
+                wire.skip(number, wire_type, depth)?;
             }
         }
-        self.out.push(b']');
+        match self.out.last_mut() {
+            Some(comma) if *comma == b',' => *comma = b']',
+            _ => self.out.push(b']'),
+        }
         Ok(())
-    }
-
-    fn nested_dynamic(&mut self, wire: Wire<'_>, depth: u32) -> Result<()> {
-        let depth = depth.checked_sub(1).ok_or_else(|| wire.fault(TOO_DEEP))?;
-        self.dynamic(wire, depth)
     }
 
     /// `google.protobuf.Value`: any JSON value; the last member set counts.
-    pub(super) fn dynamic(&mut self, mut wire: Wire<'_>, depth: u32) -> Result<()> {
+    pub(super) fn dynamic(
+        &mut self,
+        message: &Message,
+        mut wire: Wire<'_>,
+        depth: u32,
+    ) -> Result<()> {
         let start = self.out.len();
-        while !wire.is_empty() {
-            let (number, wire_type) = wire.tag()?;
-            if (1..=6).contains(&number) {
-                self.out.truncate(start);
+        while let Some(byte) = wire.peek() {
+            let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else { continue };
+            self.out.truncate(start);
+            if field.kind == Kind::Double && is_not_finite(&wire) {
+                return Err(wire.fault("a Value that is not a finite number"));
             }
-            match (number, wire_type) {
-                (1, WireType::Varint) => {
-                    wire.varint()?;
-                    self.out.extend_from_slice(b"null");
-                }
-                (2, WireType::Fixed64) => {
-                    let value = f64::from_le_bytes(wire.fixed()?);
-                    if !value.is_finite() {
-                        return Err(wire.fault("a Value that is not a finite number"));
-                    }
-                    write_f64(value, &mut self.out);
-                }
-                (3, WireType::Delimited) => {
-                    let text = wire.delimited()?;
-                    write_string(text, wire.offset() - text.len(), &mut self.out)?;
-                }
-                (4, WireType::Varint) => {
-                    let text: &[u8] = if wire.varint()? == 0 { b"false" } else { b"true" };
-                    self.out.extend_from_slice(text);
-                }
-                (5, WireType::Delimited) => {
-                    let inside = wire.delimited_wire()?;
-                    let depth = depth.checked_sub(1).ok_or_else(|| wire.fault(TOO_DEEP))?;
-                    self.structure(inside, depth)?;
-                }
-                (6, WireType::Delimited) => {
-                    let inside = wire.delimited_wire()?;
-                    let depth = depth.checked_sub(1).ok_or_else(|| wire.fault(TOO_DEEP))?;
-                    self.list(inside, depth)?;
-                }
-                (number, wire_type) => wire.skip(number, wire_type, depth)?,
-            }
+            self.value(field.kind, field.number, &mut wire, depth)?;
         }
         if self.out.len() == start {
             self.out.extend_from_slice(b"null");
         }
         Ok(())
     }
+}
+
+fn is_not_finite(wire: &Wire<'_>) -> bool {
+    let bytes = wire.rest().first_chunk();
+    bytes.is_some_and(|bytes| !f64::from_le_bytes(*bytes).is_finite())
 }
 
 /// Seconds and nanoseconds: fields 1 and 2 of both `Timestamp` and `Duration`.
@@ -229,26 +202,6 @@ fn read_instant(mut wire: Wire<'_>) -> Result<Instant> {
         }
     }
     Ok(instant)
-}
-
-fn read_entry(mut wire: Wire<'_>, depth: u32) -> Result<(&[u8], Wire<'_>)> {
-    let mut key: &[u8] = &[];
-    let mut value = Wire::new(&[]);
-    while !wire.is_empty() {
-        match wire.tag()? {
-            (1, WireType::Delimited) => key = wire.delimited()?,
-            (2, WireType::Delimited) => value = wire.delimited_wire()?,
-            (number, wire_type) => wire.skip(number, wire_type, depth)?,
-        }
-    }
-    Ok((key, value))
-}
-
-fn last_of_each<'a>(entries: Vec<(&'a [u8], Wire<'a>)>) -> Vec<(&'a [u8], Wire<'a>)> {
-    let mut met = HashSet::with_capacity(entries.len());
-    let mut kept: Vec<_> = entries.into_iter().rev().filter(|(key, _)| met.insert(*key)).collect();
-    kept.reverse();
-    kept
 }
 
 /// `a_field.b` as `aField.b`; `None` if reading it back would give another path.

@@ -2,24 +2,18 @@
 //!
 //! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
 
-use super::fault::{Fault, Result};
-use super::number::parse_f64;
-use super::read::{Keys, Reader, Unknown};
-use super::scan::Start;
-use super::time::{Instant, parse_duration, parse_timestamp};
-use super::wire::{TOO_DEEP, push_varint};
+use super::{Reader, Unknown};
+use crate::json::fault::{Fault, Result};
+use crate::json::scan::Start;
+use crate::json::time::{Instant, parse_duration, parse_timestamp};
+use crate::json::wire::{TOO_DEEP, push_varint};
 use crate::schema::{Message, MessageId, Special};
 
-/// Tags of the fields of `google.protobuf.Value`, `Struct`, `ListValue`, `Any`, ...
+/// Tags of the fields of `google.protobuf.Any`, `Timestamp`, `Duration` and `FieldMask`.
 const FIELD_1_VARINT: u8 = 0x08;
 const FIELD_1: u8 = 0x0a;
 const FIELD_2_VARINT: u8 = 0x10;
 const FIELD_2: u8 = 0x12;
-const NUMBER_VALUE: u8 = 0x11;
-const STRING_VALUE: u8 = 0x1a;
-const BOOL_VALUE: u8 = 0x20;
-const STRUCT_VALUE: u8 = 0x2a;
-const LIST_VALUE: u8 = 0x32;
 
 impl Reader<'_> {
     /// `google.protobuf.Any`: the type may stand anywhere among the fields.
@@ -163,96 +157,38 @@ impl Reader<'_> {
         self.value(field.kind, depth, out).map(drop)
     }
 
-    /// `google.protobuf.Struct`: an object of any values.
-    pub(super) fn structure(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        self.scan.expect(b'{')?;
-        if self.scan.eat(b'}') {
-            return Ok(());
-        }
-        let mut keys = Keys::default();
-        loop {
-            out.push(FIELD_1);
-            let entry = self.open(out);
-            out.push(FIELD_1);
-            let key = out.len();
-            self.scan.skip_space();
-            self.text(out)?;
-            if keys.repeats(out.get(key..).unwrap_or_default()) {
-                return Err(self.scan.fault("a name that comes twice"));
-            }
-            self.scan.expect(b':')?;
-            out.push(FIELD_2);
-            self.nested_dynamic(depth, out)?;
-            self.close(entry, out)?;
-            if !self.scan.eat(b',') {
-                return self.scan.expect(b'}');
-            }
+    /// `google.protobuf.Struct` and `ListValue`: the JSON of their one field.
+    pub(super) fn only_field(
+        &mut self,
+        message: &Message,
+        depth: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        match message.field_of_number(1) {
+            Some(field) => self.field(field, depth, out),
+            None => Err(self.scan.fault("a message without its field")),
         }
     }
 
-    /// `google.protobuf.ListValue`: an array of any values.
-    pub(super) fn list(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        self.scan.expect(b'[')?;
-        if self.scan.eat(b']') {
-            return Ok(());
+    /// `google.protobuf.Value`: the member of its oneof that the JSON value asks for.
+    pub(super) fn dynamic(
+        &mut self,
+        message: &Message,
+        depth: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let number = match self.scan.start()? {
+            Start::Null => 1,
+            Start::Number => 2,
+            Start::String => 3,
+            Start::True | Start::False => 4,
+            Start::Object => 5,
+            Start::Array => 6,
+        };
+        match message.field_of_number(number) {
+            Some(field) => self.tagged_value(field, depth, out),
+            None => Err(self.scan.fault("a Value without this kind")),
         }
-        loop {
-            out.push(FIELD_1);
-            self.nested_dynamic(depth, out)?;
-            if !self.scan.eat(b',') {
-                return self.scan.expect(b']');
-            }
-        }
-    }
-
-    fn nested_dynamic(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
-        let length = self.open(out);
-        self.dynamic(depth, out)?;
-        self.close(length, out)
-    }
-
-    /// `google.protobuf.Value`: any JSON value.
-    pub(super) fn dynamic(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        match self.scan.start()? {
-            Start::Null => {
-                self.scan.word("null")?;
-                out.extend_from_slice(&[FIELD_1_VARINT, 0]);
-            }
-            Start::True => {
-                self.scan.word("true")?;
-                out.extend_from_slice(&[BOOL_VALUE, 1]);
-            }
-            Start::False => {
-                self.scan.word("false")?;
-                out.extend_from_slice(&[BOOL_VALUE, 0]);
-            }
-            Start::Number => {
-                let at = self.scan.offset();
-                let value = parse_f64(self.scan.number()?);
-                let value =
-                    value.ok_or_else(|| Fault::new("a number too large for a double", at))?;
-                out.push(NUMBER_VALUE);
-                out.extend_from_slice(&value.to_le_bytes());
-            }
-            Start::String => {
-                out.push(STRING_VALUE);
-                self.text(out)?;
-            }
-            nested @ (Start::Object | Start::Array) => {
-                let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
-                let is_object = nested == Start::Object;
-                out.push(if is_object { STRUCT_VALUE } else { LIST_VALUE });
-                let length = self.open(out);
-                if is_object {
-                    self.structure(depth, out)?
-                } else {
-                    self.list(depth, out)?
-                }
-                self.close(length, out)?;
-            }
-        }
-        Ok(())
     }
 }
 

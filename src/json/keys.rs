@@ -1,0 +1,48 @@
+//! Keys: whether a key of a map may have been there before, without memory of its own.
+
+/// One bit for the hash of each key met so far.
+#[derive(Default)]
+pub(super) struct Keys {
+    met: [u64; 16],
+}
+
+impl Keys {
+    /// Marks a key. `false`: it is new. `true`: it was there, or another one of the same hash was, which
+    /// a caller finds out in its slower way.
+    #[inline]
+    pub(super) fn may_repeat(&mut self, key: &[u8]) -> bool {
+        let hash = hash(key);
+        let bit = 1 << (hash % 64);
+        let Some(word) = self.met.get_mut(hash as usize / 64 % 16) else { return true };
+        let was = *word & bit != 0;
+        *word |= bit;
+        was
+    }
+}
+
+/// Ten bits of a hash of the length, the first and the last bytes.
+#[inline]
+fn hash(key: &[u8]) -> u64 {
+    let (head, tail) = match (key.first_chunk(), key.last_chunk()) {
+        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+        _ => (key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+    };
+    let mixed = head ^ tail.rotate_left(23) ^ ((key.len() as u64) << 56);
+    mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keys;
+
+    #[test]
+    fn a_key_that_comes_again_is_always_noticed() {
+        for count in [1, 10, 1000] {
+            let mut keys = Keys::default();
+            let names: Vec<String> = (0..count).map(|n| format!("key number {n}")).collect();
+            let false_alarms = names.iter().filter(|name| keys.may_repeat(name.as_bytes())).count();
+            assert!(false_alarms <= count / 2, "{false_alarms} of {count}");
+            assert!(names.iter().all(|name| keys.may_repeat(name.as_bytes())));
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Read: JSON to wire bytes in one pass, driven by the tables.
+//!
+//! A length is known before what it measures, or a slot is kept for it. The slot of a short value is closed
+//! up; that of a long one is filled with a longer varint than needed, which every parser takes, rather than moving
+//! the value.
+
+mod map;
+mod value;
+mod well_known;
+
+use crate::json::fault::{Fault, Result};
+use crate::json::scan::{Scan, Start};
+use crate::json::seen::Seen;
+use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
+use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
+
+/// What becomes of names that the schema does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// Skip the field, or the enum value: a service may be newer than its schema.
+    Ignore,
+    /// Refuse the text: a user mistyped.
+    Refuse,
+}
+
+/// Appends the wire form of a JSON text.
+///
+/// # Errors
+/// The text is not JSON, or not the JSON of such a message.
+pub(crate) fn read_message(
+    schema: &Schema,
+    message: MessageId,
+    json: &[u8],
+    unknown: Unknown,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut reader = Reader::new(schema, json, unknown)?;
+    out.reserve(if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 } + 64);
+    reader.message(message, MAX_DEPTH, out)?;
+    reader.scan.expect_end()
+}
+
+/// Appends the wire form of an answer, passing over what the schema does not know; says whether the
+/// JSON has an `error` object that the message does not: then it is no answer but a failure.
+///
+/// # Errors
+/// As [`read_message`].
+pub(crate) fn read_answer(
+    schema: &Schema,
+    message: MessageId,
+    json: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let mut reader = Reader::new(schema, json, Unknown::Ignore)?;
+    out.reserve(if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 } + 64);
+    reader.message(message, MAX_DEPTH, out)?;
+    reader.scan.expect_end()?;
+    Ok(reader.has_error)
+}
+
+/// Appends the wire form of one field, tag included, whose JSON value is the whole text.
+///
+/// # Errors
+/// As [`read_message`].
+pub(crate) fn read_field(
+    schema: &Schema,
+    field: &Field,
+    json: &[u8],
+    unknown: Unknown,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut reader = Reader::new(schema, json, unknown)?;
+    reader.field(field, MAX_DEPTH, out)?;
+    reader.scan.expect_end()
+}
+
+pub(super) struct Reader<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) scan: Scan<'a>,
+    pub(super) unknown: Unknown,
+    /// Bytes kept for a length.
+    slot: usize,
+    /// The outermost object has an `error` object that the schema does not know.
+    has_error: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(schema: &'a Schema, json: &'a [u8], unknown: Unknown) -> Result<Self> {
+        // No value is more than eight times as long on the wire as its JSON text.
+        let slot = varint_length(json.len().saturating_mul(8)).min(MAX_SLOT);
+        Ok(Self { schema, scan: Scan::new(json)?, unknown, slot, has_error: false })
+    }
+
+    /// A message in the form that its type asks for, without its length.
+    pub(super) fn message(&mut self, id: MessageId, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
+        let message = self.schema.message(id);
+        match message.special {
+            Special::No | Special::HttpBody => self.object(message, depth, None, out),
+            Special::Struct | Special::ListValue => self.only_field(message, depth, out),
+            Special::Value => self.dynamic(message, depth, out),
+            Special::Any => self.any(depth, out),
+            Special::Timestamp => self.timestamp(out),
+            Special::Duration => self.duration(out),
+            Special::FieldMask => self.field_mask(out),
+            Special::Wrapper => self.wrapper(message, depth, out),
+        }
+    }
+
+    /// An object of fields; one name may be passed over.
+    pub(super) fn object(
+        &mut self,
+        message: &Message,
+        depth: u32,
+        except: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.scan.expect(b'{')?;
+        if self.scan.eat(b'}') {
+            return Ok(());
+        }
+        let mut seen = Seen::default();
+        loop {
+            self.scan.skip_space();
+            let at = self.scan.offset();
+            let name = self.scan.string()?;
+            self.scan.expect(b':')?;
+            match message.field_of_name(&name) {
+                Some(field) => {
+                    let read = self.known_field(field, depth, &mut seen, at, out);
+                    read.map_err(|fault| fault.inside(&field.name))?;
+                }
+                None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
+                    let is_outermost = depth == MAX_DEPTH - 1;
+                    self.has_error |=
+                        is_outermost && *name == *b"error" && self.scan.start()? == Start::Object;
+                    self.scan.skip_value()?;
+                }
+                None => {
+                    let name = String::from_utf8_lossy(&name);
+                    let text = format!("`{}` has no field `{name}`", message.name);
+                    return Err(Fault::new(text, at));
+                }
+            }
+            if !self.scan.eat(b',') {
+                return self.scan.expect(b'}');
+            }
+        }
+    }
+
+    fn known_field(
+        &mut self,
+        field: &Field,
+        depth: u32,
+        seen: &mut Seen,
+        at: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        if self.scan.start()? == Start::Null && !self.takes_null(field) {
+            return self.scan.word("null");
+        }
+        if seen.was(field.slot) {
+            let what =
+                if field.in_oneof { "two members of one oneof" } else { "the field comes twice" };
+            return Err(Fault::new(what, at));
+        }
+        self.field(field, depth, out)
+    }
+
+    /// `null` means absent, except where it is a value of its own.
+    fn takes_null(&self, field: &Field) -> bool {
+        match (field.shape, field.kind) {
+            (Shape::Repeated | Shape::Map, _) => false,
+            (_, kind) => self.null_is_value(kind),
+        }
+    }
+
+    pub(super) fn null_is_value(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Message(id) => self.schema.message(id).special == Special::Value,
+            Kind::Enum(id) => self.schema.enumeration(id).is_null,
+            _ => false,
+        }
+    }
+
+    pub(super) fn field(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        match field.shape {
+            Shape::Implicit | Shape::Explicit => self.tagged_value(field, depth, out),
+            Shape::Repeated => self.repeated(field, depth, out),
+            Shape::Map => self.map(field, depth, out),
+        }
+    }
+
+    /// Tag and value; neither if the value is an unknown enum name that is passed over.
+    #[inline]
+    pub(super) fn tagged_value(
+        &mut self,
+        field: &Field,
+        depth: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let start = out.len();
+        field.tag.append_to(out);
+        if !self.value(field.kind, depth, out)? {
+            out.truncate(start);
+        } else if let Kind::Group(_) = field.kind {
+            push_varint(out, u64::from(field.number) << 3 | 4);
+        }
+        Ok(())
+    }
+
+    fn repeated(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        self.scan.expect(b'[')?;
+        if self.scan.eat(b']') {
+            return Ok(());
+        }
+        let start = out.len();
+        let length = field.packed.then(|| {
+            field.tag.append_to(out);
+            self.open(out)
+        });
+        loop {
+            if self.scan.start()? == Start::Null && !self.null_is_value(field.kind) {
+                return Err(self.scan.fault("`null` in a list"));
+            }
+            if field.packed {
+                self.value(field.kind, depth, out)?;
+            } else {
+                self.tagged_value(field, depth, out)?;
+            }
+            if !self.scan.eat(b',') {
+                break;
+            }
+        }
+        self.scan.expect(b']')?;
+        match length {
+            Some(at) if out.len() == at + self.slot => out.truncate(start),
+            Some(at) => self.close(at, out)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps room for a length.
+    #[inline]
+    pub(super) fn open(&self, out: &mut Vec<u8>) -> usize {
+        let at = out.len();
+        out.extend_from_slice(&[0; MAX_SLOT]);
+        out.truncate(at + self.slot);
+        at
+    }
+
+    /// Writes the length of what was written since `open`.
+    #[inline]
+    pub(super) fn close(&self, at: usize, out: &mut Vec<u8>) -> Result<()> {
+        let start = at + self.slot;
+        let length = out.len() - start;
+        let needed = varint_length(length);
+        if needed > self.slot {
+            return Err(self.scan.fault("a message over 32 GiB"));
+        }
+        let used = if length <= SHORT && needed < self.slot {
+            out.copy_within(start.., at + needed);
+            out.truncate(at + needed + length);
+            needed
+        } else {
+            self.slot
+        };
+        if let Some(slot) = out.get_mut(at..at + used) {
+            fill_varint(slot, length);
+        }
+        Ok(())
+    }
+}
+
+/// Writes `value` over all of `slot`: continuation bits on all bytes but the last.
+#[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
+fn fill_varint(slot: &mut [u8], mut value: usize) {
+    let last = slot.len().saturating_sub(1);
+    for (at, byte) in slot.iter_mut().enumerate() {
+        *byte = (value & 0x7f) as u8 | if at < last { 0x80 } else { 0 };
+        value >>= 7;
+    }
+}
+
+#[inline]
+const fn varint_length(value: usize) -> usize {
+    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+const ONE_MIB: usize = 1 << 20;
+/// Most bytes of a length: 32 GiB.
+const MAX_SLOT: usize = 5;
+/// Values up to this many bytes are moved to close the slot before them.
+const SHORT: usize = 256;

@@ -1,0 +1,204 @@
+//! Values, read: scalars in every form that JSON has for them.
+
+use super::{Reader, Unknown};
+use crate::json::fault::{Fault, Result};
+use crate::json::number::{Number, parse_non_finite};
+use crate::json::scan::Start;
+use crate::json::text::append_short;
+use crate::json::wire::{push_varint, zigzag_encode};
+use crate::schema::{EnumId, Kind};
+
+impl Reader<'_> {
+    /// One value, with its length where it has one; `false` if it is an unknown enum name.
+    #[inline]
+    pub(super) fn value(&mut self, kind: Kind, depth: u32, out: &mut Vec<u8>) -> Result<bool> {
+        match kind {
+            Kind::String => self.text(out)?,
+            Kind::Bytes => self.bytes(out)?,
+            Kind::Message(id) => {
+                let length = self.open(out);
+                self.message(id, depth, out)?;
+                self.close(length, out)?;
+            }
+            Kind::Group(id) => self.message(id, depth, out)?,
+            Kind::Enum(id) => return self.enumeration(id, out),
+            Kind::Bool => {
+                let value = self.scan.start()? == Start::True;
+                self.scan
+                    .word(if value { "true" } else { "false" })
+                    .map_err(|_| self.scan.fault("no bool"))?;
+                out.push(u8::from(value));
+            }
+            Kind::Double => {
+                let value = self.float(|number| number.to_f64(), |value| value)?;
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "NaN and infinity keep their meaning"
+            )]
+            Kind::Float => {
+                let value = self.float(|number| number.to_f32(), |value| value as f32)?;
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+            _ => self.integer(kind, out)?,
+        }
+        Ok(true)
+    }
+
+    fn integer(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
+        let is_quoted = self.scan.start()? == Start::String;
+        let at = self.scan.offset();
+        if !is_quoted {
+            return write_integer(kind, self.scan.number()?, at, out);
+        }
+        let text = self.scan.string()?;
+        write_integer(kind, quoted_number(&text, at)?, at, out)
+    }
+
+    #[inline]
+    fn float<T>(
+        &mut self,
+        convert: impl Fn(Number<'_>) -> Option<T>,
+        not_finite: impl Fn(f64) -> T,
+    ) -> Result<T> {
+        let is_quoted = self.scan.start()? == Start::String;
+        let at = self.scan.offset();
+        let too_large = || Fault::new("a number too large for its field", at);
+        if !is_quoted {
+            return convert(self.scan.number()?).ok_or_else(too_large);
+        }
+        let text = self.scan.string()?;
+        match parse_non_finite(&text) {
+            Some(value) => Ok(not_finite(value)),
+            None => convert(quoted_number(&text, at)?).ok_or_else(too_large),
+        }
+    }
+
+    fn enumeration(&mut self, id: EnumId, out: &mut Vec<u8>) -> Result<bool> {
+        let of = self.schema.enumeration(id);
+        let number = match self.scan.start()? {
+            Start::Null if of.is_null => {
+                self.scan.word("null")?;
+                0
+            }
+            Start::String => {
+                let at = self.scan.offset();
+                let name = self.scan.string()?;
+                match of.number_of(&name) {
+                    Some(number) => number,
+                    None if self.unknown == Unknown::Ignore => return Ok(false),
+                    None => {
+                        let name = String::from_utf8_lossy(&name).into_owned();
+                        return Err(Fault::new(format!("`{}` has no value `{name}`", of.name), at));
+                    }
+                }
+            }
+            _ => {
+                let at = self.scan.offset();
+                let number = self.scan.number()?.to_integer();
+                let number = number.and_then(|number| i32::try_from(number).ok());
+                number.ok_or_else(|| Fault::new("no enum value", at))?
+            }
+        };
+        push_varint(out, i64::from(number).cast_unsigned());
+        Ok(true)
+    }
+
+    /// A string with its length.
+    #[inline]
+    pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        if let Some(plain) = self.scan.plain_string()? {
+            push_varint(out, plain.len() as u64);
+            append_short(plain, out);
+            return Ok(());
+        }
+        let length = self.open(out);
+        self.scan.unescape_into(out)?;
+        self.close(length, out)
+    }
+
+    /// Base64 of either alphabet, padded or not, with its length.
+    fn bytes(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.scan.skip_space();
+        let at = self.scan.offset();
+        let text = self.scan.long_string()?;
+        let padding = text.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+        let digits = text.get(..text.len() - padding).unwrap_or_default();
+        let length = digits.len() / 4 * 3 + (digits.len() % 4).saturating_sub(1);
+        push_varint(out, length as u64);
+        let (blocks, tail) = digits.split_at(digits.len() / 4 * 4);
+        // The standard alphabet is the usual one; what is neither is refused by both.
+        let read = base64_simd::STANDARD_NO_PAD.decode_append(blocks, out).is_ok()
+            || base64_simd::URL_SAFE_NO_PAD.decode_append(blocks, out).is_ok();
+        if read && decode_tail(tail, out) { Ok(()) } else { Err(Fault::new("no base64", at)) }
+    }
+}
+
+/// The last two or three digits of base64; bits beyond the last byte are ignored, as protobuf does.
+fn decode_tail(tail: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut bits = 0_u32;
+    for digit in tail {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return false,
+        };
+        bits = bits << 6 | u32::from(value);
+    }
+    let [_, _, high, low] = match tail.len() {
+        2 => (bits >> 4 << 8).to_be_bytes(),
+        3 => (bits >> 2).to_be_bytes(),
+        length => return length == 0,
+    };
+    out.push(high);
+    if tail.len() == 3 {
+        out.push(low);
+    }
+    true
+}
+
+/// A quoted number follows the same grammar as a bare one.
+pub(super) fn quoted_number(text: &[u8], at: usize) -> Result<Number<'_>> {
+    Number::read_whole(text).ok_or_else(|| Fault::new("no number", at))
+}
+
+/// Writes an integer in the form of its type.
+pub(super) fn write_integer(
+    kind: Kind,
+    number: Number<'_>,
+    at: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let refused = || Fault::new("no integer, or one too large for its field", at);
+    let value = number.to_integer().ok_or_else(refused)?;
+    let written = match kind {
+        Kind::Int32 => {
+            i32::try_from(value).map(|value| push_varint(out, i64::from(value).cast_unsigned()))
+        }
+        Kind::Int64 => i64::try_from(value).map(|value| push_varint(out, value.cast_unsigned())),
+        Kind::Uint32 => u32::try_from(value).map(|value| push_varint(out, value.into())),
+        Kind::Uint64 => u64::try_from(value).map(|value| push_varint(out, value)),
+        Kind::Sint32 => {
+            i32::try_from(value).map(|value| push_varint(out, zigzag_encode(value.into())))
+        }
+        Kind::Sint64 => i64::try_from(value).map(|value| push_varint(out, zigzag_encode(value))),
+        Kind::Fixed32 => {
+            u32::try_from(value).map(|value| out.extend_from_slice(&value.to_le_bytes()))
+        }
+        Kind::Sfixed32 => {
+            i32::try_from(value).map(|value| out.extend_from_slice(&value.to_le_bytes()))
+        }
+        Kind::Fixed64 => {
+            u64::try_from(value).map(|value| out.extend_from_slice(&value.to_le_bytes()))
+        }
+        Kind::Sfixed64 => {
+            i64::try_from(value).map(|value| out.extend_from_slice(&value.to_le_bytes()))
+        }
+        _ => return Err(refused()),
+    };
+    written.map_err(|_| refused())
+}

@@ -1,0 +1,266 @@
+//! Write: wire bytes to JSON in one pass, driven by the tables.
+//!
+//! Fields are written as they stand on the wire. An encoder may also send a field twice, or the members of
+//! a oneof one after the other; then the message is put in order first (`gather`), and written again.
+
+mod map;
+mod value;
+mod well_known;
+
+use bytes::Bytes;
+
+use crate::json::body::JsonBody;
+use crate::json::fault::Result;
+use crate::json::gather::gather;
+use crate::json::seen::Seen;
+use crate::json::wire::{MAX_DEPTH, TOO_DEEP, Wire};
+use crate::schema::rule::FieldPath;
+use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special, WireType};
+
+pub(crate) use well_known::camel_path;
+
+/// How a message is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct WriteOptions<'a> {
+    /// Enum values as numbers, instead of names.
+    pub(crate) enum_numbers: bool,
+    /// Fields to leave out, because the path holds them.
+    pub(crate) omit: &'a [FieldPath],
+    /// `bytes` fields from this size on stay out of the text until it is sent.
+    pub(crate) gap_from: Option<usize>,
+}
+
+/// The JSON form of an encoded message.
+///
+/// # Errors
+/// The bytes are not such a message, or hold a value that JSON cannot carry.
+pub(crate) fn write_message(
+    schema: &Schema,
+    message: MessageId,
+    source: &Bytes,
+    options: WriteOptions<'_>,
+) -> Result<JsonBody> {
+    let mut writer = Writer::new(schema, source, options);
+    writer.source = Some(source);
+    writer.outermost(message, source)?;
+    Ok(JsonBody::new(writer.out, writer.gaps))
+}
+
+/// The same in one piece, all fields in it.
+///
+/// # Errors
+/// As [`write_message`].
+pub(crate) fn write_text(schema: &Schema, message: MessageId, wire: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = Writer::new(schema, wire, WriteOptions::default());
+    writer.outermost(message, wire)?;
+    Ok(writer.out)
+}
+
+/// The JSON form of one field of an encoded message; `{}`, `[]` or its default if it is absent.
+///
+/// # Errors
+/// As [`write_message`].
+pub(crate) fn write_field(
+    schema: &Schema,
+    message: MessageId,
+    field: &Field,
+    source: &Bytes,
+    options: WriteOptions<'_>,
+) -> Result<JsonBody> {
+    let mut writer = Writer::new(schema, source, options);
+    writer.source = Some(source);
+    writer.only = Some(field.number);
+    writer.outermost(message, source)?;
+    // `{"name":value}` without all but the value.
+    let Writer { out: mut text, mut gaps, .. } = writer;
+    let around = field.key.as_bytes().len();
+    if text.len() <= around {
+        let mut absent = Writer::new(schema, source, options);
+        absent.absent(field, MAX_DEPTH)?;
+        return Ok(JsonBody::new(absent.out, Vec::new()));
+    }
+    text.pop();
+    text.drain(..around);
+    gaps.iter_mut().for_each(|(at, _)| *at -= around);
+    Ok(JsonBody::new(text, gaps))
+}
+
+/// Appends the JSON text of one scalar; its wire bytes are next in `wire`.
+pub(crate) fn write_scalar(schema: &Schema, kind: Kind, wire: &mut Wire<'_>) -> Result<Vec<u8>> {
+    let mut writer = Writer::new(schema, &[], WriteOptions::default());
+    writer.value(kind, 0, wire, MAX_DEPTH)?;
+    Ok(writer.out)
+}
+
+pub(super) struct Writer<'a> {
+    pub(super) schema: &'a Schema,
+    /// What gaps share in.
+    source: Option<&'a Bytes>,
+    options: WriteOptions<'a>,
+    /// At the top, no other field is written.
+    only: Option<u32>,
+    /// Fields entered, while one of them may have to be left out.
+    trail: Vec<u32>,
+    /// A message was out of order; from then on each one is put in order before it is written.
+    /// Else messages inside each other would be written again and again, twice as often at each level.
+    out_of_order: bool,
+    pub(super) out: Vec<u8>,
+    gaps: Vec<(usize, Bytes)>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(schema: &'a Schema, wire: &[u8], options: WriteOptions<'a>) -> Self {
+        let base64 = if options.gap_from.is_some() { 0 } else { wire.len() / 3 };
+        let out = Vec::with_capacity(wire.len().min(MOST_RESERVED) * 3 / 2 + base64 + 64);
+        Self {
+            schema,
+            source: None,
+            options,
+            only: None,
+            trail: Vec::new(),
+            out_of_order: false,
+            out,
+            gaps: Vec::new(),
+        }
+    }
+
+    fn outermost(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
+        self.message(id, Wire::new(wire), MAX_DEPTH).map_err(|fault| fault.within(wire))
+    }
+
+    /// A message in the form that its type asks for.
+    pub(super) fn message(&mut self, id: MessageId, wire: Wire<'_>, depth: u32) -> Result<()> {
+        let depth = depth.checked_sub(1).ok_or_else(|| wire.fault(TOO_DEEP))?;
+        let message = self.schema.message(id);
+        match message.special {
+            Special::No | Special::HttpBody => self.object(message, wire, depth),
+            Special::Struct => self.structure(message, wire, depth),
+            Special::Value => self.dynamic(message, wire, depth),
+            Special::ListValue => self.list(message, wire, depth),
+            Special::Any => self.any(wire, depth),
+            Special::Timestamp => self.timestamp(wire),
+            Special::Duration => self.duration(wire),
+            Special::FieldMask => self.field_mask(wire),
+            Special::Wrapper => self.wrapper(message, wire, depth),
+        }
+    }
+
+    fn object(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
+        if !self.out_of_order {
+            let start = (self.out.len(), self.gaps.len());
+            if self.fields(message, wire, depth, true)? {
+                return Ok(());
+            }
+            self.out.truncate(start.0);
+            self.gaps.truncate(start.1);
+            self.out_of_order = true;
+        }
+        let ordered = gather(message, wire, depth)?;
+        let written = self.fields(message, Wire::new(&ordered), depth, false);
+        written.map(drop).map_err(|fault| fault.in_copy_of(wire.rest()))
+    }
+
+    /// Writes the fields as they come; `false` if one came again and the message must be put in order.
+    fn fields(
+        &mut self,
+        message: &Message,
+        mut wire: Wire<'_>,
+        depth: u32,
+        check: bool,
+    ) -> Result<bool> {
+        let mut seen = Seen::default();
+        let first = self.out.len();
+        while let Some(byte) = wire.peek() {
+            let Some((field, wire_type)) = next_field(message, byte, &mut wire, depth)? else {
+                continue;
+            };
+            if self.is_left_out(field.number) {
+                wire.skip(field.number, wire_type, depth)?;
+                continue;
+            }
+            if check && seen.was(field.slot) {
+                return Ok(false);
+            }
+            let mark = self.out.len();
+            field.key.append_to(&mut self.out);
+            if let Some(comma) = self.out.get_mut(mark).filter(|_| mark == first) {
+                *comma = b'{';
+            }
+            let written = self.field(field, wire_type, &mut wire, depth);
+            if !written.map_err(|fault| fault.inside(&field.name))? {
+                self.out.truncate(mark);
+            }
+        }
+        if self.out.len() == first {
+            self.out.push(b'{');
+        }
+        self.out.push(b'}');
+        Ok(true)
+    }
+
+    /// Whether some field may have to be left out.
+    #[inline]
+    fn is_partial(&self) -> bool {
+        !self.options.omit.is_empty() || self.only.is_some()
+    }
+
+    /// Whether the path holds the field, or another one alone is asked for.
+    #[inline]
+    fn is_left_out(&self, number: u32) -> bool {
+        if !self.is_partial() {
+            return false;
+        }
+        let at_top = self.trail.is_empty();
+        at_top && self.only.is_some_and(|only| only != number)
+            || self.options.omit.iter().any(|path| {
+                path.split_last()
+                    .is_some_and(|(last, before)| *last == number && *before == *self.trail)
+            })
+    }
+
+    /// One field after its tag; `false` if there is nothing to write.
+    fn field(
+        &mut self,
+        field: &Field,
+        wire_type: WireType,
+        wire: &mut Wire<'_>,
+        depth: u32,
+    ) -> Result<bool> {
+        if self.is_partial() {
+            self.trail.push(field.number);
+        }
+        let written = match field.shape {
+            Shape::Implicit => self.implicit(field.kind, wire),
+            Shape::Explicit => self.value(field.kind, field.number, wire, depth),
+            Shape::Repeated => self.repeated(field, wire_type, wire, depth),
+            Shape::Map => self.map(field, wire, depth),
+        };
+        // Empty where nothing is left out; after a fault nobody asks.
+        self.trail.pop();
+        written
+    }
+}
+
+/// The field whose tag is next and begins with `byte`; `None` if it was an unknown one, which is skipped.
+#[inline]
+pub(super) fn next_field<'m>(
+    message: &'m Message,
+    byte: u8,
+    wire: &mut Wire<'_>,
+    depth: u32,
+) -> Result<Option<(&'m Field, WireType)>> {
+    if let (Some(field), Some(wire_type)) =
+        (message.field_of_tag(byte), WireType::of_tag(byte.into()))
+    {
+        wire.skip_byte();
+        return Ok(Some((field, wire_type)));
+    }
+    let (number, wire_type) = wire.tag()?;
+    match message.field_of_number(number) {
+        Some(field) if field.accepts(wire_type) => Ok(Some((field, wire_type))),
+        Some(_) | None => wire.skip(number, wire_type, depth).map(|()| None),
+    }
+}
+
+/// More is reserved as it is needed: a message of large `bytes` is no large text.
+const MOST_RESERVED: usize = 3 << 20;
