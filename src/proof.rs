@@ -30,7 +30,7 @@ pub(crate) struct ProofRequest {
 }
 
 /// Longest wait for the answer to the proof, once there is a connection.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 impl Proof {
     /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.

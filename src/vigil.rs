@@ -27,10 +27,10 @@ pub(crate) type Vigil = Pin<Box<dyn Future<Output = Loss> + Send>>;
 pub(crate) struct Loss(Symptom);
 
 /// Silence on a connection before it is asked whether it lives. Doubles each time it does.
-const FIRST_SILENCE: Duration = Duration::from_secs(4);
+const FIRST_SILENCE: Duration = Duration::from_secs(3);
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// Time for the answer to the proof beside a call.
-const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// Begins to watch over a call; not where the service has no free call to ask with.
 pub(crate) fn keep_vigil(bridge: &Arc<Inner>, call: &Call, line: Line) -> Option<Vigil> {
@@ -83,11 +83,8 @@ impl Watch {
 
     /// The service may only be slow: the call is lost if the service answers on another way.
     async fn confirm(&self) -> Option<Symptom> {
-        // The call and the proof beside it are two signs of the same fault.
         let unanswered = Error::from(self.line.symptom(SymptomKind::Unanswered));
-        for _ in 0..2 {
-            self.bridge.record(ActiveTransport::Grpc, Some(&unanswered));
-        }
+        self.bridge.record(ActiveTransport::Grpc, Some(&unanswered));
         self.line.give_up();
         let kind = match self.bridge.settle(&self.metadata).await {
             Ok(ActiveTransport::Grpc) => SymptomKind::KeepAliveTimeout,

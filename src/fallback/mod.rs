@@ -62,7 +62,7 @@ impl Fallback {
             machine.on(Event::ProofBegan, now);
             self.proof.send_replace(Proving::Running);
         }
-        (machine.route(now), begin)
+        (machine.route(), begin)
     }
 
     /// Takes what happened to a call or a proof.

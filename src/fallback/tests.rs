@@ -182,7 +182,7 @@ impl World {
             has_ended: false,
         });
         self.begin_proof_if_due();
-        let patience = match (self.machine.route(self.now), has_rest_form) {
+        let patience = match (self.machine.route(), has_rest_form) {
             (Route::AfterProof, true) => self.proof_ends.min(self.now + HEAD_START),
             (Route::AfterProof, false) => self.proof_ends,
             (Route::Grpc | Route::Rest, _) => self.now,
@@ -220,7 +220,7 @@ impl World {
 
     fn choose(&mut self, number: usize) {
         let call = &self.calls[number];
-        let is_on_grpc = self.machine.route(self.now) == Route::Grpc;
+        let is_on_grpc = self.machine.route() == Route::Grpc;
         let transport = if is_on_grpc || !call.has_rest_form { Grpc } else { Rest };
         self.calls[number].course = Some(Course::new(transport, call.policy, true));
         self.attempt(number);
@@ -273,10 +273,9 @@ impl World {
 
     /// An ambiguous symptom asks for a proof; one before the request is a failed proof itself.
     fn break_grpc(&mut self, kind: SymptomKind) {
-        if matches!(self.machine.state(), State::OnGrpc) {
-            let marks = Verdict::of(kind).mark != Mark::No;
-            (self.has_failed_proof, self.rest_answered) =
-                (marks && kind.proof() == Proof::NotSent, self.rest_answered && marks);
+        let is_certain = Verdict::of(kind).mark == Mark::Certain;
+        if is_certain && matches!(self.machine.state(), State::OnGrpc) {
+            (self.has_failed_proof, self.rest_answered) = (kind.proof() == Proof::NotSent, false);
         }
         self.on(Event::GrpcBroke(symptom(kind)));
         self.begin_proof_if_due();
@@ -329,6 +328,6 @@ fn grpc_comes_back_once_the_network_is_good_again() {
         world.weather = Weather::Good;
         world.begin_proof_if_due();
         world.run();
-        assert_eq!(world.machine.route(world.now), Route::Grpc, "seed {seed}");
+        assert_eq!(world.machine.route(), Route::Grpc, "seed {seed}");
     }
 }

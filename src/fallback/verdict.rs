@@ -10,7 +10,7 @@ use crate::symptom::{Proof, SymptomKind};
 pub(crate) enum Mark {
     /// Nothing.
     No,
-    /// gRPC is suspect; two within a minute count.
+    /// gRPC is suspect: a proof decides.
     Ambiguous,
     /// gRPC is broken here; one counts.
     Certain,
