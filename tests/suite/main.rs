@@ -24,3 +24,4 @@ mod peers;
 mod proto_facts;
 mod secrets;
 mod setting;
+mod weather;
