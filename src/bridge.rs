@@ -91,6 +91,9 @@ impl DefaultDeadline {
     }
 }
 
+/// Time for the free call over REST: to connect, through a proxy perhaps, and to be answered.
+const REST_PROOF_LIMIT: Duration = Duration::from_secs(15);
+
 impl Bridge {
     /// A builder with the Gemini API's endpoint, schema and deadlines.
     pub fn builder() -> BridgeBuilder {
@@ -240,7 +243,10 @@ impl Inner {
     /// Makes the free call over REST, or, where the schema has none, only opens a connection.
     async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
         match self.proof.call(metadata).filter(Call::has_rest_form) {
-            Some(mut call) => self.send_over_rest(&mut call).await.map(drop)?,
+            Some(mut call) => {
+                call.deadline = Instant::now().checked_add(REST_PROOF_LIMIT);
+                self.send_over_rest(&mut call).await.map(drop)?;
+            }
             None => self.rest.connect().await?,
         }
         Ok(ActiveTransport::Rest)

@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::grpc::Line;
 use crate::policy::ActiveTransport;
+use crate::proof::ANSWER_LIMIT;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// Ends only if the network has lost the call.
@@ -29,8 +30,6 @@ pub(crate) struct Loss(Symptom);
 /// Silence on a connection before it is asked whether it lives. Doubles each time it does.
 const FIRST_SILENCE: Duration = Duration::from_secs(3);
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
-/// Time for the answer to the proof beside a call.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// Begins to watch over a call; not where the service has no free call to ask with.
 pub(crate) fn keep_vigil(bridge: &Arc<Inner>, call: &Call, line: Line) -> Option<Vigil> {
