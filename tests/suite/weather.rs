@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{ActiveTransport, Bridge, Error, SymptomKind};
+use genai_bridge::{Active, ActiveTransport, Bridge, Error, SymptomKind};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance, pause, resume, sleep, timeout};
 use tonic::{Request, Status};
 
-use crate::setting::{GENERATE, STREAM, answer, behind, change, question, text_of, through};
+use crate::setting::{
+    GENERATE, LIST_MODELS, STREAM, answer, behind, change, question, text_of, through,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -88,6 +91,47 @@ async fn ten_thousand_calls_in_an_outage_leave_the_verdict_unchanged() {
         // Those in flight lost their connection.
         assert!(bridge.stats().symptoms(SymptomKind::ConnectionRefused) > 4_900);
     }
+}
+
+#[tokio::test]
+async fn a_path_that_falls_silent_is_marked_within_ten_seconds_and_the_call_not_sent_again() {
+    for (fault, seen) in [(Fault::CallSwallowed, 0), (Fault::AnswerSwallowed, 1)] {
+        let (emulator, proxy) = behind(Fault::Inspect).await;
+        let bridge = through(&emulator, &proxy).build().expect("a bridge");
+        bridge.connect().await.expect("a transport");
+        let mut watched = bridge.watch();
+        proxy.set_live(fault);
+        let began = Instant::now();
+        let status = ask(&bridge).await.expect_err("the call is lost");
+        let marked = began.elapsed();
+        let kind = Error::of(&status).and_then(Error::symptom).expect("a symptom").kind();
+        assert_eq!(kind, SymptomKind::Unanswered, "{fault}");
+        let is_rest = |active: &Active| active.transport() == Some(ActiveTransport::Rest);
+        assert!(watched.wait_for(is_rest).await.is_ok());
+        println!("{fault}: marked after {marked:?}");
+        assert!(marked < Duration::from_secs(10), "{fault}: {marked:?}");
+        assert_eq!(emulator.count(GENERATE), seen, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_call_on_a_good_network_is_left_alone() {
+    let (emulator, proxy) = behind(Fault::Inspect).await;
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("at last")).gate(Arc::clone(&gate)));
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    bridge.connect().await.expect("a transport");
+    let proofs = emulator.count(LIST_MODELS);
+    let call = tokio::spawn({
+        let bridge = bridge.clone();
+        async move { ask(&bridge).await }
+    });
+    // The call, and after three seconds of silence the proof beside it.
+    emulator.received_when(proofs + 2).await;
+    assert_eq!(emulator.count(LIST_MODELS), proofs + 1);
+    gate.add_permits(1);
+    assert_eq!(call.await.expect("no panic").expect("an answer"), ActiveTransport::Grpc);
+    assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
 }
 
 /// SplitMix64: the same faults for the same seed, on every machine.
