@@ -21,7 +21,7 @@ const CALLS: usize = 100_000;
 const SEEDS: [u64; 3] = [1, 2_026, 0xdead_beef];
 const HEAD_START: Duration = Duration::from_millis(300);
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
+/// `SplitMix64`: the same numbers for the same seed, on every machine.
 struct Dice(u64);
 
 impl Dice {

@@ -237,8 +237,8 @@ fn symptoms_of(bridge: &Bridge, status: Option<&Status>) -> BTreeSet<String> {
     if let Some(symptom) = bridge.active().symptom() {
         return BTreeSet::from([name(symptom.kind())]);
     }
-    let stats = bridge.stats();
-    let met = SymptomKind::ALL.iter().filter(|kind| stats.symptoms(**kind) > 0);
+    let counts = bridge.stats();
+    let met = SymptomKind::ALL.iter().filter(|kind| counts.symptoms(**kind) > 0);
     met.map(|kind| name(*kind)).collect()
 }
 
@@ -276,8 +276,8 @@ struct Line {
 impl Line {
     /// Whether the row as told is this one; of its symptoms each may occur.
     fn fits(&self, told: &str) -> bool {
-        let cells: Vec<&str> = told.split('|').map(str::trim).collect();
-        let [_, fault, calls, transport, attempts, processed, symptoms, next, state, _] = cells[..]
+        let row: Vec<&str> = told.split('|').map(str::trim).collect();
+        let [_, fault, calls, transport, attempts, processed, symptoms, next, state, _] = row[..]
         else {
             return false;
         };

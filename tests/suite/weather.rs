@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{Active, ActiveTransport, Bridge, Error, SymptomKind};
+use genai_bridge::{Active, ActiveTransport, Bridge, Error, Symptom, SymptomKind};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
@@ -79,7 +79,7 @@ async fn ten_thousand_calls_in_an_outage_leave_the_verdict_unchanged() {
             running.spawn(async move {
                 for _ in 0..100 {
                     let status = ask(&bridge).await.expect_err("nobody is there");
-                    let symptom = Error::of(&status).and_then(Error::symptom).map(|s| s.kind());
+                    let symptom = Error::of(&status).and_then(Error::symptom).map(Symptom::kind);
                     assert!(symptom.is_some(), "{worker}: {status:?}");
                 }
             });
@@ -134,7 +134,7 @@ async fn a_slow_call_on_a_good_network_is_left_alone() {
     assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
 }
 
-/// SplitMix64: the same faults for the same seed, on every machine.
+/// `SplitMix64`: the same faults for the same seed, on every machine.
 struct Dice(u64);
 
 impl Dice {
