@@ -111,15 +111,19 @@ pub fn embeddings() -> BatchEmbedContentsResponse {
 
 /// 20 KB: function calls with nested arguments, citations, grounding.
 pub fn nested() -> GenerateContentResponse {
-    let leg = |n: u64| json!({
-        "from": {"code": "ZRH", "terminal": n, "gates": ["A1", "A2", format!("B{n}")]},
-        "to": {"code": "OSL", "terminal": 1, "open": n % 2 == 0},
-        "price": {"amount": 129.5 + n as f64, "currency": "EUR", "refundable": false},
-        "passengers": [{"name": "Ada \"A.\" L.", "age": 36, "seat": {"row": n, "letter": "C"}}, {"name": "Nils", "age": 7.0, "seat": null_free()}],
-    });
-    let call = |n: u64| json!({"functionCall": {"name": "book_trip", "id": format!("call-{n}"), "args": {
-        "legs": [leg(n), leg(n + 1)], "notes": "two bags, one window seat", "total": 2 * n, "confirmed": true,
-    }}});
+    let leg = |n: u64| {
+        json!({
+            "from": {"code": "ZRH", "terminal": n, "gates": ["A1", "A2", format!("B{n}")]},
+            "to": {"code": "OSL", "terminal": 1, "open": n % 2 == 0},
+            "price": {"amount": 129.5 + n as f64, "currency": "EUR", "refundable": false},
+            "passengers": [{"name": "Ada \"A.\" L.", "age": 36, "seat": {"row": n, "letter": "C"}}, {"name": "Nils", "age": 7.0, "seat": null_free()}],
+        })
+    };
+    let call = |n: u64| {
+        json!({"functionCall": {"name": "book_trip", "id": format!("call-{n}"), "args": {
+            "legs": [leg(n), leg(n + 1)], "notes": "two bags, one window seat", "total": 2 * n, "confirmed": true,
+        }}})
+    };
     let source = |n: u64| json!({"startIndex": 40 * n, "endIndex": 40 * n + 31, "uri": format!("https://example.org/{n}"), "license": "CC-BY"});
     let support = |n: u64| json!({"segment": {"startIndex": 9 * n, "endIndex": 9 * n + 8, "text": "segment"}, "groundingChunkIndices": [0, n], "confidenceScores": [0.91, 0.5]});
     let chunk = |n: u64| json!({"web": {"uri": format!("https://example.org/page/{n}"), "title": "Timetable"}});

@@ -35,7 +35,8 @@ pub fn print() {
             let Some(bridge) = median(&group, "bridge") else { continue };
             print!("| {payload} | {:.2} |", bridge / 1000.0);
             for way in ways {
-                let other = median(&group, way).map_or("-".to_owned(), |other| ratio(bridge, other));
+                let other =
+                    median(&group, way).map_or("-".to_owned(), |other| ratio(bridge, other));
                 print!(" {other} |");
             }
             println!();
@@ -44,7 +45,11 @@ pub fn print() {
     if let (Some(bridge), Some(other)) =
         (median("first call", "bridge"), median("first call", "prost-reflect"))
     {
-        println!("\nfirst call: {:.0} µs, {} x prost-reflect", bridge / 1000.0, ratio(bridge, other));
+        println!(
+            "\nfirst call: {:.0} µs, {} x prost-reflect",
+            bridge / 1000.0,
+            ratio(bridge, other)
+        );
     }
 }
 

@@ -77,7 +77,9 @@ impl Rivals {
             json: messages.iter().map(print).collect(),
         };
         let mut writing = criterion.benchmark_group(format!("write {payload}"));
-        writing.throughput(Throughput::Bytes(forms.json.iter().map(String::len).sum::<usize>() as u64));
+        writing.throughput(Throughput::Bytes(
+            forms.json.iter().map(String::len).sum::<usize>() as u64
+        ));
         self.write(&mut writing, &name, &dynamic, &forms);
         writing.finish();
         let mut reading = criterion.benchmark_group(format!("read {payload}"));
@@ -97,9 +99,7 @@ impl Rivals {
         each(group, "bridge", &forms.wire, |wire| {
             self.schema.json_from_message(name, wire).expect("JSON")
         });
-        each(group, "pbjson typed", &forms.typed, |typed| {
-            serde_json::to_vec(typed).expect("JSON")
-        });
+        each(group, "pbjson typed", &forms.typed, |typed| serde_json::to_vec(typed).expect("JSON"));
         each(group, "pbjson from wire", &forms.wire, |wire| {
             serde_json::to_vec(&M::decode(wire.as_slice()).expect("a message")).expect("JSON")
         });
@@ -108,7 +108,9 @@ impl Rivals {
             serde_json::to_vec(&message.expect("a message")).expect("JSON")
         });
         each(group, "memcpy", &forms.json, |json| json.clone());
-        each(group, "base64-simd", &forms.wire, |wire| base64_simd::STANDARD.encode_to_string(wire));
+        each(group, "base64-simd", &forms.wire, |wire| {
+            base64_simd::STANDARD.encode_to_string(wire)
+        });
     }
 
     fn read<M>(
@@ -131,7 +133,9 @@ impl Rivals {
         });
         each(group, "prost-reflect", &forms.json, |json| {
             let mut from = serde_json::Deserializer::from_str(json);
-            DynamicMessage::deserialize(dynamic.clone(), &mut from).expect("a message").encode_to_vec()
+            DynamicMessage::deserialize(dynamic.clone(), &mut from)
+                .expect("a message")
+                .encode_to_vec()
         });
         each(group, "serde_json Value", &forms.json, |json| {
             serde_json::from_str::<serde_json::Value>(json).expect("JSON")
@@ -191,6 +195,7 @@ fn compact<M: Serialize>(message: &M) -> String {
 }
 
 fn escape(json: &str) -> String {
-    let escapes = [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027"), ('=', "\\u003d")];
+    let escapes =
+        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027"), ('=', "\\u003d")];
     escapes.iter().fold(json.to_owned(), |text, (letter, escaped)| text.replace(*letter, escaped))
 }

@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::bridge::Inner;
 use crate::call::{Answer, Call};
+use crate::credentials::secrets_of;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Course, Event, Other, Route};
 use crate::policy::{ActiveTransport, Transport};
@@ -176,7 +177,7 @@ impl Inner {
             }
         };
         let sent = within(deadline, "while the call was on gRPC", attempt).await;
-        self.note_attempt(transport, &sent);
+        let sent = self.note_attempt(transport, call, sent);
         if self.is_auto(call) {
             // A symptom may have asked for a proof, which runs beside the calls.
             self.begin_route(&call.metadata);
@@ -184,31 +185,37 @@ impl Inner {
         sent.map(|answer| Carried { answer, transport, vigil })
     }
 
-    /// One attempt over REST. After a fallback it speaks HTTP/1.1 only: the HTTP/2 stack is what may
-    /// be broken.
+    /// One attempt over REST.
     pub(crate) async fn send_over_rest(&self, call: &mut Call) -> Result<Answer, Error> {
-        let versions = match self.transport_of(call) {
-            Transport::Rest => HttpVersions::Any,
-            Transport::Auto | Transport::Grpc => HttpVersions::One,
-        };
+        let versions = self.http_versions(self.transport_of(call));
         let deadline = call.deadline;
-        let attempt = self.rest.send(call, versions);
+        // Boxed, or each call on gRPC would carry the room that REST needs.
+        let attempt = Box::pin(self.rest.send(call, versions));
         let sent = within(deadline, "while the call was on REST", attempt).await;
-        self.note_attempt(ActiveTransport::Rest, &sent);
-        sent
+        self.note_attempt(ActiveTransport::Rest, call, sent)
     }
 
-    fn note_attempt(&self, transport: ActiveTransport, sent: &Result<Answer, Error>) {
+    /// Takes how an attempt ended; a secret that the peer repeated does not leave with the error.
+    fn note_attempt(
+        &self,
+        transport: ActiveTransport,
+        call: &Call,
+        mut sent: Result<Answer, Error>,
+    ) -> Result<Answer, Error> {
         debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
-        match sent {
+        match &mut sent {
             // The caller gets the status as it came; the network has shown something all the same.
             Ok(answer) if is_forged(answer.headers()) => {
                 let forged = self.grpc.symptom(SymptomKind::ForgedStatus);
                 self.record(transport, Some(&forged.into()));
             }
             Ok(_) => self.record(transport, None),
-            Err(error) => self.record(transport, Some(error)),
+            Err(error) => {
+                secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
+                self.record(transport, Some(error));
+            }
         }
+        sent
     }
 
     /// Takes how an attempt, or the body of its answer, ended: without error, the service answered.
@@ -232,6 +239,15 @@ impl Inner {
         call.options.transport.unwrap_or(self.settings.transport)
     }
 
+    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.
+    pub(crate) fn http_versions(&self, transport: Transport) -> HttpVersions {
+        if self.settings.rest_http2 && transport == Transport::Rest {
+            HttpVersions::Any
+        } else {
+            HttpVersions::One
+        }
+    }
+
     fn is_auto(&self, call: &Call) -> bool {
         self.transport_of(call).fixed().is_none()
     }
@@ -252,9 +268,13 @@ pub(crate) async fn within<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let Some(deadline) = deadline else { return work.await };
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed {busy}")))
-    })
+    let expired =
+        || Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed {busy}"));
+    // The timer alone would let the work begin, and send.
+    if deadline <= Instant::now() {
+        return Err(expired());
+    }
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(expired()))
 }
 
 /// The error of a call that failed on both transports, the first cause first. What the network did not cause, such as

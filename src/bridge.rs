@@ -21,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::fallback::{Active, Event, Fallback, Route};
 use crate::frame::Frame;
+use crate::gemini::parameters::Guard;
 use crate::grpc::GrpcTransport;
 use crate::policy::{ActiveTransport, CallOptions, ResendPolicy, Transport};
 use crate::proof::Proof;
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) proof: Proof,
     pub(crate) retries: Retries,
     pub(crate) counters: Counters,
+    pub(crate) guard: Guard,
     pub(crate) settings: Settings,
 }
 
@@ -68,7 +70,10 @@ pub(crate) struct Settings {
     pub(crate) resend: ResendPolicy,
     pub(crate) grpc_head_start: Duration,
     pub(crate) default_deadline: DefaultDeadline,
+    /// `None` for no limit.
+    pub(crate) stream_idle_limit: Option<Duration>,
     pub(crate) max_message_size: usize,
+    pub(crate) rest_http2: bool,
 }
 
 /// The time a call has when its caller gave none.
@@ -81,7 +86,7 @@ pub(crate) enum DefaultDeadline {
 }
 
 impl DefaultDeadline {
-    /// A stream that the client writes has no limit unless it is told one.
+    /// A stream that the client writes, and a method that nobody here knows, have none.
     fn of(self, method: Option<&Method>) -> Option<Duration> {
         let method = method.filter(|method| !method.client_streaming)?;
         match self {
@@ -102,6 +107,10 @@ impl Bridge {
 
     pub(crate) fn from_inner(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// Settles the transport now, so that the first call need not: makes the free proof call over
@@ -159,6 +168,7 @@ impl Inner {
     async fn carry(self: Arc<Self>, request: Request<Body>) -> Result<Answer, Error> {
         let mut call = self.parse(request)?;
         within(call.deadline, "while the request was read", self.read_message(&mut call)).await?;
+        self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
         self.rest.add_google_headers(&mut call);
         let carried = self.send_with_retries(&mut call).await;
@@ -204,6 +214,12 @@ impl Inner {
     pub(crate) async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
         let authorise = self.credentials.authorise(&mut call.metadata);
         within(call.deadline, "while credentials were fetched", authorise).await
+    }
+
+    /// Passes on a request that is REST already.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn forward(&self, request: Request<bytes::Bytes>) -> Result<Answer, Error> {
+        self.rest.forward(request, self.http_versions(self.settings.transport)).await
     }
 
     async fn connect(&self) -> Result<ActiveTransport, Error> {

@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::frame::Frame;
 use crate::gemini;
+use crate::gemini::parameters::{Guard, Limits};
 use crate::grpc::{GrpcSettings, GrpcTransport};
 use crate::network::{Network, NetworkSettings, Origin, Proxy};
-use crate::policy::{ResendPolicy, RetryPolicy, Transport};
+use crate::policy::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
 use crate::proof::{Proof, ProofRequest};
 use crate::rest::{RestSettings, RestTransport};
 use crate::retries::{Retries, RetryPolicies};
@@ -39,14 +40,21 @@ pub struct BridgeBuilder {
     connect_timeout: Option<Duration>,
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
+    stream_idle_limit: Option<Duration>,
     retry: Option<RetryPolicy>,
     resend: ResendPolicy,
     max_message_size: usize,
     rest_connections: usize,
+    rest_http2: bool,
+    parameters: ParameterCheck,
+    model_limits: Vec<Limits>,
 }
 
 /// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
+const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// So that no limit overflows the clock.
+const ONE_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl BridgeBuilder {
     pub(crate) fn new() -> Self {
@@ -63,10 +71,14 @@ impl BridgeBuilder {
             connect_timeout: None,
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
+            stream_idle_limit: Some(STREAM_IDLE_LIMIT),
             retry: None,
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
             rest_connections: 64,
+            rest_http2: false,
+            parameters: ParameterCheck::default(),
+            model_limits: Vec::new(),
         }
     }
 
@@ -137,8 +149,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// The call that proves gRPC before it carries others: a unary method that costs nothing and
-    /// changes nothing, as `/package.Service/Method`, and its encoded request.
+    /// The call that proves gRPC before it carries others: a unary method, of the schema or not, that costs nothing
+    /// and changes nothing, as `/package.Service/Method`, and its encoded request.
     /// Default: `ListModels` for the Gemini API, none for a schema of your own.
     pub fn proof_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
         self.proof = Some((method.into(), message.into()));
@@ -158,12 +170,22 @@ impl BridgeBuilder {
     }
 
     /// The time for a call whose caller sets none (`Duration::MAX` for no limit). It covers
-    /// connecting, the proof, both transports, retries and the whole answer. Default: what Google's service
-    /// configuration says, 600 s for (Stream)GenerateContent and 60 s for most others; none for streams that the
-    /// client writes.
+    /// connecting, the proof, both transports, retries and the whole answer. A stream that the client writes, and a
+    /// method that the schema does not know, have no limit but their caller's. Default: what Google's service
+    /// configuration says, 600 s for (Stream)GenerateContent and 60 s for others.
     pub fn default_deadline(mut self, deadline: Duration) -> Self {
         let limit = Some(deadline).filter(|deadline| *deadline != Duration::MAX);
         self.default_deadline = Some(DefaultDeadline::Fixed(limit));
+        self
+    }
+
+    /// How long a streamed answer may be silent, once it has begun, while its reader waits; then it ends as
+    /// [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), whatever is left of the call's deadline.
+    /// `Duration::MAX` for no limit. Default: 5 minutes, above the pauses of models that think. Streams that the
+    /// client writes have none.
+    pub fn stream_idle_limit(mut self, limit: Duration) -> Self {
+        self.stream_idle_limit =
+            Some(limit).filter(|limit| *limit != Duration::MAX).map(|limit| limit.min(ONE_YEAR));
         self
     }
 
@@ -195,12 +217,38 @@ impl BridgeBuilder {
         self
     }
 
+    /// What to do about parameters out of their documented range, in calls that ask a model to write.
+    /// Default: [`ParameterCheck::Warn`].
+    pub fn parameters(mut self, check: ParameterCheck) -> Self {
+        self.parameters = check;
+        self
+    }
+
+    /// The limits of one model, which hold in place of the documented ones for calls to it: a `Model` as
+    /// `GetModel` returns it. May be given for several models.
+    pub fn model_limits(mut self, limits: impl Into<Limits>) -> Self {
+        self.model_limits.push(limits.into());
+        self
+    }
+
+    /// Offers HTTP/2 beside HTTP/1.1 where [`Transport::Rest`] was chosen, so that one connection carries many calls.
+    /// Default: off, since a network that breaks gRPC often breaks HTTP/2. [`Transport::Auto`] never offers it on REST.
+    pub fn rest_http2(mut self, offered: bool) -> Self {
+        self.rest_http2 = offered;
+        self
+    }
+
     /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
     ///
     /// # Errors
     /// A setting is wrong ([`ErrorKind::Configuration`], [`ErrorKind::Schema`]), or
     /// [`from_env`](Self::from_env) found no key ([`ErrorKind::Credentials`]).
     pub fn build(self) -> Result<Bridge, Error> {
+        self.build_parts().map(|built| built.bridge)
+    }
+
+    /// The bridge, and the network below it.
+    pub(crate) fn build_parts(self) -> Result<Built, Error> {
         let network = Network::new(NetworkSettings {
             proxy: self.proxy,
             roots: self.roots,
@@ -217,24 +265,70 @@ impl BridgeBuilder {
             connections: self.rest_connections,
             ..service.rest
         };
-        Ok(Bridge::from_inner(Inner {
+        let bridge = Bridge::from_inner(Inner {
             credentials,
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
-            rest: RestTransport::new(service.schema.clone(), network, origin, rest)?,
+            rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
             schema: service.schema,
             proof: Proof::new(service.proof),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
             retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
             counters: Counters::default(),
+            guard: Guard::new(self.parameters, self.model_limits),
             settings: Settings {
                 transport: self.transport,
                 resend: self.resend,
                 grpc_head_start: self.grpc_head_start,
                 default_deadline: self.default_deadline.unwrap_or(service.deadline),
+                stream_idle_limit: self.stream_idle_limit,
                 max_message_size: self.max_message_size,
+                rest_http2: self.rest_http2,
             },
-        }))
+        });
+        Ok(Built { bridge, network, origin })
     }
+
+    /// Goes on without credentials where the environment held none: the rest can be examined.
+    pub(crate) fn go_on_without_key(&mut self) {
+        if self.credentials.is_err() {
+            self.credentials = Ok(Credentials::none());
+        }
+    }
+
+    pub(crate) fn limit_connect_timeout(&mut self, limit: Duration) {
+        self.connect_timeout = Some(self.connect_timeout.map_or(limit, |own| own.min(limit)));
+    }
+
+    pub(crate) fn endpoint_text(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The settings that decide about the way, for a person; no secret among them.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let credentials = match &self.credentials {
+            Ok(credentials) => credentials.describe(),
+            Err(_) => "no key",
+        };
+        let store = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
+            let place = std::env::var_os(name).filter(|place| !place.is_empty())?;
+            Some(format!("roots of {name}={}", place.to_string_lossy()))
+        });
+        let mut told = vec![store.unwrap_or_else(|| "roots of the operating system".to_owned())];
+        match self.roots.len() {
+            0 => {}
+            1 => told.push("added roots".to_owned()),
+            count => told.push(format!("added roots from {count} sources")),
+        }
+        told.push(credentials.to_owned());
+        told
+    }
+}
+
+/// What [`BridgeBuilder::build_parts`] makes.
+pub(crate) struct Built {
+    pub(crate) bridge: Bridge,
+    pub(crate) network: Network,
+    pub(crate) origin: Origin,
 }
 
 /// What is known of the service that is called: much of the Gemini API, nothing of others.

@@ -85,7 +85,7 @@ pub(crate) struct Head {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Parts the caller's metadata from the headers that belong to gRPC itself.
+/// Parts the caller's metadata from the headers that belong to gRPC itself, or to a connection.
 ///
 /// # Errors
 /// `grpc-timeout` breaks its grammar.
@@ -93,7 +93,7 @@ pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
     let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
     let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
     let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
-    for name in [header::TE, header::CONTENT_TYPE, header::CONTENT_LENGTH] {
+    for name in &OF_HTTP {
         headers.remove(name);
     }
     Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
@@ -133,6 +133,21 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
         .map_or_else(|| "99999999H".to_owned(), |(count, unit)| format!("{count}{unit}"));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("99999999H"))
 }
+
+/// Names that say nothing about a call: on either transport they are written anew, or not at all.
+pub(crate) static OF_HTTP: [HeaderName; 11] = [
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(crate) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");

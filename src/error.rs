@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tonic::{Code, Status};
 
 use crate::symptom::{Proof, Station, Symptom, SymptomKind};
@@ -25,6 +26,8 @@ struct Inner {
     symptom: Option<Symptom>,
     source: Option<BoxError>,
     then: Option<Error>,
+    /// A packed `google.rpc.Status`, for the `Status` that this becomes.
+    details: Bytes,
 }
 
 /// The class of an [`Error`], and with it the [`Code`] of the `Status` it becomes.
@@ -66,6 +69,7 @@ impl Error {
             symptom: None,
             source: None,
             then: None,
+            details: Bytes::new(),
         }))
     }
 
@@ -78,10 +82,34 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_details(mut self, details: Bytes) -> Self {
+        self.0.details = details;
+        self
+    }
+
     /// The same failure, followed by what the second transport met.
     pub(crate) fn then(mut self, second: Self) -> Self {
         self.0.then = Some(second);
         self
+    }
+
+    /// The same failure once more, for each call that waited for what failed.
+    pub(crate) fn repeat(self: &Arc<Self>) -> Self {
+        let repeated = match self.symptom() {
+            Some(symptom) => Self::from(symptom.clone()),
+            None => Self::new(self.kind(), self.to_string()),
+        };
+        match self.source() {
+            Some(_) => repeated.with_source(SharedCause(Arc::clone(self))),
+            None => repeated,
+        }
+    }
+
+    /// Blanks a secret out wherever a peer repeated it.
+    pub(crate) fn hide(&mut self, secret: &[u8]) {
+        if let Some(symptom) = &mut self.0.symptom {
+            symptom.hide(secret);
+        }
     }
 
     /// The error that a `Status` made by the bridge carries; `None` when the service sent the status.
@@ -113,15 +141,20 @@ impl Error {
 
     /// What a person can do about it, in plain words; `None` where the text of the error says it all.
     pub fn advice(&self) -> Option<&'static str> {
+        if self.symptom().is_some_and(refused_for_its_size) {
+            return Some(
+                "the limit is neither the bridge's nor the model's: whoever answered takes no message of that size; upload files first and refer to them, or ask the network team to raise the limit",
+            );
+        }
         self.symptom().map(Symptom::advice).or(match self.0.kind {
             ErrorKind::Credentials => Some(
                 "set GEMINI_API_KEY (or GOOGLE_API_KEY), or pass credentials to the builder",
             ),
             ErrorKind::DeadlineExceeded => Some(
-                "raise the call's timeout, shorten the prompt, or choose a faster model",
+                "raise the call's timeout, shorten the prompt, or choose a faster model; if no call ends in time, look at the network with `genai-bridge doctor`",
             ),
             ErrorKind::MessageTooLarge => Some(
-                "raise max_message_size on the builder, and max_decoding_message_size on the client",
+                "the limit is the bridge's own: raise max_message_size on the builder, and max_decoding_message_size on the client",
             ),
             _ => None,
         })
@@ -144,6 +177,10 @@ impl Error {
             ErrorKind::Truncated => Code::DataLoss,
         }
     }
+}
+
+fn refused_for_its_size(symptom: &Symptom) -> bool {
+    symptom.evidence().status() == Some(http::StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// The code for an HTTP answer that did not come from the service.
@@ -185,7 +222,8 @@ impl From<Symptom> for Error {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let mut status = Self::new(error.code(), error.to_string());
+        let details = error.0.details.clone();
+        let mut status = Self::with_details(error.code(), error.to_string(), details);
         status.set_source(Arc::new(error));
         status
     }
@@ -225,6 +263,22 @@ impl StdError for Error {
             Some(source) => Some(source.as_ref()),
             None => None,
         }
+    }
+}
+
+/// What caused an error that several calls are told.
+#[derive(Debug)]
+struct SharedCause(Arc<Error>);
+
+impl fmt::Display for SharedCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source().map_or(Ok(()), |cause| write!(f, "{cause}"))
+    }
+}
+
+impl StdError for SharedCause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source().and_then(StdError::source)
     }
 }
 

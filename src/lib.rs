@@ -5,13 +5,19 @@ mod bridge;
 mod builder;
 mod call;
 mod credentials;
+pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
 mod fallback;
 mod frame;
-mod gemini;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+pub mod gemini;
 mod grpc;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod json;
 mod network;
 mod policy;
@@ -20,6 +26,8 @@ mod proto;
 mod rest;
 mod retries;
 mod schema;
+#[cfg(feature = "cli")]
+pub mod sidecar;
 mod stats;
 mod symptom;
 mod vigil;
@@ -31,7 +39,9 @@ pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::Active;
 pub use network::Proxy;
-pub use policy::{ActiveTransport, CallOptions, ResendPolicy, RetryPolicy, Transport};
+pub use policy::{
+    ActiveTransport, CallOptions, ParameterCheck, ResendPolicy, RetryPolicy, Transport,
+};
 pub use proto::google::{
     ai::generativelanguage::{v1, v1beta},
     longrunning, rpc,

@@ -65,6 +65,20 @@ pub enum ResendPolicy {
     WhenUnanswered,
 }
 
+/// What the bridge does about parameters that the service documents as out of range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ParameterCheck {
+    /// Nothing.
+    Off,
+    /// Logs each once, as a `tracing` event at warn, and sends the call. The default: some models take more
+    /// than is documented.
+    #[default]
+    Warn,
+    /// Fails the call before anything is sent, with `INVALID_ARGUMENT` and `google.rpc.BadRequest`.
+    Reject,
+}
+
 /// Which answers of the service are tried again, how often and how far apart.
 ///
 /// Acts only on a status that the service itself gave; what the network breaks is

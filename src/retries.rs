@@ -5,14 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
-use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::call::{Answer, Call};
 use crate::fallback::{Budget, next_wait};
+use crate::gemini::Details;
 use crate::policy::RetryPolicy;
 use crate::proof::is_forged;
-use crate::rpc;
 
 /// The retry policies of a bridge and their common budget.
 pub(crate) struct Retries {
@@ -71,12 +70,8 @@ impl Retries {
 
 /// What the service asks for: `google.rpc.RetryInfo` in the details, else `Retry-After` in seconds.
 fn asked_wait(status: &Status, headers: &HeaderMap) -> Option<Duration> {
-    let details = rpc::Status::decode(status.details()).ok();
-    let info = details.iter().flat_map(|details| &details.details).find_map(|detail| {
-        let is_retry_info = detail.type_url.ends_with("/google.rpc.RetryInfo");
-        is_retry_info.then(|| rpc::RetryInfo::decode(detail.value.as_slice()).ok()).flatten()
-    });
-    let delay = info.and_then(|info| info.retry_delay).and_then(|delay| delay.try_into().ok());
+    let details = Details::of(status);
+    let delay = details.retry_info().and_then(|info| info.retry_delay?.try_into().ok());
     delay.or_else(|| {
         let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
         Some(Duration::from_secs(seconds.parse().ok()?))

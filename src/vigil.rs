@@ -100,14 +100,14 @@ impl Loss {
         self.0
     }
 
-    /// The failure of a call whose answer had begun.
-    pub(crate) fn in_body(self) -> Symptom {
+    /// The failure of a call whose answer had begun, and had this many messages.
+    pub(crate) fn in_body(self, messages: u64) -> Symptom {
         let (kind, evidence) = match self.0.kind() {
             SymptomKind::KeepAliveTimeout => {
                 (SymptomKind::BodyLost, Evidence::new().with_io(io::ErrorKind::TimedOut))
             }
             _ => (SymptomKind::BodyStalled, Evidence::new()),
         };
-        Symptom::new(kind, self.0.hop()).with_evidence(evidence)
+        Symptom::new(kind, self.0.hop()).with_evidence(evidence.with_messages(messages))
     }
 }

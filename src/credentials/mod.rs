@@ -1,5 +1,7 @@
-//! Credentials: API key or bearer token, as headers marked sensitive.
+//! Credentials: API key, bearer token or Application Default Credentials, as headers marked sensitive.
 
+#[cfg(feature = "adc")]
+mod adc;
 mod bearer;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,8 @@ enum Kind {
     /// `None` if the key cannot stand in a header.
     ApiKey(Option<HeaderValue>),
     Bearer(Arc<Bearer>),
+    #[cfg(feature = "adc")]
+    Adc(Arc<adc::Adc>),
 }
 
 impl Credentials {
@@ -64,6 +68,18 @@ impl Credentials {
         }))))
     }
 
+    /// Application Default Credentials, as `gcloud auth application-default login` or a Google machine gives
+    /// them: a service account, an authorised user, the metadata server; looked for by the first call. The
+    /// project that pays comes from `GOOGLE_CLOUD_QUOTA_PROJECT` or their file, unless the call names one in
+    /// `x-goog-user-project`.
+    ///
+    /// Tokens are fetched by Google's `google-cloud-auth`: these requests follow the environment's proxy and
+    /// the operating system's trust store, not the builder's.
+    #[cfg(feature = "adc")]
+    pub fn adc() -> Self {
+        Self(Kind::Adc(Arc::default()))
+    }
+
     /// No credentials: for a local service, or where each call brings its own.
     pub fn none() -> Self {
         Self(Kind::None)
@@ -84,6 +100,21 @@ impl Credentials {
             })
     }
 
+    /// Which kind they are of, and nothing else.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self.0 {
+            Kind::None => "no key",
+            Kind::ApiKey(_) => "API key given",
+            Kind::Bearer(_) => "bearer tokens given",
+            #[cfg(feature = "adc")]
+            Kind::Adc(_) => "Application Default Credentials",
+        }
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        matches!(self.0, Kind::None)
+    }
+
     /// Finds at `build()` what would otherwise fail each call.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.0 {
@@ -92,6 +123,8 @@ impl Credentials {
                 "the API key is empty or has characters that cannot stand in a header",
             )),
             Kind::ApiKey(Some(_)) | Kind::None | Kind::Bearer(_) => Ok(()),
+            #[cfg(feature = "adc")]
+            Kind::Adc(_) => Ok(()),
         }
     }
 
@@ -112,6 +145,8 @@ impl Credentials {
             Kind::Bearer(bearer) => {
                 metadata.insert(AUTHORIZATION, bearer.header().await?);
             }
+            #[cfg(feature = "adc")]
+            Kind::Adc(adc) => adc.authorise(metadata).await?,
         }
         Ok(())
     }
@@ -122,6 +157,8 @@ impl Credentials {
     pub(crate) fn invalidate(&self, metadata: &HeaderMap) -> bool {
         match (&self.0, metadata.get(AUTHORIZATION)) {
             (Kind::Bearer(bearer), Some(rejected)) => bearer.invalidate(rejected),
+            #[cfg(feature = "adc")]
+            (Kind::Adc(adc), Some(rejected)) => adc.invalidate(rejected),
             _ => false,
         }
     }
@@ -130,16 +167,18 @@ impl Credentials {
 /// Hides keys and tokens.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::None => "Credentials(none)",
-            Kind::ApiKey(_) => "Credentials(api key, hidden)",
-            Kind::Bearer(_) => "Credentials(bearer token, hidden)",
-        })
+        write!(f, "Credentials({})", self.describe())
     }
 }
 
+/// The keys and tokens that the metadata of a call holds.
+pub(crate) fn secrets_of(metadata: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let found = [AUTHORIZATION, API_KEY].into_iter().filter_map(|name| metadata.get(name));
+    found.map(HeaderValue::as_bytes).map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value))
+}
+
 fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
+    let mut value = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii())?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -60,11 +60,7 @@ impl Authority {
         host_names: &[&str],
         alpn: &[&[u8]],
     ) -> Arc<ServerConfig> {
-        let names: Vec<String> = host_names.iter().map(ToString::to_string).collect();
-        let mut parameters = CertificateParams::new(names).expect("host names are ASCII");
-        parameters.not_after = date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate().expect("random numbers for a key");
-        let leaf = parameters.signed_by(&key, &self.0.issuer).expect("the authority's key signs");
+        let (leaf, key) = self.sign(year, host_names);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
         let mut config = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()
@@ -74,6 +70,25 @@ impl Authority {
             .expect("the key belongs to the certificate");
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)
+    }
+
+    /// A certificate with these names (or IP addresses) and its private key, both PEM, for a real server.
+    ///
+    /// # Panics
+    /// A name is not ASCII.
+    pub fn leaf(&self, host_names: &[&str]) -> (String, String) {
+        let (leaf, key) = self.sign(FAR_YEAR, host_names);
+        (leaf.pem(), key.serialize_pem())
+    }
+
+    /// A leaf that ends with the beginning of `year`.
+    fn sign(&self, year: i32, host_names: &[&str]) -> (rcgen::Certificate, KeyPair) {
+        let names: Vec<String> = host_names.iter().map(ToString::to_string).collect();
+        let mut parameters = CertificateParams::new(names).expect("host names are ASCII");
+        parameters.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().expect("random numbers for a key");
+        let leaf = parameters.signed_by(&key, &self.0.issuer).expect("the authority's key signs");
+        (leaf, key)
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) use course::{Course, Other};
 pub(crate) use retry::{Budget, next_wait};
 pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
+pub(crate) use verdict::may_resend;
 
 use crate::policy::ActiveTransport;
 use crate::symptom::Symptom;

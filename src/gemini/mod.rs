@@ -1,7 +1,15 @@
-//! Gemini: what only this API knows.
+//! Gemini: what only this API knows: replies, parameters, errors in plain words.
 
+mod advice;
 mod defaults;
+mod details;
 mod operations;
+pub mod parameters;
+pub mod reply;
+
+pub use advice::{Advice, Speaker, advice, advice_for};
+
+pub use details::Details;
 
 pub(crate) use defaults::{ENDPOINT, deadline, proof_call, retry_policy};
 

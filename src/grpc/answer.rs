@@ -76,7 +76,7 @@ fn judge_head(status: StatusCode, headers: &HeaderMap, has_status: bool) -> Opti
 }
 
 /// `application/grpc`, with a message format or parameters; gRPC-Web is another protocol.
-fn is_grpc_content_type(value: &[u8]) -> bool {
+pub(crate) fn is_grpc_content_type(value: &[u8]) -> bool {
     const GRPC: &[u8] = b"application/grpc";
     value.split_at_checked(GRPC.len()).is_some_and(|(name, rest)| {
         name.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))

@@ -1,7 +1,5 @@
 //! Connections: dialled one at a time, added under load, retired when idle or told to go.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Notify, watch};
@@ -71,7 +69,7 @@ impl Connections {
         match outcome_of(pending).await {
             Ok(connection) if connection.is_closing() => Err(connection.fault_before_use()),
             Ok(_) => Ok(()),
-            Err(error) => Err(repeat(&error)),
+            Err(error) => Err(error.repeat()),
         }
     }
 
@@ -161,7 +159,7 @@ impl Shared {
             .iter()
             .filter(|connection| !connection.is_closing())
             .min_by_key(|connection| connection.in_flight());
-        emptiest.map(Connection::take_any_seat).ok_or_else(|| repeat(error))
+        emptiest.map(Connection::take_any_seat).ok_or_else(|| error.repeat())
     }
 
     /// Lets go of connections that are closing or idle too long; tells when to look again.
@@ -226,33 +224,5 @@ async fn outcome_of(mut pending: Outcome) -> Dialled {
             ErrorKind::Connect,
             "the runtime that opened the connection has ended",
         ))),
-    }
-}
-
-/// The error of a shared dial, for each call that waited for it.
-fn repeat(error: &Arc<Error>) -> Error {
-    let repeated = match error.symptom() {
-        Some(symptom) => Error::from(symptom.clone()),
-        None => Error::new(error.kind(), error.to_string()),
-    };
-    match error.source() {
-        Some(_) => repeated.with_source(SharedCause(Arc::clone(error))),
-        None => repeated,
-    }
-}
-
-/// What caused the error of a shared dial.
-#[derive(Debug)]
-struct SharedCause(Arc<Error>);
-
-impl fmt::Display for SharedCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.source().map_or(Ok(()), |cause| write!(f, "{cause}"))
-    }
-}
-
-impl StdError for SharedCause {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source().and_then(StdError::source)
     }
 }

@@ -23,6 +23,8 @@ use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
 use answer::Wanted;
+#[cfg(feature = "cli")]
+pub(crate) use answer::is_grpc_content_type;
 pub(crate) use connection::{Line, Seat};
 use connections::Connections;
 
@@ -132,6 +134,11 @@ impl GrpcTransport {
             .await
             .map_err(|error| failure::before_answer(error, seat.peer()))?;
         answer::read_answer(response, seat, wanted).await
+    }
+
+    /// How failures name the service, on either transport.
+    pub(crate) fn hop(&self) -> &str {
+        &self.hop
     }
 
     /// A failure that only the whole shows: the connection stood, and no answer came in time.

@@ -79,7 +79,9 @@ fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
     let Some(last) = run.last() else { return Ok(()) };
     match (last.field.shape, last.field.kind) {
         (Shape::Repeated | Shape::Map, _) => {
-            run.iter().for_each(|record| out.extend_from_slice(record.whole))
+            for record in run {
+                out.extend_from_slice(record.whole);
+            }
         }
         (Shape::Explicit, Kind::Message(_)) if run.len() > 1 => {
             let mut merged = Vec::new();

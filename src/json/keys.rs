@@ -10,6 +10,7 @@ impl Keys {
     /// Marks a key. `false`: it is new. `true`: it was there, or another one of the same hash was, which
     /// a caller finds out in its slower way.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) fn may_repeat(&mut self, key: &[u8]) -> bool {
         let hash = hash(key);
         let bit = 1 << (hash % 64);

@@ -8,6 +8,7 @@ mod number;
 mod read;
 mod scan;
 mod seen;
+mod string;
 mod text;
 mod time;
 mod wire;
@@ -71,6 +72,7 @@ impl Schema {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn invalid(fault: Box<Fault>) -> Error {
     Error::new(ErrorKind::InvalidRequest, fault.to_string())
 }

@@ -3,7 +3,7 @@
 /// A JSON number: its text, and what reading it once has shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number<'a> {
-    pub(super) text: &'a str,
+    pub(super) text: &'a [u8],
     negative: bool,
     /// All digits as one integer; wrong where there are more of them than it holds.
     digits: u64,
@@ -45,7 +45,7 @@ impl<'a> Number<'a> {
             at += 1 + length;
         }
         Some(Self {
-            text: std::str::from_utf8(text.get(..at)?).ok()?,
+            text: text.get(..at)?,
             negative,
             digits,
             digit_count,
@@ -59,36 +59,19 @@ impl<'a> Number<'a> {
         Self::read(text).filter(|number| number.text.len() == text.len())
     }
 
+    /// Its grammar has ASCII alone.
+    fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.text).unwrap_or_default()
+    }
+
     /// An integer, also in forms such as `1e3` and `2.0`; `None` if it is none, or far over 64 bits.
     #[inline]
     pub(super) fn to_integer(self) -> Option<i128> {
         if self.has_fraction_or_exponent || self.digit_count > MOST_DIGITS {
-            return parse_integer(self.text);
+            return parse_integer(self.as_str());
         }
         let value = i128::from(self.digits);
         Some(if self.negative { -value } else { value })
-    }
-
-    /// A double; `None` if it is too large for one.
-    #[inline]
-    pub(super) fn to_f64(self) -> Option<f64> {
-        match self.exact_f64() {
-            Some(value) => Some(value),
-            None => self.text.parse().ok().filter(|value: &f64| value.is_finite()),
-        }
-    }
-
-    /// A float, rounded once; `None` if it is too large for one.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "rounds as the text would")]
-    pub(super) fn to_f32(self) -> Option<f32> {
-        match self.exact_f64() {
-            // Halfway between two floats, the double may itself be the rounded one.
-            Some(value) if value.to_bits() & 0x1fff_ffff != 0x1000_0000 && is_normal_f32(value) => {
-                Some(value as f32)
-            }
-            _ => self.text.parse().ok().filter(|value: &f32| value.is_finite()),
-        }
     }
 
     /// The double next to the number, where one multiplication or division by a power of ten gives it: both
@@ -104,6 +87,28 @@ impl<'a> Number<'a> {
         let digits = self.digits as f64;
         let value = if self.exponent < 0 { digits / power } else { digits * power };
         Some(if self.negative { -value } else { value })
+    }
+}
+
+/// A double; `None` if it is too large for one.
+#[inline]
+pub(super) fn double_of(number: Number<'_>) -> Option<f64> {
+    match number.exact_f64() {
+        Some(value) => Some(value),
+        None => number.as_str().parse().ok().filter(|value: &f64| value.is_finite()),
+    }
+}
+
+/// A float, rounded once; `None` if it is too large for one.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "rounds as the text would")]
+pub(super) fn float_of(number: Number<'_>) -> Option<f32> {
+    match number.exact_f64() {
+        // Halfway between two floats, the double may itself be the rounded one.
+        Some(value) if value.to_bits() & 0x1fff_ffff != 0x1000_0000 && is_normal_f32(value) => {
+            Some(value as f32)
+        }
+        _ => number.as_str().parse().ok().filter(|value: &f32| value.is_finite()),
     }
 }
 
@@ -180,7 +185,7 @@ const MOST_EXPONENT: i32 = 100_000;
 fn parse_integer(token: &str) -> Option<i128> {
     let (negative, digits) = token.strip_prefix('-').map_or((false, token), |rest| (true, rest));
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+        Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)),
         None => (digits, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -204,12 +209,12 @@ fn parse_integer(token: &str) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-fn parse_exponent(text: &str) -> Option<i64> {
+fn parse_exponent(text: &str) -> i64 {
     // A number of 64 bits has no exponent of four digits, unless it is zero or padded with zeros.
     let limit = 10_000;
     let value: i64 =
         text.parse().ok().or_else(|| text.starts_with('-').then_some(-limit)).unwrap_or(limit);
-    Some(value.clamp(-limit, limit))
+    value.clamp(-limit, limit)
 }
 
 /// The three values that JSON's numbers lack.
@@ -276,11 +281,11 @@ mod tests {
     #[test]
     fn floats_round_once() {
         // Halfway between two floats once it went through a double.
-        assert_eq!(number("1.00000017881393432617187499").to_f32(), Some(1.000_000_1));
-        assert_eq!(number("3.5e38").to_f32(), None);
-        assert_eq!(number("1e400").to_f64(), None);
-        assert_eq!(number("1e-400").to_f64(), Some(0.0));
-        assert_eq!(number("-0").to_f64().map(f64::to_bits), Some((-0.0_f64).to_bits()));
+        assert_eq!(float_of(number("1.00000017881393432617187499")), Some(1.000_000_1));
+        assert_eq!(float_of(number("3.5e38")), None);
+        assert_eq!(double_of(number("1e400")), None);
+        assert_eq!(double_of(number("1e-400")), Some(0.0));
+        assert_eq!(double_of(number("-0")).map(f64::to_bits), Some((-0.0_f64).to_bits()));
     }
 
     proptest::proptest! {
@@ -290,8 +295,8 @@ mod tests {
         ) {
             let (double, float) = (token.parse::<f64>().ok(), token.parse::<f32>().ok());
             let bits = |value: Option<f64>| value.map(f64::to_bits);
-            proptest::prop_assert_eq!(bits(number(&token).to_f64()), bits(double));
-            let found = number(&token).to_f32().map(f32::to_bits);
+            proptest::prop_assert_eq!(bits(double_of(number(&token))), bits(double));
+            let found = float_of(number(&token)).map(f32::to_bits);
             let expected = float.filter(|value| value.is_finite()).map(f32::to_bits);
             proptest::prop_assert_eq!(found, expected);
         }

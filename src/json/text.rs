@@ -95,10 +95,10 @@ pub(crate) const fn clean_length(words: (u64, u64)) -> usize {
 #[inline]
 pub(crate) fn short_block(text: &[u8]) -> [u8; BLOCK] {
     let length = text.len();
-    let both = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+    let both = if let (Some(head), Some(tail)) = (text.first_chunk::<8>(), text.last_chunk()) {
         let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
         u128::from(head) | u128::from(tail) << (8 * (length - 8))
-    } else if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+    } else if let (Some(head), Some(tail)) = (text.first_chunk::<4>(), text.last_chunk()) {
         let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
         u128::from(u64::from(head) | u64::from(tail) << (8 * (length - 4)))
     } else {
@@ -140,11 +140,7 @@ struct Escape {
 
 const NO_ESCAPE: Escape = Escape { padded: [0; 8], length: 0 };
 
-#[expect(
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    reason = "checked when compiled"
-)]
+#[expect(clippy::indexing_slicing, reason = "checked when compiled")]
 const fn escapes() -> [Escape; 0x60] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     const SHORT: [(u8, u8); 7] = [
@@ -191,7 +187,12 @@ pub(crate) fn write_quoted_int(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 /// Writes the shortest text that reads back as the same number; whole numbers without a fraction.
 #[inline]
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "compared after"
+)]
 pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
     let whole = value as i64;
     let is_whole = whole as f64 == value && whole.unsigned_abs() < 1 << 53;
@@ -206,7 +207,12 @@ pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
 
 /// The same for 32 bits: the shortest text for an `f32`, not for the `f64` it widens to.
 #[inline]
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared after")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "compared after"
+)]
 pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
     let whole = value as i32;
     let is_whole = whole as f32 == value && whole.unsigned_abs() < 1 << 24;
@@ -291,7 +297,7 @@ mod tests {
             (1.0, "1"),
             (0.1, "0.1"),
             (1e100, "1e+100"),
-            (9007199254740993.0, "9007199254740992.0"),
+            (9_007_199_254_740_993.0, "9007199254740992.0"),
         ];
         for (value, text) in doubles {
             assert_eq!(written(|out| write_f64(value, out)), text);

@@ -42,7 +42,12 @@ pub(super) async fn connect(
     } else {
         Session::plain(io)
     };
-    Ok(Connection { io: session.io, issuer: session.issuer.map(Into::into), hop: hop.into() })
+    Ok(Connection {
+        io: session.io,
+        is_http2: session.protocol.as_deref() == Some(H2),
+        issuer: session.issuer.map(Into::into),
+        hop: hop.into(),
+    })
 }
 
 async fn reach_proxy(tls: &Tls, proxy: &ProxyHop, deadline: Instant) -> Result<Io, Fault> {
@@ -65,7 +70,8 @@ async fn ask_for_tunnel(
     let early = match proxy.scheme() {
         ProxyScheme::Http | ProxyScheme::Https => {
             let login = login.and_then(Login::basic);
-            open_tunnel(&mut io, target, login.as_ref(), deadline).await
+            let opened = open_tunnel(&mut io, target, login.as_ref(), deadline).await;
+            opened.map_err(|fault| fault.hiding(login.as_ref()))
         }
         ProxyScheme::Socks5h => {
             let opened = open_socks(&mut io, target, None, login, deadline).await;

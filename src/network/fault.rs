@@ -3,6 +3,8 @@
 use std::io;
 use std::mem::take;
 
+use http::HeaderValue;
+
 use crate::error::{BoxError, Error};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
@@ -43,6 +45,13 @@ impl Fault {
         if let Some(issuer) = issuer {
             *self.evidence = take(&mut *self.evidence).with_issuer(issuer);
         }
+        self
+    }
+
+    /// Blanks the login for a proxy out, should it repeat what it was sent.
+    pub(super) fn hiding(mut self, authorization: Option<&HeaderValue>) -> Self {
+        let login = authorization.map(HeaderValue::as_bytes).unwrap_or_default();
+        self.evidence.hide(login.strip_prefix(b"Basic ").unwrap_or(login));
         self
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::address::{Address, split_scheme};
 
@@ -40,6 +40,8 @@ pub(crate) struct ProxyHop {
     scheme: ProxyScheme,
     address: Address,
     login: Option<Arc<Login>>,
+    /// The variable that names it; none if the program does.
+    variable: Option<&'static str>,
 }
 
 impl ProxyHop {
@@ -67,6 +69,7 @@ impl ProxyHop {
             scheme,
             address: Address::parse(authority, default_port)?,
             login: login.map(Arc::new),
+            variable: None,
         })
     }
 
@@ -89,6 +92,21 @@ impl ProxyHop {
         self.login = Some(Arc::new(login));
     }
 
+    pub(super) fn found_in(mut self, variable: &'static str) -> Self {
+        self.variable = Some(variable);
+        self
+    }
+
+    /// Scheme, address, and where it was found, for a person: `http proxy a:3128 from HTTPS_PROXY, with login`.
+    pub(crate) fn describe(&self) -> String {
+        let place = self.variable.map_or_else(
+            || "from the program's settings".to_owned(),
+            |variable| format!("from {variable}"),
+        );
+        let login = if self.login.is_some() { "with" } else { "without" };
+        format!("{} {self} {place}, {login} login", self.scheme.as_str())
+    }
+
     pub(crate) fn scheme(&self) -> ProxyScheme {
         self.scheme
     }
@@ -99,15 +117,6 @@ impl ProxyHop {
 
     pub(super) fn login(&self) -> Option<&Login> {
         self.login.as_deref()
-    }
-
-    /// The proxy as a URL for an HTTP client, **with its login**: for `reqwest::Proxy` and nothing else.
-    pub(crate) fn url_with_login(&self) -> String {
-        let login = self.login().map_or_else(String::new, |login| {
-            let encode = |text| utf8_percent_encode(text, &NOT_UNRESERVED);
-            format!("{}:{}@", encode(&login.user), encode(&login.password))
-        });
-        format!("{}://{login}{}", self.scheme.as_str(), self.address)
     }
 }
 
@@ -152,8 +161,15 @@ impl fmt::Debug for Login {
     }
 }
 
-const NOT_UNRESERVED: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+#[cfg(test)]
+impl ProxyHop {
+    /// The proxy with its login, decoded.
+    pub(super) fn spelt_out(&self) -> String {
+        let login = self.login().map(|login| format!("{}:{}@", login.user, login.password));
+        let scheme = format!("{:?}", self.scheme).to_lowercase();
+        format!("{scheme}://{}{}", login.unwrap_or_default(), self.address)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -171,13 +187,13 @@ mod tests {
             ("socks5h://[::1]:9", "socks5h://[::1]:9"),
             ("user:word@p.test:1", "http://user:word@p.test:1"),
             ("http://user@p.test:1", "http://user:@p.test:1"),
-            ("http://CORP%5Cuser:p%40s%3As@p.test:1", "http://CORP%5Cuser:p%40s%3As@p.test:1"),
-            ("http://user:p/s@p.test:1", "http://user:p%2Fs@p.test:1"),
-            ("http://user:p@ss@p.test:1", "http://user:p%40ss@p.test:1"),
-            ("http://user:100%@p.test:1", "http://user:100%25@p.test:1"),
+            ("http://CORP%5Cuser:p%40s%3As@p.test:1", r"http://CORP\user:p@s:s@p.test:1"),
+            ("http://user:p/s@p.test:1", "http://user:p/s@p.test:1"),
+            ("http://user:p@ss@p.test:1", "http://user:p@ss@p.test:1"),
+            ("http://user:100%@p.test:1", "http://user:100%@p.test:1"),
         ] {
             let hop = ProxyHop::parse(url).expect(url);
-            assert_eq!(hop.url_with_login(), expected);
+            assert_eq!(hop.spelt_out(), expected);
         }
     }
 }

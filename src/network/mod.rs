@@ -19,14 +19,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::time::Instant;
 
 pub(crate) use address::Origin;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use proxy::Proxy;
-pub(crate) use tls::classify;
 
 use crate::error::Error;
 use proxy::Proxies;
@@ -82,13 +80,8 @@ impl Network {
         self.0.proxies.find(origin)
     }
 
-    /// The TLS configuration of the connections that [`connect`](Self::connect) makes.
-    pub(crate) fn tls_config(&self, alpn: Alpn) -> ClientConfig {
-        ClientConfig::clone(self.0.tls.config(alpn))
-    }
-
     /// The time that connecting to `origin` may take.
-    pub(crate) fn connect_timeout(&self, origin: &Origin) -> Duration {
+    fn connect_timeout(&self, origin: &Origin) -> Duration {
         let default = match self.proxy_for(origin) {
             None => CONNECT_TIMEOUT,
             Some(_) => CONNECT_TIMEOUT_THROUGH_PROXY,
@@ -101,20 +94,7 @@ impl Network {
     /// # Errors
     /// Always with a `Symptom`, of a station before `Station::Request`: nothing of a call was sent.
     pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connection, Error> {
-        self.connect_within(origin, alpn, self.connect_timeout(origin)).await
-    }
-
-    /// The same within a time limit of the caller's.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub(crate) async fn connect_within(
-        &self,
-        origin: &Origin,
-        alpn: Alpn,
-        limit: Duration,
-    ) -> Result<Connection, Error> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + self.connect_timeout(origin);
         let (tls, proxy) = (&self.0.tls, self.proxy_for(origin));
         connector::connect(tls, proxy, origin, self.hop(origin), alpn, deadline).await
     }
@@ -152,6 +132,8 @@ pub(crate) enum Alpn {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) io: Io,
+    /// ALPN agreed on HTTP/2.
+    pub(crate) is_http2: bool,
     /// Who issued the peer's certificate.
     pub(crate) issuer: Option<Box<str>>,
     /// How failures name the peer.

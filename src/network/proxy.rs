@@ -145,7 +145,10 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
         let Some((name, value)) = self.first(names)? else {
             return Ok(None);
         };
-        ProxyHop::parse(&value).map(Some).map_err(|what| wrong(name, what))
+        match ProxyHop::parse(&value) {
+            Ok(hop) => Ok(Some(hop.found_in(name))),
+            Err(what) => Err(wrong(name, what)),
+        }
     }
 
     fn first(&self, names: &[&'static str]) -> Result<Option<(&'static str, String)>, Error> {

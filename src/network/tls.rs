@@ -143,10 +143,7 @@ fn fault_of(error: io::Error, alpn: Alpn, io: &Io) -> Fault {
 /// What a rustls error anywhere behind `error` means; `None` if there is none.
 ///
 /// An `io::Error` hides what it wraps from `source()`, so it is asked by itself.
-pub(crate) fn classify(
-    error: &(dyn StdError + 'static),
-    alpn: Alpn,
-) -> Option<(SymptomKind, Evidence)> {
+fn classify(error: &(dyn StdError + 'static), alpn: Alpn) -> Option<(SymptomKind, Evidence)> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {

@@ -31,13 +31,13 @@ pub(super) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(head) => head,
         Err(_) => Err(Fault::new(SymptomKind::ProxyTimeout)),
     };
-    let head = head.map_err(|fault| fault.with_first_bytes(&without(authorization, &answer)))?;
+    let head = head.map_err(|fault| fault.with_first_bytes(&answer))?;
     let after = answer.split_off(head.length);
     if head.status.is_success() {
         return Ok(after.freeze());
     }
     let page = read_page(stream, after, deadline).await;
-    Err(refusal(&head, &without(authorization, &page)))
+    Err(refusal(&head, &page))
 }
 
 fn request(target: &Address, authorization: Option<&HeaderValue>) -> Vec<u8> {
@@ -118,21 +118,6 @@ async fn read_some<S: AsyncRead + Unpin>(
     let length = stream.read(chunk).await?;
     buffer.extend_from_slice(chunk.get(..length).unwrap_or_default());
     Ok(length)
-}
-
-/// A page with the login blanked out, should it repeat what it was sent.
-fn without(login: Option<&HeaderValue>, page: &[u8]) -> Vec<u8> {
-    let mut kept = page.to_vec();
-    let login = login.map(HeaderValue::as_bytes).unwrap_or_default();
-    let secret = login.strip_prefix(b"Basic ").unwrap_or(login);
-    if !secret.is_empty() {
-        for at in memchr::memmem::find_iter(page, secret) {
-            if let Some(found) = kept.get_mut(at..at + secret.len()) {
-                found.fill(b'*');
-            }
-        }
-    }
-    kept
 }
 
 fn closed(error: io::Error) -> Fault {

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::frame::{PREFIX_LENGTH, too_large};
 use crate::json::{Fault, Unknown, push_varint, read_answer, read_field};
 use crate::schema::{Method, Schema, Special};
-use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::symptom::{Evidence, SymptomKind};
 
 /// What reading an answer needs to know.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ pub(super) async fn read_http_answer(
             Err(Unreadable::Foreign) => {
                 return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &text));
             }
-            Err(Unreadable::Broken(fault)) => return Err(broken(&fault, body.hop(), 0)),
+            Err(Unreadable::Broken(fault)) => return Err(broken(&fault, &body, 0)),
         },
     };
     reading.check_size(&frame)?;
@@ -136,7 +136,12 @@ pub(super) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
         Some(field) => read_field(schema, field, text, Unknown::Ignore, &mut frame).map(|()| false),
         None => read_answer(schema, method.output, text, &mut frame),
     };
-    let failure = || read_status(schema, 200, text).map(Box::new).map(Unreadable::Failure);
+    // An error is small; a long text that only begins as one must not become a tree.
+    let may_be_error = text.len() <= MAX_ERROR_BODY;
+    let failure = || {
+        let status = may_be_error.then(|| read_status(schema, 200, text)).flatten();
+        status.map(Box::new).map(Unreadable::Failure)
+    };
     match read {
         Ok(false) => Ok(with_length(frame)),
         // An error that is not of the known form is no message all the same.
@@ -159,10 +164,10 @@ fn with_length(mut frame: Vec<u8>) -> Bytes {
     frame.into()
 }
 
-pub(super) fn broken(fault: &Fault, hop: Box<str>, messages: u64) -> Error {
+pub(super) fn broken(fault: &Fault, body: &HttpBody, messages: u64) -> Error {
     let kind = if fault.is_cut() { SymptomKind::BodyTruncated } else { SymptomKind::BodyMalformed };
     let evidence = Evidence::new().with_messages(messages).with_detail(fault.to_string());
-    Symptom::new(kind, hop).with_evidence(evidence).into()
+    body.symptom(kind, evidence).into()
 }
 
 /// A `google.api.HttpBody` of the answer as it is.
@@ -187,7 +192,7 @@ pub(super) fn foreign(
     text: &Bytes,
 ) -> Error {
     let evidence = Evidence::new().with_status(status).with_headers(headers).with_first_bytes(text);
-    Symptom::new(kind, body.hop()).with_evidence(evidence).into()
+    body.symptom(kind, evidence).into()
 }
 
 pub(super) fn head(metadata: HeaderMap, body: Body) -> Answer {

@@ -1,37 +1,41 @@
-//! Client: the only owner of reqwest; what breaks becomes a `Symptom`.
+//! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a `Symptom`.
 
-use std::error::Error as StdError;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
 use http_body::Body as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either, Empty, Full};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_http::decompression::Decompression;
+use tower_service::Service as _;
 
 use super::HttpVersions;
+use super::dialler::{Dialler, Issuer, waiting};
+use super::failure;
 use super::request::{JSON, RequestBody, RestRequest, header_value};
-use crate::error::{Error, ErrorKind};
-use crate::network::{Alpn, Network, Origin, classify};
+use crate::error::{BoxError, Error};
+use crate::json::JsonBody;
+use crate::network::{Alpn, Network, Origin};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// Sends HTTP requests to one origin.
 pub(super) struct Client {
     network: Network,
     origin: Origin,
-    /// HTTP/1.1 only, and HTTP/2 as well.
-    one: reqwest::Client,
-    any: reqwest::Client,
-    /// A place for each HTTP/1.1 connection.
-    places: Arc<Semaphore>,
-    /// The last answer came over HTTP/2, where one connection carries many calls.
-    is_multiplexed: AtomicBool,
+    /// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
+    one: Pool,
+    any: Pool,
 }
+
+type Pool = Decompression<legacy::Client<Dialler, SentBody>>;
+type SentBody = Either<JsonBody, Full<Bytes>>;
 
 /// An answer whose body is still on its way.
 pub(super) struct HttpAnswer {
@@ -40,33 +44,20 @@ pub(super) struct HttpAnswer {
     pub(super) body: HttpBody,
 }
 
-/// The body of an answer; holds the call's place until it ends.
+/// The body of an answer. Dropped or closed before its end, it cancels the request.
 pub(super) struct HttpBody {
-    body: reqwest::Body,
+    body: UnsyncBoxBody<Bytes, BoxError>,
     hop: Box<str>,
-    place: Option<OwnedSemaphorePermit>,
+    issuer: Option<Issuer>,
 }
 
-/// An idle connection is closed after this, before a firewall forgets it.
-const IDLE_LIMIT: Duration = Duration::from_secs(45);
-
-/// Longest repetition of a dial that ran out of time.
-const REPEAT_LIMIT: Duration = Duration::from_secs(1);
-
-/// Google's front end compresses for clients that say "gzip" here too
-/// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
-const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
-
 impl Client {
-    pub(super) fn new(network: Network, origin: Origin, connections: usize) -> Result<Self, Error> {
-        Ok(Self {
-            one: build(&network, &origin, HttpVersions::One)?,
-            any: build(&network, &origin, HttpVersions::Any)?,
-            places: Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS))),
-            is_multiplexed: AtomicBool::new(false),
-            network,
-            origin,
-        })
+    /// Each pool has at most so many HTTP/1.1 connections.
+    pub(super) fn new(network: Network, origin: Origin, connections: usize) -> Self {
+        let pool = |versions: HttpVersions| {
+            build(Dialler::new(network.clone(), origin.clone(), versions.alpn(), connections))
+        };
+        Self { one: pool(HttpVersions::One), any: pool(HttpVersions::Any), network, origin }
     }
 
     /// Opens a connection and closes it: shows whether the service can be reached.
@@ -81,88 +72,69 @@ impl Client {
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
         let request = self.build_request(request, headers)?;
-        let (client, is_limited) = match versions {
-            HttpVersions::One => (&self.one, true),
-            HttpVersions::Any => (&self.any, !self.is_multiplexed.load(Relaxed)),
+        let mut pool = match versions {
+            HttpVersions::One => self.one.clone(),
+            HttpVersions::Any => self.any.clone(),
         };
-        let place =
-            if is_limited { Arc::clone(&self.places).acquire_owned().await.ok() } else { None };
-        match client.execute(request).await {
-            Ok(response) => {
-                if versions == HttpVersions::Any {
-                    let is_multiplexed = response.version() == http::Version::HTTP_2;
-                    self.is_multiplexed.store(is_multiplexed, Relaxed);
-                }
-                let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
-                let body = HttpBody { body, hop: self.hop(), place };
+        let hop: Box<str> = self.network.hop(&self.origin).into();
+        match waiting(pool.call(request)).await {
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                let issuer = head.extensions.get().cloned();
+                let body = HttpBody { body: body.boxed_unsync(), hop, issuer };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
-            Err(error) => Err(self.name_failure(error.without_url(), versions).await),
+            Err(error) => Err(failure::before_answer(error.into(), &hop)),
         }
     }
 
-    pub(super) fn hop(&self) -> Box<str> {
-        self.network.hop(&self.origin).into()
-    }
-
-    /// One encoder only: what we encoded must reach the wire as it is, or not at all.
     fn build_request(
         &self,
         request: RestRequest,
         headers: HeaderMap,
-    ) -> Result<reqwest::Request, Error> {
+    ) -> Result<http::Request<SentBody>, Error> {
         let RestRequest { verb, path, query, body } = request;
-        let text = format!("{}{}", self.origin.uri().to_string().trim_end_matches('/'), path);
-        let refused =
-            || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
-        let mut url = reqwest::Url::parse(&text).map_err(|_| refused())?;
-        if !query.is_empty() {
-            url.set_query(Some(&query));
-        }
-        if url.path() != path || url.query().unwrap_or_default() != query {
-            return Err(refused());
-        }
-        let mut built = reqwest::Request::new(verb, url);
-        *built.headers_mut() = headers;
+        let uri = self.address_of(&path, &query)?;
+        let empty = || Either::Right(Full::default());
         let (content_type, length, body) = match body {
-            RequestBody::None if *built.method() == http::Method::GET => return Ok(built),
+            RequestBody::None if verb == http::Method::GET => (None, None, empty()),
             // Some proxies refuse a POST that does not say that it has no body.
-            RequestBody::None => (None, 0, reqwest::Body::from(Bytes::new())),
+            RequestBody::None => (None, Some(0), empty()),
             RequestBody::Json(json) => {
-                let length = json.len();
-                (Some(http::HeaderValue::from_static(JSON)), length, reqwest::Body::wrap(json))
+                (Some(HeaderValue::from_static(JSON)), Some(json.len()), Either::Left(json))
             }
             RequestBody::Raw { content_type, data } => {
-                (Some(header_value(&content_type)?), data.len(), reqwest::Body::from(data))
+                let length = Some(data.len());
+                (Some(header_value(&content_type)?), length, Either::Right(data.into()))
             }
         };
+        let mut built = http::Request::new(body);
+        *built.method_mut() = verb;
+        *built.uri_mut() = uri;
+        *built.headers_mut() = headers;
+        let headers = built.headers_mut();
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         if let Some(content_type) = content_type {
-            built.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+            headers.insert(header::CONTENT_TYPE, content_type);
         }
-        built.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
-        *built.body_mut() = Some(body);
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
         Ok(built)
     }
 
-    /// reqwest hides what a proxy answered: a failed dial is repeated by our own connector, which sends no
-    /// request, and its error says more.
-    async fn name_failure(&self, error: reqwest::Error, versions: HttpVersions) -> Error {
-        if error.is_connect() {
-            let alpn = versions.alpn();
-            let limit = self.network.connect_timeout(&self.origin);
-            // Where the first dial ran out of time, the second only shows at which station.
-            let limit = if error.is_timeout() { limit.min(REPEAT_LIMIT) } else { limit };
-            if let Err(known) = self.network.connect_within(&self.origin, alpn, limit).await {
-                return known;
-            }
-            let (kind, evidence) = classify(&error, alpn)
-                .unwrap_or_else(|| (kind_of_lost_dial(&error), evidence_of(&error)));
-            let symptom = Symptom::new(kind, self.hop()).with_evidence(evidence);
-            return Error::from(symptom).with_source(error);
+    /// What we encoded must reach the wire as it is, or not at all.
+    fn address_of(&self, path: &str, query: &str) -> Result<Uri, Error> {
+        let refused =
+            || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
+        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
+        if target.path() != path || target.query().unwrap_or_default() != query {
+            return Err(refused());
         }
-        let symptom =
-            Symptom::new(kind_of_failure(&error), self.hop()).with_evidence(evidence_of(&error));
-        Error::from(symptom).with_source(error)
+        let mut parts = self.origin.uri().clone().into_parts();
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).map_err(|_| refused())
     }
 }
 
@@ -184,9 +156,7 @@ impl HttpBody {
                 },
                 Some(Err(error)) => {
                     self.close();
-                    return Poll::Ready(Some(
-                        Err(self.name_failure(error.without_url(), messages)),
-                    ));
+                    return Poll::Ready(Some(Err(self.name_failure(error, messages))));
                 }
                 None => {
                     self.close();
@@ -215,123 +185,71 @@ impl HttpBody {
         Ok(Some(if buffer.is_empty() { whole } else { buffer.into() }))
     }
 
-    /// Lets go of the connection and of the call's place: nothing more is read.
+    /// Lets go of the connection: nothing more is read.
     pub(super) fn close(&mut self) {
-        self.body = reqwest::Body::default();
-        self.place = None;
+        self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
     }
 
-    pub(super) fn hop(&self) -> Box<str> {
-        self.hop.clone()
+    #[cfg(feature = "cli")]
+    pub(super) fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.body)
     }
 
-    fn name_failure(&self, error: reqwest::Error, messages: u64) -> Error {
-        let kind = match kind_of_failure(&error) {
-            SymptomKind::StreamReset => SymptomKind::BodyReset,
-            SymptomKind::AnswerMalformed => SymptomKind::BodyMalformed,
-            _ => SymptomKind::BodyLost,
+    #[cfg(feature = "cli")]
+    pub(super) fn size_hint(&self) -> http_body::SizeHint {
+        http_body::Body::size_hint(&self.body)
+    }
+
+    /// A failure that this answer shows.
+    pub(super) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
+        let evidence = match &self.issuer {
+            Some(Issuer(issuer)) => evidence.with_issuer(issuer),
+            None => evidence,
         };
-        let evidence = evidence_of(&error).with_messages(messages);
-        Error::from(Symptom::new(kind, self.hop.clone()).with_evidence(evidence)).with_source(error)
+        Symptom::new(kind, self.hop.clone()).with_evidence(evidence)
+    }
+
+    fn name_failure(&self, error: BoxError, messages: u64) -> Error {
+        let (kind, evidence) = failure::within_body(&error);
+        Error::from(self.symptom(kind, evidence.with_messages(messages))).with_source(error)
     }
 }
 
-fn build(
-    network: &Network,
-    origin: &Origin,
-    versions: HttpVersions,
-) -> Result<reqwest::Client, Error> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(network.tls_config(versions.alpn()))
-        .connect_timeout(network.connect_timeout(origin))
+/// hyper's client sends a request again by itself only if the connection was closed before any of it
+/// was written.
+fn build(dialler: Dialler) -> Pool {
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .tcp_nodelay(true)
-        .user_agent(USER_AGENT)
-        .no_proxy();
-    if versions == HttpVersions::One {
-        builder = builder.http1_only();
-    }
-    let refused = |error: reqwest::Error| {
-        Error::new(ErrorKind::Configuration, "the REST client cannot be built")
-            .with_source(error.without_url())
-    };
-    if let Some(hop) = network.proxy_for(origin) {
-        builder = builder.proxy(reqwest::Proxy::all(hop.url_with_login()).map_err(refused)?);
-    }
-    builder.build().map_err(refused)
+        .timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .build(dialler);
+    Decompression::new(client)
 }
 
-/// What a dial met that could not be repeated.
-fn kind_of_lost_dial(error: &reqwest::Error) -> SymptomKind {
-    if error.is_timeout() { SymptomKind::ConnectTimeout } else { SymptomKind::ConnectReset }
-}
+/// An idle connection is closed after this, before a firewall forgets it.
+const IDLE_LIMIT: Duration = Duration::from_secs(45);
+/// Silence on an HTTP/2 connection with calls in flight before it is asked whether it lives.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// What broke after a connection stood, found in the types of the source chain.
-fn kind_of_failure(error: &reqwest::Error) -> SymptomKind {
-    if let Some(http2) = find::<h2::Error>(error) {
-        return kind_of_http2(http2);
-    }
-    match find::<hyper::Error>(error) {
-        Some(hyper) if hyper.is_canceled() || hyper.is_closed() => SymptomKind::NeverSent,
-        Some(hyper) if hyper.is_parse() => SymptomKind::AnswerMalformed,
-        _ if error.is_decode() => SymptomKind::AnswerMalformed,
-        _ => SymptomKind::ConnectionLost,
-    }
-}
-
-fn kind_of_http2(error: &h2::Error) -> SymptomKind {
-    let is_remote = error.is_remote();
-    match error.reason() {
-        Some(h2::Reason::REFUSED_STREAM) if is_remote && error.is_reset() => {
-            SymptomKind::StreamRefused
-        }
-        Some(h2::Reason::NO_ERROR) if is_remote && error.is_go_away() => {
-            SymptomKind::GoAwayGraceful
-        }
-        Some(h2::Reason::HTTP_1_1_REQUIRED) => SymptomKind::Http11Required,
-        Some(_) if is_remote && error.is_go_away() => SymptomKind::GoAwayUnprocessed,
-        Some(_) if error.is_reset() => SymptomKind::StreamReset,
-        _ => SymptomKind::ConnectionLost,
-    }
-}
-
-fn evidence_of(error: &reqwest::Error) -> Evidence {
-    let mut evidence = Evidence::new();
-    if let Some(reason) = find::<h2::Error>(error).and_then(h2::Error::reason) {
-        evidence = evidence.with_http2_reason(reason.into());
-    }
-    match find::<io::Error>(error) {
-        Some(io) => evidence.with_io(io.kind()),
-        None => evidence,
-    }
-}
-
-/// The first error of this type in the chain; `io::Error` hides its payload from `source`.
-fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        if let Some(inside) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            let found = find::<T>(inside);
-            if found.is_some() {
-                return found;
-            }
-        }
-        cause = error.source();
-    }
-    None
-}
+/// Google's front end compresses for clients that say "gzip" here too
+/// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
+const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
 
 #[cfg(test)]
 impl HttpBody {
     /// A body that arrives in chunks of this size, and ends well.
     pub(super) fn in_chunks(bytes: &[u8], size: usize) -> Self {
         let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
-        Self { body: reqwest::Body::wrap(Chunks(chunks)), hop: "a service".into(), place: None }
+        let body = Chunks(chunks).map_err(BoxError::from).boxed_unsync();
+        Self { body, hop: "a service".into(), issuer: None }
     }
 }
 

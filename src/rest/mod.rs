@@ -1,16 +1,23 @@
-//! REST, transport two: a call is transcoded by its HTTP rule, sent by reqwest, and its answer transcoded back.
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
 
 mod answer;
 mod array;
 mod client;
 mod cut;
+mod dialler;
+mod failure;
 mod field;
+#[cfg(feature = "cli")]
+mod forward;
 mod query;
 mod request;
 mod routing;
 mod sse;
 mod status;
 mod stream;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use {array::ArrayStream, cut::Cut, cut::CutFault, sse::EventStream};
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -24,6 +31,9 @@ use crate::error::{Error, ErrorKind};
 use crate::frame::{Frame, too_large};
 use crate::network::{Alpn, Network, Origin};
 use crate::schema::{Method, Schema};
+#[cfg(feature = "cli")]
+pub(crate) use status::{http_of_code, name_of_code};
+
 use answer::{Reading, read_http_answer};
 use client::Client;
 use request::{RestRequest, write_request};
@@ -84,9 +94,9 @@ impl RestTransport {
         network: Network,
         origin: Origin,
         settings: RestSettings,
-    ) -> Result<Self, Error> {
-        let client = Client::new(network, origin, settings.connections)?;
-        Ok(Self { schema, client, settings })
+    ) -> Self {
+        let client = Client::new(network, origin, settings.connections);
+        Self { schema, client, settings }
     }
 
     /// Opens a connection and closes it.
@@ -204,12 +214,7 @@ fn decompress(frame: &Frame, limit: usize) -> Result<Bytes, Error> {
 
 /// The caller's metadata as HTTP headers.
 fn headers_of(call: &Call, method: &Method) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(call.metadata.len() + 4);
-    for (name, value) in &call.metadata {
-        if !CONNECTION_HEADERS.contains(name) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    let mut headers = call.metadata.clone();
     if let Some(client) = headers.get_mut(&API_CLIENT) {
         *client = over_rest(client);
     }
@@ -246,18 +251,6 @@ const CLIENT: &str =
 const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
-
-/// They belong to a connection, not to a call.
-static CONNECTION_HEADERS: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::HOST,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
-];
 
 #[cfg(test)]
 mod tests {

@@ -116,6 +116,49 @@ pub(crate) fn code_named(name: &str) -> Option<Code> {
     })
 }
 
+/// The name of a `google.rpc.Code`.
+#[cfg(feature = "cli")]
+pub(crate) const fn name_of_code(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The HTTP status that Google gives to a code.
+#[cfg(feature = "cli")]
+pub(crate) const fn http_of_code(code: Code) -> u16 {
+    match code {
+        Code::Ok => 200,
+        Code::Cancelled => 499,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
+        Code::DeadlineExceeded => 504,
+        Code::NotFound => 404,
+        Code::AlreadyExists | Code::Aborted => 409,
+        Code::PermissionDenied => 403,
+        Code::ResourceExhausted => 429,
+        Code::Unimplemented => 501,
+        Code::Unavailable => 503,
+        Code::Unauthenticated => 401,
+        Code::Unknown | Code::Internal | Code::DataLoss => 500,
+    }
+}
+
 /// By HTTP status, as Google's libraries map an error that does not name its code
 /// ([`google/rpc/code.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/rpc/code.proto)).
 pub(crate) const fn code_of_http(status: u16) -> Code {
@@ -142,7 +185,7 @@ mod tests {
     use super::*;
 
     fn schema() -> Schema {
-        Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema")
+        Schema::from_descriptor_set(DESCRIPTORS).expect("the schema")
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::cut::{Cut, CutFault, Cutter};
 use super::status::read_status;
 use crate::call::Answer;
 use crate::error::Error;
-use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::symptom::{Evidence, SymptomKind};
 
 /// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
 /// connection alive, are not held.
@@ -100,7 +100,7 @@ impl AnswerStream {
             }
             Err(Unreadable::Failure(status)) => Ok(self.end(&status)),
             Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream)),
-            Err(Unreadable::Broken(fault)) => Err(broken(&fault, self.body.hop(), self.messages)),
+            Err(Unreadable::Broken(fault)) => Err(broken(&fault, &self.body, self.messages)),
         }
     }
 
@@ -121,9 +121,7 @@ impl AnswerStream {
             CutFault::NotAStream if self.messages == 0 => SymptomKind::NotJson,
             CutFault::NotAStream => SymptomKind::BodyMalformed,
         };
-        Symptom::new(kind, self.body.hop())
-            .with_evidence(Evidence::new().with_messages(self.messages))
-            .into()
+        self.body.symptom(kind, Evidence::new().with_messages(self.messages)).into()
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) struct MessageDescriptor {
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub(super) fields: Vec<Bytes>,
     #[prost(message, repeated, tag = "3")]
-    pub(super) messages: Vec<MessageDescriptor>,
+    pub(super) messages: Vec<Self>,
     #[prost(message, repeated, tag = "4")]
     pub(super) enums: Vec<EnumDescriptor>,
     #[prost(message, optional, tag = "7")]
@@ -171,7 +171,7 @@ pub(super) struct HttpRule {
     #[prost(string, tag = "7")]
     pub(super) body: String,
     #[prost(message, repeated, tag = "11")]
-    pub(super) additional_bindings: Vec<HttpRule>,
+    pub(super) additional_bindings: Vec<Self>,
     #[prost(string, tag = "12")]
     pub(super) response_body: String,
 }
@@ -222,6 +222,7 @@ impl MessageDescriptor {
 
 /// The features in force for an element, each one decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each one is a feature of its own")]
 pub(super) struct Features {
     pub(super) implicit_presence: bool,
     pub(super) closed_enum: bool,

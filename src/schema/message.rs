@@ -1,14 +1,10 @@
-//! Messages and enums as flat tables: what a field is called, how it stands on the wire.
+//! Messages as flat tables: what a field is called, how it stands on the wire.
 
-use std::borrow::Cow;
-
-use bytes::Bytes;
 use prost::Message as _;
 
-use super::descriptor::{
-    EnumDescriptor, EnumValueDescriptor, Features, FieldDescriptor, FieldOptions, MessageDescriptor,
-};
+use super::descriptor::{Features, FieldDescriptor, FieldOptions, MessageDescriptor};
 use super::names::Names;
+use super::padded::{Tag, Text};
 use super::{EnumId, Index, MessageId, TypeId, text};
 
 /// A message type.
@@ -109,38 +105,6 @@ pub(crate) enum WireType {
     Fixed32 = 5,
 }
 
-/// A short text that is copied often: held in place and cut to length, which spares a call of memcpy.
-#[derive(Debug, Clone)]
-pub(crate) struct Text<const N: usize> {
-    padded: [u8; N],
-    length: u8,
-    long: Option<Box<[u8]>>,
-}
-
-/// A field's tag, encoded.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tag {
-    bytes: [u8; 5],
-    length: u8,
-}
-
-/// An enum type.
-#[derive(Debug)]
-pub(crate) struct Enum {
-    pub(crate) name: Box<str>,
-    /// Numbers without a name are unknown fields (proto2), not values.
-    pub(crate) closed: bool,
-    /// `google.protobuf.NullValue`: JSON `null`.
-    pub(crate) is_null: bool,
-    /// The value that stands for an absent one: the first.
-    pub(crate) default: i32,
-    /// Sorted by number; of several names for a number the first.
-    by_number: Box<[(i32, Text<40>)]>,
-    /// By number, where numbers are small: index into `by_number` + 1, or 0.
-    dense: Box<[u16]>,
-    names: Names,
-}
-
 impl Message {
     pub(super) fn new(
         name: &str,
@@ -199,13 +163,11 @@ impl Message {
 
     #[inline]
     pub(crate) fn field_of_number(&self, number: u32) -> Option<&Field> {
-        match self.by_number.get(number as usize) {
-            Some(at) => self.fields.get(usize::from(*at).checked_sub(1)?),
-            None => {
-                let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
-                self.fields.get(at)
-            }
+        if let Some(at) = self.by_number.get(number as usize) {
+            return self.fields.get(usize::from(*at).checked_sub(1)?);
         }
+        let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
+        self.fields.get(at)
     }
 
     /// By JSON name or by the name in the proto.
@@ -381,120 +343,8 @@ impl WireType {
     }
 }
 
-impl<const N: usize> Text<N> {
-    fn new(text: &[u8]) -> Self {
-        let mut padded = [0; N];
-        match padded.get_mut(..text.len()) {
-            Some(room) => {
-                room.copy_from_slice(text);
-                Self { padded, length: u8::try_from(text.len()).unwrap_or_default(), long: None }
-            }
-            None => Self { padded, length: 0, long: Some(text.into()) },
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.long
-            .as_deref()
-            .or_else(|| self.padded.get(..usize::from(self.length)))
-            .unwrap_or_default()
-    }
-
-    #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        if let Some(long) = &self.long {
-            return out.extend_from_slice(long);
-        }
-        let end = out.len() + usize::from(self.length);
-        out.extend_from_slice(&self.padded);
-        out.truncate(end);
-    }
-}
-
-impl Tag {
-    fn new(mut value: u32) -> Self {
-        let mut bytes = [0; 5];
-        let mut length = 0;
-        for byte in &mut bytes {
-            length += 1;
-            *byte = value.to_le_bytes()[0] & 0x7f;
-            value >>= 7;
-            if value == 0 {
-                break;
-            }
-            *byte |= 0x80;
-        }
-        Self { bytes, length }
-    }
-
-    #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
-    }
-
-    #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        match self.bytes {
-            [byte, ..] if self.length == 1 => out.push(byte),
-            _ => out.extend_from_slice(self.as_bytes()),
-        }
-    }
-}
-
-impl Enum {
-    pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
-        let decode = |value: &Bytes| EnumValueDescriptor::decode(value.clone()).unwrap_or_default();
-        let declared: Vec<EnumValueDescriptor> = descriptor.values.iter().map(decode).collect();
-        let declared: Vec<(i32, Cow<'_, str>)> =
-            declared.iter().map(|value| (value.number, text(&value.name))).collect();
-        let mut values = declared.clone();
-        values.sort_by_key(|value| value.0);
-        values.dedup_by_key(|value| value.0);
-        let by_number: Box<[_]> = values
-            .iter()
-            .map(|(number, name)| (*number, Text::new(quoted(name).as_bytes())))
-            .collect();
-        let mut dense = vec![0; DENSE as usize];
-        let mut used = 0;
-        for ((number, _), at) in by_number.iter().zip(1_u16..) {
-            let number = usize::try_from(*number).unwrap_or(usize::MAX);
-            if let Some(place) = dense.get_mut(number) {
-                *place = at;
-                used = used.max(number + 1);
-            }
-        }
-        dense.truncate(used);
-        let options = descriptor.options.as_ref();
-        let numbers = declared.iter().map(|(number, name)| (name.as_ref(), number.cast_unsigned()));
-        Self {
-            name: name.into(),
-            closed: features.with(options.and_then(|options| options.features)).closed_enum,
-            is_null: name == "google.protobuf.NullValue",
-            default: declared.first().map_or(0, |value| value.0),
-            by_number,
-            dense: dense.into(),
-            names: Names::new(numbers),
-        }
-    }
-
-    /// The quoted name of a value.
-    #[inline]
-    pub(crate) fn name_of(&self, number: i32) -> Option<&Text<40>> {
-        let at = match self.dense.get(usize::try_from(number).unwrap_or(usize::MAX)) {
-            Some(at) => usize::from(*at).checked_sub(1)?,
-            None => self.by_number.binary_search_by_key(&number, |value| value.0).ok()?,
-        };
-        self.by_number.get(at).map(|value| &value.1)
-    }
-
-    #[inline]
-    pub(crate) fn number_of(&self, name: &[u8]) -> Option<i32> {
-        self.names.get(name).map(u32::cast_signed)
-    }
-}
-
 /// A JSON string of a name, which may be a custom one with anything in it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     serde_json::Value::from(name).to_string()
 }
 
@@ -516,7 +366,7 @@ fn lower_camel(name: &str) -> String {
 }
 
 /// Numbers below this are looked up by index.
-const DENSE: u32 = 512;
+pub(super) const DENSE: u32 = 512;
 const LABEL_REPEATED: i32 = 3;
 /// `google.api.FieldBehavior.REQUIRED`
 const BEHAVIOR_REQUIRED: i32 = 2;

@@ -1,9 +1,11 @@
 //! Schema: a descriptor set compiled once to tables: messages, methods, HTTP rules.
 
 mod descriptor;
+mod enumeration;
 mod message;
 mod method;
 mod names;
+mod padded;
 pub(crate) mod rule;
 pub(crate) mod template;
 
@@ -20,8 +22,10 @@ use descriptor::{
     EnumDescriptor, Features, FieldDescriptor, FieldReference, FileDescriptor, FileSet,
     MessageDescriptor, MethodDescriptor,
 };
-pub(crate) use message::{Enum, Field, Kind, Message, Shape, Special, Tag, WireType};
+pub(crate) use enumeration::Enum;
+pub(crate) use message::{Field, Kind, Message, Shape, Special, WireType};
 pub(crate) use method::Method;
+pub(crate) use padded::Tag;
 use rule::{HttpOverride, Rule, read_override, read_rules};
 
 /// The messages and methods of a descriptor set, ready for both transports. Cheap to clone.

@@ -6,7 +6,7 @@ pub(crate) struct Names {
     multiplier: u64,
     shift: u32,
     slots: Box<[Slot]>,
-    /// Long names that no hash of their ends can part from another one.
+    /// Names that no multiplier parts from the one in their slot: their ends are the same, or mix to the same.
     twins: Vec<(Box<[u8]>, u32)>,
 }
 
@@ -66,11 +66,9 @@ impl Names {
         let slot = slot_of(name.len(), head, tail, self.multiplier, self.shift);
         let slot = self.slots.get(slot)?;
         let known = slot.name.as_deref()?;
+        let same_ends = slot.head == head && slot.tail == tail && known.len() == name.len();
         // The two ends cover a name of up to 16 bytes.
-        if slot.head != head || slot.tail != tail || known.len() != name.len() {
-            return None;
-        }
-        if name.len() <= 16 || known == name {
+        if same_ends && (name.len() <= 16 || known == name) {
             return Some(slot.value);
         }
         self.twins.iter().find(|(twin, _)| **twin == *name).map(|(_, value)| *value)
@@ -97,7 +95,8 @@ impl<'a> Entry<'a> {
 
     /// No multiplier can part the two.
     fn is_twin_of(&self, other: &Self) -> bool {
-        (self.name.len(), self.head, self.tail) == (other.name.len(), other.head, other.tail)
+        let mix_of = |entry: &Self| mix(entry.name.len(), entry.head, entry.tail);
+        mix_of(self) == mix_of(other)
     }
 }
 
@@ -118,16 +117,21 @@ fn place(names: &[Entry<'_>], size: usize, slot: impl Fn(&Entry<'_>) -> usize) -
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "shifted down to the table's size")]
 fn slot_of(length: usize, head: u64, tail: u64, multiplier: u64, shift: u32) -> usize {
-    let mixed = head ^ tail.rotate_left(23) ^ ((length as u64) << 56);
-    (mixed.wrapping_mul(multiplier) >> shift) as usize
+    (mix(length, head, tail).wrapping_mul(multiplier) >> shift) as usize
+}
+
+/// What a multiplier spreads over the slots.
+#[inline]
+const fn mix(length: usize, head: u64, tail: u64) -> u64 {
+    head ^ tail.rotate_left(23) ^ ((length as u64) << 56)
 }
 
 /// First and last bytes of a name; together they hold all of a name of up to 16 bytes.
 #[inline]
 fn ends(name: &[u8]) -> (u64, u64) {
-    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+    if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk()) {
         (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
-    } else if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+    } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk()) {
         (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
     } else {
         let mut three = [0; 8];
@@ -162,5 +166,14 @@ mod tests {
         assert_eq!(table.get(b"aaaaaaaa1bbbbbbbb"), Some(1));
         assert_eq!(table.get(b"aaaaaaaa2bbbbbbbb"), Some(2));
         assert_eq!(table.get(b"aaaaaaaa3bbbbbbbb"), None);
+    }
+
+    /// The table would grow for ever to part them.
+    #[test]
+    fn names_that_no_multiplier_parts_are_told_apart() {
+        let table = Names::new([("aaabaaaaaaaaaaaa", 1), ("aaacaaaacaaaaaaa", 2)].into_iter());
+        assert_eq!(table.get(b"aaabaaaaaaaaaaaa"), Some(1));
+        assert_eq!(table.get(b"aaacaaaacaaaaaaa"), Some(2));
+        assert_eq!(table.get(b"aaacaaaaaaaaaaaa"), None);
     }
 }

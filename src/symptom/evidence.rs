@@ -89,6 +89,22 @@ impl Evidence {
         self
     }
 
+    /// Blanks a secret out wherever the peer repeated it.
+    pub(crate) fn hide(&mut self, secret: &[u8]) {
+        if secret.is_empty() {
+            return;
+        }
+        let headers = self.headers.iter_mut().map(|(_, value)| value);
+        for text in headers.chain(&mut self.reason).chain(&mut self.detail) {
+            if let Some(hidden) = blank_out(text.as_bytes(), secret) {
+                *text = String::from_utf8_lossy(&hidden).into();
+            }
+        }
+        if let Some(hidden) = blank_out(&self.first_bytes, secret) {
+            self.first_bytes = hidden.into();
+        }
+    }
+
     /// HTTP status of the answer, of a proxy to CONNECT or of whoever answered the call.
     pub fn status(&self) -> Option<StatusCode> {
         self.status
@@ -181,6 +197,18 @@ impl fmt::Debug for Evidence {
 }
 
 /// Cuts to what fits on a line, at a character border.
+/// The same with stars in place of the secret; `None` if it is not there.
+fn blank_out(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    let mut kept = None;
+    for at in memchr::memmem::find_iter(text, secret) {
+        let kept = kept.get_or_insert_with(|| text.to_vec());
+        if let Some(found) = kept.get_mut(at..at + secret.len()) {
+            found.fill(b'*');
+        }
+    }
+    kept
+}
+
 fn clip(text: &str) -> Box<str> {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect::<String>().into()
 }
@@ -211,6 +239,23 @@ mod tests {
         assert_eq!(evidence.header("server"), Some("squid/5.7"));
         assert_eq!(evidence.header("set-cookie"), None);
         assert!(!format!("{evidence:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_is_blanked_out() {
+        let mut headers = HeaderMap::new();
+        headers
+            .insert(header::LOCATION, http::HeaderValue::from_static("http://portal/?key=KEY-1"));
+        let mut evidence = Evidence::new()
+            .with_headers(&headers)
+            .with_reason("no KEY-1")
+            .with_detail("KEY-1")
+            .with_first_bytes(b"you sent KEY-1 and KEY-1");
+        evidence.hide(b"KEY-1");
+        evidence.hide(b"");
+        assert_eq!(evidence.header("location"), Some("http://portal/?key=*****"));
+        assert_eq!((evidence.reason(), evidence.detail()), (Some("no *****"), Some("*****")));
+        assert_eq!(evidence.first_bytes(), b"you sent ***** and *****");
     }
 
     #[test]

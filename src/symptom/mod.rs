@@ -30,6 +30,11 @@ impl Symptom {
         self
     }
 
+    /// Blanks a secret out wherever the peer repeated it.
+    pub(crate) fn hide(&mut self, secret: &[u8]) {
+        self.evidence.hide(secret);
+    }
+
     /// Which failure this is.
     pub fn kind(&self) -> SymptomKind {
         self.kind

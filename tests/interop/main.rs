@@ -10,4 +10,14 @@
     reason = "a test ends where its setting is not as expected, and prints what it met"
 )]
 
-mod squid;
+mod bed;
+#[cfg(feature = "cli")]
+mod clients;
+#[cfg(feature = "cli")]
+mod latency;
+#[cfg(feature = "cli")]
+mod load;
+mod proxies;
+mod row;
+#[cfg(feature = "cli")]
+mod serving;

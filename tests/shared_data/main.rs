@@ -14,11 +14,13 @@
     reason = "a test ends where its data is not as expected, and prints what it counted"
 )]
 
+mod advice;
 mod http_rules;
 mod json_suite;
 mod proto_facts;
 mod protojson;
 mod recorded;
+mod replies;
 mod round_trip;
 
 use std::path::PathBuf;

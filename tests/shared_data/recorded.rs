@@ -18,27 +18,19 @@ use tower_service::Service;
 
 use crate::{shared, unpack};
 
-struct Recording {
-    file: String,
+pub(crate) struct Recording {
+    pub(crate) file: String,
     status: u16,
     content_type: String,
-    body: Vec<u8>,
-    method: Option<&'static str>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) method: Option<&'static str>,
 }
 
 #[tokio::test]
 #[ignore = "needs the shared test data"]
 async fn recorded_answers_decode_and_recorded_errors_keep_their_code() {
     let recordings = Arc::new(load());
-    let address = serve(Arc::clone(&recordings)).await;
-    let bridge = Bridge::builder()
-        .endpoint(format!("http://{address}"))
-        .api_key("no-key")
-        .proxy(Proxy::none())
-        .transport(Transport::Rest)
-        .retry(RetryPolicy::none())
-        .build()
-        .expect("settings");
+    let bridge = bridge_to(serve(Arc::clone(&recordings)).await);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut failures = BTreeMap::new();
     for (number, recording) in recordings.iter().enumerate() {
@@ -63,7 +55,25 @@ async fn recorded_answers_decode_and_recorded_errors_keep_their_code() {
     assert!(recordings.len() > 1200, "the recordings are not whole");
 }
 
-fn load() -> Vec<Recording> {
+/// A bridge over REST to recordings that are served.
+pub(crate) fn bridge_to(address: std::net::SocketAddr) -> Bridge {
+    Bridge::builder()
+        .endpoint(format!("http://{address}"))
+        .api_key("no-key")
+        .proxy(Proxy::none())
+        .transport(Transport::Rest)
+        .retry(RetryPolicy::none())
+        .build()
+        .expect("settings")
+}
+
+/// The recordings of this service.
+pub(crate) fn load() -> Vec<Recording> {
+    load_of(|api| api == "gl")
+}
+
+/// The recordings of services by their short names in the index.
+pub(crate) fn load_of(is_wanted: impl Fn(&str) -> bool) -> Vec<Recording> {
     let root = shared().join("testdata");
     let mut files: HashMap<String, Vec<u8>> = unpack("recorded.tar.gz")
         .into_iter()
@@ -78,7 +88,7 @@ fn load() -> Vec<Recording> {
         (column("status"), column("content_type"), column("body_kind"));
     lines
         .map(|line| line.split('\t').collect::<Vec<_>>())
-        .filter(|row| row[api] == "gl" && ["json", "sse", "json-array"].contains(&row[kind]))
+        .filter(|row| is_wanted(row[api]) && ["json", "sse", "json-array"].contains(&row[kind]))
         .map(|row| {
             let body =
                 files.remove(row[file]).unwrap_or_else(|| panic!("{} is missing", row[file]));
@@ -200,12 +210,12 @@ fn request_of(method: &str) -> Vec<u8> {
     }
 }
 
-struct Outcome {
+pub(crate) struct Outcome {
     messages: Vec<Bytes>,
-    status: Status,
+    pub(crate) status: Status,
 }
 
-async fn call(mut bridge: Bridge, method: &str, number: usize) -> Outcome {
+pub(crate) async fn call(mut bridge: Bridge, method: &str, number: usize) -> Outcome {
     let package = if method.starts_with("Operations") {
         "google.longrunning"
     } else {
@@ -343,7 +353,7 @@ fn code_named(name: &str) -> Code {
 }
 
 /// Answers each request with the recording that its `x-row` header names.
-async fn serve(recordings: Arc<Vec<Recording>>) -> std::net::SocketAddr {
+pub(crate) async fn serve(recordings: Arc<Vec<Recording>>) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {

@@ -238,6 +238,22 @@ async fn a_fixed_transport_never_leaves_a_broken_network_for_the_other() {
 }
 
 #[tokio::test]
+async fn rest_is_not_hit_by_what_breaks_http2_unless_it_is_asked_to_offer_it() {
+    for fault in [Fault::PrefaceSwallowed, Fault::NoApplicationProtocol, Fault::ResetAfterPreface] {
+        let (emulator, proxy) = behind(fault).await;
+        let bridge =
+            through(&emulator, &proxy).transport(Transport::Rest).build().expect("a bridge");
+        assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{fault:?}");
+    }
+    let emulator = Emulator::start().await.expect("an emulator");
+    for (offered, version) in [(false, http::Version::HTTP_11), (true, http::Version::HTTP_2)] {
+        let builder = direct(&emulator).transport(Transport::Rest).rest_http2(offered);
+        ask(&builder.build().expect("a bridge")).await.expect("an answer");
+        assert_eq!(emulator.received().pop().expect("a call").version(), version);
+    }
+}
+
+#[tokio::test]
 async fn the_services_own_refusal_of_the_proof_proves_the_path() {
     let emulator = Emulator::start().await.expect("an emulator");
     emulator.on(LIST_MODELS, Reply::error(tonic::Status::permission_denied("no such right")));

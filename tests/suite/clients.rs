@@ -63,6 +63,25 @@ async fn metadata_travels_both_ways_binary_too() {
 }
 
 #[tokio::test]
+async fn names_of_http_are_no_metadata_on_either_transport() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    for transport in BOTH {
+        let mut request = Request::new(question("?"));
+        for (name, value) in
+            [("content-encoding", "gzip"), ("expect", "100-continue"), ("proxy-authorization", "x")]
+        {
+            request.metadata_mut().insert(name, value.parse().expect("ascii"));
+        }
+        let mut client = client(direct(&emulator).transport(transport));
+        client.generate_content(request).await.expect("an answer");
+        let received = emulator.received().pop().expect("a call");
+        for name in ["content-encoding", "expect", "proxy-authorization"] {
+            assert!(!received.headers().contains_key(name), "{name} {transport:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn interceptors_and_origins_are_heeded() {
     let emulator = Emulator::start().await.expect("an emulator");
     for transport in BOTH {

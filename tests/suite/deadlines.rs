@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, Reply};
-use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{ActiveTransport, Error, ErrorKind, Proxy, Transport};
+use genai_bridge::{Error, ErrorKind, Proxy, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -83,20 +82,14 @@ async fn a_deadline_that_passes_on_rest_is_told_whatever_grpc_met_before() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_longer_than_its_deadline_says_nothing_of_grpc() {
+async fn a_call_without_time_is_not_sent() {
     let emulator = Emulator::start().await.expect("an emulator");
-    let bridge = direct(&emulator).build().expect("a bridge");
-    bridge.connect().await.expect("a transport");
-    for _ in 0..2 {
-        let gate = Arc::new(Semaphore::new(1));
-        emulator.on(STREAM, Reply::messages([answer("first"), answer("second")]).gate(gate));
-        let mut client = GenerativeServiceClient::new(bridge.clone());
-        let reply = client.stream_generate_content(within(4 * SHORT, question("?"))).await;
-        let mut messages = reply.expect("a stream").into_inner();
-        messages.message().await.expect("a message").expect("the first");
-        assert_expired(&messages.message().await.expect_err("no second message"));
+    for transport in [Transport::Auto, Transport::Grpc, Transport::Rest] {
+        let builder = direct(&emulator).transport(transport).default_deadline(Duration::ZERO);
+        let status = client(builder).generate_content(question("?")).await.expect_err("no time");
+        assert_expired(&status);
     }
-    assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
+    assert_eq!(emulator.received().len(), 0);
 }
 
 #[tokio::test]

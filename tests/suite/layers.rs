@@ -12,7 +12,9 @@ const GROUPS: &[&[&str]] = &[
     &["network", "fallback"],
     &["grpc", "rest"],
     &["gemini"],
-    &["proof", "retries", "stats", "vigil", "attempts", "bridge", "watched", "builder"],
+    &["proof", "retries", "stats", "vigil", "attempts", "bridge", "watched", "builder", "fuzz"],
+    &["doctor", "sidecar"],
+    &["main", "cli"],
 ];
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
@@ -27,8 +29,7 @@ const NEVER: &[(&str, &str, &str)] = &[
 ];
 
 /// What the emulator may use.
-const EMULATOR_USES: &[&str] =
-    &["proto", "frame", "schema", "gemini", "rpc", "v1", "v1beta", "longrunning"];
+const EMULATOR_USES: &[&str] = &["proto", "rpc", "v1", "v1beta", "longrunning"];
 
 /// Files without IO, clock, environment or spawn.
 const PURE: &[&str] = &[
@@ -57,10 +58,10 @@ const IMPURE: &[&str] = &[
 
 /// Outside things and their one owner.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("reqwest::", &["rest/client"]),
+    ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
-    ("tokio_rustls", &["network/tls", "network/connector", "network/mod"]),
-    ("std::env", &["network/proxy", "builder", "main"]),
+    ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
+    ("std::env", &["network/proxy", "credentials/adc", "builder", "cli/"]),
 ];
 
 #[test]

@@ -8,20 +8,32 @@
     reason = "a test ends where its setting is not as expected"
 )]
 
+#[cfg(feature = "adc")]
+mod adc;
 mod auto;
 mod bad_input;
 mod clients;
+#[cfg(feature = "cli")]
+mod command_line;
 mod connections;
 mod deadlines;
+mod doctor;
 mod emulator;
+mod fallback;
+mod guide;
 mod hostile;
 mod http_rules;
 mod layers;
 mod matrix;
 mod messages;
+mod network;
+mod oracle;
+mod parameters;
 mod parity;
 mod peers;
 mod proto_facts;
 mod secrets;
 mod setting;
+#[cfg(feature = "cli")]
+mod sidecar;
 mod weather;

@@ -10,6 +10,7 @@ use tonic::Status;
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::peers::{http1, plain};
 use crate::setting::{GENERATE, KEY, behind, client, direct, question, through};
 
 const TOKEN: &str = "a-token-that-nobody-may-see";
@@ -74,6 +75,20 @@ async fn exchange() -> Vec<Status> {
 }
 
 #[tokio::test]
+async fn a_peer_that_repeats_the_key_is_not_quoted() {
+    let page = format!("you sent {KEY}");
+    let head = format!("HTTP/1.1 500 No\r\nserver: saw {KEY}\r\ncontent-type: text/html\r\n");
+    let port = http1(format!("{head}connection: close\r\n\r\n{page}")).await;
+    let builder = plain(port, Transport::Rest).api_key(KEY);
+    let status = client(builder).generate_content(question("?")).await.expect_err("a page");
+    let error = genai_bridge::Error::of(&status).expect("ours");
+    let evidence = error.symptom().expect("a symptom").evidence();
+    assert!(evidence.first_bytes().starts_with(b"you sent ****"), "{evidence:?}");
+    assert!(evidence.header("server").expect("kept").starts_with("saw ****"));
+    assert_hidden(&format!("{status:?} {:?}", evidence.first_bytes()));
+}
+
+#[tokio::test]
 async fn a_token_is_sent_and_renewed_once_when_it_is_refused() {
     let emulator = Emulator::start().await.expect("an emulator");
     emulator.once(GENERATE, Reply::error(Status::unauthenticated("expired")));
@@ -99,10 +114,10 @@ async fn a_token_is_sent_and_renewed_once_when_it_is_refused() {
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
     }
 }

@@ -77,7 +77,7 @@ impl Reader<'_> {
 fn check_keys(entries: &[u8], field: &Field, at: usize) -> Result<()> {
     let mut keys = Vec::new();
     let mut wire = Wire::new(entries);
-    while wire.skip_tag(&field.tag) {
+    while wire.skip_tag(field.tag) {
         let mut entry = wire.delimited_wire()?;
         let before = entry.rest();
         let (number, wire_type) = entry.tag()?;

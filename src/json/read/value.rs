@@ -2,7 +2,7 @@
 
 use super::{Reader, Unknown};
 use crate::json::fault::{Fault, Result};
-use crate::json::number::{Number, parse_non_finite};
+use crate::json::number::{Number, double_of, float_of, parse_non_finite};
 use crate::json::scan::Start;
 use crate::json::text::append_short;
 use crate::json::wire::{push_varint, zigzag_encode};
@@ -30,7 +30,7 @@ impl Reader<'_> {
                 out.push(u8::from(value));
             }
             Kind::Double => {
-                let value = self.float(|number| number.to_f64(), |value| value)?;
+                let value = self.float(double_of, |value| value)?;
                 out.extend_from_slice(&value.to_le_bytes());
             }
             #[expect(
@@ -38,7 +38,7 @@ impl Reader<'_> {
                 reason = "NaN and infinity keep their meaning"
             )]
             Kind::Float => {
-                let value = self.float(|number| number.to_f32(), |value| value as f32)?;
+                let value = self.float(float_of, |value| value as f32)?;
                 out.extend_from_slice(&value.to_le_bytes());
             }
             _ => self.integer(kind, out)?,
@@ -108,7 +108,7 @@ impl Reader<'_> {
     /// A string with its length.
     #[inline]
     pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(plain) = self.scan.plain_string()? {
+        if let Some(plain) = self.scan.plain_string() {
             push_varint(out, plain.len() as u64);
             append_short(plain, out);
             return Ok(());

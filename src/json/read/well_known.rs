@@ -85,7 +85,7 @@ impl Reader<'_> {
                     has_value = true;
                 }
                 other if *other == *TYPE || self.unknown == Unknown::Ignore => {
-                    self.scan.skip_value()?
+                    self.scan.skip_value()?;
                 }
                 _ => return Err(Fault::new("an Any of this type holds `value` alone", at)),
             }

@@ -46,7 +46,7 @@ impl Writer<'_> {
         self.out.push(b'{');
         loop {
             let mut entry = wire.delimited_wire()?;
-            if !entry.skip_tag(&key.tag) {
+            if !entry.skip_tag(key.tag) {
                 return Ok(false);
             }
             let mark = self.out.len();
@@ -59,7 +59,7 @@ impl Writer<'_> {
                 keys.may_repeat(self.out.get(mark..).unwrap_or_default())
             };
             self.out.push(b':');
-            if may_repeat || !entry.skip_tag(&value.tag) {
+            if may_repeat || !entry.skip_tag(value.tag) {
                 return Ok(false);
             }
             let written = self.value(value.kind, value.number, &mut entry, depth)?;
@@ -67,11 +67,11 @@ impl Writer<'_> {
                 return Ok(false);
             }
             if written {
-                self.out.push(b',')
+                self.out.push(b',');
             } else {
-                self.out.truncate(mark)
+                self.out.truncate(mark);
             }
-            if !wire.skip_tag(&field.tag) {
+            if !wire.skip_tag(field.tag) {
                 self.end_map();
                 return Ok(true);
             }
@@ -88,8 +88,9 @@ impl Writer<'_> {
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<()> {
+        let whole = wire.rest();
         let mut entries = vec![MapEntry::read(key, value, wire.delimited_wire()?, depth)?];
-        while wire.skip_tag(&field.tag) {
+        while wire.skip_tag(field.tag) {
             entries.push(MapEntry::read(key, value, wire.delimited_wire()?, depth)?);
         }
         keep_last_of_each_key(&mut entries);
@@ -99,10 +100,16 @@ impl Writer<'_> {
             name.write(&mut self.out)?;
             self.out.push(b':');
             let written = match &found {
-                Some(bytes) => {
+                Some(Cow::Borrowed(bytes)) => {
                     self.value(value.kind, value.number, &mut Wire::new(bytes), depth)?
                 }
-                None => self.absent(value, depth).map(|()| true)?,
+                Some(Cow::Owned(bytes)) => self
+                    .value(value.kind, value.number, &mut Wire::new(bytes), depth)
+                    .map_err(|fault| fault.in_copy_of(whole))?,
+                None => self
+                    .absent(value, depth)
+                    .map(|()| true)
+                    .map_err(|fault| fault.in_copy_of(whole))?,
             };
             if written { self.out.push(b',') } else { self.out.truncate(mark) }
         }
@@ -201,7 +208,7 @@ impl<'a> MapKey<'a> {
             Self::Signed(value) => write_quoted_int(value, out),
             Self::Unsigned(value) => write_quoted_int(value, out),
             Self::Bool(value) => {
-                out.extend_from_slice(if value { b"\"true\"" } else { b"\"false\"" })
+                out.extend_from_slice(if value { b"\"true\"" } else { b"\"false\"" });
             }
         }
         Ok(())

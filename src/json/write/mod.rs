@@ -17,8 +17,6 @@ use crate::json::wire::{MAX_DEPTH, TOO_DEEP, Wire};
 use crate::schema::rule::FieldPath;
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special, WireType};
 
-pub(crate) use well_known::camel_path;
-
 /// How a message is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WriteOptions<'a> {
@@ -81,7 +79,9 @@ pub(crate) fn write_field(
     }
     text.pop();
     text.drain(..around);
-    gaps.iter_mut().for_each(|(at, _)| *at -= around);
+    for (at, _) in &mut gaps {
+        *at -= around;
+    }
     Ok(JsonBody::new(text, gaps))
 }
 

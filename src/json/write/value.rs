@@ -82,7 +82,7 @@ impl Writer<'_> {
             Kind::Uint64 => write_quoted_int(wire.varint()?, out),
             Kind::Sint64 => write_quoted_int(zigzag_decode(wire.varint()?), out),
             Kind::Int32 | Kind::Uint32 | Kind::Sint32 => {
-                write_int(low_32_bits(kind, wire.varint()?), out)
+                write_int(low_32_bits(kind, wire.varint()?), out);
             }
         }
         Ok(true)
@@ -125,7 +125,7 @@ impl Writer<'_> {
             } else {
                 self.packed(field, wire.delimited_wire()?, depth)?;
             }
-            if wire.skip_tag(&field.tag) {
+            if wire.skip_tag(field.tag) {
                 continue;
             }
             if !field.kind.is_packable() || wire.is_empty() {

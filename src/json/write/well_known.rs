@@ -7,7 +7,7 @@ use crate::json::fault::{Fault, Result};
 use crate::json::gather::gather;
 use crate::json::text::write_string;
 use crate::json::time::{self, Instant};
-use crate::json::wire::{TOO_DEEP, Wire};
+use crate::json::wire::Wire;
 use crate::schema::{Kind, Message, Special, WireType};
 
 impl Writer<'_> {
@@ -120,7 +120,7 @@ impl Writer<'_> {
             return Err(wire.fault("a Struct without fields"));
         };
         let whole = wire;
-        if wire.skip_tag(&field.tag) {
+        if wire.skip_tag(field.tag) {
             let start = (self.out.len(), self.gaps.len());
             self.map(field, &mut wire, depth)?;
             if wire.is_empty() {
@@ -133,8 +133,9 @@ impl Writer<'_> {
         // Something else stands before or between the entries.
         let ordered = gather(message, whole, depth)?;
         let mut wire = Wire::new(&ordered);
-        if wire.skip_tag(&field.tag) {
-            return self.map(field, &mut wire, depth).map(drop);
+        if wire.skip_tag(field.tag) {
+            let written = self.map(field, &mut wire, depth);
+            return written.map(drop).map_err(|fault| fault.in_copy_of(whole.rest()));
         }
         self.out.extend_from_slice(b"{}");
         Ok(())
@@ -147,7 +148,7 @@ impl Writer<'_> {
         };
         self.out.push(b'[');
         while !wire.is_empty() {
-            if wire.skip_tag(&field.tag) {
+            if wire.skip_tag(field.tag) {
                 self.value(field.kind, field.number, &mut wire, depth)?;
                 self.out.push(b',');
             } else {
@@ -205,7 +206,7 @@ fn read_instant(mut wire: Wire<'_>) -> Result<Instant> {
 }
 
 /// `a_field.b` as `aField.b`; `None` if reading it back would give another path.
-pub(crate) fn camel_path(path: &str) -> Option<String> {
+fn camel_path(path: &str) -> Option<String> {
     let mut camel = String::with_capacity(path.len());
     let mut raise = false;
     for letter in path.chars() {

@@ -15,7 +15,7 @@ fn resolved(variables: &[(&str, &str)]) -> Result<Proxies, Error> {
 
 fn found(proxies: &Proxies, endpoint: &str) -> Option<String> {
     let origin = Origin::parse(endpoint, true).expect("origin");
-    proxies.find(&origin).map(ProxyHop::url_with_login)
+    proxies.find(&origin).map(ProxyHop::spelt_out)
 }
 
 #[test]

@@ -34,6 +34,13 @@ fn the_store_that_ssl_cert_file_names_is_trusted() {
     std::fs::remove_file(&file).expect("removed");
 }
 
+#[test]
+fn the_process_chooses_the_crypto_and_is_left_without_one_otherwise() {
+    for test in ["chosen_provider", "no_provider"] {
+        run_with_store(test, Path::new("/nonexistent"));
+    }
+}
+
 fn trusting(roots: Vec<Vec<u8>>) -> Result<Network, Error> {
     Network::new(NetworkSettings { proxy: Proxy::none(), roots, ..Default::default() })
 }
@@ -62,4 +69,27 @@ async fn named_store() {
     let origin = https_origin(tls_echo(stranger).await);
     let symptom = symptom(network.connect(&origin, Alpn::Http2).await);
     assert_eq!(symptom.kind(), SymptomKind::CertificateUnknownIssuer);
+}
+
+/// A connection works, with both providers of rustls in this build.
+async fn assert_connects() {
+    let authority = Authority::new("Test CA");
+    let address = tls_echo(authority.localhost().server(&["h2"])).await;
+    let network = network(Proxy::none(), &authority);
+    let outcome = network.connect(&https_origin(address), Alpn::Http2).await;
+    assert_echo(&mut outcome.expect("connected"), b"").await;
+}
+
+#[tokio::test]
+#[ignore = "chooses the crypto of its whole process"]
+async fn chosen_provider() {
+    rustls::crypto::ring::default_provider().install_default().expect("the first choice");
+    assert_connects().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a process whose crypto nobody chose"]
+async fn no_provider() {
+    assert_connects().await;
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "the library chose");
 }

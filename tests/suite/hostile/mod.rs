@@ -17,6 +17,7 @@ use client::{
     Client, GO_AWAY_KIND, PATIENCE, PREFACE, SETTINGS, handshake, read_frame, read_head, start_call,
 };
 use origin::{FAIL, GATED, HOST, Origin, STREAM};
+pub(crate) use table::passes_rest;
 use table::{OK, REST_OK};
 
 async fn start(fault: Fault, origin: &Origin) -> HostileProxy {

@@ -13,6 +13,11 @@ pub(super) const OK: &str = "200 application/grpc, one, two, status 0";
 pub(super) const REST_OK: &str = "200 application/json";
 const PAGE: &str = "403 text/html; charset=utf-8";
 
+/// Whether REST over HTTP/1.1 gets its answer in spite of the fault.
+pub(crate) fn passes_rest(fault: Fault) -> bool {
+    TABLE.iter().any(|(of, _, _, rest)| *of == fault && *rest == REST_OK)
+}
+
 const TABLE: &[Row] = &[
     (Fault::Pass, OK, 1, REST_OK),
     (Fault::ConnectHttp10, OK, 1, REST_OK),

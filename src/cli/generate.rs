@@ -1,0 +1,141 @@
+//! Generate: `genai-bridge generate`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use genai_bridge::gemini::reply::{Reply, ReplyError, collect_reply_with};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::v1beta::{
+    Content, GenerateContentRequest, GenerateContentResponse, Part, part::Data,
+};
+use genai_bridge::{ActiveTransport, Bridge, gemini};
+use tonic::{Extensions, Status};
+
+use super::connection::{Connection, in_plain_words};
+use super::tell;
+
+/// Asks a model, and writes its answer to the terminal.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What to ask
+    prompt: String,
+    #[command(flatten)]
+    connection: Connection,
+    /// The model to ask
+    #[arg(long, default_value = "gemini-2.5-flash")]
+    model: String,
+    /// Write the answer as it comes
+    #[arg(long)]
+    stream: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
+    let bridge = arguments.connection.builder()?.from_env().build().map_err(in_plain_words)?;
+    let client = GenerativeServiceClient::new(bridge).max_decoding_message_size(LARGEST_ANSWER);
+    let request = question(&arguments);
+    let mut out = Output { out: io::stdout(), written: String::new(), failure: None };
+    let ended = if arguments.stream {
+        stream(client, request, &mut out).await
+    } else {
+        whole(client, request).await
+    };
+    out.end(ended)
+}
+
+async fn whole(
+    mut client: GenerativeServiceClient<Bridge>,
+    request: GenerateContentRequest,
+) -> Result<GenerateContentResponse, Status> {
+    let answer = client.generate_content(request).await?;
+    tell_transport(answer.extensions());
+    Ok(answer.into_inner())
+}
+
+async fn stream(
+    mut client: GenerativeServiceClient<Bridge>,
+    request: GenerateContentRequest,
+    out: &mut Output,
+) -> Result<GenerateContentResponse, Status> {
+    let answer = client.stream_generate_content(request).await?;
+    tell_transport(answer.extensions());
+    Ok(collect_reply_with(answer.into_inner(), |chunk| out.write(&text_of(chunk))).await?)
+}
+
+fn tell_transport(extensions: &Extensions) {
+    if let Some(transport) = extensions.get::<ActiveTransport>() {
+        tell(&format!("answered over {}", transport.as_str()));
+    }
+}
+
+/// What a chunk adds to the text, whether or not it is the one that ends early.
+fn text_of(chunk: &GenerateContentResponse) -> String {
+    match chunk.text() {
+        Ok(text) => text,
+        Err(error) => error.text().to_owned(),
+    }
+}
+
+/// The terminal, and what it has been told.
+struct Output {
+    out: io::Stdout,
+    written: String,
+    failure: Option<io::Error>,
+}
+
+impl Output {
+    /// After a failure, such as a reader that has gone, nothing more is written.
+    fn write(&mut self, text: &str) {
+        if self.failure.is_none() {
+            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            self.failure = written.err();
+            self.written.push_str(text);
+        }
+    }
+
+    /// Writes what is left of the answer; what went wrong goes to stderr.
+    fn end(mut self, ended: Result<GenerateContentResponse, Status>) -> io::Result<ExitCode> {
+        let reply = match ended {
+            Ok(reply) => reply.text().map_err(|error| (error.text().to_owned(), words_of(&error))),
+            Err(status) => {
+                let advice = gemini::advice(&status).map(|advice| advice.to_string());
+                Err((String::new(), advice.unwrap_or_default()))
+            }
+        };
+        let text = match &reply {
+            Ok(text) | Err((text, _)) => text,
+        };
+        let rest = text.strip_prefix(&self.written).unwrap_or_default().to_owned();
+        self.write(&rest);
+        if !self.written.is_empty() && !self.written.ends_with('\n') {
+            self.write("\n");
+        }
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        match reply {
+            Ok(_) => Ok(ExitCode::SUCCESS),
+            Err((_, words)) => {
+                tell(&words);
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+}
+
+fn words_of(error: &ReplyError) -> String {
+    format!("{error}\n  to do: {}", error.advice())
+}
+
+fn question(arguments: &Arguments) -> GenerateContentRequest {
+    let part = Part { data: Some(Data::Text(arguments.prompt.clone())), ..Part::default() };
+    let name = &arguments.model;
+    let model = if name.contains('/') { name.clone() } else { format!("models/{name}") };
+    GenerateContentRequest {
+        model,
+        contents: vec![Content { parts: vec![part], role: "user".to_owned() }],
+        ..GenerateContentRequest::default()
+    }
+}
+
+/// tonic's default of 4 MiB is too small for an answer with images.
+const LARGEST_ANSWER: usize = 64 * 1024 * 1024;

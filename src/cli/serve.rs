@@ -1,0 +1,150 @@
+//! Serve: `genai-bridge serve`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use genai_bridge::sidecar::Identity;
+use tracing::info;
+use tracing::level_filters::LevelFilter;
+
+use super::connection::read_file;
+use super::in_full;
+use super::log::LogOptions;
+use super::sidecar::SidecarOptions;
+
+/// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
+///
+/// Point your client at the address in place of generativelanguage.googleapis.com. gRPC clients that use TLS trust
+/// the certificate named in the first line of the log (Google's: set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to it).
+/// `genai-bridge run -- your-program` does all that for one program.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Where clients call; TLS and plaintext on the same port
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "GENAI_BRIDGE_LISTEN",
+        default_value = "127.0.0.1:50051"
+    )]
+    listen: SocketAddr,
+
+    /// Where /healthz and /metrics are, in plain HTTP [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "GENAI_BRIDGE_ADMIN")]
+    admin: Option<SocketAddr>,
+
+    #[command(flatten)]
+    sidecar: SidecarOptions,
+
+    #[command(flatten)]
+    clients: ClientOptions,
+
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Clients")]
+struct ClientOptions {
+    /// A certificate of your own, PEM, with its chain [default: a self-made one]
+    #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_CERTIFICATE", requires = "key")]
+    certificate: Option<PathBuf>,
+
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_KEY", requires = "certificate")]
+    key: Option<PathBuf>,
+
+    /// Keeps the self-made certificate here; clients trust ca.pem in it
+    /// [default: genai-bridge in $XDG_STATE_HOME, or in ~/.local/state]
+    #[arg(long, value_name = "FOLDER", env = "GENAI_BRIDGE_CERTIFICATE_FOLDER")]
+    certificate_folder: Option<PathBuf>,
+
+    /// A further name under which clients call, for the self-made certificate and for `Host`
+    #[arg(long, value_name = "NAME", env = "GENAI_BRIDGE_ALLOW_HOST", value_delimiter = ',')]
+    allow_host: Vec<String>,
+
+    /// Lets other machines in, over TLS only. Whoever reaches the port can spend the key of --api-key-env
+    #[arg(long, env = "GENAI_BRIDGE_ALLOW_REMOTE")]
+    allow_remote: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  genai-bridge serve
+  genai-bridge serve --listen 127.0.0.1:8443 --api-key-env GEMINI_API_KEY --admin 127.0.0.1:9090
+  genai-bridge serve --proxy http://proxy.corp:3128 --root-certificates /etc/ssl/corp.pem";
+
+pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
+    arguments.log.begin(LevelFilter::INFO)?;
+    let (identity, root) = arguments.clients.identity()?;
+    let mut sidecar = arguments.sidecar.sidecar()?.listen(arguments.listen).identity(identity);
+    if let Some(admin) = arguments.admin {
+        sidecar = sidecar.admin(admin);
+    }
+    if arguments.clients.allow_remote {
+        sidecar = sidecar.allow_remote();
+    }
+    for host in arguments.clients.allow_host {
+        sidecar = sidecar.host(host);
+    }
+    let stop = stop_signal()?;
+    let sidecar = sidecar.bind().await.map_err(in_full)?;
+    let admin = sidecar.admin_address().map(|address| address.to_string());
+    info!(address = %sidecar.address(), admin, trust = root, "listening");
+    sidecar.serve(stop).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl ClientOptions {
+    /// The certificate to show, and the file that clients trust for it.
+    fn identity(&self) -> io::Result<(Identity, Option<String>)> {
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            let identity = Identity::from_pem(&read_file(certificate)?, &read_file(key)?);
+            return Ok((identity.map_err(in_full)?, None));
+        }
+        let folder = self.certificate_folder.clone().or_else(state_folder).ok_or_else(|| {
+            io::Error::other("neither XDG_STATE_HOME nor HOME is set: name a --certificate-folder")
+        })?;
+        let names: Vec<String> = self.allow_host.iter().map(|host| without_port(host)).collect();
+        let identity = Identity::kept_in(&folder, &names).map_err(in_full)?;
+        Ok((identity, Some(folder.join("ca.pem").display().to_string())))
+    }
+}
+
+fn without_port(host: &str) -> String {
+    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    port.map_or(host, |(name, _)| name).to_owned()
+}
+
+fn state_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    state.map(|state| state.join("genai-bridge"))
+}
+
+/// Done when the process is asked to end.
+///
+/// # Errors
+/// The system lets nobody listen for signals.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        let _ = interrupt.recv().await;
+    })
+}

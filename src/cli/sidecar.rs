@@ -1,0 +1,156 @@
+//! Sidecar: the arguments that `serve` and `run` share.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use genai_bridge::sidecar::{Sidecar, SidecarBuilder};
+use genai_bridge::{Bridge, RetryPolicy, Schema};
+
+use super::connection::{Connection, read_file};
+use super::in_full;
+
+#[derive(Debug, Args)]
+pub(super) struct SidecarOptions {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Another API than Gemini's: its FileDescriptorSets, as protoc --include_imports
+    /// --descriptor_set_out writes them
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "GENAI_BRIDGE_DESCRIPTORS",
+        value_delimiter = ',',
+        num_args = 1..,
+        requires = "endpoint"
+    )]
+    descriptors: Vec<PathBuf>,
+
+    /// Adds the API key in this environment variable to calls that bring none, or bring the key
+    /// `genai-bridge` because their SDK insists on one
+    #[arg(long, value_name = "VARIABLE", env = "GENAI_BRIDGE_API_KEY_ENV")]
+    pub(super) api_key_env: Option<String>,
+
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitOptions {
+    /// Largest message either way
+    #[arg(long, value_name = "MIB", env = "GENAI_BRIDGE_MAX_MESSAGE", default_value = "64")]
+    max_message: usize,
+
+    /// Most memory for requests that are being sent, all calls together
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "GENAI_BRIDGE_MAX_REQUEST_MEMORY",
+        default_value = "512"
+    )]
+    max_request_memory: usize,
+
+    /// Most connections of clients; further ones wait
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "GENAI_BRIDGE_MAX_CONNECTIONS",
+        default_value = "1000"
+    )]
+    max_connections: usize,
+
+    /// Most calls at a time on one connection; further ones wait
+    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_STREAMS", default_value = "1000")]
+    max_streams: u32,
+
+    /// Most calls at a time in all; further ones are refused
+    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
+    max_calls: usize,
+
+    /// Most connections to the service while calls go over REST; further calls wait
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "GENAI_BRIDGE_REST_CONNECTIONS",
+        default_value = "256"
+    )]
+    rest_connections: usize,
+
+    /// Time for a request to arrive whole
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GENAI_BRIDGE_REQUEST_TIMEOUT",
+        default_value = "60"
+    )]
+    request_timeout: u64,
+
+    /// A connection without a call for so long is closed
+    #[arg(long, value_name = "SECONDS", env = "GENAI_BRIDGE_IDLE_TIMEOUT", default_value = "300")]
+    idle_timeout: u64,
+
+    /// At SIGTERM, time for the calls under way to finish before they are ended
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GENAI_BRIDGE_SHUTDOWN_TIMEOUT",
+        default_value = "30"
+    )]
+    shutdown_timeout: u64,
+}
+
+impl SidecarOptions {
+    /// A sidecar with these options, and none yet of where it listens.
+    ///
+    /// # Errors
+    /// A file, the key or a setting is wrong.
+    pub(super) fn sidecar(&self) -> io::Result<SidecarBuilder> {
+        let limits = &self.limits;
+        let sidecar = Sidecar::builder(self.bridge()?)
+            .connections(limits.max_connections)
+            .streams(limits.max_streams)
+            .calls(limits.max_calls)
+            .request_memory(limits.max_request_memory.saturating_mul(MIB))
+            .request_timeout(Duration::from_secs(limits.request_timeout))
+            .idle_timeout(Duration::from_secs(limits.idle_timeout))
+            .shutdown_timeout(Duration::from_secs(limits.shutdown_timeout));
+        Ok(match self.api_key_env {
+            Some(_) => sidecar.replace_placeholder_key(),
+            None => sidecar,
+        })
+    }
+
+    /// Clients retry by themselves, so that the bridge does not.
+    fn bridge(&self) -> io::Result<Bridge> {
+        let mut bridge = self
+            .connection
+            .builder()?
+            .retry(RetryPolicy::none())
+            .rest_connections(self.limits.rest_connections)
+            .max_message_size(self.limits.max_message.saturating_mul(MIB));
+        if let Some(variable) = &self.api_key_env {
+            let key = std::env::var(variable).map_err(|_| {
+                io::Error::other(format!("--api-key-env: {variable} is not set, or no text"))
+            })?;
+            bridge = bridge.api_key(key);
+        }
+        if !self.descriptors.is_empty() {
+            bridge = bridge.schema(self.schema()?);
+        }
+        bridge.build().map_err(in_full)
+    }
+
+    /// Descriptor sets one after the other are one set of all their files.
+    fn schema(&self) -> io::Result<Schema> {
+        let mut all = Vec::new();
+        for path in &self.descriptors {
+            all.extend(read_file(path)?);
+        }
+        Schema::from_descriptor_set(&all).map_err(in_full)
+    }
+}
+
+const MIB: usize = 1024 * 1024;

@@ -1,0 +1,148 @@
+//! Adc: Application Default Credentials, found and renewed by Google's own crate.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
+use http::Extensions;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+use crate::error::{BoxError, Error, ErrorKind};
+
+/// Credentials that are looked for when the first call needs them: Google's crate renews its token
+/// in a task, so it needs a runtime, which `build()` has not.
+#[derive(Default)]
+pub(super) struct Adc(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Given up after a failure: Google's crate keeps a failure for good.
+    in_use: Option<Credentials>,
+    /// The token sent last, and the one that was refused before it: calls that carried it may still
+    /// come back.
+    sent: Option<HeaderValue>,
+    refused: Option<HeaderValue>,
+}
+
+impl Adc {
+    /// Adds the token, and the project that pays where the credentials name one.
+    ///
+    /// # Errors
+    /// There are no credentials, or they give no token; the text names the places looked at.
+    pub(super) async fn authorise(&self, metadata: &mut HeaderMap) -> Result<(), Error> {
+        let credentials = self.in_use()?;
+        let headers = match credentials.headers(Extensions::new()).await {
+            Ok(CacheableResource::New { data, .. }) => data,
+            Ok(CacheableResource::NotModified) => HeaderMap::new(),
+            Err(error) => {
+                self.state().in_use = None;
+                return Err(missing(error));
+            }
+        };
+        for (name, value) in &headers {
+            let mut value = value.clone();
+            if name == AUTHORIZATION {
+                value.set_sensitive(true);
+                self.state().sent = Some(value.clone());
+            }
+            metadata.entry(name).or_insert(value);
+        }
+        Ok(())
+    }
+
+    /// Gives the token up if it is the one in use; true if it was ours at all.
+    pub(super) fn invalidate(&self, rejected: &HeaderValue) -> bool {
+        let mut state = self.state();
+        if state.sent.as_ref() == Some(rejected) {
+            state.in_use = None;
+            state.refused = state.sent.take();
+        }
+        state.refused.as_ref() == Some(rejected)
+    }
+
+    fn in_use(&self) -> Result<Credentials, Error> {
+        let mut state = self.state();
+        if let Some(credentials) = &state.in_use {
+            return Ok(credentials.clone());
+        }
+        let built = Builder::default().with_scopes([SCOPE]).build().map_err(missing)?;
+        Ok(state.in_use.insert(built).clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn missing(error: impl Into<BoxError>) -> Error {
+    let places = places_looked_at(|name| std::env::var_os(name));
+    let text = format!("Application Default Credentials gave no access token: {places}");
+    Error::new(ErrorKind::Credentials, text).with_source(error)
+}
+
+/// The places in the order of [AIP-4110](https://google.aip.dev/auth/4110), and what was there.
+fn places_looked_at(lookup: impl Fn(&str) -> Option<OsString>) -> String {
+    if let Some(path) = lookup(FILE_VARIABLE) {
+        return format!("{FILE_VARIABLE} names {}", describe(&PathBuf::from(path)));
+    }
+    let (home, below) =
+        if cfg!(windows) { ("APPDATA", "gcloud") } else { ("HOME", ".config/gcloud") };
+    let file = lookup(home)
+        .map(|home| PathBuf::from(home).join(below).join("application_default_credentials.json"));
+    let server = lookup(METADATA_VARIABLE).map_or_else(
+        || "the metadata server (metadata.google.internal)".to_owned(),
+        |host| format!("the metadata server that {METADATA_VARIABLE} names ({})", host.display()),
+    );
+    match file {
+        Some(file) if file.exists() => {
+            format!("{FILE_VARIABLE} is not set, and there is {}", describe(&file))
+        }
+        Some(file) => {
+            format!("{FILE_VARIABLE} is not set, {}, and {server} gave none", describe(&file))
+        }
+        None => format!("{FILE_VARIABLE} and {home} are not set, and {server} gave none"),
+    }
+}
+
+fn describe(file: &std::path::Path) -> String {
+    let exists = if file.exists() { "" } else { ", which does not exist" };
+    format!("the file {}{exists}", file.display())
+}
+
+const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+const METADATA_VARIABLE: &str = "GCE_METADATA_HOST";
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_is_named_with_what_was_there() {
+        for (set, expected) in [
+            (
+                &[("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")][..],
+                &["names the file /nonexistent/key.json, which does not exist"][..],
+            ),
+            (
+                &[("HOME", "/nonexistent"), ("APPDATA", "/nonexistent")],
+                &[
+                    "GOOGLE_APPLICATION_CREDENTIALS is not set",
+                    "application_default_credentials.json, which does not exist",
+                    "metadata.google.internal",
+                ],
+            ),
+            (&[("GCE_METADATA_HOST", "10.0.0.1")], &["are not set", "10.0.0.1"]),
+        ] {
+            let lookup = |name: &str| {
+                let (_, value) = set.iter().find(|(key, _)| *key == name)?;
+                Some(OsString::from(value))
+            };
+            let text = places_looked_at(lookup);
+            for part in expected {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
+}

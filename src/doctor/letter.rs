@@ -1,0 +1,84 @@
+//! Letter: what to send to those who run the network, ready to paste.
+
+use super::report::{Check, Step, Target};
+use crate::symptom::{Station, Symptom};
+
+/// A letter on the station that fails.
+pub(super) fn write(target: &Target, failure: &Check, rest_works: bool) -> String {
+    let mut lines = vec![format!(
+        "A program on this machine uses the Gemini API. Not all of its calls get through to {}.",
+        target.address
+    )];
+    let mut fact = |name: &str, value: &str| lines.push(format!("- {name}: {value}"));
+    fact("destination", &format!("{}, TCP, TLS, HTTP/2 (gRPC) or HTTP/1.1 (REST)", target.address));
+    fact("proxy", target.proxy.as_deref().unwrap_or("none"));
+    fact("fails at", station_of(failure.step()));
+    fact("observed", failure.evidence());
+    for (name, value) in failure.symptom().map(who_answered).unwrap_or_default() {
+        fact(name, &value);
+    }
+    fact("asked for", wish(failure, rest_works));
+    fact("measured with", concat!("genai-bridge doctor ", env!("CARGO_PKG_VERSION")));
+    lines.join("\n")
+}
+
+/// What tells the network team which of its boxes it was.
+fn who_answered(symptom: &Symptom) -> Vec<(&'static str, String)> {
+    let evidence = symptom.evidence();
+    let header = |name| evidence.header(name).map(|value| (name, value.to_owned()));
+    let headers =
+        ["server", "via", "x-squid-error", "proxy-authenticate", "proxy-status", "location"];
+    let issuer = evidence.issuer().map(|issuer| ("certificate issued by", issuer.to_owned()));
+    let title = title_of(evidence.first_bytes()).map(|title| ("title of its page", title));
+    headers.into_iter().filter_map(header).chain(issuer).chain(title).collect()
+}
+
+/// The title only: the rest of a page may repeat what was sent.
+fn title_of(page: &[u8]) -> Option<String> {
+    let page = String::from_utf8_lossy(page);
+    let (_, rest) = page.split_once("<title>")?;
+    let (title, _) = rest.split_once("</title>")?;
+    Some(title.chars().filter(|c| !c.is_control()).take(100).collect())
+}
+
+fn station_of(step: Step) -> &'static str {
+    match step {
+        Step::Settings => "the settings",
+        Step::Dns => "the look-up of a name",
+        Step::Tcp => "the TCP connection",
+        Step::Proxy => "CONNECT at the proxy",
+        Step::Tls => "the TLS handshake",
+        Step::Http2 => "HTTP/2 (ALPN, SETTINGS, PING)",
+        Step::Grpc => "a gRPC call on an open HTTP/2 connection",
+        Step::Rest => "an HTTPS request",
+        Step::Key => "the key",
+        Step::Model => "the model",
+        Step::Size => "a request of 128 KiB",
+        Step::Stream => "a streamed answer",
+    }
+}
+
+fn wish(failure: &Check, rest_works: bool) -> &'static str {
+    match failure.step() {
+        Step::Dns => "a name server that knows the name, or the address of a proxy",
+        Step::Tcp => "TCP to the destination (or to the proxy) on this port",
+        Step::Proxy => "CONNECT to the destination for this machine or user",
+        Step::Tls if failure.symptom().is_some_and(is_about_trust) => {
+            "the root certificate of the inspecting proxy, or no TLS inspection for the destination"
+        }
+        Step::Tls if !rest_works => "TLS to the destination, without inspection",
+        Step::Tls | Step::Http2 => {
+            "HTTP/2 (ALPN \"h2\") to the destination, or no TLS inspection for it"
+        }
+        Step::Grpc => {
+            "POST with content type application/grpc to the destination, HTTP/2 trailers included, or no TLS inspection for it"
+        }
+        Step::Size => "a larger limit for requests to the destination, at least 20 MiB",
+        Step::Stream => "no buffering of answers of type text/event-stream and application/grpc",
+        Step::Settings | Step::Rest | Step::Key | Step::Model => "HTTPS to the destination",
+    }
+}
+
+fn is_about_trust(symptom: &Symptom) -> bool {
+    symptom.station() == Station::Tls && symptom.evidence().issuer().is_some()
+}

@@ -1,0 +1,76 @@
+//! Doctor: explains the network to a person: each station of a call, what was seen there, what to do.
+
+mod examination;
+mod letter;
+mod report;
+mod service;
+mod text;
+
+use std::time::Duration;
+
+use crate::builder::BridgeBuilder;
+
+pub use report::{Check, Diagnosis, Outcome, Report, Step};
+
+/// Examines the way from here to the service, with the settings of a [`BridgeBuilder`].
+///
+/// Goes station by station and stops where going on tells nothing new. What it calls is free of charge, unless
+/// [`spend_tokens`](Self::spend_tokens) is chosen. No key and no token stands in its report.
+///
+/// ```no_run
+/// use genai_bridge::Bridge;
+/// use genai_bridge::doctor::{Diagnosis, Doctor};
+///
+/// # async fn example() {
+/// let report = Doctor::new(Bridge::builder().from_env()).examine().await;
+/// if report.diagnosis() != Diagnosis::Healthy {
+///     eprintln!("{}", report.to_text(false));
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a doctor does nothing before examine()"]
+pub struct Doctor {
+    builder: BridgeBuilder,
+    model: String,
+    time_limit: Duration,
+    spends_tokens: bool,
+}
+
+impl Doctor {
+    /// With the settings that the program itself uses.
+    pub fn new(builder: BridgeBuilder) -> Self {
+        Self {
+            builder,
+            model: DEFAULT_MODEL.to_owned(),
+            time_limit: Duration::from_secs(14),
+            spends_tokens: false,
+        }
+    }
+
+    /// The model that is looked for, with or without `models/`. Default: `models/gemini-2.5-flash`.
+    pub fn model(mut self, model: &str) -> Self {
+        self.model = if model.contains('/') { model.to_owned() } else { format!("models/{model}") };
+        self
+    }
+
+    /// The time for everything; what it does not suffice for is skipped. Default: 14 s.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Also lets the model write some hundred tokens, to see whether something holds streams back.
+    /// Default: not, because it costs money.
+    pub fn spend_tokens(mut self) -> Self {
+        self.spends_tokens = true;
+        self
+    }
+
+    /// Makes the examination. What fails is part of the report.
+    pub async fn examine(self) -> Report {
+        Box::pin(examination::examine(self)).await
+    }
+}
+
+const DEFAULT_MODEL: &str = "models/gemini-2.5-flash";

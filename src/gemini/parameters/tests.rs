@@ -1,0 +1,124 @@
+//! Each range, its borders, and what no range holds.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where its setting is not as expected"
+)]
+
+use super::*;
+
+const FLASH: &str = "models/gemini-2.5-flash";
+
+fn model() -> v1beta::Model {
+    v1beta::Model {
+        name: FLASH.into(),
+        max_temperature: Some(2.0),
+        input_token_limit: 1000,
+        output_token_limit: 100,
+        supported_generation_methods: vec!["generateContent".into()],
+        ..v1beta::Model::default()
+    }
+}
+
+fn found(name: &str, config: GenerationConfig, limits: &Limits) -> Vec<String> {
+    let request = v1beta::GenerateContentRequest {
+        model: name.into(),
+        generation_config: Some(config),
+        ..Default::default()
+    };
+    check(&request, limits).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn numbers_outside_their_documented_range_are_named() {
+    let count = |count| GenerationConfig { candidate_count: Some(count), ..Default::default() };
+    let heat = |value| GenerationConfig { temperature: Some(value), ..Default::default() };
+    let top = |value| GenerationConfig { top_p: Some(value), ..Default::default() };
+    let output =
+        |tokens| GenerationConfig { max_output_tokens: Some(tokens), ..Default::default() };
+    let cases = [
+        (GenerationConfig::default(), None),
+        (count(1), None),
+        (count(8), None),
+        (count(0), Some("`generation_config.candidate_count` is 0, not 1 to 8")),
+        (count(9), Some("`generation_config.candidate_count` is 9, not 1 to 8")),
+        (count(i32::MIN), Some("`generation_config.candidate_count` is -2147483648, not 1 to 8")),
+        (heat(0.0), None),
+        (heat(-0.0), None),
+        (heat(1.0), None),
+        (heat(1.1), Some("`generation_config.temperature` is 1.1, not 0 to 1")),
+        (heat(-0.1), Some("`generation_config.temperature` is -0.1, not 0 to 1")),
+        (heat(f32::NAN), Some("`generation_config.temperature` is NaN, not 0 to 1")),
+        (heat(f32::INFINITY), Some("`generation_config.temperature` is inf, not 0 to 1")),
+        (top(0.5), None),
+        (top(1.5), Some("`generation_config.top_p` is 1.5, not 0 to 1")),
+        (top(f32::NEG_INFINITY), Some("`generation_config.top_p` is -inf, not 0 to 1")),
+        (output(i32::MAX), None),
+        (output(0), Some("`generation_config.max_output_tokens` is 0, not 1 or more")),
+    ];
+    for (config, expected) in cases {
+        let found = found(FLASH, config.clone(), &Limits::documented());
+        assert_eq!(found.first().map(String::as_str), expected, "{config:?}");
+        assert!(found.len() < 2, "{found:?}");
+    }
+}
+
+#[test]
+fn a_models_own_limits_take_the_place_of_the_documented_ones() {
+    let limits = Limits::from(&model());
+    let config = |temperature, max_output_tokens| GenerationConfig {
+        temperature: Some(temperature),
+        max_output_tokens: Some(max_output_tokens),
+        ..Default::default()
+    };
+    assert!(found(FLASH, config(2.0, 100), &limits.clone().prompt_tokens(1000)).is_empty());
+    assert_eq!(
+        found(FLASH, config(2.1, 101), &limits.prompt_tokens(1001)),
+        [
+            "`generation_config.max_output_tokens` is 101; the model writes at most 100",
+            "`generation_config.temperature` is 2.1, not 0 to 2",
+            "`contents` are 1001 tokens long; the model reads at most 1000",
+        ]
+    );
+}
+
+#[test]
+fn a_model_that_does_not_write_is_named_with_what_it_does() {
+    let embedder = v1beta::Model {
+        supported_generation_methods: vec!["embedContent".into(), "countTokens".into()],
+        ..model()
+    };
+    let found =
+        |name: &str, model: &v1beta::Model| found(name, GenerationConfig::default(), &model.into());
+    assert_eq!(
+        found(FLASH, &embedder),
+        ["`model` is `models/gemini-2.5-flash`, which supports embedContent, countTokens only"]
+    );
+    assert!(found("models/another", &model())[0].contains("limits are those of"));
+}
+
+#[test]
+fn absurd_models_are_named_without_repeating_all_of_them() {
+    let long = format!("models/{}/x", "a".repeat(100_000));
+    for name in ["", "gemini", "models/", "models/a/b", "/", "\u{0}\n", "corpora/a", &long] {
+        let found = found(name, GenerationConfig::default(), &Limits::documented());
+        assert!(found.len() == 1 && found[0].starts_with("`model` is "), "{found:?}");
+        assert!(found[0].len() < 200 && !found[0].contains('\n'));
+    }
+    for name in ["models/\u{e9}", "tunedModels/a", "dynamic/a"] {
+        assert!(found(name, GenerationConfig::default(), &Limits::documented()).is_empty());
+    }
+}
+
+#[test]
+fn v1_is_checked_as_v1beta_is() {
+    let config = v1::GenerationConfig { temperature: Some(9.0), ..Default::default() };
+    let request = v1::GenerateContentRequest {
+        model: FLASH.into(),
+        generation_config: Some(config),
+        ..Default::default()
+    };
+    assert_eq!(check(&request, &Limits::documented()).len(), 1);
+    let model = v1::Model { name: FLASH.into(), max_temperature: Some(9.0), ..Default::default() };
+    assert!(check(&request, &Limits::from(&model)).is_empty());
+}

@@ -1,0 +1,81 @@
+//! Enums as flat tables: what a value is called.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::descriptor::{EnumDescriptor, EnumValueDescriptor, Features};
+use super::message::{DENSE, quoted};
+use super::names::Names;
+use super::padded::Text;
+use super::text;
+
+/// An enum type.
+#[derive(Debug)]
+pub(crate) struct Enum {
+    pub(crate) name: Box<str>,
+    /// Numbers without a name are unknown fields (proto2), not values.
+    pub(crate) closed: bool,
+    /// `google.protobuf.NullValue`: JSON `null`.
+    pub(crate) is_null: bool,
+    /// The value that stands for an absent one: the first.
+    pub(crate) default: i32,
+    /// Sorted by number; of several names for a number the first.
+    by_number: Box<[(i32, Text<40>)]>,
+    /// By number, where numbers are small: index into `by_number` + 1, or 0.
+    dense: Box<[u16]>,
+    names: Names,
+}
+
+impl Enum {
+    pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
+        let decode = |value: &Bytes| EnumValueDescriptor::decode(value.clone()).unwrap_or_default();
+        let declared: Vec<EnumValueDescriptor> = descriptor.values.iter().map(decode).collect();
+        let declared: Vec<(i32, Cow<'_, str>)> =
+            declared.iter().map(|value| (value.number, text(&value.name))).collect();
+        let mut values = declared.clone();
+        values.sort_by_key(|value| value.0);
+        values.dedup_by_key(|value| value.0);
+        let by_number: Box<[_]> = values
+            .iter()
+            .map(|(number, name)| (*number, Text::new(quoted(name).as_bytes())))
+            .collect();
+        let mut dense = vec![0; DENSE as usize];
+        let mut used = 0;
+        for ((number, _), at) in by_number.iter().zip(1_u16..) {
+            let number = usize::try_from(*number).unwrap_or(usize::MAX);
+            if let Some(place) = dense.get_mut(number) {
+                *place = at;
+                used = used.max(number + 1);
+            }
+        }
+        dense.truncate(used);
+        let options = descriptor.options.as_ref();
+        let numbers = declared.iter().map(|(number, name)| (name.as_ref(), number.cast_unsigned()));
+        Self {
+            name: name.into(),
+            closed: features.with(options.and_then(|options| options.features)).closed_enum,
+            is_null: name == "google.protobuf.NullValue",
+            default: declared.first().map_or(0, |value| value.0),
+            by_number,
+            dense: dense.into(),
+            names: Names::new(numbers),
+        }
+    }
+
+    /// The quoted name of a value.
+    #[inline]
+    pub(crate) fn name_of(&self, number: i32) -> Option<&Text<40>> {
+        let at = match self.dense.get(usize::try_from(number).unwrap_or(usize::MAX)) {
+            Some(at) => usize::from(*at).checked_sub(1)?,
+            None => self.by_number.binary_search_by_key(&number, |value| value.0).ok()?,
+        };
+        self.by_number.get(at).map(|value| &value.1)
+    }
+
+    #[inline]
+    pub(crate) fn number_of(&self, name: &[u8]) -> Option<i32> {
+        self.names.get(name).map(u32::cast_signed)
+    }
+}

@@ -1,0 +1,76 @@
+//! Padded: texts of the tables that are copied into an output again and again.
+
+/// A short text that is copied often: held in place and cut to length, which spares a call of memcpy.
+#[derive(Debug, Clone)]
+pub(crate) struct Text<const N: usize> {
+    padded: [u8; N],
+    length: u8,
+    long: Option<Box<[u8]>>,
+}
+
+/// A field's tag, encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tag {
+    bytes: [u8; 5],
+    length: u8,
+}
+
+impl<const N: usize> Text<N> {
+    pub(super) fn new(text: &[u8]) -> Self {
+        let mut padded = [0; N];
+        match padded.get_mut(..text.len()) {
+            Some(room) => {
+                room.copy_from_slice(text);
+                Self { padded, length: u8::try_from(text.len()).unwrap_or_default(), long: None }
+            }
+            None => Self { padded, length: 0, long: Some(text.into()) },
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.long
+            .as_deref()
+            .or_else(|| self.padded.get(..usize::from(self.length)))
+            .unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        if let Some(long) = &self.long {
+            return out.extend_from_slice(long);
+        }
+        let end = out.len() + usize::from(self.length);
+        out.extend_from_slice(&self.padded);
+        out.truncate(end);
+    }
+}
+
+impl Tag {
+    pub(super) fn new(mut value: u32) -> Self {
+        let mut bytes = [0; 5];
+        let mut length = 0;
+        for byte in &mut bytes {
+            length += 1;
+            *byte = value.to_le_bytes()[0] & 0x7f;
+            value >>= 7;
+            if value == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        Self { bytes, length }
+    }
+
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn append_to(self, out: &mut Vec<u8>) {
+        match self.bytes {
+            [byte, ..] if self.length == 1 => out.push(byte),
+            _ => out.extend_from_slice(self.as_bytes()),
+        }
+    }
+}

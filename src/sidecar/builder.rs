@@ -1,0 +1,222 @@
+//! `SidecarBuilder`: every option with its default, checked once, when the ports are taken.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::Sidecar;
+use super::admin::Admin;
+use super::connection::{ConnectionLimits, Port, http_of};
+use super::guard::Guard;
+use super::identity::Identity;
+use super::metrics::Metrics;
+use super::service::{Memory, Service};
+use super::shutdown::Shutdown;
+use crate::bridge::Bridge;
+use crate::error::{Error, ErrorKind};
+
+/// Settings of a [`Sidecar`]; made by [`Sidecar::builder`].
+#[must_use = "a builder does nothing before bind()"]
+#[derive(Debug)]
+pub struct SidecarBuilder {
+    bridge: Bridge,
+    listen: SocketAddr,
+    admin: Option<SocketAddr>,
+    identity: Option<Identity>,
+    allow_remote: bool,
+    hosts: Vec<String>,
+    replaces_placeholder: bool,
+    connections: usize,
+    streams: u32,
+    calls: usize,
+    request_memory: usize,
+    request_timeout: Duration,
+    idle_timeout: Duration,
+    shutdown_timeout: Duration,
+}
+
+impl SidecarBuilder {
+    pub(super) fn new(bridge: Bridge) -> Self {
+        Self {
+            bridge,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin: None,
+            identity: None,
+            allow_remote: false,
+            hosts: Vec::new(),
+            replaces_placeholder: false,
+            connections: 1000,
+            streams: 1000,
+            calls: 4000,
+            request_memory: 512 * 1024 * 1024,
+            request_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Where to listen. Default: a free port of 127.0.0.1.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Where `/healthz` and `/metrics` are. Default: nowhere.
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.admin = Some(address);
+        self
+    }
+
+    /// The certificate to show to clients that begin with TLS. Default: none, plaintext only.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Accepts addresses that other machines reach. There only TLS is spoken. Default: refused.
+    pub fn allow_remote(mut self) -> Self {
+        self.allow_remote = true;
+        self
+    }
+
+    /// A name, or `name:port`, under which clients may call besides the listener's own. Default: none.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self
+    }
+
+    /// A call with [`PLACEHOLDER_KEY`](super::PLACEHOLDER_KEY) counts as one without a key, so that
+    /// the bridge adds its own. Default: all keys are passed on.
+    pub fn replace_placeholder_key(mut self) -> Self {
+        self.replaces_placeholder = true;
+        self
+    }
+
+    /// Most connections; further ones wait to be accepted. Default: 1000.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Most calls at a time on one connection; HTTP/2 clients wait beyond it. Default: 1000.
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.streams = streams;
+        self
+    }
+
+    /// Most calls at a time in all; further ones are refused as `UNAVAILABLE`. Default: 4000.
+    pub fn calls(mut self, calls: usize) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// Most bytes of requests in hand at a time, all calls together; further ones are refused as
+    /// `RESOURCE_EXHAUSTED`. Default: 512 MiB.
+    pub fn request_memory(mut self, bytes: usize) -> Self {
+        self.request_memory = bytes;
+        self
+    }
+
+    /// Time for a request of one message to arrive. Default: 60 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout.min(LONGEST_TIMEOUT);
+        self
+    }
+
+    /// A connection without a call for so long is closed. Default: 5 min.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout.min(LONGEST_TIMEOUT);
+        self
+    }
+
+    /// Time for the calls in flight to finish at shutdown. Default: 30 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Checks the settings and takes the ports.
+    ///
+    /// # Errors
+    /// A port is taken, or other machines could reach one without `allow_remote`, or without TLS.
+    pub async fn bind(self) -> Result<Sidecar, Error> {
+        self.check()?;
+        let (listener, address) = bind(self.listen).await?;
+        let admin = match self.admin {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let metrics = Arc::new(Metrics::new(self.bridge.clone())?);
+        let guard = |address| Guard::new(address, &self.hosts, self.identity.as_ref());
+        let shutdown = Arc::new(Shutdown::default());
+        let service = Arc::new(Service {
+            guard: guard(address),
+            metrics: Arc::clone(&metrics),
+            shutdown: Arc::clone(&shutdown),
+            places: Arc::new(Semaphore::new(self.calls.min(Semaphore::MAX_PERMITS))),
+            memory: Memory::new(self.request_memory),
+            request_timeout: self.request_timeout,
+            replaces_placeholder: self.replaces_placeholder,
+            bridge: self.bridge,
+        });
+        let admin = admin.map(|(listener, address)| {
+            (listener, address, Admin::new(guard(address), metrics, Arc::clone(&shutdown)))
+        });
+        let limits = ConnectionLimits {
+            streams: self.streams,
+            idle: self.idle_timeout,
+            request: self.request_timeout,
+        };
+        let port = Port {
+            allows_plaintext: address.ip().is_loopback(),
+            tls: self.identity.map(|identity| TlsAcceptor::from(identity.server_config())),
+            http: Arc::new(http_of(&limits)),
+            idle_limit: limits.idle,
+            service,
+        };
+        Ok(Sidecar {
+            listener,
+            address,
+            port,
+            admin,
+            max_connections: self.connections.clamp(1, Semaphore::MAX_PERMITS),
+            patience: self.shutdown_timeout,
+        })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        for address in [Some(self.listen), self.admin].into_iter().flatten() {
+            if !address.ip().is_loopback() && !self.allow_remote {
+                return Err(wrong(format!(
+                    "{address} can be reached by other machines, which could then spend your key: \
+                     listen on 127.0.0.1, or allow it with --allow-remote"
+                )));
+            }
+        }
+        if !self.listen.ip().is_loopback() && self.identity.is_none() {
+            let text = format!("{} can be reached by other machines: TLS is needed", self.listen);
+            return Err(wrong(text));
+        }
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let refused =
+        |error: io::Error| wrong(format!("cannot listen on {address}")).with_source(error);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
+}
+
+/// So that a timeout that is meant as none does not overflow the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn wrong(text: String) -> Error {
+    Error::new(ErrorKind::Configuration, text)
+}

@@ -1,0 +1,161 @@
+//! Guard: who may call. A web page must not spend the user's key.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
+use tonic::Status;
+
+use super::identity::Identity;
+
+/// The hosts under which the listener is called.
+///
+/// A page in a browser can send requests here. It cannot hide that it does: browsers add `Origin` and
+/// [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/), and a page that had its own name resolve to this
+/// machine betrays itself by `Host`.
+#[derive(Debug)]
+pub(super) struct Guard {
+    hosts: Vec<Host>,
+    /// On 0.0.0.0 any address may be the listener's; no page can make a number its own name.
+    takes_any_ip: bool,
+}
+
+/// A name or IP address in lower case, and its port, if only one is meant.
+#[derive(Debug, PartialEq, Eq)]
+struct Host {
+    name: String,
+    port: Option<u16>,
+}
+
+impl Guard {
+    pub(super) fn new(address: SocketAddr, named: &[String], identity: Option<&Identity>) -> Self {
+        let port = Some(address.port());
+        let own = ["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        let ip = match address {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        let own = own.into_iter().chain([ip]).map(|name| Host { name, port });
+        let certified = identity.map(Identity::names).unwrap_or_default();
+        let given = named.iter().chain(certified).filter_map(|host| Host::parse(host));
+        Self { hosts: own.chain(given).collect(), takes_any_ip: address.ip().is_unspecified() }
+    }
+
+    /// # Errors
+    /// `PERMISSION_DENIED`, with what about the request is refused.
+    pub(super) fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Status> {
+        let refuse = |what: &str| Err(Status::permission_denied(format!("refused: {what}")));
+        if headers.contains_key(ORIGIN) {
+            return refuse("the request has an `Origin`, so it comes from a web page");
+        }
+        if headers.get("sec-fetch-site").is_some_and(|site| site != "none") {
+            return refuse("the request's `Sec-Fetch-Site` says that it comes from a web page");
+        }
+        let header = headers.get_all(HOST).iter().map(|host| host.to_str().ok());
+        let hosts: Vec<Option<&str>> =
+            uri.authority().map(Authority::as_str).map(Some).into_iter().chain(header).collect();
+        if hosts.is_empty() {
+            return refuse("the request names no host");
+        }
+        if !hosts.iter().all(|host| host.is_some_and(|host| self.knows(host))) {
+            return refuse(
+                "the request's `Host` is not this listener's (another name: --allow-host)",
+            );
+        }
+        Ok(())
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let Some(host) = Host::parse(host) else { return false };
+        if self.takes_any_ip && is_ip(&host.name) {
+            return true;
+        }
+        let mut known = self.hosts.iter().filter(|known| known.name == host.name);
+        known.any(|known| known.port.is_none() || known.port == host.port)
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Self> {
+        let authority: Authority = text.parse().ok().filter(|_| !text.contains('@'))?;
+        Some(Self { name: authority.host().to_ascii_lowercase(), port: authority.port_u16() })
+    }
+}
+
+fn is_ip(name: &str) -> bool {
+    name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard() -> Guard {
+        Guard::new(([127, 0, 0, 1], 50051).into(), &["Bridge.corp".into(), "mesh:443".into()], None)
+    }
+
+    #[test]
+    fn only_the_listeners_hosts_are_known() {
+        for (host, is_known) in [
+            ("localhost:50051", true),
+            ("LOCALHOST:50051", true),
+            ("127.0.0.1:50051", true),
+            ("[::1]:50051", true),
+            ("bridge.corp", true),
+            ("bridge.corp:8443", true),
+            ("mesh:443", true),
+            ("mesh", false),
+            ("localhost", false),
+            ("localhost:80", false),
+            ("localhost.evil.test:50051", false),
+            ("evil.test:50051", false),
+            ("localhost:50051@evil.test", false),
+            ("evil.test@localhost:50051", false),
+            ("", false),
+            ("a b", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().expect("a value"));
+            let admitted = guard().admit(&Uri::from_static("/"), &headers);
+            assert_eq!(admitted.is_ok(), is_known, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_adds_is_refused() {
+        for (name, value, is_admitted) in [
+            ("origin", "http://localhost:50051", false),
+            ("origin", "null", false),
+            ("sec-fetch-site", "cross-site", false),
+            ("sec-fetch-site", "same-origin", false),
+            ("sec-fetch-site", "none", true),
+            ("accept", "*/*", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "localhost:50051".parse().expect("a value"));
+            headers.insert(name, value.parse().expect("a value"));
+            let admitted = guard().admit(&Uri::from_static("/"), &headers);
+            assert_eq!(admitted.is_ok(), is_admitted, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn an_ip_address_is_the_listeners_where_it_has_all() {
+        let everywhere = Guard::new(([0, 0, 0, 0], 50051).into(), &[], None);
+        assert!(everywhere.knows("10.1.2.3:8080"));
+        assert!(everywhere.knows("[fd00::1]:50051"));
+        assert!(!everywhere.knows("evil.test:50051"));
+        assert!(!guard().knows("10.1.2.3:50051"));
+    }
+
+    #[test]
+    fn a_request_whose_authority_and_host_differ_is_refused() {
+        let mut headers = HeaderMap::new();
+        let uri = Uri::from_static("http://localhost:50051/");
+        assert!(guard().admit(&uri, &headers).is_ok());
+        headers.insert(HOST, "evil.test".parse().expect("a value"));
+        assert!(guard().admit(&uri, &headers).is_err());
+        assert!(guard().admit(&Uri::from_static("/"), &HeaderMap::new()).is_err());
+    }
+}

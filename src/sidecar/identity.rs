@@ -1,0 +1,262 @@
+//! Identity: the certificate that clients are shown, their own or a self-made one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::error::{Error, ErrorKind};
+
+/// A certificate chain with its key; of a self-made one also the root that clients must trust.
+///
+/// The key of a self-made root is thrown away when it has signed the one certificate: who trusts
+/// the root trusts this sidecar and nothing else.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    names: Vec<String>,
+    root: Option<String>,
+}
+
+/// The files of a self-made identity.
+#[derive(Debug)]
+struct Files {
+    root: PathBuf,
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+/// A self-made identity as PEM.
+struct Pem {
+    root: String,
+    chain: String,
+    key: String,
+}
+
+impl Identity {
+    /// A certificate of one's own: the chain and its private key, both PEM.
+    ///
+    /// # Errors
+    /// One of the two cannot be read, or they do not belong together.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
+        Ok(Self { config: server_config(chain, key)?, names: Vec::new(), root: None })
+    }
+
+    /// A new certificate for loopback and these names, for as long as the process runs.
+    ///
+    /// # Errors
+    /// A name is not one that a certificate can hold.
+    pub fn self_made(names: &[String]) -> Result<Self, Error> {
+        Self::from_self_made(Pem::new(names)?, names)
+    }
+
+    /// The certificate kept in `folder`, made anew where there is none, where it lacks one of the names, or where it
+    /// ends within 30 days. So clients that trust `ca.pem` go on over a restart.
+    ///
+    /// # Errors
+    /// The folder cannot be written or read, or a name is not one that a certificate can hold.
+    pub fn kept_in(folder: &Path, names: &[String]) -> Result<Self, Error> {
+        let files = Files::below(folder);
+        if let Some(pem) = files.read()?
+            && pem.is_good_for(names)
+        {
+            return Self::from_self_made(pem, names);
+        }
+        let pem = Pem::new(names)?;
+        files.write(folder, &pem)?;
+        Self::from_self_made(pem, names)
+    }
+
+    fn from_self_made(pem: Pem, names: &[String]) -> Result<Self, Error> {
+        Ok(Self {
+            config: server_config(pem.chain.as_bytes(), pem.key.as_bytes())?,
+            names: names.to_vec(),
+            root: Some(pem.root),
+        })
+    }
+
+    /// The root to trust, as PEM, if the certificate is self-made.
+    pub fn root_certificate(&self) -> Option<&str> {
+        self.root.as_deref()
+    }
+
+    /// The names, besides loopback's, of a self-made certificate.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+impl Files {
+    fn below(folder: &Path) -> Self {
+        Self {
+            root: folder.join("ca.pem"),
+            chain: folder.join("certificate.pem"),
+            key: folder.join("key.pem"),
+        }
+    }
+
+    /// `None` where one is missing.
+    fn read(&self) -> Result<Option<Pem>, Error> {
+        let read = |path: &Path| match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable("cannot read", path, error)),
+        };
+        let (root, chain, key) = (read(&self.root)?, read(&self.chain)?, read(&self.key)?);
+        Ok(root.zip(chain).zip(key).map(|((root, chain), key)| Pem { root, chain, key }))
+    }
+
+    /// The root comes last: who finds it finds the rest.
+    fn write(&self, folder: &Path, pem: &Pem) -> Result<(), Error> {
+        fs::create_dir_all(folder).map_err(|error| unusable("cannot make", folder, error))?;
+        write_private(&self.key, &pem.key)
+            .map_err(|error| unusable("cannot write", &self.key, error))?;
+        for (path, text) in [(&self.chain, &pem.chain), (&self.root, &pem.root)] {
+            fs::write(path, text).map_err(|error| unusable("cannot write", path, error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Pem {
+    fn new(names: &[String]) -> Result<Self, Error> {
+        Self::sign(names).map_err(|error| {
+            Error::new(ErrorKind::Configuration, "cannot make a certificate for these names")
+                .with_source(error)
+        })
+    }
+
+    fn sign(names: &[String]) -> Result<Self, rcgen::Error> {
+        let (begin, end) = validity();
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        root.distinguished_name.push(DnType::CommonName, "genai-bridge on this machine");
+        (root.not_before, root.not_after) = (begin.into(), end.into());
+        let root_key = KeyPair::generate()?;
+        let root_pem = root.self_signed(&root_key)?.pem();
+        let mut leaf =
+            CertificateParams::new([LOOPBACK.map(str::to_owned).as_slice(), names].concat())?;
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        leaf.distinguished_name.push(DnType::CommonName, "genai-bridge");
+        (leaf.not_before, leaf.not_after) = (begin.into(), end.into());
+        let key = KeyPair::generate()?;
+        let chain = leaf.signed_by(&key, &Issuer::new(root, root_key))?.pem();
+        Ok(Self { root: root_pem, chain, key: key.serialize_pem() })
+    }
+
+    /// Whether a client that trusts the root would accept the certificate under each name, also in 30 days.
+    fn is_good_for(&self, names: &[String]) -> bool {
+        self.verify(names).unwrap_or(false)
+    }
+
+    fn verify(&self, names: &[String]) -> Option<bool> {
+        let root = CertificateDer::from_pem_slice(self.root.as_bytes()).ok()?;
+        let leaf = CertificateDer::from_pem_slice(self.chain.as_bytes()).ok()?;
+        let mut roots = RootCertStore::empty();
+        roots.add(root).ok()?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider());
+        let verifier = verifier.build().ok()?;
+        let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()? + RENEWAL;
+        let soon = UnixTime::since_unix_epoch(soon);
+        let mut all = LOOPBACK.into_iter().chain(names.iter().map(String::as_str));
+        Some(all.all(|name| {
+            ServerName::try_from(name)
+                .is_ok_and(|name| verifier.verify_server_cert(&leaf, &[], &name, &[], soon).is_ok())
+        }))
+    }
+}
+
+fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Error> {
+    let wrong = |what: &'static str| Error::new(ErrorKind::Configuration, what);
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong("the certificate is broken PEM").with_source(error))?;
+    if chain.is_empty() {
+        return Err(wrong("the certificate's file holds no PEM certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| wrong("the key's file holds no PEM private key").with_source(error))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong("the crypto provider cannot do TLS").with_source(error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| wrong("certificate and key cannot be used together").with_source(error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default()
+        .cloned()
+        .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+}
+
+/// From yesterday, for clocks that are late, to a year from now.
+fn validity() -> (SystemTime, SystemTime) {
+    let now = SystemTime::now();
+    (now - DAY, now + DAY * 366)
+}
+
+/// A file that only its owner may read.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    io::Write::write_all(&mut options.open(path)?, text.as_bytes())
+}
+
+fn unusable(what: &str, path: &Path, error: io::Error) -> Error {
+    let text = format!("{what} {}", path.display());
+    Error::new(ErrorKind::Configuration, text).with_source(error)
+}
+
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A kept certificate is replaced this long before its end.
+const RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_self_made_certificate_holds_loopback_and_its_names() {
+        let pem = Pem::new(&["bridge.corp".to_owned()]).expect("a certificate");
+        assert!(pem.is_good_for(&[]));
+        assert!(pem.is_good_for(&["bridge.corp".to_owned()]));
+        assert!(!pem.is_good_for(&["other.corp".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_no_identity_is_refused_by_name() {
+        let pem = Pem::new(&[]).expect("a certificate");
+        let other = Pem::new(&[]).expect("a certificate");
+        for (chain, key, expected) in [
+            ("", pem.key.as_str(), "no PEM certificate"),
+            (pem.chain.as_str(), "", "no PEM private key"),
+            (pem.chain.as_str(), other.key.as_str(), "cannot be used together"),
+        ] {
+            let error = Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect_err(expected);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

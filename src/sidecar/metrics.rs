@@ -1,0 +1,170 @@
+//! Metrics: what the sidecar did, counted, as Prometheus reads it.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::bridge::Bridge;
+use crate::error::{Error, ErrorKind};
+use crate::policy::ActiveTransport;
+
+/// The counters of a sidecar, beside those of its bridge.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    calls: IntCounterVec,
+    seconds: HistogramVec,
+    in_flight: IntGauge,
+    connections: IntGauge,
+    refused: IntCounter,
+    bridge: Mutex<BridgeMetrics>,
+}
+
+/// Copies of what the bridge counts, brought up to date when they are read.
+#[derive(Debug)]
+struct BridgeMetrics {
+    bridge: Bridge,
+    attempts: IntCounterVec,
+    switches: IntCounter,
+    retries: IntCounter,
+    resends: IntCounter,
+    transport: IntGaugeVec,
+}
+
+/// An open connection.
+pub(super) struct OpenConnection(IntGauge);
+
+impl Metrics {
+    /// # Errors
+    /// Never, unless a name below is wrong.
+    pub(super) fn new(bridge: Bridge) -> Result<Self, Error> {
+        Self::build(bridge).map_err(|error| {
+            Error::new(ErrorKind::Configuration, "metrics cannot be set up").with_source(error)
+        })
+    }
+
+    fn build(bridge: Bridge) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counter = |name, help| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        let counters = |name, help, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone())).map(|()| counters)
+        };
+        let gauge = |name, help| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let options =
+            HistogramOpts::new("genai_bridge_call_seconds", "Time from head to end of an answer.")
+                .buckets(BUCKETS.to_vec());
+        let seconds = HistogramVec::new(options, &["method"])?;
+        registry.register(Box::new(seconds.clone()))?;
+        let transport = IntGaugeVec::new(
+            Opts::new("genai_bridge_transport", "1 for the transport that the next call takes."),
+            &["transport"],
+        )?;
+        registry.register(Box::new(transport.clone()))?;
+        Ok(Self {
+            calls: counters(
+                "genai_bridge_calls_total",
+                "Calls that ended, by method, code and the transport that carried them.",
+                &["method", "code", "transport"],
+            )?,
+            in_flight: gauge("genai_bridge_calls_in_flight", "Calls under way.")?,
+            connections: gauge("genai_bridge_connections", "Connections of clients.")?,
+            refused: counter(
+                "genai_bridge_refused_total",
+                "Requests refused before they became calls: a web page's, or beyond a limit.",
+            )?,
+            bridge: Mutex::new(BridgeMetrics {
+                bridge,
+                attempts: counters(
+                    "genai_bridge_attempts_total",
+                    "Calls handed to a transport, retries and resends included.",
+                    &["transport"],
+                )?,
+                switches: counter(
+                    "genai_bridge_switches_total",
+                    "Calls that changed transport because the first one failed.",
+                )?,
+                retries: counter(
+                    "genai_bridge_retries_total",
+                    "Attempts after an answer of the service that invites another.",
+                )?,
+                resends: counter(
+                    "genai_bridge_resends_total",
+                    "Attempts after a failure of the network.",
+                )?,
+                transport,
+            }),
+            seconds,
+            registry,
+        })
+    }
+
+    pub(super) fn begin_call(&self) {
+        self.in_flight.inc();
+    }
+
+    pub(super) fn end_call(&self, method: &str, code: &str, transport: &str, elapsed: Duration) {
+        self.in_flight.dec();
+        self.calls.with_label_values(&[method, code, transport]).inc();
+        self.seconds.with_label_values(&[method]).observe(elapsed.as_secs_f64());
+    }
+
+    pub(super) fn count_refusal(&self) {
+        self.refused.inc();
+    }
+
+    pub(super) fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
+    /// All of it, as text.
+    ///
+    /// # Errors
+    /// Never, unless a metric is malformed.
+    pub(super) fn text(&self) -> prometheus::Result<String> {
+        self.bridge.lock().unwrap_or_else(PoisonError::into_inner).update();
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl BridgeMetrics {
+    fn update(&self) {
+        let stats = self.bridge.stats();
+        let follow = |counter: &IntCounter, value: u64| {
+            counter.inc_by(value.saturating_sub(counter.get()));
+        };
+        for transport in [ActiveTransport::Grpc, ActiveTransport::Rest] {
+            let counter = self.attempts.with_label_values(&[transport.as_str()]);
+            follow(&counter, stats.attempts(transport));
+            let is_active = self.bridge.active().transport() == Some(transport);
+            self.transport.with_label_values(&[transport.as_str()]).set(is_active.into());
+        }
+        follow(&self.switches, stats.switches());
+        follow(&self.retries, stats.retries());
+        follow(&self.resends, stats.resends());
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// From a call on loopback to the longest that the service allows, in seconds.
+const BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    120.0, 300.0, 600.0,
+];

@@ -1,0 +1,50 @@
+//! REST: a request that is REST already goes on as it is, without transcoding or fallback.
+
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use hyper::body::Incoming;
+use tonic::Status;
+
+use super::account::Account;
+use super::service::Service;
+use crate::call::Answer;
+use crate::policy::ActiveTransport;
+
+/// Sends a request.
+///
+/// # Errors
+/// The status of a request that got no answer.
+pub(super) async fn forward(
+    service: &Service,
+    request: Request<Incoming>,
+    account: &mut Account,
+) -> Result<Answer, Status> {
+    let inner = service.bridge.inner();
+    if request.headers().contains_key(header::UPGRADE) {
+        return Err(Status::unimplemented(
+            "the sidecar does not carry WebSockets: the Live API goes over gRPC, or past it",
+        ));
+    }
+    let (mut head, body) = request.into_parts();
+    let bytes: Bytes = service.receive(body, account, inner.settings.max_message_size).await?;
+    if !has_key_in_query(&head.uri) {
+        inner.credentials.authorise(&mut head.headers).await?;
+    }
+    let path = head.uri.into_parts().path_and_query;
+    let path = path.ok_or_else(|| Status::invalid_argument("the request has no path"))?;
+    let mut request = Request::new(bytes);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = path.into();
+    *request.headers_mut() = head.headers;
+    let mut answer = inner.forward(request).await?;
+    answer.extensions_mut().insert(ActiveTransport::Rest);
+    Ok(answer)
+}
+
+/// The key or token as a parameter
+/// ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
+fn has_key_in_query(uri: &Uri) -> bool {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let mut names = parameters.filter_map(|parameter| parameter.split('=').next());
+    names.any(|name| ["key", "$key", "%24key", "access_token"].contains(&name))
+}

@@ -1,0 +1,183 @@
+//! Service: one request, through the guard and the limits, to the form that it is in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tonic::Status;
+
+use super::account::{Account, Caller};
+use super::connection::Visit;
+use super::guard::Guard;
+use super::metrics::Metrics;
+use super::refusal::Form;
+use super::shutdown::Shutdown;
+use super::{grpc, rest};
+use crate::bridge::Bridge;
+use crate::call::Answer;
+
+/// A client that must send some key sends this one to have the sidecar's own.
+pub const PLACEHOLDER_KEY: &str = "genai-bridge";
+
+/// What all connections share.
+pub(super) struct Service {
+    pub(super) bridge: Bridge,
+    pub(super) guard: Guard,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) shutdown: Arc<Shutdown>,
+    /// One for each call in flight.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) memory: Memory,
+    pub(super) request_timeout: Duration,
+    pub(super) replaces_placeholder: bool,
+}
+
+impl Service {
+    /// Answers a request; the account of it is closed when the last of the answer has been sent.
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, visit: Visit) -> Answer {
+        let form = Form::of(&request);
+        if let Err(status) = self.guard.admit(request.uri(), request.headers()) {
+            self.metrics.count_refusal();
+            return form.refuse(status);
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.metrics.count_refusal();
+            return form.refuse(Status::unavailable("the sidecar has as many calls as it may"));
+        };
+        self.prepare(request.headers_mut());
+        let caller = match form {
+            Form::Grpc => {
+                Caller::grpc(self.bridge.inner().schema.find_method(request.uri().path()))
+            }
+            Form::Rest => Caller::Rest(request.method().clone()),
+        };
+        let mut account = Account::open(Arc::clone(&self.metrics), caller, place, visit);
+        let calls_ended = self.shutdown.calls_ended();
+        let answered = tokio::select! {
+            answered = self.send(form, request, &mut account) => answered,
+            () = calls_ended.cancelled() => Err(shutting_down()),
+        };
+        match answered {
+            Ok(answer) => account.follow(answer, calls_ended),
+            Err(status) => account.refuse(status),
+        }
+    }
+
+    async fn send(
+        &self,
+        form: Form,
+        request: Request<Incoming>,
+        account: &mut Account,
+    ) -> Result<Answer, Status> {
+        match form {
+            Form::Grpc => grpc::call(self, request, account).await,
+            Form::Rest => rest::forward(self, request, account).await,
+        }
+    }
+
+    /// Reads a whole request, within its size, the memory of all requests and its time.
+    ///
+    /// # Errors
+    /// Which of these it exceeded, or that it broke.
+    pub(super) async fn receive(
+        &self,
+        mut body: Incoming,
+        account: &mut Account,
+        limit: usize,
+    ) -> Result<Bytes, Status> {
+        let too_large = |size| {
+            let text =
+                format!("a request of {size} bytes is larger than the limit of {limit} bytes");
+            Status::out_of_range(text)
+        };
+        let stated = body.size_hint().lower();
+        if stated > limit as u64 {
+            return Err(too_large(stated));
+        }
+        let read = async {
+            let mut whole = Whole::default();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| Status::cancelled("the request broke off"))?;
+                let Ok(data) = frame.into_data() else { continue };
+                account.hold(self.memory.take(data.len())?);
+                if whole.add(data) > limit {
+                    return Err(too_large(whole.length as u64));
+                }
+            }
+            Ok(whole.into_bytes())
+        };
+        let patience = self.request_timeout;
+        timeout(patience, read).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(format!(
+                "the request did not arrive within {patience:?}"
+            )))
+        })
+    }
+
+    /// Hides the secrets from whoever prints headers, and takes out what stands for the sidecar's own key.
+    fn prepare(&self, headers: &mut HeaderMap) {
+        headers.remove(header::HOST);
+        if self.replaces_placeholder
+            && headers.get(&API_KEY).is_some_and(|key| key == PLACEHOLDER_KEY)
+        {
+            headers.remove(&API_KEY);
+        }
+        for name in [header::AUTHORIZATION, API_KEY] {
+            if let Some(value) = headers.get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
+    }
+}
+
+/// A body as it comes in; one piece is kept as it is.
+#[derive(Default)]
+struct Whole {
+    pieces: Vec<Bytes>,
+    length: usize,
+}
+
+impl Whole {
+    fn add(&mut self, piece: Bytes) -> usize {
+        self.length += piece.len();
+        self.pieces.push(piece);
+        self.length
+    }
+
+    fn into_bytes(mut self) -> Bytes {
+        match self.pieces.len() {
+            0 | 1 => self.pieces.pop().unwrap_or_default(),
+            _ => self.pieces.concat().into(),
+        }
+    }
+}
+
+/// The bytes of requests that may be in hand, of all calls together.
+pub(super) struct Memory(Arc<Semaphore>);
+
+impl Memory {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        let permit = u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| Arc::clone(&self.0).try_acquire_many_owned(bytes).ok());
+        permit.ok_or_else(|| {
+            Status::resource_exhausted("the sidecar holds as many bytes of requests as it may")
+        })
+    }
+}
+
+/// How calls end that had their time to finish.
+pub(super) fn shutting_down() -> Status {
+    Status::unavailable("the sidecar is shutting down")
+}
+
+const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");

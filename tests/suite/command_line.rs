@@ -1,0 +1,100 @@
+//! The command line: what it writes where, and its exit codes.
+
+use std::process::{Command, Output};
+
+use genai_bridge::emulator::{Emulator, Fault, Reply};
+use genai_bridge::v1beta::candidate::FinishReason;
+use tokio::task::spawn_blocking;
+use tonic::Status;
+
+use crate::setting::{GENERATE, KEY, STREAM, answer, behind};
+
+/// Runs `genai-bridge` with its key in the environment and nothing else of ours.
+async fn run(emulator: &Emulator, arguments: &[&str]) -> Output {
+    let root =
+        std::env::temp_dir().join(format!("genai-bridge-root-{}.pem", emulator.address().port()));
+    std::fs::write(&root, emulator.root_certificate()).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
+    command.env_clear().env("GEMINI_API_KEY", KEY).args(arguments);
+    command.args(["--endpoint", &emulator.endpoint(), "--root-certificates"]).arg(&root);
+    let output =
+        spawn_blocking(move || command.output()).await.expect("no panic").expect("it runs");
+    std::fs::remove_file(root).expect("the file");
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!String::from_utf8_lossy(text).contains(KEY));
+    }
+    output
+}
+
+fn texts(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generate_writes_the_answer_to_stdout_and_the_transport_to_stderr() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    for stream in [&[][..], &["--stream"]] {
+        for transport in ["grpc", "rest"] {
+            let arguments = [&["generate", "why?", "--transport", transport], stream].concat();
+            let (code, out, err) = texts(&run(&emulator, &arguments).await);
+            assert_eq!(
+                (code, out.as_str()),
+                (Some(0), "The sky is blue because air scatters short waves most.\n")
+            );
+            assert_eq!(err, format!("genai-bridge: answered over {transport}\n"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generate_says_what_went_wrong_and_keeps_what_had_come() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let mut stopped = answer("half");
+    stopped.candidates[0].finish_reason = FinishReason::MaxTokens.into();
+    emulator.on(GENERATE, Reply::message(&stopped));
+    let (code, out, err) = texts(&run(&emulator, &["generate", "why?"]).await);
+    assert_eq!((code, out.as_str()), (Some(1), "half\n"));
+    assert!(err.contains("MAX_TOKENS") && err.contains("max_output_tokens"), "{err}");
+
+    let broken = Reply::messages([answer("half")]).then_error(Status::internal("oh"));
+    emulator.on(STREAM, broken);
+    for transport in ["grpc", "rest"] {
+        let arguments = ["generate", "why?", "--stream", "--transport", transport];
+        let (code, out, err) = texts(&run(&emulator, &arguments).await);
+        assert_eq!((code, out.as_str()), (Some(1), "half\n"));
+        assert!(err.contains("INTERNAL: oh") && err.contains("shorten the prompt"), "{err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctors_exit_code_tells_its_result() {
+    for (fault, code, word) in [
+        (Fault::Inspect, 0, "all is well"),
+        (Fault::InspectHttp1, 3, "FAILED   http2"),
+        (Fault::ConnectForbidden, 5, "For the network team"),
+    ] {
+        let (emulator, proxy) = behind(fault).await;
+        let url = proxy.url();
+        let (found, out, err) = texts(&run(&emulator, &["doctor", "--proxy", &url]).await);
+        assert_eq!((found, err.as_str()), (Some(code), ""), "{out}");
+        assert!(out.contains(word) && !out.contains('\u{1b}'), "{out}");
+        let (found, out, _) = texts(&run(&emulator, &["doctor", "--json", "--proxy", &url]).await);
+        let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((found, &json["exit_code"]), (Some(code), &code.into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_arguments_are_named() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    for (arguments, word) in [
+        (&["generate"][..], "<PROMPT>"),
+        (&["generate", "?", "--transport", "carrier-pigeon"], "carrier-pigeon"),
+        (&["generate", "?", "--proxy", "ftp://a"], "the scheme is none of"),
+        (&["generate", "?", "--root-certificates", "/no/such/file"], "/no/such/file"),
+    ] {
+        let (code, out, err) = texts(&run(&emulator, arguments).await);
+        assert!(code != Some(0) && out.is_empty() && err.contains(word), "{arguments:?}: {err}");
+    }
+}

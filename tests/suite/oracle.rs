@@ -1,0 +1,414 @@
+//! The transcoder agrees with prost-reflect, over every type of field.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::manual_is_multiple_of,
+    reason = "values are made of random bits"
+)]
+
+use std::sync::LazyLock;
+
+use genai_bridge::Schema;
+use proptest::prelude::*;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
+    ReflectMessage as _, Value,
+};
+
+struct Both {
+    schema: Schema,
+    pool: DescriptorPool,
+}
+
+/// The messages of the API, and one with each type and shape of field.
+static BOTH: LazyLock<Both> = LazyLock::new(|| {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folders = [format!("{root}/proto"), format!("{root}/tests/data")];
+    let mut compiler = protox::Compiler::new(folders).expect("folders");
+    compiler.include_imports(true);
+    let service = "google/ai/generativelanguage/v1beta/generative_service.proto";
+    compiler.open_files(["every_field.proto", service]).expect("protos");
+    let descriptors = compiler.encode_file_descriptor_set();
+    Both {
+        schema: Schema::from_descriptor_set(&descriptors).expect("a schema"),
+        pool: DescriptorPool::decode(descriptors.as_slice()).expect("a pool"),
+    }
+});
+
+const MESSAGES: &[&str] = &[
+    "every.Field",
+    "google.ai.generativelanguage.v1beta.GenerateContentRequest",
+    "google.ai.generativelanguage.v1beta.GenerateContentResponse",
+    "google.ai.generativelanguage.v1beta.BatchEmbedContentsRequest",
+];
+
+proptest! {
+    #[test]
+    fn a_message_has_the_json_that_the_oracle_gives_it((at, entropy) in any_case()) {
+        let message = random_message(at, &entropy);
+        let name = message.descriptor().full_name().to_owned();
+        let json = BOTH.schema.json_from_message(&name, &encode(&message)).expect("JSON");
+        prop_assert!(same(&parse(&json), &oracle_json(&message)), "{}", text(&json));
+    }
+
+    #[test]
+    fn the_oracles_json_is_read_back_as_the_same_message((at, entropy) in any_case(), pretty: bool) {
+        let message = random_message(at, &entropy);
+        let name = message.descriptor().full_name().to_owned();
+        let json = if pretty { serde_json::to_vec_pretty(&message) } else { serde_json::to_vec(&message) };
+        let json = json.expect("JSON");
+        let wire = BOTH.schema.message_from_json(&name, &json).expect("a message");
+        let read = decode(&message.descriptor(), &wire);
+        prop_assert!(read == message, "{} is not {}", text(&serde_json::to_vec(&read).expect("JSON")), text(&json));
+    }
+
+    #[test]
+    fn a_message_after_a_message_is_merged_as_the_oracle_merges(
+        (at, one) in any_case(),
+        two in any_entropy(),
+    ) {
+        let (first, second) = (random_message(at, &one), random_message(at, &two));
+        let name = first.descriptor().full_name().to_owned();
+        let wire = [encode(&first), encode(&second)].concat();
+        let merged = decode(&first.descriptor(), &wire);
+        let json = BOTH.schema.json_from_message(&name, &wire).expect("JSON");
+        prop_assert!(same(&parse(&json), &oracle_json(&merged)), "{}", text(&json));
+    }
+
+    #[test]
+    fn damaged_json_gives_an_error_with_its_place_or_a_message(
+        (at, entropy) in any_case(),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), any_damage()), 1..4),
+    ) {
+        let message = random_message(at, &entropy);
+        let name = message.descriptor().full_name().to_owned();
+        let mut json = serde_json::to_vec(&message).expect("JSON");
+        for (index, damage) in &damages {
+            damage.apply(index.index(json.len() + 1), &mut json);
+        }
+        match BOTH.schema.message_from_json(&name, &json) {
+            Ok(wire) => prop_assert!(wire.capacity() <= 4 * json.len() + 1024),
+            Err(error) => prop_assert!(has_place(&error.to_string(), json.len()), "{error}"),
+        }
+    }
+
+    #[test]
+    fn damaged_wire_bytes_give_an_error_with_their_place_or_json(
+        (at, entropy) in any_case(),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), any_damage()), 1..4),
+    ) {
+        let message = random_message(at, &entropy);
+        let name = message.descriptor().full_name().to_owned();
+        let mut wire = encode(&message);
+        for (index, damage) in &damages {
+            damage.apply(index.index(wire.len() + 1), &mut wire);
+        }
+        match BOTH.schema.json_from_message(&name, &wire) {
+            Ok(json) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&json).is_ok()),
+            Err(error) => prop_assert!(has_place(&error.to_string(), wire.len()), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn an_error_names_the_field_and_the_byte() {
+    let cases = [
+        (
+            r#"{"anInt32":1.5}"#,
+            "field `an_int32`: no integer, or one too large for its field at byte 11",
+        ),
+        (r#"{"inner":{"inner":{"aBool":1}}}"#, "field `inner.inner.a_bool`: no bool at byte 27"),
+        (
+            r#"{"byName":{"x":{"ints":[1,null]}}}"#,
+            "field `by_name.ints`: `null` in a list at byte 26",
+        ),
+        (r#"{"aString":"a","a_string":"b"}"#, "field `a_string`: the field comes twice at byte 15"),
+        (
+            r#"{"byBool":{"true":1,"true":2}}"#,
+            "field `by_bool`: a map with a key that comes twice at byte 10",
+        ),
+        (
+            r#"{"inner":{"strange":1}}"#,
+            "field `inner`: `every.Field` has no field `strange` at byte 10",
+        ),
+        (r#"{"structure":{"a":[1,{"b":tru}]}}"#, "field `structure`: no bool at byte 26"),
+    ];
+    for (json, expected) in cases {
+        let error = BOTH.schema.message_from_json("every.Field", json.as_bytes()).expect_err(json);
+        assert!(error.to_string().ends_with(expected), "{json}: {error}");
+    }
+}
+
+#[test]
+fn an_error_in_wire_bytes_names_the_field_and_the_byte() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"\x68", "field `a_bool`: the message ends in the middle of a field at byte 1"),
+        (
+            b"\x68\x01\x72\x05ab",
+            "field `a_string`: the message ends in the middle of a field at byte 4",
+        ),
+        (b"\x68\x01\x72\x01\xff", "field `a_string`: a string that is not UTF-8 at byte 4"),
+        // A message that has to be put in order first: the place is where it begins.
+        (
+            b"\x8a\x01\x06\x68\x01\x68\x00\x72\x05",
+            "field `inner`: the message ends in the middle of a field at byte 9",
+        ),
+        (
+            b"\x8a\x01\x07\x68\x01\x68\x00\x72\x01\xff",
+            "field `inner.a_string`: a string that is not UTF-8 at byte 3",
+        ),
+        (
+            b"\x82\x05\x06\x10\x01\x0a\x02\x12\x05",
+            "field `structure`: the message ends in the middle of a field at byte 3",
+        ),
+    ];
+    for (wire, expected) in cases {
+        let error = BOTH.schema.json_from_message("every.Field", wire).expect_err(expected);
+        assert!(error.to_string().ends_with(expected), "{wire:02x?}: {error}");
+    }
+}
+
+#[test]
+fn messages_out_of_order_inside_each_other_take_no_longer_than_their_depth_tells() {
+    // Each one holds another one, then the same scalar twice: written as it stands, it must be written again.
+    let mut wire = vec![0x68, 1];
+    for _ in 0..95 {
+        let mut outer = vec![0x8a, 0x01];
+        prost::encoding::encode_varint(wire.len() as u64, &mut outer);
+        outer.extend_from_slice(&wire);
+        outer.extend_from_slice(&[0x68, 0, 0x68, 1]);
+        wire = outer;
+    }
+    let json = BOTH.schema.json_from_message("every.Field", &wire).expect("JSON");
+    assert_eq!(text(&json).matches("aBool").count(), 96);
+}
+
+/// A way to spoil some bytes.
+#[derive(Debug, Clone)]
+enum Damage {
+    Replace(u8),
+    Insert(u8),
+    Remove,
+    Cut,
+}
+
+impl Damage {
+    fn apply(&self, at: usize, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Insert(byte) => bytes.insert(at, *byte),
+            Self::Cut => bytes.truncate(at),
+            Self::Replace(byte) if at < bytes.len() => bytes[at] = *byte,
+            Self::Remove if at < bytes.len() => drop(bytes.remove(at)),
+            Self::Replace(_) | Self::Remove => {}
+        }
+    }
+}
+
+fn any_damage() -> impl Strategy<Value = Damage> {
+    let byte = prop_oneof![any::<u8>(), prop::sample::select(br#"{}[],:"\0-.eunt "#.to_vec())];
+    prop_oneof![
+        byte.clone().prop_map(Damage::Replace),
+        byte.prop_map(Damage::Insert),
+        Just(Damage::Remove),
+        Just(Damage::Cut),
+    ]
+}
+
+/// Whether the text ends by naming a byte of the input, or the one behind it.
+fn has_place(text: &str, length: usize) -> bool {
+    let place = text.rsplit_once(" at byte ").and_then(|(_, place)| place.parse().ok());
+    place.is_some_and(|place: usize| place <= length)
+}
+
+fn any_entropy() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..600)
+}
+
+/// A message, as what it is made from: prost-reflect's `Debug` does not end on all of them.
+fn any_case() -> impl Strategy<Value = (usize, Vec<u8>)> {
+    (0..MESSAGES.len(), any_entropy())
+}
+
+fn random_message(at: usize, entropy: &[u8]) -> DynamicMessage {
+    let descriptor = BOTH.pool.get_message_by_name(MESSAGES[at]).expect("the message");
+    let message = Entropy(entropy).message(&descriptor, 5);
+    decode(&descriptor, &encode(&message))
+}
+
+/// Bytes that choices are made from; without any left the smallest thing is chosen, so cases shrink.
+struct Entropy<'a>(&'a [u8]);
+
+impl Entropy<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((byte, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *byte
+    }
+
+    fn word(&mut self) -> u64 {
+        let bytes = [(); 8].map(|()| self.byte());
+        // Small numbers, negative ones and all bits are likely alike.
+        let word = u64::from_le_bytes(bytes);
+        match word % 4 {
+            0 => word >> 56,
+            1 => (word >> 40).wrapping_neg(),
+            _ => word,
+        }
+    }
+
+    fn double(&mut self) -> f64 {
+        let value = f64::from_bits(self.word());
+        if value.is_nan() || value == 0.0 { 0.5 } else { value }
+    }
+
+    fn text(&mut self) -> String {
+        let parts = [
+            "",
+            "a",
+            "\"\\/",
+            "\n\t\r\u{8}\u{c}",
+            "\0\u{1f}\u{7f}",
+            "é",
+            "湖 <b>",
+            "🐟",
+            "0123456789abcdef",
+            "x y z,",
+        ];
+        (0..self.byte() % 5).map(|_| parts[usize::from(self.byte()) % parts.len()]).collect()
+    }
+
+    fn message(&mut self, descriptor: &MessageDescriptor, depth: u32) -> DynamicMessage {
+        let mut message = DynamicMessage::new(descriptor.clone());
+        match descriptor.full_name() {
+            "google.protobuf.Timestamp" => {
+                message.set_field_by_number(1, Value::I64((self.word() % 250_000_000_000) as i64));
+                message.set_field_by_number(2, Value::I32((self.word() % 1_000_000_000) as i32));
+            }
+            "google.protobuf.Duration" => {
+                let sign = if self.byte() % 2 == 0 { 1 } else { -1 };
+                let (seconds, nanos) = (self.word() % 315_576_000_000, self.word() % 1_000_000_000);
+                message.set_field_by_number(1, Value::I64(sign * seconds as i64));
+                message.set_field_by_number(2, Value::I32(sign as i32 * nanos as i32));
+            }
+            "google.protobuf.Value" => self.dynamic(&mut message, depth),
+            _ => self.fields(&mut message, depth),
+        }
+        message
+    }
+
+    fn fields(&mut self, message: &mut DynamicMessage, depth: u32) {
+        for field in message.descriptor().fields() {
+            let is_message = matches!(field.kind(), Kind::Message(_));
+            if self.byte() % 4 != 1 || (depth == 0 && is_message) {
+                continue;
+            }
+            let value = self.field(&field, depth.saturating_sub(1));
+            message.set_field(&field, value);
+        }
+    }
+
+    /// A kind is always set: without one there is no JSON value.
+    fn dynamic(&mut self, message: &mut DynamicMessage, depth: u32) {
+        let number = u32::from(self.byte()) % if depth == 0 { 4 } else { 6 } + 1;
+        let field = message.descriptor().get_field(number).expect("a kind");
+        let mut value = self.field(&field, depth.saturating_sub(1));
+        if let Value::F64(number) = &mut value
+            && !number.is_finite()
+        {
+            *number = -1.5e300;
+        }
+        message.set_field(&field, value);
+    }
+
+    fn field(&mut self, field: &FieldDescriptor, depth: u32) -> Value {
+        let count = 1 + self.byte() % 3;
+        if field.is_map() {
+            let Kind::Message(entry) = field.kind() else { unreachable!("a map has entries") };
+            let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+            let entry = |this: &mut Self| (this.key(&key.kind()), this.value(&value.kind(), depth));
+            return Value::Map((0..count).map(|_| entry(self)).collect());
+        }
+        if field.is_list() {
+            return Value::List((0..count).map(|_| self.value(&field.kind(), depth)).collect());
+        }
+        self.value(&field.kind(), depth)
+    }
+
+    fn key(&mut self, kind: &Kind) -> MapKey {
+        match self.value(kind, 0) {
+            Value::Bool(key) => MapKey::Bool(key),
+            Value::I32(key) => MapKey::I32(key),
+            Value::I64(key) => MapKey::I64(key),
+            Value::U32(key) => MapKey::U32(key),
+            Value::U64(key) => MapKey::U64(key),
+            Value::String(key) => MapKey::String(key),
+            other => unreachable!("{other:?} is no key"),
+        }
+    }
+
+    fn value(&mut self, kind: &Kind, depth: u32) -> Value {
+        match kind {
+            Kind::Double => Value::F64(self.double()),
+            Kind::Float => Value::F32(f32::from_bits(self.word() as u32 & 0xff7f_ffff | 1)),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(self.word() as i32),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(self.word() as i64),
+            Kind::Uint32 | Kind::Fixed32 => Value::U32(self.word() as u32),
+            Kind::Uint64 | Kind::Fixed64 => Value::U64(self.word()),
+            Kind::Bool => Value::Bool(self.byte() % 2 == 1),
+            Kind::String => Value::String(self.text()),
+            Kind::Bytes => Value::Bytes((0..self.byte() % 8).map(|_| self.byte()).collect()),
+            Kind::Enum(of) => {
+                let known = of.values().nth(usize::from(self.byte()) % of.values().len());
+                // A number without a name is a value too, but of `NullValue`.
+                let unknown = self.byte() % 8 == 7 && of.full_name() != "google.protobuf.NullValue";
+                Value::EnumNumber(if unknown { 12_345 } else { known.expect("a value").number() })
+            }
+            Kind::Message(of) => Value::Message(self.message(of, depth)),
+        }
+    }
+}
+
+/// The message of some wire bytes. A default that was set where it means nothing is left out.
+fn decode(descriptor: &MessageDescriptor, wire: &[u8]) -> DynamicMessage {
+    let decode = |wire: &[u8]| DynamicMessage::decode(descriptor.clone(), wire).expect("a message");
+    decode(&encode(&decode(wire)))
+}
+
+fn encode(message: &DynamicMessage) -> Vec<u8> {
+    prost::Message::encode_to_vec(message)
+}
+
+fn parse(json: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(json).expect("JSON")
+}
+
+fn oracle_json(message: &DynamicMessage) -> serde_json::Value {
+    // By way of text: a float as a JSON value would be widened to a double.
+    parse(&serde_json::to_vec(message).expect("JSON"))
+}
+
+fn text(json: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(json)
+}
+
+/// JSON has no integers: `1` and `1.0` are one value.
+fn same(one: &serde_json::Value, two: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Number, Object};
+    match (one, two) {
+        (Number(one), Number(two)) => {
+            // serde_json may read a double one step off.
+            let (one, two) = (one.as_f64().expect("a double"), two.as_f64().expect("a double"));
+            (one - two).abs() <= one.abs() * f64::EPSILON
+        }
+        (Array(one), Array(two)) => {
+            one.len() == two.len() && one.iter().zip(two).all(|(one, two)| same(one, two))
+        }
+        (Object(one), Object(two)) => {
+            one.len() == two.len()
+                && one
+                    .iter()
+                    .all(|(key, value)| two.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => one == two,
+    }
+}

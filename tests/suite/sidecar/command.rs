@@ -1,0 +1,288 @@
+//! The command line: what a person, a script or a service manager sees of it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::Arc;
+
+use genai_bridge::emulator::{Emulator, Reply};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tonic::Code;
+
+use crate::setting::{GENERATE, STREAM, answer, call, question, text_of};
+
+/// The program, with nothing of our own environment.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+/// A folder with the emulator's root certificate in it.
+fn folder(emulator: &Emulator) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("root.pem"), emulator.root_certificate()).expect("a file");
+    folder
+}
+
+/// Options for the way to the emulator.
+fn to(emulator: &Emulator, folder: &Path) -> Vec<String> {
+    let roots = folder.join("root.pem").display().to_string();
+    [
+        "--endpoint",
+        &emulator.endpoint(),
+        "--root-certificates",
+        &roots,
+        "--proxy",
+        "none",
+        "--log-format",
+        "json",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// `serve` as a process, ended with the test.
+struct Serving {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    address: String,
+    trust: PathBuf,
+}
+
+impl Serving {
+    fn start(emulator: &Emulator, folder: &Path, options: &[&str]) -> Self {
+        let mut command = program();
+        command.arg("serve").args(to(emulator, folder)).args(options);
+        command.arg("--certificate-folder").arg(folder.join("certificate"));
+        let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
+        let mut log = BufReader::new(process.stderr.take().expect("piped"));
+        let mut line = String::new();
+        log.read_line(&mut line).expect("a line");
+        let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        assert_eq!(event["message"], "listening", "{line}");
+        let text = |name: &str| event[name].as_str().expect("text").to_owned();
+        Self { process, log, address: text("address"), trust: text("trust").into() }
+    }
+
+    fn client(&self) -> BridgeBuilder {
+        let port = self.address.rsplit_once(':').expect("a port").1;
+        Bridge::builder()
+            .endpoint(format!("https://localhost:{port}"))
+            .add_root_certificates(std::fs::read(&self.trust).expect("a root"))
+            .transport(Transport::Grpc)
+            .retry(RetryPolicy::none())
+            .proxy(Proxy::none())
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    /// Its exit code and the rest of its log.
+    async fn ended(mut self) -> (Option<i32>, String) {
+        spawn_blocking(move || {
+            let mut log = String::new();
+            self.log.read_to_string(&mut log).expect("a log");
+            (self.process.wait().expect("an end").code(), log)
+        })
+        .await
+        .expect("no panic")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+    }
+}
+
+async fn output_of(mut command: Command) -> Output {
+    spawn_blocking(move || command.output().expect("a process")).await.expect("no panic")
+}
+
+fn line_of(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text.lines().count(), 1, "one line: {text}");
+    text
+}
+
+#[tokio::test]
+async fn sigterm_in_the_middle_of_a_stream_ends_it_in_order() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    for (patience, code) in [("60", Code::Ok), ("0", Code::Unavailable)] {
+        let gate = Arc::new(Semaphore::new(1));
+        let reply = Reply::messages([answer("a"), answer("b")]).gate(Arc::clone(&gate));
+        emulator.on(STREAM, reply);
+        let serving = Serving::start(
+            &emulator,
+            folder.path(),
+            &["--listen", "127.0.0.1:0", "--shutdown-timeout", patience],
+        );
+        let client = serving.client().build().expect("a bridge");
+        let mut client = GenerativeServiceClient::new(client);
+        let mut stream =
+            client.stream_generate_content(question("?")).await.expect("a stream").into_inner();
+        assert_eq!(text_of(&stream.message().await.unwrap().unwrap()), "a");
+        serving.signal("TERM");
+        if code == Code::Ok {
+            gate.add_permits(1);
+        }
+        let mut ended = Code::Ok;
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => assert_eq!(text_of(&message), "b"),
+                Ok(None) => break,
+                Err(status) => {
+                    ended = status.code();
+                    break;
+                }
+            }
+        }
+        assert_eq!(ended, code);
+        let (exit, log) = serving.ended().await;
+        assert_eq!(exit, Some(0), "{log}");
+        assert!(log.contains("all connections have ended"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn clients_recover_when_it_is_started_again() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    let first = Serving::start(&emulator, folder.path(), &["--listen", "127.0.0.1:0"]);
+    let client = first.client().build().expect("a bridge");
+    assert_eq!(call(client.clone(), GENERATE, &question("?")).await.status.code(), Code::Ok);
+    let address = first.address.clone();
+    first.signal("TERM");
+    assert_eq!(first.ended().await.0, Some(0));
+    let down = call(client.clone(), GENERATE, &question("?")).await;
+    assert_eq!(down.status.code(), Code::Unavailable, "{:?}", down.status);
+    let second = Serving::start(&emulator, folder.path(), &["--listen", &address]);
+    // The same client, with the same trust: the certificate was kept.
+    let up = call(client, GENERATE, &question("?")).await;
+    assert_eq!(up.status.code(), Code::Ok, "{:?}", up.status);
+    drop(second);
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_serving_is_one_line_and_a_failure() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().map(|address| (taken, address.to_string())).expect("an address");
+    let here = folder.path().display().to_string();
+    let root = format!("{here}/root.pem");
+    let missing = format!("{here}/missing.pem");
+    for (options, expected) in [
+        (vec!["--listen", &taken.1], "cannot listen on 127.0.0.1"),
+        (vec!["--listen", "0.0.0.0:0"], "--allow-remote"),
+        (vec!["--certificate", &missing, "--key", &missing], "missing.pem: No such file"),
+        (vec!["--certificate", &root, "--key", &root], "no PEM private key"),
+        (vec!["--certificate", &here, "--key", &root], "cannot read"),
+        (vec!["--descriptors", &root], "descriptor"),
+        (vec!["--api-key-env", "NOT_SET"], "NOT_SET is not set"),
+        (vec!["--log-file", &here], "cannot open the log"),
+    ] {
+        let mut command = program();
+        command.arg("serve").args(to(&emulator, folder.path())).args(&options);
+        command.arg("--certificate-folder").arg(folder.path().join("certificate"));
+        let output = output_of(command).await;
+        let line = line_of(&output);
+        assert!(
+            line.starts_with("genai-bridge: ") && line.contains(expected),
+            "{options:?}: {line}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{options:?}");
+    }
+    for name in ["proxy", "root-certificates"] {
+        let mut command = program();
+        command.args(["serve", &format!("--{name}"), "ftp://nonsense"]);
+        let output = output_of(command).await;
+        line_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_for_the_log_is_told_once_and_calls_go_on() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let mut command = program();
+    command.arg("serve").args(to(&emulator, folder.path())).args(["--listen", &address]);
+    command.args(["--log-file", "/dev/full", "--certificate-folder"]).arg(folder.path());
+    let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
+    let mut log = BufReader::new(process.stderr.take().expect("piped"));
+    let mut line = String::new();
+    log.read_line(&mut line).expect("a line");
+    assert!(line.contains("/dev/full: No space left on device"), "{line}");
+    let trust = folder.path().join("ca.pem");
+    let serving = Serving { process, log, address, trust };
+    for _ in 0..3 {
+        let client = serving.client().build().expect("a bridge");
+        assert_eq!(call(client, GENERATE, &question("?")).await.status.code(), Code::Ok);
+    }
+    serving.signal("TERM");
+    assert_eq!(serving.ended().await, (Some(0), String::new()), "told once");
+}
+
+#[tokio::test]
+async fn run_gives_a_program_its_sidecar_and_passes_its_exit_code_on() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    let mut command = program();
+    command.env("SECRET", "the-real-key").env("no_proxy", "corp.test");
+    command.arg("run").args(to(&emulator, folder.path())).args(["--api-key-env", "SECRET", "--"]);
+    command.args(["sh", "-c", "env; grep -c BEGIN $GRPC_DEFAULT_SSL_ROOTS_FILE_PATH; exit 7"]);
+    let output = output_of(command).await;
+    assert_eq!(output.status.code(), Some(7));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in [
+        "GENAI_BRIDGE_ADDRESS=localhost:",
+        "GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=/",
+        "NODE_EXTRA_CA_CERTS=/",
+        "no_proxy=corp.test,localhost,127.0.0.1,::1",
+        "NO_PROXY=localhost,127.0.0.1,::1",
+        "GEMINI_API_KEY=genai-bridge",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("the-real-key"), "the program need not hold the key");
+    let roots: usize = text.lines().last().and_then(|line| line.parse().ok()).expect("a count");
+    assert!(roots > 1, "the system's roots stand beside the sidecar's");
+}
+
+#[tokio::test]
+async fn run_ends_with_the_signal_that_ended_the_program() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    let mut command = program();
+    command.arg("run").args(to(&emulator, folder.path()));
+    command.args(["--", "sh", "-c", "echo ready; exec sleep 60"]).stdout(Stdio::piped());
+    let mut process = command.spawn().expect("a process");
+    let code = spawn_blocking(move || {
+        let mut line = String::new();
+        let output = process.stdout.take().expect("piped");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        let id = process.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill").success());
+        process.wait().expect("an end").code()
+    });
+    assert_eq!(code.await.expect("no panic"), Some(128 + 15));
+    let mut command = program();
+    command.args(["run", "--", "there-is-no-such-program"]);
+    let output = output_of(command).await;
+    assert!(line_of(&output).contains("cannot start there-is-no-such-program"));
+}

@@ -1,0 +1,205 @@
+//! Hostile clients: each is cut off, or answered, and others do not notice.
+
+use std::time::Duration;
+
+use genai_bridge::Transport;
+use genai_bridge::emulator::{Emulator, Reply};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tonic::Code;
+
+use super::{Running, exchange, keyless};
+use crate::setting::{GENERATE, answer, call, question};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: u8 = 4;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// HPACK without compression: each name and value as they are.
+fn head(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for text in fields.iter().flat_map(|(name, value)| [name, value]).enumerate() {
+        let (index, text) = text;
+        if index % 2 == 0 {
+            block.push(0);
+        }
+        block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("short"));
+        block.extend(text.as_bytes());
+    }
+    block
+}
+
+async fn http2(sidecar: &Running) -> TcpStream {
+    let mut socket = TcpStream::connect(sidecar.address).await.expect("a connection");
+    let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    socket.write_all(&begin).await.expect("room");
+    socket
+}
+
+fn grpc_head(sidecar: &Running) -> Vec<u8> {
+    let authority = sidecar.address.to_string();
+    head(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", GENERATE),
+        (":authority", &authority),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ])
+}
+
+/// Reads until the peer ends the connection.
+async fn is_cut_off(mut socket: TcpStream) -> bool {
+    let mut sink = Vec::new();
+    timeout(Duration::from_secs(10), socket.read_to_end(&mut sink)).await.is_ok()
+}
+
+async fn others_are_served(sidecar: &Running) {
+    let client = sidecar.client().transport(Transport::Grpc).build().expect("a bridge");
+    let outcome = call(client, GENERATE, &question("?")).await;
+    assert_eq!(outcome.status.code(), Code::Ok, "{:?}", outcome.status);
+}
+
+#[tokio::test]
+async fn garbage_is_answered_with_an_error_or_cut() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let sidecar = Running::over(&emulator).await;
+    for garbage in [
+        b"\0\0\0\0\0\0\0\0\0\0\0\0\r\n\r\n".to_vec(),
+        b"GET / HTTP/9.9\r\n\r\n".to_vec(),
+        b"GET  HTTP/1.1\r\nhost\r\n\r\n".to_vec(),
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n".to_vec(),
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n"
+            .to_vec(),
+        b"\x16\x03\x01\x00\x05hello".to_vec(),
+        [PREFACE, &frame(HEADERS, END_HEADERS, 1, &[0xff; 40])].concat(),
+        [PREFACE, &frame(SETTINGS, 0, 0, &[0; 7])].concat(),
+        [PREFACE, &frame(99, 0xff, 0, &[0; 100]), &frame(0, 0, 7, b"data for no stream")].concat(),
+        [PREFACE, &frame(SETTINGS, 0, 0, &[]), &[0xff; 64]].concat(),
+    ] {
+        let text = String::from_utf8_lossy(&garbage).into_owned();
+        let answer = timeout(Duration::from_secs(10), exchange(sidecar.address, garbage)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("still open after {text:?}"));
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{text:?}: {answer}");
+        others_are_served(&sidecar).await;
+    }
+}
+
+#[tokio::test]
+async fn headers_without_end_are_cut_off() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let sidecar = Running::over(&emulator).await;
+
+    let mut one = TcpStream::connect(sidecar.address).await.expect("a connection");
+    let _ = one.write_all(b"GET / HTTP/1.1\r\n").await;
+    let line = format!("x-{}: y\r\n", "a".repeat(1000));
+    let mut sent = 0;
+    while sent < 64 << 20 && one.write_all(line.as_bytes()).await.is_ok() {
+        sent += line.len();
+    }
+    assert!(sent < 8 << 20, "HTTP/1.1 took {sent} bytes of headers");
+
+    let mut two = http2(&sidecar).await;
+    let _ = two.write_all(&frame(HEADERS, 0, 1, &grpc_head(&sidecar))).await;
+    let endless = frame(CONTINUATION, 0, 1, &head(&[("x-a", &"b".repeat(100))]).repeat(100));
+    let mut sent = 0;
+    while sent < 64 << 20 && two.write_all(&endless).await.is_ok() {
+        sent += endless.len();
+    }
+    assert!(sent < 8 << 20, "HTTP/2 took {sent} bytes of headers");
+    others_are_served(&sidecar).await;
+    assert_eq!(emulator.count(GENERATE), 1);
+}
+
+/// [CVE-2023-44487](https://nvd.nist.gov/vuln/detail/CVE-2023-44487): streams opened and reset at once.
+#[tokio::test]
+async fn rapid_reset_is_cut_off() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    emulator.on(GENERATE, Reply::message(&answer("a")));
+    let sidecar = Running::over(&emulator).await;
+    let mut socket = http2(&sidecar).await;
+    let block = grpc_head(&sidecar);
+    let mut opened = 0_u32;
+    while opened < 100_000 {
+        let mut burst = Vec::new();
+        for _ in 0..100 {
+            let stream = opened * 2 + 1;
+            burst.extend(frame(HEADERS, END_HEADERS, stream, &block));
+            burst.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+            opened += 1;
+        }
+        if socket.write_all(&burst).await.is_err() {
+            break;
+        }
+    }
+    println!("rapid reset: cut off after {opened} streams");
+    assert!(opened < 100_000);
+    assert!(is_cut_off(socket).await);
+    others_are_served(&sidecar).await;
+    // None of them had a message, so none went further.
+    assert_eq!(emulator.count(GENERATE), 1);
+}
+
+#[tokio::test]
+async fn slow_bodies_keep_no_place_that_others_need() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let patience = Duration::from_millis(200);
+    let bridge = keyless(&emulator).transport(Transport::Grpc);
+    let sidecar = Running::start(bridge, |s| s.request_timeout(patience).calls(101)).await;
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let mut socket = http2(&sidecar).await;
+        for stream in 0..10 {
+            let head = frame(HEADERS, END_HEADERS, stream * 2 + 1, &grpc_head(&sidecar));
+            let data = frame(0, 0, stream * 2 + 1, &[0, 0, 0, 0, 100, 1]);
+            socket.write_all(&[head, data].concat()).await.expect("room");
+        }
+        sockets.push(socket);
+    }
+    others_are_served(&sidecar).await;
+    for mut socket in sockets {
+        // Each of the ten ends: HEADERS with the status and END_STREAM.
+        let mut ended = 0;
+        while ended < 10 {
+            let mut header = [0; 9];
+            socket.read_exact(&mut header).await.expect("a frame");
+            let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+            let mut payload = vec![0; length];
+            socket.read_exact(&mut payload).await.expect("its payload");
+            ended += usize::from(header[3] == HEADERS && header[4] & END_STREAM != 0);
+        }
+    }
+    assert_eq!(emulator.count(GENERATE), 1);
+}
+
+#[tokio::test]
+async fn a_length_that_promises_too_much_takes_no_memory() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let sidecar = Running::over(&emulator).await;
+    let head = format!(
+        "POST /v1beta/models/m:generateContent HTTP/1.1\r\nhost: {}\r\ncontent-length: 99999999999\r\n\r\n",
+        sidecar.address
+    );
+    let answer = exchange(sidecar.address, head).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("limit"), "{answer}");
+    let mut socket = http2(&sidecar).await;
+    let head = frame(HEADERS, END_HEADERS, 1, &grpc_head(&sidecar));
+    let data = frame(0, END_STREAM, 1, &[0, 0xff, 0xff, 0xff, 0xff, 1]);
+    socket.write_all(&[head, data].concat()).await.expect("room");
+    others_are_served(&sidecar).await;
+    assert_eq!(emulator.count(GENERATE), 1);
+}
