@@ -1,31 +1,31 @@
 //! Bridge: the tower service; one call read top to bottom.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
-use tracing::{Instrument, debug, debug_span};
+use tracing::{Instrument, Span, debug_span, field};
 
+use crate::attempts::within;
 use crate::builder::BridgeBuilder;
 use crate::call::{Answer, Call, Message, read_head};
-use crate::credentials::{Credentials, secrets_of};
-use crate::error::{Error, ErrorKind};
-use crate::fallback::{Active, Again, Event, Fallback, Route, Verdict, may_resend};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::fallback::{Active, Event, Fallback, Route};
 use crate::frame::Frame;
 use crate::gemini::parameters::Guard;
 use crate::grpc::GrpcTransport;
 use crate::policy::{ActiveTransport, CallOptions, ResendPolicy, Transport};
 use crate::proof::Proof;
-use crate::rest::{HttpVersions, RestTransport};
+use crate::rest::RestTransport;
 use crate::retries::Retries;
 use crate::schema::{Method, Schema};
 use crate::stats::{Counters, Stats};
@@ -96,8 +96,8 @@ impl DefaultDeadline {
     }
 }
 
-/// How often a call goes out again on the same transport before the failure counts as final.
-const MAX_SAME_TRANSPORT: u32 = 3;
+/// Time for the free call over REST: to connect, through a proxy perhaps, and to be answered.
+const REST_PROOF_LIMIT: Duration = Duration::from_secs(15);
 
 impl Bridge {
     /// A builder with the Gemini API's endpoint, schema and deadlines.
@@ -157,7 +157,8 @@ impl Service<Request<Body>> for Bridge {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        let span = debug_span!("call", method = request.uri().path());
+        let method = request.uri().path();
+        let span = debug_span!("call", method, transport = field::Empty, attempts = field::Empty);
         Box::pin(async move { inner.carry(request).await.map_err(Status::from) }.instrument(span))
     }
 }
@@ -170,8 +171,11 @@ impl Inner {
         self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
         self.rest.add_google_headers(&mut call);
-        let (answer, transport) = self.send_with_retries(&mut call).await?;
-        Ok(watch_answer(answer, &call, transport, self))
+        let carried = self.send_with_retries(&mut call).await;
+        Span::current().record("attempts", call.attempts);
+        let carried = carried?;
+        Span::current().record("transport", carried.transport.as_str());
+        Ok(watch_answer(carried, &call, self))
     }
 
     fn parse(&self, request: Request<Body>) -> Result<Call, Error> {
@@ -180,6 +184,7 @@ impl Inner {
         let head = read_head(parts.headers)?;
         let timeout = head.timeout.or_else(|| self.settings.default_deadline.of(method.as_deref()));
         let path = parts.uri.into_parts().path_and_query;
+        self.counters.count_call();
         Ok(Call {
             path: path.ok_or_else(|| Error::invalid_request("the request has no path"))?,
             method,
@@ -189,6 +194,7 @@ impl Inner {
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             message: Message::Stream(Some(body)),
             options: parts.extensions.get::<CallOptions>().cloned().unwrap_or_default(),
+            attempts: 0,
         })
     }
 
@@ -205,172 +211,9 @@ impl Inner {
         Ok(())
     }
 
-    async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
+    pub(crate) async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
         let authorise = self.credentials.authorise(&mut call.metadata);
         within(call.deadline, "while credentials were fetched", authorise).await
-    }
-
-    /// Repeats the call as long as the service's own answer invites it and the policy agrees.
-    async fn send_with_retries(&self, call: &mut Call) -> Result<(Answer, ActiveTransport), Error> {
-        let mut attempt = 1;
-        let mut renewed = false;
-        loop {
-            let (answer, transport) = self.send(call).await?;
-            if !renewed && self.is_rejected(call, &answer) {
-                renewed = true;
-                call.metadata.remove(header::AUTHORIZATION);
-                self.authorise(call).await?;
-                continue;
-            }
-            let Some(wait) = self.retries.wait_before_next(call, &answer, attempt) else {
-                return Ok((answer, transport));
-            };
-            debug!(attempt, ?wait, "the service's answer is tried again");
-            self.counters.count_retry();
-            sleep(wait).await;
-            attempt += 1;
-        }
-    }
-
-    /// Whether the service refused our token, so that a new one may help. It refuses before any work.
-    fn is_rejected(&self, call: &Call, answer: &Answer) -> bool {
-        let status = answer.headers().get("grpc-status");
-        status.is_some_and(|code| code == "16")
-            && call.message.is_in_hand()
-            && self.credentials.invalidate(&call.metadata)
-    }
-
-    /// Sends the call until a transport carries it: again on the same one, or once on the other.
-    async fn send(&self, call: &mut Call) -> Result<(Answer, ActiveTransport), Error> {
-        let (mut transport, mut first) = self.choose(call).await?;
-        let mut switched = first.is_some();
-        let mut resent = 0;
-        loop {
-            let error = match self.send_over(transport, call).await {
-                Ok(answer) => return Ok((answer, transport)),
-                Err(error) => error,
-            };
-            match self.next_transport(call, transport, &error, resent, switched) {
-                Some(next) if next == transport => resent += 1,
-                Some(next) => {
-                    (transport, switched) = (next, true);
-                    self.counters.count_switch();
-                    first.get_or_insert(error);
-                }
-                None => return Err(both_causes(first, error)),
-            }
-            self.counters.count_resend();
-        }
-    }
-
-    /// Where the call goes first; with what gRPC met, if that is why it goes over REST.
-    async fn choose(&self, call: &mut Call) -> Result<(ActiveTransport, Option<Error>), Error> {
-        if let Some(transport) = self.transport_of(call).fixed() {
-            return Ok((transport, None));
-        }
-        let (route, begin) = self.fallback.route();
-        if begin {
-            self.proof.begin(&self.grpc, &self.fallback, &call.metadata);
-        }
-        match (route, call.has_rest_form()) {
-            (Route::Grpc, _) | (Route::Rest, false) => Ok((ActiveTransport::Grpc, None)),
-            (Route::Rest, true) => Ok((ActiveTransport::Rest, None)),
-            (Route::AfterProof, false) => {
-                let proof = async { Ok(self.fallback.proof_failure().await) };
-                within(call.deadline, "while gRPC was proven", proof).await?;
-                Ok((ActiveTransport::Grpc, None))
-            }
-            (Route::AfterProof, true) => Ok(self.choose_by_proof(call).await),
-        }
-    }
-
-    /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(&self, call: &mut Call) -> (ActiveTransport, Option<Error>) {
-        let head_start = self.settings.grpc_head_start;
-        let patience = call.time_left().map_or(head_start, |left| left.min(head_start));
-        match timeout(patience, self.fallback.proof_failure()).await {
-            Ok(Some(symptom)) => {
-                self.counters.count_switch();
-                (ActiveTransport::Rest, Some(symptom.into()))
-            }
-            Ok(None) if self.fallback.is_on_grpc() => (ActiveTransport::Grpc, None),
-            Ok(None) | Err(_) => (ActiveTransport::Rest, None),
-        }
-    }
-
-    /// One attempt; what it shows of the network goes to `fallback`.
-    async fn send_over(
-        &self,
-        transport: ActiveTransport,
-        call: &mut Call,
-    ) -> Result<Answer, Error> {
-        self.counters.count_attempt(transport);
-        let deadline = call.deadline;
-        let sent = match transport {
-            ActiveTransport::Grpc => {
-                within(deadline, "while the call was on gRPC", self.grpc.send(call)).await
-            }
-            ActiveTransport::Rest => {
-                let versions = self.http_versions(self.transport_of(call));
-                // Boxed, or each call on gRPC would carry the room that REST needs.
-                let send = Box::pin(self.rest.send(call, versions));
-                within(deadline, "while the call was on REST", send).await
-            }
-        };
-        let sent = sent.map_err(|mut error| {
-            secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
-            error
-        });
-        debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
-        self.record(transport, sent.as_ref().err());
-        sent
-    }
-
-    /// Takes how an attempt, or the body of its answer, ended: without error, the service answered.
-    pub(crate) fn record(&self, transport: ActiveTransport, error: Option<&Error>) {
-        let symptom = error.and_then(Error::symptom);
-        if let Some(symptom) = symptom {
-            self.counters.count_symptom(symptom.kind());
-        }
-        let expired = error.is_some_and(|error| error.kind() == ErrorKind::DeadlineExceeded);
-        let event = match (transport, symptom) {
-            (ActiveTransport::Grpc, Some(symptom)) => Event::GrpcBroke(symptom.clone()),
-            (ActiveTransport::Grpc, None) if expired => Event::GrpcBroke(self.grpc.unanswered()),
-            (ActiveTransport::Grpc, None) if error.is_none() => Event::GrpcAnswered,
-            (ActiveTransport::Rest, None) if error.is_none() => Event::RestAnswered,
-            (ActiveTransport::Grpc | ActiveTransport::Rest, _) => return,
-        };
-        self.fallback.record(event);
-    }
-
-    /// The verdict on a failed attempt: the transport to send the call over once more, if any.
-    fn next_transport(
-        &self,
-        call: &Call,
-        transport: ActiveTransport,
-        error: &Error,
-        resent: u32,
-        switched: bool,
-    ) -> Option<ActiveTransport> {
-        let symptom = error.symptom()?;
-        let policy = call.options.resend.unwrap_or(self.settings.resend);
-        if !may_resend(policy, symptom.proof()) || !call.message.is_in_hand() {
-            return None;
-        }
-        if Verdict::of(symptom.kind()).again == Again::Same && resent < MAX_SAME_TRANSPORT {
-            return Some(transport);
-        }
-        if switched || self.transport_of(call) != Transport::Auto {
-            return None;
-        }
-        match transport {
-            ActiveTransport::Grpc => call.has_rest_form().then_some(ActiveTransport::Rest),
-            ActiveTransport::Rest => self.fallback.is_on_grpc().then_some(ActiveTransport::Grpc),
-        }
-    }
-
-    fn transport_of(&self, call: &Call) -> Transport {
-        call.options.transport.unwrap_or(self.settings.transport)
     }
 
     /// Passes on a request that is REST already.
@@ -379,74 +222,50 @@ impl Inner {
         self.rest.forward(request, self.http_versions(self.settings.transport)).await
     }
 
-    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.
-    fn http_versions(&self, transport: Transport) -> HttpVersions {
-        if self.settings.rest_http2 && transport == Transport::Rest {
-            HttpVersions::Any
-        } else {
-            HttpVersions::One
-        }
-    }
-
     async fn connect(&self) -> Result<ActiveTransport, Error> {
         let mut metadata = HeaderMap::new();
         self.credentials.authorise(&mut metadata).await?;
         match self.settings.transport {
-            Transport::Grpc => {
-                return self.grpc.connect().await.map(|()| ActiveTransport::Grpc);
-            }
-            Transport::Rest => return self.connect_rest(&metadata).await,
-            Transport::Auto => {}
+            Transport::Grpc => self.grpc.connect().await.map(|()| ActiveTransport::Grpc),
+            Transport::Rest => self.connect_rest(&metadata).await,
+            Transport::Auto => self.settle(&metadata).await,
         }
-        let (route, begin) = self.fallback.route();
-        if begin {
-            self.proof.begin(&self.grpc, &self.fallback, &metadata);
-        }
-        if route == Route::Rest {
+    }
+
+    /// Proves gRPC unless it is known to work or to be broken, and REST if gRPC fails.
+    pub(crate) async fn settle(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
+        if self.begin_route(metadata) == Route::Rest {
             return Ok(ActiveTransport::Rest);
         }
         match self.fallback.proof_failure().await {
             None if self.fallback.is_on_grpc() => Ok(ActiveTransport::Grpc),
-            None => self.connect_rest(&metadata).await,
+            None => self.connect_rest(metadata).await,
             Some(symptom) => {
-                let rest = self.connect_rest(&metadata).await;
+                let rest = self.connect_rest(metadata).await;
                 rest.map_err(|error| Error::from(symptom).then(error))
             }
         }
     }
 
+    /// Where the next call goes; begins a proof of gRPC if one is due.
+    pub(crate) fn begin_route(&self, metadata: &HeaderMap) -> Route {
+        let (route, begin) = self.fallback.route();
+        if begin {
+            self.proof.begin(&self.grpc, &self.fallback, metadata);
+        }
+        route
+    }
+
     /// Makes the free call over REST, or, where the schema has none, only opens a connection.
     async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
         match self.proof.call(metadata).filter(Call::has_rest_form) {
-            Some(mut call) => self.send_over(ActiveTransport::Rest, &mut call).await.map(drop)?,
+            Some(mut call) => {
+                call.deadline = Instant::now().checked_add(REST_PROOF_LIMIT);
+                self.send_over_rest(&mut call).await.map(drop)?;
+            }
             None => self.rest.connect().await?,
         }
         Ok(ActiveTransport::Rest)
-    }
-}
-
-/// Ends `work` at the call's deadline, with an error that says what it was busy with.
-async fn within<T>(
-    deadline: Option<Instant>,
-    busy: &'static str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let Some(deadline) = deadline else { return work.await };
-    let expired =
-        || Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed {busy}"));
-    // The timer alone would let the work begin, and send.
-    if deadline <= Instant::now() {
-        return Err(expired());
-    }
-    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(expired()))
-}
-
-/// The error of a call that failed on both transports, the first cause first. What the network did not cause, such as
-/// a deadline or a message that fits no rule, is an error of its own.
-fn both_causes(first: Option<Error>, last: Error) -> Error {
-    match first {
-        Some(first) if last.symptom().is_some() => first.then(last),
-        Some(_) | None => last,
     }
 }
 

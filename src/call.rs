@@ -34,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
     pub(crate) message: Message,
     pub(crate) options: CallOptions,
+    /// How often it was handed to a transport.
+    pub(crate) attempts: u32,
 }
 
 /// What a call sends: one message, cheap to send again, or a stream that exists once.

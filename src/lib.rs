@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attempts;
 mod bridge;
 mod builder;
 mod call;
@@ -29,6 +30,7 @@ mod schema;
 pub mod sidecar;
 mod stats;
 mod symptom;
+mod vigil;
 mod watched;
 
 pub use bridge::Bridge;

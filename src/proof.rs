@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, debug_span};
 
 use crate::call::{Call, Message};
-use crate::error::{Error, ErrorKind};
-use crate::fallback::{Event, Fallback};
+use crate::error::Error;
+use crate::fallback::{Course, Event, Fallback, Other};
 use crate::frame::Frame;
 use crate::grpc::GrpcTransport;
-use crate::policy::CallOptions;
+use crate::policy::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::schema::Method;
 use crate::symptom::SymptomKind;
 
@@ -30,7 +30,7 @@ pub(crate) struct ProofRequest {
 }
 
 /// Longest wait for the answer to the proof, once there is a connection.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 impl Proof {
     /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.
@@ -47,9 +47,11 @@ impl Proof {
             metadata: credentials_of(metadata),
             encoding: None,
             accept_encoding: None,
-            deadline: Instant::now().checked_add(ANSWER_LIMIT),
+            // Who waits keeps the time, and takes silence for a sign; tonic would take it for haste.
+            deadline: None,
             message: Message::One(request.message.clone()),
             options: CallOptions::default(),
+            attempts: 0,
         })
     }
 
@@ -71,19 +73,23 @@ impl Proof {
 async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
     let Some(mut call) = call else { return Ok(()) };
-    call.deadline = Instant::now().checked_add(ANSWER_LIMIT);
-    let answer = match timeout(ANSWER_LIMIT, grpc.send_unary(&mut call)).await {
-        // tonic keeps the same time, and may notice first that it is up.
-        Ok(Err(error)) if error.kind() == ErrorKind::DeadlineExceeded => {
-            Err(grpc.unanswered().into())
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut course = Course::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
+    loop {
+        let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
+        let sent = timeout_at(deadline, sending).await;
+        match sent.unwrap_or_else(|_| Err(grpc.unanswered().into())) {
+            Ok(answer) if is_forged(answer.headers()) => {
+                return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
+            }
+            Ok(_) => return Ok(()),
+            // A connection that was about to close proves nothing: another one is asked.
+            Err(error) => match error.symptom() {
+                Some(symptom) if course.after(symptom, Other::NONE).is_some() => {}
+                Some(_) | None => return Err(error),
+            },
         }
-        Ok(sent) => sent,
-        Err(_) => Err(grpc.unanswered().into()),
-    }?;
-    if is_forged(answer.headers()) {
-        return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
     }
-    Ok(())
 }
 
 /// Whether an intermediary wrote this gRPC status: Envoy names itself in `server`.

@@ -10,6 +10,7 @@ use crate::symptom::SymptomKind;
 /// Counts since the bridge was built, shared by its clones.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
+    calls: u64,
     grpc_attempts: u64,
     rest_attempts: u64,
     switches: u64,
@@ -19,8 +20,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Calls handed to this transport, resends and retries included, proofs of gRPC not. The free call that
-    /// [`connect`](crate::Bridge::connect) makes over REST counts.
+    /// Calls that were begun, whatever became of them.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Calls handed to this transport, resends and retries included, proof calls not.
     pub fn attempts(&self, transport: ActiveTransport) -> u64 {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts,
@@ -52,6 +57,7 @@ impl Stats {
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    calls: AtomicU64,
     grpc_attempts: AtomicU64,
     rest_attempts: AtomicU64,
     switches: AtomicU64,
@@ -61,6 +67,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn count_attempt(&self, transport: ActiveTransport) {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts.fetch_add(1, Relaxed),
@@ -87,6 +97,7 @@ impl Counters {
 
     pub(crate) fn snapshot(&self) -> Stats {
         Stats {
+            calls: self.calls.load(Relaxed),
             grpc_attempts: self.grpc_attempts.load(Relaxed),
             rest_attempts: self.rest_attempts.load(Relaxed),
             switches: self.switches.load(Relaxed),

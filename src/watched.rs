@@ -12,20 +12,21 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::attempts::Carried;
 use crate::bridge::Inner;
 use crate::call::{Answer, Call, Message};
 use crate::error::{Error, ErrorKind};
 use crate::frame::FrameCounter;
 use crate::policy::ActiveTransport;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::vigil::Vigil;
 
 /// Marks the answer with the transport that carried it, and watches the body of a stream.
 ///
 /// A unary answer is complete and checked already: it passes as it is.
 pub(crate) fn watch_answer(
-    mut answer: Answer,
+    Carried { mut answer, transport, vigil }: Carried,
     call: &Call,
-    transport: ActiveTransport,
     bridge: Arc<Inner>,
 ) -> Answer {
     answer.extensions_mut().insert(transport);
@@ -40,9 +41,8 @@ pub(crate) fn watch_answer(
     };
     let silence = idle_limit.map(Silence::new);
     answer.map(|body| {
-        let frames = FrameCounter::default();
-        let ended = false;
-        Body::new(WatchedBody { body, deadline, silence, frames, transport, bridge, ended })
+        let (frames, ended) = (FrameCounter::default(), false);
+        Body::new(WatchedBody { body, deadline, silence, vigil, frames, transport, bridge, ended })
     })
 }
 
@@ -50,6 +50,7 @@ struct WatchedBody {
     body: Body,
     deadline: Option<Pin<Box<Sleep>>>,
     silence: Option<Silence>,
+    vigil: Option<Vigil>,
     frames: FrameCounter,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
@@ -98,6 +99,11 @@ impl WatchedBody {
             let text = "the call's deadline passed in the middle of the answer";
             return Poll::Ready(Error::new(ErrorKind::DeadlineExceeded, text));
         }
+        if let Some(vigil) = &mut self.vigil
+            && let Poll::Ready(loss) = vigil.as_mut().poll(context)
+        {
+            return Poll::Ready(loss.in_body(self.frames.messages()).into());
+        }
         let Some(silence) = &mut self.silence else { return Poll::Pending };
         ready!(silence.poll(context));
         let waited = format!("nothing arrived for {:?}", silence.limit);
@@ -109,10 +115,18 @@ impl WatchedBody {
     fn end_with(&mut self, status: Status) -> Status {
         self.ended = true;
         self.body = Body::empty();
-        if let Some(error) = Error::of(&status) {
+        self.vigil = None;
+        if let Some(error) = Error::of(&status)
+            && !self.is_too_long(error)
+        {
             self.bridge.record(self.transport, Some(error));
         }
         status
+    }
+
+    /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.
+    fn is_too_long(&self, error: &Error) -> bool {
+        self.frames.messages() > 0 && error.kind() == ErrorKind::DeadlineExceeded
     }
 }
 

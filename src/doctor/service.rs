@@ -132,11 +132,12 @@ impl Line<'_> {
                     .ok_or_else(|| Error::invalid_request("the request is too large"))?,
             ),
             options: CallOptions::default(),
+            attempts: 0,
         };
         inner.rest.add_google_headers(&mut call);
         match transport {
             ActiveTransport::Grpc => {
-                let answer = inner.grpc.send(&mut call).await?;
+                let answer = inner.grpc.send(&mut call, inner.grpc.take_seat().await?).await?;
                 if is_forged(answer.headers()) {
                     return Err(inner.grpc.symptom(SymptomKind::ForgedStatus).into());
                 }

@@ -1,7 +1,10 @@
 //! Fallback: which transport a call takes (the only lock, the only clock).
 
+mod course;
 mod retry;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::fmt;
@@ -11,10 +14,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
 
+pub(crate) use course::{Course, Other};
 pub(crate) use retry::{Budget, next_wait};
-pub(crate) use state::{Event, Expiry};
+pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
-pub(crate) use verdict::{Again, Verdict, may_resend};
+pub(crate) use verdict::may_resend;
 
 use crate::policy::ActiveTransport;
 use crate::symptom::Symptom;
@@ -33,15 +37,6 @@ pub(crate) struct Fallback {
 enum Proving {
     Running,
     Ended(Option<Symptom>),
-}
-
-/// Where a call goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    Grpc,
-    Rest,
-    /// gRPC if the proof in flight ends well in time, else REST.
-    AfterProof,
 }
 
 impl Fallback {
@@ -68,12 +63,7 @@ impl Fallback {
             machine.on(Event::ProofBegan, now);
             self.proof.send_replace(Proving::Running);
         }
-        let route = match machine.state() {
-            State::Unproven => Route::AfterProof,
-            State::OnGrpc => Route::Grpc,
-            State::OnRest { .. } => Route::Rest,
-        };
-        (route, begin)
+        (machine.route(), begin)
     }
 
     /// Takes what happened to a call or a proof.
@@ -115,6 +105,14 @@ impl Fallback {
         match proof.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
             Ok(Proving::Ended(failure)) => failure.clone(),
             Ok(Proving::Running) | Err(_) => None,
+        }
+    }
+
+    /// How the last proof failed, if it did and none has begun since.
+    pub(crate) fn failed_proof(&self) -> Option<Symptom> {
+        match &*self.proof.borrow() {
+            Proving::Ended(failure) => failure.clone(),
+            Proving::Running => None,
         }
     }
 

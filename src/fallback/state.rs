@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::verdict::{Mark, Verdict};
-use crate::symptom::Symptom;
+use crate::symptom::{Station, Symptom};
 
 /// What is known about gRPC on this network.
 #[derive(Debug, Clone)]
@@ -16,6 +16,15 @@ pub(crate) enum State {
     OnGrpc,
     /// REST carries the calls, because of `symptom`; after `until` gRPC is proven anew beside them.
     OnRest { until: Instant, symptom: Symptom },
+}
+
+/// Where a call goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Grpc,
+    Rest,
+    /// gRPC if the proof in flight ends well in time, else REST.
+    AfterProof,
 }
 
 /// What happened.
@@ -49,8 +58,8 @@ pub(crate) struct Machine {
     failed_proof: Option<Symptom>,
     /// REST answered since the running or last proof began.
     rest_answered: bool,
-    /// When gRPC last met an ambiguous symptom.
-    strike: Option<Instant>,
+    /// gRPC has met an ambiguous symptom, and its proof has not ended since.
+    is_suspect: bool,
     /// Verdicts against gRPC in a row; each doubles the expiry.
     verdicts: u32,
     expiry: Expiry,
@@ -77,9 +86,6 @@ impl Expiry {
     }
 }
 
-/// Two ambiguous symptoms this close together count as one certain one.
-const STRIKE_WINDOW: Duration = Duration::from_secs(60);
-
 /// Pause before gRPC is proven anew when an outage, not gRPC, broke the last proof.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
 
@@ -91,7 +97,7 @@ impl Machine {
             proving: false,
             failed_proof: None,
             rest_answered: false,
-            strike: None,
+            is_suspect: false,
             verdicts: 0,
             expiry,
         }
@@ -111,9 +117,19 @@ impl Machine {
         !self.proving
             && match &self.state {
                 State::Unproven => true,
-                State::OnGrpc => false,
+                State::OnGrpc => self.is_suspect,
                 State::OnRest { until, .. } => *until <= now,
             }
+    }
+
+    /// Where the next call goes.
+    pub(crate) fn route(&self) -> Route {
+        match self.state {
+            State::Unproven => Route::AfterProof,
+            State::OnGrpc if self.is_suspect => Route::AfterProof,
+            State::OnGrpc => Route::Grpc,
+            State::OnRest { .. } => Route::Rest,
+        }
     }
 
     /// Takes an event; says whether the state changed.
@@ -147,13 +163,14 @@ impl Machine {
     fn prove(&mut self, now: Instant) -> bool {
         self.proving = false;
         self.failed_proof = None;
-        self.strike = None;
+        self.is_suspect = false;
         let changed = !matches!(self.state, State::OnGrpc);
         self.enter(State::OnGrpc, now, changed)
     }
 
     fn fail_proof(&mut self, symptom: Symptom, now: Instant) -> bool {
         self.proving = false;
+        self.is_suspect = false;
         let marks = Verdict::of(symptom.kind()).mark != Mark::No;
         match &mut self.state {
             // Unproven -> Unproven: broken only once REST shows that the network itself is up.
@@ -171,6 +188,8 @@ impl Machine {
                 *until = now + OUTAGE_PAUSE;
                 false
             }
+            // OnGrpc -> Unproven: a symptom made gRPC suspect, and its proof is the second one.
+            State::OnGrpc if marks => self.doubt(Some(symptom), now),
             State::Unproven | State::OnGrpc => false,
         }
     }
@@ -179,22 +198,30 @@ impl Machine {
         if !matches!(self.state, State::OnGrpc) {
             return false;
         }
-        let struck = self.strike.is_some_and(|last| now < last + STRIKE_WINDOW);
         match Verdict::of(symptom.kind()).mark {
             Mark::No => return false,
-            Mark::Ambiguous if !struck => {
-                self.strike = Some(now);
+            Mark::Ambiguous => {
+                self.is_suspect = true;
                 return false;
             }
-            Mark::Ambiguous | Mark::Certain => {}
+            Mark::Certain => {}
         }
         // OnGrpc -> Unproven: the next proof decides, unless no connection comes about any more,
         // which is a failed proof already.
-        self.strike = None;
-        let connects = symptom.station() >= crate::symptom::Station::Request;
-        self.failed_proof = (!connects).then_some(symptom);
+        let connects = symptom.station() >= Station::Request;
         self.rest_answered = false;
-        self.enter(State::Unproven, now, true)
+        self.doubt((!connects).then_some(symptom), now)
+    }
+
+    /// `OnGrpc -> Unproven`, and on to `OnRest` if the proof has failed and REST has answered.
+    fn doubt(&mut self, failed_proof: Option<Symptom>, now: Instant) -> bool {
+        self.is_suspect = false;
+        self.failed_proof = failed_proof;
+        self.enter(State::Unproven, now, true);
+        if self.rest_answered && self.failed_proof.is_some() {
+            self.condemn(now);
+        }
+        true
     }
 
     /// `Unproven -> OnRest`: gRPC failed its proof, and REST works on the same network.
@@ -323,16 +350,27 @@ mod tests {
     }
 
     #[test]
-    fn a_certain_symptom_counts_at_once_and_an_ambiguous_one_twice_a_minute() {
-        let broke = |kind| Event::GrpcBroke(symptom(kind));
-        let lost = SymptomKind::ConnectionLost;
-        assert_eq!(Story::new().proven().on(broke(SymptomKind::NotGrpc)).state(), "unproven");
-        assert_eq!(Story::new().proven().on(broke(lost)).state(), "grpc");
-        assert_eq!(
-            Story::new().proven().on(broke(lost)).wait(59).on(broke(lost)).state(),
-            "unproven"
-        );
-        assert_eq!(Story::new().proven().on(broke(lost)).wait(61).on(broke(lost)).state(), "grpc");
+    fn a_certain_symptom_counts_at_once_and_an_ambiguous_one_asks_for_a_proof() {
+        let certain = Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::NotGrpc)));
+        assert_eq!(certain.state(), "unproven");
+        let suspect =
+            || Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::StreamReset)));
+        let machine = suspect().machine;
+        assert_eq!((suspect().state(), machine.route()), ("grpc", Route::AfterProof));
+        assert!(machine.wants_proof(suspect().now));
+        let cleared = suspect().proven();
+        assert_eq!((cleared.state(), cleared.machine.route()), ("grpc", Route::Grpc));
+        let failed = suspect().failed_proof(SymptomKind::StreamReset);
+        assert_eq!(failed.state(), "unproven");
+        assert_eq!(failed.on(Event::RestAnswered).state(), "rest");
+    }
+
+    #[test]
+    fn calls_lost_in_an_outage_leave_grpc_in_place() {
+        let lost = || Event::GrpcBroke(symptom(SymptomKind::ConnectionLost));
+        let story = Story::new().proven().on(lost()).on(lost()).on(lost());
+        let story = story.failed_proof(SymptomKind::ConnectionRefused);
+        assert_eq!((story.state(), story.machine.route()), ("grpc", Route::Grpc));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::symptom::{Proof, SymptomKind};
 pub(crate) enum Mark {
     /// Nothing.
     No,
-    /// gRPC is suspect; two within a minute count.
+    /// gRPC is suspect: a proof decides.
     Ambiguous,
     /// gRPC is broken here; one counts.
     Certain,
@@ -81,7 +81,9 @@ impl Verdict {
             | Kind::SettingsTimeout
             | Kind::GoAwayAtStart => Self::new(Ambiguous, Other),
             // Ordinary life of an HTTP/2 connection: another connection takes the call.
-            Kind::NeverSent | Kind::StreamRefused | Kind::GoAwayGraceful => Self::new(No, Same),
+            Kind::NeverSent | Kind::GoAwayGraceful => Self::new(No, Same),
+            // The peer is full for a moment, or will have no gRPC at all.
+            Kind::StreamRefused => Self::new(Ambiguous, Same),
             // The peer closes with an error: load, or a dislike of gRPC.
             Kind::GoAwayUnprocessed => Self::new(Ambiguous, Other),
             // The peer says so itself.
@@ -95,8 +97,9 @@ impl Verdict {
             Kind::NotGrpc | Kind::Redirected => Self::new(Certain, Other),
             // Met on REST.
             Kind::NotJson | Kind::ForeignError => Self::new(No, Other),
-            // The intermediary stands in the way of both transports.
-            Kind::ForgedStatus => Self::new(No, Other),
+            // An intermediary answers for its dead upstream, mostly on both transports; if REST
+            // works all the same, gRPC is what it cannot carry.
+            Kind::ForgedStatus => Self::new(Ambiguous, Other),
             // The answer was cut: a limit of a middlebox, or an ordinary loss.
             Kind::AnswerMalformed
             | Kind::BodyReset

@@ -11,7 +11,7 @@ use http::uri::{Authority, Scheme};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
@@ -26,6 +26,7 @@ pub(super) struct Connection {
     channel: Channel,
     peer: Peer,
     load: Mutex<Load>,
+    loss: tokio::sync::Mutex<Option<Symptom>>,
 }
 
 struct Load {
@@ -84,6 +85,7 @@ impl Connection {
             channel,
             peer,
             load: Mutex::new(Load { in_flight: 0, idle_since: Instant::now() }),
+            loss: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -129,7 +131,7 @@ impl Connection {
 }
 
 /// One call's place on a connection; given back when dropped.
-pub(super) struct Seat(Arc<Connection>);
+pub(crate) struct Seat(Arc<Connection>);
 
 impl Seat {
     pub(super) fn channel(&self) -> Channel {
@@ -138,6 +140,46 @@ impl Seat {
 
     pub(super) fn peer(&self) -> &Peer {
         &self.0.peer
+    }
+
+    pub(crate) fn line(&self) -> Line {
+        Line(Arc::clone(&self.0))
+    }
+}
+
+/// The connection that a call is on, for those who watch whether it lives.
+pub(crate) struct Line(Arc<Connection>);
+
+impl Line {
+    /// Waits until the peer has not been heard for so long, from now on or before.
+    pub(crate) async fn silent_for(&self, patience: Duration, since: Instant) {
+        loop {
+            let limit = self.0.peer.seen.last_heard().max(since) + patience;
+            if limit <= Instant::now() {
+                return;
+            }
+            sleep_until(limit).await;
+        }
+    }
+
+    /// A place for one call more, however full the connection is.
+    pub(crate) fn take_seat(&self) -> Seat {
+        self.0.take_any_seat()
+    }
+
+    /// How the connection lost its calls, once that is known. Who holds the lock is finding out.
+    pub(crate) async fn loss(&self) -> tokio::sync::MutexGuard<'_, Option<Symptom>> {
+        self.0.loss.lock().await
+    }
+
+    /// A failure that its silence showed.
+    pub(crate) fn symptom(&self, kind: SymptomKind) -> Symptom {
+        self.0.peer.symptom(kind, Evidence::new())
+    }
+
+    /// Gives the connection no further calls.
+    pub(crate) fn give_up(&self) {
+        self.0.peer.seen.give_up();
     }
 }
 

@@ -25,6 +25,7 @@ use crate::symptom::{Symptom, SymptomKind};
 use answer::Wanted;
 #[cfg(feature = "cli")]
 pub(crate) use answer::is_grpc_content_type;
+pub(crate) use connection::{Line, Seat};
 use connections::Connections;
 
 /// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
@@ -83,6 +84,14 @@ impl GrpcTransport {
         self.connections.connect().await
     }
 
+    /// A place for one call on a connection, which is opened first if need be.
+    ///
+    /// # Errors
+    /// No connection came about; nothing was sent.
+    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
+        self.connections.take_seat().await
+    }
+
     /// Leaves the open connections to the calls that are on them.
     pub(crate) fn forget_connections(&self) {
         self.connections.forget();
@@ -96,22 +105,26 @@ impl GrpcTransport {
     ///
     /// # Errors
     /// The network broke the call.
-    pub(crate) async fn send(&self, call: &mut Call) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
         // A method of no known service may stream.
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
-        self.send_wanting(call, if is_unary { self.whole() } else { Wanted::Head }).await
+        self.send_wanting(call, seat, if is_unary { self.whole() } else { Wanted::Head }).await
     }
 
     /// The same for a call that is known to be unary, also where its method is not.
     ///
     /// # Errors
     /// The network broke the call.
-    pub(crate) async fn send_unary(&self, call: &mut Call) -> Result<Answer, Error> {
-        self.send_wanting(call, self.whole()).await
+    pub(crate) async fn send_unary(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+        self.send_wanting(call, seat, self.whole()).await
     }
 
-    async fn send_wanting(&self, call: &mut Call, wanted: Wanted) -> Result<Answer, Error> {
-        let seat = self.connections.take_seat().await?;
+    async fn send_wanting(
+        &self,
+        call: &mut Call,
+        seat: Seat,
+        wanted: Wanted,
+    ) -> Result<Answer, Error> {
         let mut channel = seat.channel();
         if let Err(error) = poll_fn(|cx| channel.poll_ready(cx)).await {
             return Err(failure::before_request(error, seat.peer()));

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::http2_frames::{FirstBytes, FrameWalk, GoAway, PeerFrame, judge_first_bytes};
 use crate::symptom::{Evidence, SymptomKind};
@@ -57,6 +58,9 @@ impl OpeningFault {
 pub(super) struct Seen {
     closing: AtomicBool,
     max_streams: AtomicU32,
+    opened: Instant,
+    /// When the peer was last heard, in microseconds after `opened`.
+    last_heard: AtomicU64,
     farewell: Mutex<Farewell>,
     changed: Arc<Notify>,
 }
@@ -78,6 +82,21 @@ impl Seen {
     /// The peer's limit for calls in flight.
     pub(super) fn max_streams(&self) -> usize {
         self.max_streams.load(Ordering::Relaxed) as usize
+    }
+
+    /// When the last bytes of the peer came.
+    pub(super) fn last_heard(&self) -> Instant {
+        self.opened + Duration::from_micros(self.last_heard.load(Ordering::Relaxed))
+    }
+
+    fn hear(&self) {
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_heard.store(now, Ordering::Relaxed);
+    }
+
+    /// Takes no further calls, though the peer has not said goodbye.
+    pub(super) fn give_up(&self) {
+        self.close(|_| {});
     }
 
     pub(super) fn farewell(&self) -> Farewell {
@@ -121,6 +140,8 @@ impl<I> Watched<I> {
         let seen = Arc::new(Seen {
             closing: AtomicBool::new(false),
             max_streams: AtomicU32::new(u32::MAX),
+            opened: Instant::now(),
+            last_heard: AtomicU64::new(0),
             farewell: Mutex::default(),
             changed,
         });
@@ -134,6 +155,7 @@ impl<I> Watched<I> {
     }
 
     fn note_bytes(&mut self, bytes: &[u8]) {
+        self.seen.hear();
         if let Some(opening) = &mut self.opening
             && let Some(fault) = opening.judge(bytes)
         {
@@ -307,6 +329,6 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
 /// hyper lets go of the stream when the connection is over, for whatever reason.
 impl<I> Drop for Watched<I> {
     fn drop(&mut self) {
-        self.seen.close(|_| {});
+        self.seen.give_up();
     }
 }

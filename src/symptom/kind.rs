@@ -122,9 +122,9 @@ pub enum SymptomKind {
     StreamReset,
     /// End of stream, reset or broken pipe, before an answer.
     ConnectionLost,
-    /// No answer to an HTTP/2 PING.
+    /// The connection is dead: no answer to an HTTP/2 PING, nor to a free call that others are answered.
     KeepAliveTimeout,
-    /// The connection lives, and other calls are answered, but not this one.
+    /// No answer over gRPC, while the service answers over REST.
     Unanswered,
     /// The content type is not `application/grpc`.
     NotGrpc,

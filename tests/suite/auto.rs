@@ -5,6 +5,7 @@ use std::time::Duration;
 use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, Error, ErrorKind, Schema, SymptomKind, Transport};
+use tokio::time::timeout;
 use tonic::Code;
 
 use crate::messages::descriptors_of;
@@ -140,22 +141,61 @@ async fn a_path_that_goes_bad_never_sends_the_call_in_hand_twice() {
 }
 
 #[tokio::test]
-async fn a_failure_that_rest_cannot_cure_ends_with_both_causes() {
-    for (fault, symptom, code) in [
-        (Fault::ConnectForbidden, SymptomKind::ProxyForbidden, Code::Unavailable),
-        (Fault::ConnectLoginRequired, SymptomKind::ProxyAuthenticationRequired, Code::Unavailable),
+async fn a_failure_that_rest_cannot_cure_ends_at_once_with_both_causes() {
+    use SymptomKind as Kind;
+    for (fault, symptom, second, code) in [
+        (Fault::ConnectForbidden, Kind::ProxyForbidden, Kind::ProxyForbidden, Code::Unavailable),
+        (
+            Fault::ConnectLoginRequired,
+            Kind::ProxyAuthenticationRequired,
+            Kind::ProxyAuthenticationRequired,
+            Code::Unavailable,
+        ),
+        (
+            Fault::InspectUnknownIssuer,
+            Kind::CertificateUnknownIssuer,
+            Kind::CertificateUnknownIssuer,
+            Code::Unavailable,
+        ),
+        (Fault::PolicyPage, Kind::NotGrpc, Kind::ForeignError, Code::PermissionDenied),
+        (
+            Fault::PolicyPageWithoutAlpn,
+            Kind::Http2NotOffered,
+            Kind::ForeignError,
+            Code::Unavailable,
+        ),
     ] {
         let (emulator, proxy) = behind(fault).await;
         let bridge = through(&emulator, &proxy).build().expect("a bridge");
-        let status = ask(&bridge).await.expect_err("no way");
+        let status = ends_at_once(&bridge).await;
         assert_eq!(status.code(), code, "{status:?}");
-        let error = Error::of(&status).expect("ours");
-        assert_eq!(error.symptom().expect("a symptom").kind(), symptom);
-        assert_eq!(error.second().expect("REST too").symptom().expect("a symptom").kind(), symptom);
-        assert!(error.advice().is_some());
+        assert_eq!(causes(&status), [symptom, second], "{fault}");
         assert_eq!(bridge.active().transport(), None, "an outage marks nothing");
         assert_eq!(emulator.received().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_dead_proxy_ends_the_call_at_once_with_both_causes() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    drop(proxy);
+    let status = ends_at_once(&bridge).await;
+    assert_eq!(causes(&status), [SymptomKind::ConnectionRefused; 2]);
+    assert_eq!(bridge.active().transport(), None);
+}
+
+/// Far less than what the network allows for connecting.
+async fn ends_at_once(bridge: &Bridge) -> tonic::Status {
+    let ended = timeout(Duration::from_secs(5), ask(bridge)).await.expect("at once");
+    ended.expect_err("no way leads there")
+}
+
+fn causes(status: &tonic::Status) -> [SymptomKind; 2] {
+    let first = Error::of(status).expect("ours");
+    assert!(first.advice().is_some());
+    let second = first.second().expect("the other transport too");
+    [first, second].map(|error| error.symptom().expect("a symptom").kind())
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ const GROUPS: &[&[&str]] = &[
     &["network", "fallback"],
     &["grpc", "rest"],
     &["gemini"],
-    &["proof", "retries", "stats", "bridge", "watched", "builder", "fuzz"],
+    &["proof", "retries", "stats", "vigil", "attempts", "bridge", "watched", "builder", "fuzz"],
     &["doctor", "sidecar"],
     &["main", "cli"],
 ];
@@ -41,6 +41,7 @@ const PURE: &[&str] = &[
     "rest/status",
     "fallback/state",
     "fallback/verdict",
+    "fallback/course",
     "fallback/retry",
 ];
 

@@ -24,6 +24,7 @@ mod guide;
 mod hostile;
 mod http_rules;
 mod layers;
+mod matrix;
 mod messages;
 mod network;
 mod oracle;
@@ -35,3 +36,4 @@ mod secrets;
 mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;
+mod weather;

@@ -3,7 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
@@ -54,8 +54,8 @@ impl Tunnel {
         let tasks = &self.proxy.tasks;
         let upstream = Upstream::connect(target, is_http2, tasks).await?;
         let (sender, orders) = unbounded_channel();
-        let (proxy, http) = (Arc::clone(&self.proxy), self.stages.http);
-        let courier = Courier { proxy, http, upstream, orders: sender };
+        let http = self.proxy.register(self.stages.http);
+        let courier = Courier { proxy: Arc::clone(&self.proxy), http, upstream, orders: sender };
         let service = service_fn(move |request| courier.clone().carry(request));
         let client = TokioIo::new(client);
         let cut = if is_http2 {
@@ -112,7 +112,7 @@ async fn detect_http2(mut client: Stream) -> io::Result<(bool, Stream)> {
 #[derive(Clone)]
 struct Courier {
     proxy: Arc<Proxy>,
-    http: Http,
+    http: Arc<Mutex<Http>>,
     upstream: Upstream,
     orders: UnboundedSender<Order>,
 }
@@ -125,7 +125,8 @@ impl Courier {
             self.proxy.tally.rest_request();
             None
         };
-        match self.http {
+        let http = *self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        match http {
             Http::Requests(aim, treatment) if aim.hits(grpc_call) => {
                 self.proxy.tally.strike();
                 self.treat(treatment, request).await

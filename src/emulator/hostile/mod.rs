@@ -15,7 +15,7 @@ mod upstream;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -26,6 +26,7 @@ pub use tally::Counts;
 
 use super::Authority;
 use super::tasks::Tasks;
+use stages::Http;
 use tally::Tally;
 
 /// An HTTP proxy on a loopback port that puts a fault between its clients and their target.
@@ -95,6 +96,19 @@ impl HostileProxy {
     pub fn set_and_cut(&self, fault: Fault) {
         self.set(fault);
         self.proxy.tasks.abort_all();
+    }
+
+    /// Changes the fault under the feet of its clients: where it hits requests, open connections that the
+    /// proxy reads meet it with their next one; all others are cut.
+    pub fn set_live(&self, fault: Fault) {
+        let stages = fault.stages();
+        if !stages.hits_requests() {
+            return self.set_and_cut(fault);
+        }
+        self.set(fault);
+        for open in self.proxy.open().iter().filter_map(Weak::upgrade) {
+            *open.lock().unwrap_or_else(PoisonError::into_inner) = stages.http;
+        }
     }
 
     /// What it saw and did so far.
@@ -184,6 +198,7 @@ impl HostileProxyBuilder {
             idle_limit: self.idle_limit.unwrap_or(Duration::from_secs(1)),
             fault: Mutex::new(fault),
             tally: Tally::default(),
+            open: Mutex::default(),
             tasks: Tasks::default(),
         });
         let accepting = spawn(accept(listener, Arc::clone(&proxy))).abort_handle();
@@ -201,12 +216,27 @@ struct Proxy {
     idle_limit: Duration,
     fault: Mutex<Fault>,
     tally: Tally,
+    /// What becomes of requests on each open connection.
+    open: Mutex<Vec<Weak<Mutex<Http>>>>,
     tasks: Tasks,
 }
 
 impl Proxy {
     fn fault(&self) -> Fault {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of requests on a new connection; [`HostileProxy::set_live`] may change it.
+    fn register(&self, http: Http) -> Arc<Mutex<Http>> {
+        let http = Arc::new(Mutex::new(http));
+        let mut open = self.open();
+        open.retain(|open| open.strong_count() > 0);
+        open.push(Arc::downgrade(&http));
+        http
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Weak<Mutex<Http>>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

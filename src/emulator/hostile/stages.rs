@@ -38,6 +38,18 @@ impl Stages {
         Self::http(Http::Preface(ending))
     }
 
+    /// Whether the connection behaves, and single requests do not.
+    pub(super) const fn hits_requests(self) -> bool {
+        matches!(
+            self,
+            Self {
+                connect: Connect::Grant(_),
+                tls: Tls::Inspect(Certificate::Good, [_, _, ..]),
+                http: Http::Requests(..) | Http::Pass,
+            }
+        )
+    }
+
     pub(super) const fn grpc(treatment: Treatment) -> Self {
         Self::http(Http::Requests(Aim::Grpc, treatment))
     }

@@ -1,0 +1,342 @@
+//! Every fault × unary or stream × fresh or reused connection: where calls go, how often, and what is seen.
+//!
+//! `docs/faults.md` shows the outcome and is held true here. `UPDATE_DOCS=1` writes it anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::{ActiveTransport, Bridge, Error, Proof, SymptomKind, Transport};
+use tokio::sync::OnceCell;
+use tokio::task::{JoinSet, yield_now};
+use tonic::{Request, Status};
+
+use crate::setting::{GENERATE, STREAM, behind, question, text_of, through};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Shape {
+    Unary,
+    Stream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Connection {
+    Fresh,
+    Reused,
+}
+
+type Case = (Fault, Connection, Shape);
+
+/// What one call met, in the words of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// `gRPC`, `REST` or `fails`.
+    transport: String,
+    attempts: u64,
+    processed: usize,
+    symptoms: BTreeSet<String>,
+    next: String,
+    state: String,
+    /// What left a fixed transport.
+    strays: Vec<String>,
+}
+
+/// No row waits longer for its verdict.
+const LONG: Duration = Duration::from_secs(30);
+/// More rows at a time would only wait for each other.
+const AT_A_TIME: usize = 16;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_costs_no_call_twice_and_is_known_by_its_symptom() {
+    let seen = OUTCOMES.get_or_init(run_all).await;
+    for ((fault, ..), seen) in seen {
+        assert!(seen.processed <= 1, "{fault}: the service saw the call {} times", seen.processed);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let head = page.split("\n| fault").next().expect("a head");
+        std::fs::write(&path, format!("{head}\n{}", table_of(seen))).expect("written");
+        return;
+    }
+    let wrong: Vec<String> = lines_of(seen)
+        .into_iter()
+        .filter(|line| !page.lines().any(|told| line.fits(told)))
+        .map(|line| line.to_string())
+        .collect();
+    assert!(wrong.is_empty(), "docs/faults.md does not tell:\n{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fixed_transport_is_never_left_whatever_the_fault() {
+    let seen = OUTCOMES.get_or_init(run_all).await;
+    let strays: Vec<&str> =
+        seen.iter().flat_map(|(_, seen)| &seen.strays).map(String::as_str).collect();
+    assert!(strays.is_empty(), "{}", strays.join("\n"));
+}
+
+/// Both claims look at the same calls.
+static OUTCOMES: OnceCell<Vec<(Case, Seen)>> = OnceCell::const_new();
+
+async fn run_all() -> Vec<(Case, Seen)> {
+    let mut running = JoinSet::new();
+    let mut ended = Vec::new();
+    for &fault in Fault::ALL {
+        for connection in [Connection::Fresh, Connection::Reused] {
+            for shape in [Shape::Unary, Shape::Stream] {
+                if running.len() == AT_A_TIME {
+                    ended.push(running.join_next().await.expect("one").expect("no panic"));
+                }
+                let case = (fault, connection, shape);
+                // One after the other: reading the protos takes a while, and would look like a slow network.
+                let network = behind(first_fault(case)).await;
+                running.spawn(async move { (case, observe(case, network).await) });
+            }
+        }
+    }
+    ended.extend(running.join_all().await);
+    ended.sort_by_key(|((fault, connection, shape), _)| (*fault as usize, *connection, *shape));
+    ended
+}
+
+type Network = (Emulator, HostileProxy);
+
+fn first_fault((fault, connection, _): Case) -> Fault {
+    match connection {
+        Connection::Reused if !strikes_later(fault) => Fault::Inspect,
+        Connection::Fresh | Connection::Reused => fault,
+    }
+}
+
+/// A bridge that is about to meet the fault.
+async fn meet(
+    (fault, connection, shape): Case,
+    (emulator, proxy): &Network,
+    transport: Transport,
+) -> Bridge {
+    let bridge = through(emulator, proxy)
+        .transport(transport)
+        .connect_timeout(Duration::from_secs(3))
+        // A busy machine is no fault.
+        .grpc_head_start(Duration::from_secs(2))
+        .build()
+        .expect("a bridge");
+    if connection == Connection::Reused {
+        let first = call(&bridge, shape).await;
+        // A proxy that was met before counts on.
+        assert!(transport != Transport::Auto || first.is_ok(), "still a good network: {first:?}");
+        match fault {
+            Fault::TunnelIdleSilence | Fault::TunnelIdleClosed | Fault::TunnelIdleReset => {
+                proxy.wait_until(|counts| counts.strikes() > 0).await;
+            }
+            _ if strikes_later(fault) => {}
+            _ => proxy.set_live(fault),
+        }
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+    }
+    bridge
+}
+
+/// Faults that let a connection begin well.
+fn strikes_later(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::TunnelIdleSilence
+            | Fault::TunnelIdleClosed
+            | Fault::TunnelIdleReset
+            | Fault::GoAwayAfterStreams
+            | Fault::GoAwayTooManyPings
+            | Fault::EveryThirdCall
+    )
+}
+
+/// The transport that carried the call to its end.
+async fn call(bridge: &Bridge, shape: Shape) -> Result<ActiveTransport, Status> {
+    call_within(bridge, shape, LONG).await
+}
+
+async fn call_within(
+    bridge: &Bridge,
+    shape: Shape,
+    limit: Duration,
+) -> Result<ActiveTransport, Status> {
+    let mut client = GenerativeServiceClient::new(bridge.clone());
+    let mut request = Request::new(question("?"));
+    request.set_timeout(limit);
+    let reply = match shape {
+        Shape::Unary => client.generate_content(request).await?.map(|answer| vec![answer]),
+        Shape::Stream => {
+            let reply = client.stream_generate_content(request).await?;
+            let (metadata, mut messages, extensions) = reply.into_parts();
+            let mut all = Vec::new();
+            while let Some(message) = messages.message().await? {
+                all.push(message);
+            }
+            tonic::Response::from_parts(metadata, all, extensions)
+        }
+    };
+    assert!(!reply.get_ref().is_empty(), "an answer without a message");
+    assert!(reply.get_ref().iter().all(|message| !text_of(message).is_empty()));
+    Ok(*reply.extensions().get::<ActiveTransport>().expect("a mark"))
+}
+
+fn method(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Unary => GENERATE,
+        Shape::Stream => STREAM,
+    }
+}
+
+async fn observe(case: Case, network: Network) -> Seen {
+    let bridge = meet(case, &network, Transport::Auto).await;
+    let (emulator, _proxy) = &network;
+    let shape = case.2;
+    let attempts = |bridge: &Bridge| {
+        let stats = bridge.stats();
+        stats.attempts(ActiveTransport::Grpc) + stats.attempts(ActiveTransport::Rest)
+    };
+    let (sent_before, seen_before) = (attempts(&bridge), emulator.count(method(shape)));
+    let outcome = call(&bridge, shape).await;
+    let sent = attempts(&bridge) - sent_before;
+    let processed = emulator.count(method(shape)) - seen_before;
+    let next = call(&bridge, shape).await;
+    let seen_next = emulator.count(method(shape)) - seen_before - processed;
+    assert!(seen_next <= 1, "{case:?}: the service saw the next call {seen_next} times");
+    let state = word(&bridge.connect().await);
+    Seen {
+        transport: word(&outcome).into(),
+        attempts: sent,
+        processed,
+        next: word(&next).into(),
+        symptoms: symptoms_of(&bridge, outcome.err().as_ref()),
+        state: state.into(),
+        strays: stray(case, &network).await,
+    }
+}
+
+fn word<E>(outcome: &Result<ActiveTransport, E>) -> &'static str {
+    match outcome {
+        Ok(ActiveTransport::Grpc) => "gRPC",
+        Ok(_) => "REST",
+        Err(_) => "fails",
+    }
+}
+
+/// Why the call failed; else why REST carries calls; else what it survived.
+fn symptoms_of(bridge: &Bridge, status: Option<&Status>) -> BTreeSet<String> {
+    let name = |kind: SymptomKind| format!("{kind:?}");
+    if let Some(status) = status {
+        let kind = Error::of(status).and_then(Error::symptom).map(|symptom| name(symptom.kind()));
+        return BTreeSet::from([kind.unwrap_or_else(|| format!("{:?}", status.code()))]);
+    }
+    if let Some(symptom) = bridge.active().symptom() {
+        return BTreeSet::from([name(symptom.kind())]);
+    }
+    let counts = bridge.stats();
+    let met = SymptomKind::ALL.iter().filter(|kind| counts.symptoms(**kind) > 0);
+    met.map(|kind| name(*kind)).collect()
+}
+
+/// Calls over each fixed transport; what went over the other one.
+async fn stray(case: Case, network: &Network) -> Vec<String> {
+    let (emulator, proxy) = network;
+    let mut strays = Vec::new();
+    for (transport, other) in
+        [(Transport::Grpc, ActiveTransport::Rest), (Transport::Rest, ActiveTransport::Grpc)]
+    {
+        emulator.clear();
+        proxy.set_and_cut(first_fault(case));
+        let rest_before = proxy.rest_requests();
+        let bridge = meet(case, network, transport).await;
+        // Only where it goes matters.
+        let _ = call_within(&bridge, case.2, Duration::from_secs(1)).await;
+        let is_grpc = transport == Transport::Grpc;
+        let strayed = emulator.received().iter().any(|call| call.is_rest() == is_grpc)
+            || bridge.stats().attempts(other) > 0
+            || (is_grpc && proxy.rest_requests() > rest_before);
+        if strayed {
+            strays.push(format!("{case:?}: {transport:?} was left"));
+        }
+    }
+    strays
+}
+
+/// A row of the table: the calls that fared alike.
+struct Line {
+    fault: Fault,
+    calls: String,
+    seen: Seen,
+}
+
+impl Line {
+    /// Whether the row as told is this one; of its symptoms each may occur.
+    fn fits(&self, told: &str) -> bool {
+        let row: Vec<&str> = told.split('|').map(str::trim).collect();
+        let [_, fault, calls, transport, attempts, processed, symptoms, next, state, _] = row[..]
+        else {
+            return false;
+        };
+        let told: BTreeSet<&str> = symptoms.split(" or ").collect();
+        let kinds = self.seen.symptoms.iter().map(String::as_str);
+        fault == self.fault.name()
+            && self.calls.split(", ").all(|call| calls.split(", ").any(|told| told == call))
+            && transport == self.seen.transport
+            && attempts == self.seen.attempts.to_string()
+            && processed == self.seen.processed.to_string()
+            && next == self.seen.next
+            && state == self.seen.state
+            && (kinds.clone().all(|kind| told.contains(kind))
+                && (symptoms.is_empty() || kinds.count() > 0))
+            && is_one_class(&told)
+    }
+}
+
+/// Symptoms of one fault that race must prove the same, and be few.
+fn is_one_class(told: &BTreeSet<&str>) -> bool {
+    let proof = |name: &str| {
+        let kind = SymptomKind::ALL.iter().find(|kind| format!("{kind:?}") == name);
+        kind.map(|kind| kind.proof())
+    };
+    let classes: Vec<Option<Proof>> = told.iter().map(|name| proof(name)).collect();
+    told.len() <= 3 && classes.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { fault, calls, seen } = self;
+        let symptoms = seen.symptoms.iter().map(String::as_str).collect::<Vec<_>>().join(" or ");
+        let Seen { transport, attempts, processed, next, state, .. } = seen;
+        write!(
+            f,
+            "| {fault} | {calls} | {transport} | {attempts} | {processed} | {symptoms} | {next} | {state} |"
+        )
+    }
+}
+
+fn lines_of(seen: &[(Case, Seen)]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for ((fault, connection, shape), seen) in seen {
+        let call = format!("{connection:?} {shape:?}").to_lowercase();
+        match lines.iter_mut().find(|line| line.fault == *fault && line.seen == *seen) {
+            Some(line) => line.calls = format!("{}, {call}", line.calls),
+            None => lines.push(Line { fault: *fault, calls: call, seen: seen.clone() }),
+        }
+    }
+    lines
+}
+
+fn table_of(seen: &[(Case, Seen)]) -> String {
+    let mut table = String::from(
+        "| fault | calls | carried by | attempts | seen by the service | symptom | next call | settles on |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for line in lines_of(seen) {
+        writeln!(table, "{line}").expect("a string");
+    }
+    table
+}
