@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, debug_span};
 
 use crate::call::{Call, Message};
+use crate::credentials::secrets_of;
 use crate::error::Error;
 use crate::fallback::{Course, Event, Fallback, Other};
 use crate::frame::Frame;
@@ -65,7 +66,14 @@ impl Proof {
         let call = self.call(metadata);
         let grpc = Arc::clone(grpc);
         let run = Run { fallback: Arc::clone(fallback), ended: false };
-        let prove = async move { run.end(prove(&grpc, call).await) };
+        let metadata = metadata.clone();
+        let prove = async move {
+            let outcome = prove(&grpc, call).await.map_err(|mut error| {
+                secrets_of(&metadata).for_each(|secret| error.hide(secret));
+                error
+            });
+            run.end(outcome);
+        };
         tokio::spawn(prove.instrument(debug_span!("proof")));
     }
 }

@@ -13,6 +13,7 @@
 mod bed;
 #[cfg(feature = "cli")]
 mod clients;
+mod examination;
 #[cfg(feature = "cli")]
 mod latency;
 #[cfg(feature = "cli")]

@@ -116,14 +116,14 @@ async fn nginx() {
         Row::at("504", "gateway-timeout").ends(
             broken(Kind::NotGrpc),
             broken(Kind::ForeignError),
-            broken(Kind::ForeignError),
+            broken(Kind::NotGrpc),
         ),
         with(Row::at("403 page", "forbidden"), page(Kind::ForeignError)),
         with(Row::at("200 page", "page"), page(Kind::NotJson)),
         with(Row::at("511 portal", "portal"), page(Kind::ForeignError)),
         Row::at("444", "dropped").ends(
             broken(Kind::StreamReset),
-            broken(Kind::StreamReset),
+            broken(Kind::ConnectionLost),
             broken(Kind::StreamReset),
         ),
         Row::at("keepalive_requests 1", "one-request"),
@@ -212,7 +212,11 @@ async fn envoy() {
         Row::at("HTTP/1.1 only", "h1").ends(broken(Kind::Http2NotOffered), REST, REST),
         forged(Row::at("nothing behind it", "down"), Code::Unavailable),
         forged(Row::at("RBAC", "rbac"), Code::PermissionDenied),
-        Row::at("timeout", "timeout").ends(End::Said(Code::Unavailable), page, page),
+        Row::at("timeout", "timeout").ends(
+            End::Said(Code::Unavailable),
+            page,
+            broken(Kind::ForgedStatus),
+        ),
         forged(Row::at("403 page", "page"), Code::PermissionDenied),
         Row::through("CONNECT", "http://HOST", "connect"),
     ];

@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant, timeout};
 use tonic::{Code, Request, Status};
 
 use crate::bed::Bed;
+use crate::examination::examine;
 
 /// One mode: how it is reached, whom the client trusts, how calls end.
 pub(crate) struct Row {
@@ -124,6 +125,9 @@ impl Row {
                 faults.extend(faults_of_error(status).into_iter().map(|it| format!("{row}: {it}")));
             }
         }
+        let [grpc, rest, _] = self.ends;
+        let row = format!("{proxy}, {}", self.name);
+        faults.extend(examine(&row, self.builder(bed), [grpc, rest]).await);
     }
 
     fn builder(&self, bed: &mut Bed) -> BridgeBuilder {
