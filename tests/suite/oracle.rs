@@ -169,6 +169,14 @@ fn an_error_in_wire_bytes_names_the_field_and_the_byte() {
 }
 
 #[test]
+fn a_default_is_left_out_however_long_its_zero_is() {
+    // `a_string` of no bytes, and `a_bool` false, each with a zero of two bytes.
+    let wire = [0x72, 0x80, 0x00, 0x68, 0x80, 0x00];
+    let json = BOTH.schema.json_from_message("every.Field", &wire).expect("JSON");
+    assert_eq!(text(&json), "{}");
+}
+
+#[test]
 fn messages_out_of_order_inside_each_other_take_no_longer_than_their_depth_tells() {
     // Each one holds another one, then the same scalar twice: written as it stands, it must be written again.
     let mut wire = vec![0x68, 1];
