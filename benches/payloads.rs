@@ -6,39 +6,38 @@ use genai_bridge_benches::v1beta::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// 2 KB: three turns of a chat, a tool, settings.
+/// 2 KB: five turns of a chat, and settings.
 pub fn chat_request() -> GenerateContentRequest {
     let turn = |role: &str, text: &str| json!({"role": role, "parts": [{"text": text}]});
     let setting = |category: &str| json!({"category": category, "threshold": "BLOCK_ONLY_HIGH"});
     message(json!({
         "model": "models/gemini-2.5-flash",
-        "systemInstruction": {"parts": [{"text": "You answer in two sentences, and name the source of each number."}]},
+        "systemInstruction": {"parts": [{"text": "You are a guide for travellers around Lake Baikal. Answer in two or three sentences, name the source of each number, and say so when you do not know."}]},
         "contents": [
-            turn("user", "How deep is the deepest lake, and how was that \"measured\"?\nShort, please."),
-            turn("model", "Lake Baikal is 1,642 m deep. Echo sounders found it; see the survey of 2002."),
-            turn("user", "And by volume? Compare it with the North American Great Lakes taken together."),
+            turn("user", "How deep is the lake at its deepest point, and how was that \"measured\"?\nShort, please."),
+            turn("model", "Lake Baikal is 1,642 m deep, off the island of Olkhon. Echo sounders found it; a survey of 2002 joined the soundings of a century into one chart, with an error of some metres."),
+            turn("user", "And by volume? Compare it with the North American Great Lakes, all five taken together."),
+            turn("model", "It holds about 23,600 km³, a little more than the Great Lakes together (22,700 km³).\nThat is a fifth of all fresh water that is neither ice nor below the ground."),
+            turn("user", "Then one more: when does the ice go, in the south and in the north? We come by train on the 3rd of May and would like to take a boat from Listvyanka."),
         ],
-        "tools": [{"functionDeclarations": [{
-            "name": "look_up_lake",
-            "description": "Depth, area and volume of a lake by its name.",
-            "parameters": {"type": "OBJECT", "required": ["name"], "properties": {
-                "name": {"type": "STRING", "description": "Name in English"},
-                "unit": {"type": "STRING", "enum": ["metric", "imperial"]},
-            }},
-        }]}],
         "safetySettings": [
             setting("HARM_CATEGORY_HARASSMENT"),
-            setting("HARM_CATEGORY_HATE_SPEECH"),
-            setting("HARM_CATEGORY_SEXUALLY_EXPLICIT"),
             setting("HARM_CATEGORY_DANGEROUS_CONTENT"),
         ],
-        "generationConfig": {"temperature": 0.7, "topP": 0.95, "topK": 40, "maxOutputTokens": 1024, "stopSequences": ["END"]},
+        "generationConfig": {"temperature": 0.7, "topP": 0.95, "topK": 40, "maxOutputTokens": 1024},
     }))
 }
 
 /// 2 KB: one candidate with its ratings and token counts.
 pub fn chat_answer() -> GenerateContentResponse {
-    answer(&"By volume it holds about 23,600 km\u{b3}: a little more than the five Great Lakes together. ".repeat(8))
+    answer(
+        "In the south the ice breaks up in the last days of April, in the north not before the end of May, and single \
+        floes drift until June. Around Listvyanka, where the Angara leaves the lake, the water is open all winter, because the \
+        current keeps it from freezing.\n\nOn the **3rd of May** boats leave from there, but their season has only begun:\n\n\
+        * the ferry to Port Baikal runs all year,\n* hydrofoils to \"Olkhon\" start in June,\n* small boats go when the wind allows.\n\n\
+        Ask at the pier the evening before. The dates are means of 1950 to 2010 from the Limnological Institute in Irkutsk; in a \
+        given year they may be off by ten days either way, and they have moved forward by a week since.\n",
+    )
 }
 
 /// 200 KB of prose in three scripts, lists and code, with what JSON must escape. In no order that a

@@ -80,7 +80,14 @@ fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
     match (last.field.shape, last.field.kind) {
         (Shape::Repeated | Shape::Map, _) => {
             for record in run {
-                out.extend_from_slice(record.whole);
+                if last.field.kind.is_packable() {
+                    // Packed or not, so with the tag that it came with.
+                    out.extend_from_slice(record.whole);
+                } else {
+                    // A run goes on by the tag in its shortest form.
+                    last.field.tag.append_to(out);
+                    out.extend_from_slice(record.value);
+                }
             }
         }
         (Shape::Explicit, Kind::Message(_)) if run.len() > 1 => {

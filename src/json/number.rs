@@ -104,17 +104,55 @@ pub(super) fn double_of(number: Number<'_>) -> Option<f64> {
 #[expect(clippy::cast_possible_truncation, reason = "rounds as the text would")]
 pub(super) fn float_of(number: Number<'_>) -> Option<f32> {
     match number.exact_f64() {
-        // Halfway between two floats, the double may itself be the rounded one.
-        Some(value) if value.to_bits() & 0x1fff_ffff != 0x1000_0000 && is_normal_f32(value) => {
-            Some(value as f32)
-        }
+        Some(value) if rounds_once(value) => Some(value as f32),
         _ => number.as_str().parse().ok().filter(|value: &f32| value.is_finite()),
     }
 }
 
+/// Whether a double becomes the float that its text stands for: halfway between two floats it may itself be
+/// the rounded one, and below the normal floats too.
 #[inline]
-fn is_normal_f32(value: f64) -> bool {
-    value == 0.0 || (f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX)).contains(&value.abs())
+fn rounds_once(value: f64) -> bool {
+    let is_normal = (f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX)).contains(&value.abs());
+    value == 0.0 || (is_normal && value.to_bits() & 0x1fff_ffff != 0x1000_0000)
+}
+
+/// A float such as `-0.0123` and its length: one digit, a point, and one to fifteen digits, all looked at
+/// together. `None`: the text begins with something else, which may be a number too.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "the two halves of a word; at most 53 bits"
+)]
+pub(super) fn plain_float(text: &[u8]) -> Option<(f32, usize)> {
+    let sign = usize::from(text.first() == Some(&b'-'));
+    let ([whole, b'.'], fraction) = text.get(sign..)?.split_first_chunk()? else { return None };
+    let word = u128::from_le_bytes(*fraction.first_chunk()?);
+    let count = leading_digits(word);
+    let power = *POWERS_OF_TEN.get(count).filter(|_| (1..16).contains(&count))?;
+    if !whole.is_ascii_digit() || matches!(fraction.get(count), Some(b'e' | b'E')) {
+        return None;
+    }
+    // Digits that are missing become zeros in front.
+    let digits = word << (128 - 8 * count);
+    let (low, high) = (digits as u64, (digits >> 64) as u64);
+    let fraction = value_of_eight_digits(low) * 100_000_000 + value_of_eight_digits(high);
+    // Both are exact, and so is their sum: it is below 10^16, and checked to be below 2^53.
+    let digits = u64::from(whole - b'0') * power as u64 + fraction;
+    let value = digits as f64 / power;
+    let value = if sign == 1 { -value } else { value };
+    (digits <= 1 << 53 && rounds_once(value)).then_some((value as f32, sign + 2 + count))
+}
+
+/// Bytes of a word before the first that is no decimal digit: its high half is not 3, or is another with 6
+/// added. A carry out of such a byte reaches only those behind it.
+#[inline]
+const fn leading_digits(word: u128) -> usize {
+    const EACH: u128 = u128::MAX / 0xff;
+    let flipped = word ^ (0x30 * EACH);
+    let raised = flipped.wrapping_add(0x06 * EACH);
+    ((flipped | raised) & (0xf0 * EACH)).trailing_zeros() as usize / 8
 }
 
 /// The powers of ten that a double holds exactly.
@@ -299,6 +337,17 @@ mod tests {
             let found = float_of(number(&token)).map(f32::to_bits);
             let expected = float.filter(|value| value.is_finite()).map(f32::to_bits);
             proptest::prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn plain_floats_are_read_as_the_standard_library_reads_them(
+            token in "-?[0-9]\\.[0-9]{1,15}", after in "[,\n ]{17}"
+        ) {
+            let text = token.clone() + &after;
+            if let Some((value, length)) = plain_float(text.as_bytes()) {
+                proptest::prop_assert_eq!(length, token.len());
+                proptest::prop_assert_eq!(Some(value.to_bits()), token.parse().ok().map(f32::to_bits));
+            }
         }
     }
 }

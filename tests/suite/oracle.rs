@@ -169,6 +169,22 @@ fn an_error_in_wire_bytes_names_the_field_and_the_byte() {
 }
 
 #[test]
+fn a_default_is_left_out_however_long_its_zero_is() {
+    // `a_string` of no bytes, and `a_bool` false, each with a zero of two bytes.
+    let wire = [0x72, 0x80, 0x00, 0x68, 0x80, 0x00];
+    let json = BOTH.schema.json_from_message("every.Field", &wire).expect("JSON");
+    assert_eq!(text(&json), "{}");
+}
+
+#[test]
+fn a_list_goes_on_behind_a_tag_that_is_longer_than_needed() {
+    // `strings` twice, the second time with a tag of three bytes; `ints` too.
+    let wire = [0xa2, 0x02, 1, b'a', 0xa2, 0x82, 0, 1, b'b', 0x80, 0x02, 1, 0x82, 0x82, 0, 1, 2];
+    let json = BOTH.schema.json_from_message("every.Field", &wire).expect("JSON");
+    assert_eq!(text(&json), r#"{"ints":[1,2],"strings":["a","b"]}"#);
+}
+
+#[test]
 fn messages_out_of_order_inside_each_other_take_no_longer_than_their_depth_tells() {
     // Each one holds another one, then the same scalar twice: written as it stands, it must be written again.
     let mut wire = vec![0x68, 1];

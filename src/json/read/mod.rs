@@ -4,6 +4,7 @@
 //! up; that of a long one is filled with a longer varint than needed, which every parser takes, rather than moving
 //! the value.
 
+mod floats;
 mod map;
 mod value;
 mod well_known;
@@ -11,6 +12,7 @@ mod well_known;
 use crate::json::fault::{Fault, Result};
 use crate::json::scan::{Scan, Start};
 use crate::json::seen::Seen;
+use crate::json::text::{BLOCK, append_start, short_block};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
 
@@ -223,7 +225,9 @@ impl<'a> Reader<'a> {
             if self.scan.start()? == Start::Null && !self.null_is_value(field.kind) {
                 return Err(self.scan.fault("`null` in a list"));
             }
-            if field.packed {
+            if field.packed && field.kind == Kind::Float {
+                self.floats(out)?;
+            } else if field.packed {
                 self.value(field.kind, depth, out)?;
             } else {
                 self.tagged_value(field, depth, out)?;
@@ -255,6 +259,14 @@ impl<'a> Reader<'a> {
     pub(super) fn close(&self, at: usize, out: &mut Vec<u8>) -> Result<()> {
         let start = at + self.slot;
         let length = out.len() - start;
+        if length <= BLOCK {
+            // A scalar's length has one byte, and moves with the scalar.
+            let block = short_block(out.get(start..).unwrap_or_default());
+            out.truncate(at);
+            push_varint(out, length as u64);
+            append_start(&block, length, out);
+            return Ok(());
+        }
         let needed = varint_length(length);
         if needed > self.slot {
             return Err(self.scan.fault("a message over 32 GiB"));

@@ -64,7 +64,7 @@ impl Reader<'_> {
     ) -> Result<T> {
         let is_quoted = self.scan.start()? == Start::String;
         let at = self.scan.offset();
-        let too_large = || Fault::new("a number too large for its field", at);
+        let too_large = || Fault::new(TOO_LARGE, at);
         if !is_quoted {
             return convert(self.scan.number()?).ok_or_else(too_large);
         }
@@ -160,6 +160,8 @@ fn decode_tail(tail: &[u8], out: &mut Vec<u8>) -> bool {
     }
     true
 }
+
+pub(super) const TOO_LARGE: &str = "a number too large for its field";
 
 /// A quoted number follows the same grammar as a bare one.
 pub(super) fn quoted_number(text: &[u8], at: usize) -> Result<Number<'_>> {

@@ -15,10 +15,10 @@ impl Writer<'_> {
     #[inline]
     pub(super) fn implicit(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<bool> {
         let is_default = match kind.wire_type() {
-            WireType::Delimited => wire.peek() == Some(0),
+            // A zero may be written in more than one byte.
+            WireType::Delimited => { *wire }.varint()? == 0,
             WireType::Fixed64 => wire.rest().starts_with(&[0; 8]),
             WireType::Fixed32 => wire.rest().starts_with(&[0; 4]),
-            // A zero may be written in more than one byte.
             WireType::Varint | WireType::GroupStart | WireType::GroupEnd => {
                 let value = { *wire }.varint()?;
                 value == 0 || (low_32_bits(kind, value) == 0 && kind.is_32_bits())

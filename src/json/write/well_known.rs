@@ -218,9 +218,30 @@ fn camel_path(path: &str) -> Option<String> {
                 raise = false;
             }
             _ if raise => return None,
-            'A'..='Z' => return None,
+            'A'..='Z' | ',' => return None,
             _ => camel.push(letter),
         }
     }
     (!raise).then_some(camel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::camel_path;
+
+    #[test]
+    fn only_paths_that_read_back_are_raised() {
+        for (path, expected) in [
+            ("a_field.b", Some("aField.b")),
+            ("_a", Some("A")),
+            ("", Some("")),
+            ("aB", None),
+            ("a__b", None),
+            ("a_1", None),
+            ("a_", None),
+            ("a,b", None),
+        ] {
+            assert_eq!(camel_path(path).as_deref(), expected, "{path}");
+        }
+    }
 }
