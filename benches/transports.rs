@@ -1,0 +1,253 @@
+//! What REST costs over a client written by hand for it: time, instructions, first chunk, and memory.
+//!
+//! `cargo bench --bench transports`. The service, plain HTTP/1.1 and HTTP/2 on loopback, runs in a process of its own. The
+//! rival is reqwest with pbjson's typed messages. Instructions are counted by valgrind, as the difference between two runs.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::v1beta::{Blob, Content, GenerateContentRequest, Part, part::Data};
+use genai_bridge::{Bridge, Proxy, Transport};
+use genai_bridge_benches::v1beta as typed;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use prost::Message;
+use tokio::net::TcpListener;
+
+#[allow(dead_code, reason = "the transcoder's bench uses all of them")]
+mod payloads;
+
+/// The p50 of REST against the rival's, and the instructions of a call.
+const ALLOWED_TIME: f64 = 1.3;
+const ALLOWED_INSTRUCTIONS: f64 = 1.0;
+/// How much later the first chunk of a stream may come, and how much more memory a 20 MB image may take than over gRPC.
+const ALLOWED_LATER_US: f64 = 50.0;
+const ALLOWED_MORE_KIB: i64 = 1024;
+const ROUNDS: usize = 9;
+const CALLS: usize = 400;
+const COUNTED: usize = 300;
+const IMAGE: usize = 20 * 1024 * 1024;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match words.as_slice() {
+        ["serve"] => runtime.block_on(serve()),
+        ["call", who, calls, port] => runtime.block_on(call(who, calls.parse()?, port)).map(drop),
+        ["image", transport, port] => runtime.block_on(send_image(transport, port)),
+        _ => measure(&runtime),
+    }
+}
+
+fn measure(runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+    let service = Service::start()?;
+    let port = &service.port;
+    let mut times = [(); 4].map(|()| Vec::new());
+    for _ in 0..ROUNDS {
+        for (who, times) in
+            ["bridge", "rival", "bridge stream", "rival stream"].iter().zip(&mut times)
+        {
+            times.extend(runtime.block_on(call(who, CALLS, port))?);
+        }
+    }
+    let [bridge, rival, bridge_stream, rival_stream] = times.map(|times| micros(median(times)));
+    println!(
+        "p50 of a call:      {bridge:.0} µs, rival {rival:.0} µs: {:.2} (allowed {ALLOWED_TIME})",
+        bridge / rival
+    );
+    let later = bridge_stream - rival_stream;
+    println!(
+        "first chunk:        {bridge_stream:.0} µs, rival {rival_stream:.0} µs: {later:.0} µs later (allowed {ALLOWED_LATER_US})"
+    );
+    let instructions = |who: &str| -> Result<f64, Failure> {
+        let (many, few) = (counted(who, 2 * COUNTED, port)?, counted(who, COUNTED, port)?);
+        Ok((many - few) as f64 / COUNTED as f64)
+    };
+    let (bridge, rival) = (instructions("bridge")?, instructions("rival")?);
+    println!(
+        "instructions:       {bridge:.0}, rival {rival:.0}: {:.2} (allowed {ALLOWED_INSTRUCTIONS})",
+        bridge / rival
+    );
+    let (grpc, rest) = (peak("grpc", port)?, peak("rest", port)?);
+    println!(
+        "a 20 MB image:      peak {rest} KiB over REST, {grpc} KiB over gRPC: {} KiB more (allowed {ALLOWED_MORE_KIB})",
+        rest - grpc
+    );
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn counted(who: &str, calls: usize, port: &str) -> Result<u64, Failure> {
+    let mut client = Command::new("valgrind");
+    client
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe()?);
+    let output = client.args(["call", who, &calls.to_string(), port]).output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let refs = text.lines().find_map(|line| line.split_once("refs:"));
+    let (_, count) = refs.ok_or_else(|| format!("valgrind counted nothing: {text}"))?;
+    Ok(count.trim().replace(',', "").parse()?)
+}
+
+/// The peak of a process that sends one image, in KiB.
+fn peak(transport: &str, port: &str) -> Result<i64, Failure> {
+    let output =
+        Command::new(std::env::current_exe()?).args(["image", transport, port]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    text.trim().parse().map_err(|_| format!("no peak: {text} {:?}", output.stderr).into())
+}
+
+/// One call after the other; the time of each, of a stream until its first message.
+async fn call(who: &str, calls: usize, port: &str) -> Result<Vec<Duration>, Failure> {
+    let rival = payloads::chat_request();
+    let request = GenerateContentRequest::decode(&*rival.encode_to_vec())?;
+    let mut client = GenerativeServiceClient::new(bridge(Transport::Rest, port)?);
+    let http = reqwest::Client::new();
+    let url = |verb: &str| format!("http://127.0.0.1:{port}/v1beta/models/gemini-2.5-flash:{verb}");
+    let (unary, stream) = (url("generateContent"), url("streamGenerateContent?alt=sse"));
+    let mut times = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let began = Instant::now();
+        let ended = match who {
+            "bridge" => {
+                client.generate_content(request.clone()).await?;
+                Instant::now()
+            }
+            "bridge stream" => {
+                let mut stream =
+                    client.stream_generate_content(request.clone()).await?.into_inner();
+                stream.message().await?.ok_or("no chunk")?;
+                let ended = Instant::now();
+                while stream.message().await?.is_some() {}
+                ended
+            }
+            "rival" => {
+                let answer = http.post(&unary).body(serde_json::to_vec(&rival)?).send().await?;
+                let _: typed::GenerateContentResponse =
+                    serde_json::from_slice(&answer.bytes().await?)?;
+                Instant::now()
+            }
+            _ => {
+                let mut answer =
+                    http.post(&stream).body(serde_json::to_vec(&rival)?).send().await?;
+                let chunk = answer.chunk().await?.ok_or("no chunk")?;
+                let event = chunk.strip_prefix(b"data: ").ok_or("no event")?;
+                let event = event.split(|byte| *byte == b'\r').next().unwrap_or_default();
+                let _: typed::GenerateContentResponse = serde_json::from_slice(event)?;
+                let ended = Instant::now();
+                while answer.chunk().await?.is_some() {}
+                ended
+            }
+        };
+        times.push(ended - began);
+    }
+    Ok(times)
+}
+
+fn bridge(transport: Transport, port: &str) -> Result<Bridge, Failure> {
+    let builder = Bridge::builder().endpoint(format!("http://127.0.0.1:{port}")).api_key("none");
+    Ok(builder.proxy(Proxy::none()).transport(transport).build()?)
+}
+
+async fn send_image(transport: &str, port: &str) -> Result<(), Failure> {
+    let transport = if transport == "rest" { Transport::Rest } else { Transport::Grpc };
+    let blob = Blob { mime_type: "image/png".into(), data: vec![7; IMAGE].into() };
+    let part = Part { data: Some(Data::InlineData(blob)), ..Part::default() };
+    let request = GenerateContentRequest {
+        model: "models/gemini-2.5-flash".into(),
+        contents: vec![Content { parts: vec![part], role: "user".into() }],
+        ..GenerateContentRequest::default()
+    };
+    GenerativeServiceClient::new(bridge(transport, port)?).generate_content(request).await?;
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak")?;
+    println!("{}", peak.trim().trim_end_matches(" kB"));
+    Ok(())
+}
+
+/// The service, ended with the measuring process.
+struct Service {
+    process: Child,
+    port: String,
+}
+
+impl Service {
+    fn start() -> Result<Self, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = command.arg("serve").stdout(Stdio::piped()).spawn()?;
+        let mut port = String::new();
+        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut port)?;
+        Ok(Self { process, port: port.trim().to_owned() })
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn serve() -> Result<(), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?.port());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let http = auto::Builder::new(TokioExecutor::new());
+            // A client that ends its process cuts its connection.
+            let _ = http.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
+    let (head, mut body) = request.into_parts();
+    while let Some(Ok(_)) = body.frame().await {}
+    static JSON: LazyLock<(String, String)> = LazyLock::new(|| {
+        let answer = payloads::chat_answer();
+        let pretty = serde_json::to_string_pretty(&answer).unwrap_or_default();
+        (pretty, serde_json::to_string(&answer).unwrap_or_default())
+    });
+    let is_grpc = head.headers.get("content-type").is_some_and(|value| value == "application/grpc");
+    let (content_type, data) = if is_grpc {
+        ("application/grpc", Bytes::from_static(&[0; 5]))
+    } else if head.uri.path().ends_with(":streamGenerateContent") {
+        ("text/event-stream", format!("data: {}\r\n\r\n", JSON.1).into())
+    } else {
+        ("application/json", Bytes::from_static(JSON.0.as_bytes()))
+    };
+    let mut trailers = HeaderMap::new();
+    if is_grpc {
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    }
+    let body = Full::new(data).with_trailers(async move { is_grpc.then_some(Ok(trailers)) });
+    let mut response = Response::new(body.boxed_unsync());
+    response.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
+    Ok(response)
+}
