@@ -123,7 +123,8 @@ fn rounds_once(value: f64) -> bool {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "the two halves of a word; at most 53 bits"
+    clippy::cast_sign_loss,
+    reason = "the two halves of a word; at most 53 bits; a power of ten"
 )]
 pub(super) fn plain_float(text: &[u8]) -> Option<(f32, usize)> {
     let sign = usize::from(text.first() == Some(&b'-'));

@@ -1,9 +1,9 @@
 //! Seen: which fields, or oneofs, a walk over a message has met.
 
-/// One bit a slot; beyond 256 of them in memory of its own.
+/// One bit a slot; beyond 128 of them in memory of its own.
 #[derive(Default)]
 pub(super) struct Seen {
-    few: [u64; 4],
+    few: [u64; 2],
     many: Vec<u64>,
 }
 

@@ -4,7 +4,6 @@ use super::Reader;
 use super::value::{quoted_number, write_integer};
 use crate::json::fault::{Fault, Result};
 use crate::json::keys::Keys;
-use crate::json::scan::Start;
 use crate::json::wire::Wire;
 use crate::schema::{Field, Kind};
 
@@ -34,7 +33,7 @@ impl Reader<'_> {
             self.key(key, out)?;
             may_repeat |= keys.may_repeat(out.get(key_start..).unwrap_or_default());
             self.scan.expect(b':')?;
-            if self.scan.start()? == Start::Null && !self.null_is_value(value.kind) {
+            if self.scan.is_next(b'n') && !self.null_is_value(value.kind) {
                 return Err(self.scan.fault("`null` in a map"));
             }
             value.tag.append_to(out);

@@ -10,7 +10,7 @@ mod value;
 mod well_known;
 
 use crate::json::fault::{Fault, Result};
-use crate::json::scan::{Scan, Start};
+use crate::json::scan::Scan;
 use crate::json::seen::Seen;
 use crate::json::text::{BLOCK, append_start, short_block};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
@@ -134,8 +134,7 @@ impl<'a> Reader<'a> {
                 }
                 None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
                     let is_outermost = depth == MAX_DEPTH - 1;
-                    self.has_error |=
-                        is_outermost && *name == *b"error" && self.scan.start()? == Start::Object;
+                    self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
                     self.scan.skip_value()?;
                 }
                 None => {
@@ -158,7 +157,7 @@ impl<'a> Reader<'a> {
         at: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        if self.scan.start()? == Start::Null && !self.takes_null(field) {
+        if self.scan.is_next(b'n') && !self.takes_null(field) {
             return self.scan.word("null");
         }
         if seen.was(field.slot) {
@@ -222,7 +221,7 @@ impl<'a> Reader<'a> {
             self.open(out)
         });
         loop {
-            if self.scan.start()? == Start::Null && !self.null_is_value(field.kind) {
+            if self.scan.is_next(b'n') && !self.null_is_value(field.kind) {
                 return Err(self.scan.fault("`null` in a list"));
             }
             if field.packed && field.kind == Kind::Float {

@@ -23,7 +23,7 @@ impl Reader<'_> {
             Kind::Group(id) => self.message(id, depth, out)?,
             Kind::Enum(id) => return self.enumeration(id, out),
             Kind::Bool => {
-                let value = self.scan.start()? == Start::True;
+                let value = self.scan.is_next(b't');
                 self.scan
                     .word(if value { "true" } else { "false" })
                     .map_err(|_| self.scan.fault("no bool"))?;
@@ -47,7 +47,7 @@ impl Reader<'_> {
     }
 
     fn integer(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
-        let is_quoted = self.scan.start()? == Start::String;
+        let is_quoted = self.scan.is_next(b'"');
         let at = self.scan.offset();
         if !is_quoted {
             return write_integer(kind, self.scan.number()?, at, out);
@@ -62,7 +62,7 @@ impl Reader<'_> {
         convert: impl Fn(Number<'_>) -> Option<T>,
         not_finite: impl Fn(f64) -> T,
     ) -> Result<T> {
-        let is_quoted = self.scan.start()? == Start::String;
+        let is_quoted = self.scan.is_next(b'"');
         let at = self.scan.offset();
         let too_large = || Fault::new(TOO_LARGE, at);
         if !is_quoted {

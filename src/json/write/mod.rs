@@ -111,7 +111,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(schema: &'a Schema, wire: &[u8], options: WriteOptions<'a>) -> Self {
         let base64 = if options.gap_from.is_some() { 0 } else { wire.len() / 3 };
-        let out = Vec::with_capacity(wire.len().min(MOST_RESERVED) * 3 / 2 + base64 + 64);
+        let out = Vec::with_capacity(wire.len().min(MOST_RESERVED) * 3 / 2 + base64 + 256);
         Self {
             schema,
             source: None,
