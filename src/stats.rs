@@ -10,6 +10,8 @@ use crate::symptom::SymptomKind;
 /// Counts since the bridge was built, shared by its clones.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
+    grpc_connections: usize,
+    rest_connections: usize,
     calls: u64,
     grpc_attempts: u64,
     rest_attempts: u64,
@@ -20,6 +22,14 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Connections of this transport that stand at this moment and take calls.
+    pub fn connections(&self, transport: ActiveTransport) -> usize {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_connections,
+            ActiveTransport::Rest => self.rest_connections,
+        }
+    }
+
     /// Calls that were begun, whatever became of them.
     pub fn calls(&self) -> u64 {
         self.calls
@@ -95,8 +105,11 @@ impl Counters {
         *symptoms.entry(kind).or_default() += 1;
     }
 
-    pub(crate) fn snapshot(&self) -> Stats {
+    /// `connections` of either transport stand now.
+    pub(crate) fn snapshot(&self, grpc_connections: usize, rest_connections: usize) -> Stats {
         Stats {
+            grpc_connections,
+            rest_connections,
             calls: self.calls.load(Relaxed),
             grpc_attempts: self.grpc_attempts.load(Relaxed),
             rest_attempts: self.rest_attempts.load(Relaxed),

@@ -73,6 +73,11 @@ impl Connections {
         }
     }
 
+    /// How many connections take calls.
+    pub(super) fn count(&self) -> usize {
+        self.0.list().open.iter().filter(|connection| !connection.is_closing()).count()
+    }
+
     /// Takes no further calls on the open connections.
     pub(super) fn forget(&self) {
         let forgotten = std::mem::take(&mut self.0.list().open);

@@ -92,6 +92,11 @@ impl GrpcTransport {
         self.connections.take_seat().await
     }
 
+    /// How many connections take calls.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.count()
+    }
+
     /// Leaves the open connections to the calls that are on them.
     pub(crate) fn forget_connections(&self) {
         self.connections.forget();

@@ -2,6 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ pub(super) struct Client {
     /// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
     one: Pool,
     any: Pool,
+    open: Arc<AtomicUsize>,
 }
 
 type Pool = Decompression<legacy::Client<Dialler, SentBody>>;
@@ -54,10 +57,18 @@ pub(super) struct HttpBody {
 impl Client {
     /// Each pool has at most so many HTTP/1.1 connections.
     pub(super) fn new(network: Network, origin: Origin, connections: usize) -> Self {
+        let open = Arc::<AtomicUsize>::default();
         let pool = |versions: HttpVersions| {
-            build(Dialler::new(network.clone(), origin.clone(), versions.alpn(), connections))
+            let (network, origin, open) = (network.clone(), origin.clone(), Arc::clone(&open));
+            build(Dialler::new(network, origin, versions.alpn(), connections, open))
         };
-        Self { one: pool(HttpVersions::One), any: pool(HttpVersions::Any), network, origin }
+        let (one, any) = (pool(HttpVersions::One), pool(HttpVersions::Any));
+        Self { network, origin, one, any, open }
+    }
+
+    /// How many connections are open.
+    pub(super) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Opens a connection and closes it: shows whether the service can be reached.

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use http::Uri;
@@ -26,12 +27,20 @@ pub(super) struct Dialler {
     alpn: Alpn,
     /// A place for each HTTP/1.1 connection; one of HTTP/2 carries many calls and needs none.
     places: Arc<Semaphore>,
+    open: Arc<AtomicUsize>,
 }
 
 impl Dialler {
-    pub(super) fn new(network: Network, origin: Origin, alpn: Alpn, connections: usize) -> Self {
+    /// `open` counts the connections, as long as they are open.
+    pub(super) fn new(
+        network: Network,
+        origin: Origin,
+        alpn: Alpn,
+        connections: usize,
+        open: Arc<AtomicUsize>,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { network, origin, alpn, places }
+        Self { network, origin, alpn, places, open }
     }
 
     async fn dial(self) -> Result<Dialled, Error> {
@@ -41,6 +50,7 @@ impl Dialler {
             io: TokioIo::new(connection.io),
             issuer: connection.issuer.map(|issuer| Issuer(issuer.into())),
             place: (!connection.is_http2).then_some(place),
+            _counted: Counted::new(self.open),
         })
     }
 }
@@ -109,6 +119,23 @@ pub(super) struct Dialled {
     issuer: Option<Issuer>,
     /// `None` if it speaks HTTP/2.
     place: Option<OwnedSemaphorePermit>,
+    _counted: Counted,
+}
+
+/// One more, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Connection for Dialled {

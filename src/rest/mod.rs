@@ -107,6 +107,11 @@ impl RestTransport {
         self.client.connect().await
     }
 
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.client.connections()
+    }
+
     /// Sends a call and returns the service's answer, in the shape of a gRPC one.
     ///
     /// There is no time limit inside; dropping the future, or the body, cancels the request.

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -34,6 +35,7 @@ struct BridgeMetrics {
     retries: IntCounter,
     resends: IntCounter,
     transport: IntGaugeVec,
+    connections: IntGaugeVec,
 }
 
 /// An open connection.
@@ -50,62 +52,37 @@ impl Metrics {
 
     fn build(bridge: Bridge) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let counter = |name, help| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone())).map(|()| counter)
-        };
-        let counters = |name, help, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone())).map(|()| counters)
-        };
-        let gauge = |name, help| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone())).map(|()| gauge)
-        };
-        let options =
+        let seconds =
             HistogramOpts::new("genai_bridge_call_seconds", "Time from head to end of an answer.")
                 .buckets(BUCKETS.to_vec());
-        let seconds = HistogramVec::new(options, &["method"])?;
-        registry.register(Box::new(seconds.clone()))?;
-        let transport = IntGaugeVec::new(
-            Opts::new("genai_bridge_transport", "1 for the transport that the next call takes."),
-            &["transport"],
-        )?;
-        registry.register(Box::new(transport.clone()))?;
         Ok(Self {
-            calls: counters(
-                "genai_bridge_calls_total",
-                "Calls that ended, by method, code and the transport that carried them.",
-                &["method", "code", "transport"],
+            calls: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "genai_bridge_calls_total",
+                        "Calls that ended, by method, code and the transport that carried them.",
+                    ),
+                    &["method", "code", "transport"],
+                ),
             )?,
-            in_flight: gauge("genai_bridge_calls_in_flight", "Calls under way.")?,
-            connections: gauge("genai_bridge_connections", "Connections of clients.")?,
-            refused: counter(
-                "genai_bridge_refused_total",
-                "Requests refused before they became calls: a web page's, or beyond a limit.",
+            seconds: register(&registry, HistogramVec::new(seconds, &["method"]))?,
+            in_flight: register(
+                &registry,
+                IntGauge::new("genai_bridge_calls_in_flight", "Calls under way."),
             )?,
-            bridge: Mutex::new(BridgeMetrics {
-                bridge,
-                attempts: counters(
-                    "genai_bridge_attempts_total",
-                    "Calls handed to a transport, retries and resends included.",
-                    &["transport"],
-                )?,
-                switches: counter(
-                    "genai_bridge_switches_total",
-                    "Calls that changed transport because the first one failed.",
-                )?,
-                retries: counter(
-                    "genai_bridge_retries_total",
-                    "Attempts after an answer of the service that invites another.",
-                )?,
-                resends: counter(
-                    "genai_bridge_resends_total",
-                    "Attempts after a failure of the network.",
-                )?,
-                transport,
-            }),
-            seconds,
+            connections: register(
+                &registry,
+                IntGauge::new("genai_bridge_connections", "Connections of clients."),
+            )?,
+            refused: register(
+                &registry,
+                IntCounter::new(
+                    "genai_bridge_refused_total",
+                    "Requests refused before they became calls: a web page's, or beyond a limit.",
+                ),
+            )?,
+            bridge: Mutex::new(BridgeMetrics::build(bridge, &registry)?),
             registry,
         })
     }
@@ -140,6 +117,46 @@ impl Metrics {
 }
 
 impl BridgeMetrics {
+    fn build(bridge: Bridge, registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name, help| register(registry, IntCounter::new(name, help));
+        let gauges = |name, help| {
+            register(registry, IntGaugeVec::new(Opts::new(name, help), &["transport"]))
+        };
+        Ok(Self {
+            bridge,
+            attempts: register(
+                registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "genai_bridge_attempts_total",
+                        "Calls handed to a transport, retries and resends included.",
+                    ),
+                    &["transport"],
+                ),
+            )?,
+            switches: counter(
+                "genai_bridge_switches_total",
+                "Calls that changed transport because the first one failed.",
+            )?,
+            retries: counter(
+                "genai_bridge_retries_total",
+                "Attempts after an answer of the service that invites another.",
+            )?,
+            resends: counter(
+                "genai_bridge_resends_total",
+                "Attempts after a failure of the network.",
+            )?,
+            transport: gauges(
+                "genai_bridge_transport",
+                "1 for the transport that the next call takes.",
+            )?,
+            connections: gauges(
+                "genai_bridge_upstream_connections",
+                "Connections to the service.",
+            )?,
+        })
+    }
+
     fn update(&self) {
         let stats = self.bridge.stats();
         let follow = |counter: &IntCounter, value: u64| {
@@ -150,11 +167,22 @@ impl BridgeMetrics {
             follow(&counter, stats.attempts(transport));
             let is_active = self.bridge.active().transport() == Some(transport);
             self.transport.with_label_values(&[transport.as_str()]).set(is_active.into());
+            let connections = i64::try_from(stats.connections(transport)).unwrap_or(i64::MAX);
+            self.connections.with_label_values(&[transport.as_str()]).set(connections);
         }
         follow(&self.switches, stats.switches());
         follow(&self.retries, stats.retries());
         follow(&self.resends, stats.resends());
     }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 impl Drop for OpenConnection {

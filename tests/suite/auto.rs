@@ -116,7 +116,7 @@ async fn a_stream_that_is_refused_again_and_again_goes_over_rest() {
     let (emulator, proxy) = behind(Fault::Pass).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     bridge.connect().await.expect("a transport");
-    change(&proxy, Fault::StreamRefused).await;
+    change(&proxy, Fault::StreamRefused, &bridge).await;
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest);
     assert_eq!(emulator.count(GENERATE), 1);
     assert_eq!(bridge.stats().symptoms(SymptomKind::StreamRefused), 4);
@@ -130,7 +130,7 @@ async fn a_path_that_goes_bad_never_sends_the_call_in_hand_twice() {
         let bridge = through(&emulator, &proxy).build().expect("a bridge");
         bridge.connect().await.expect("a transport");
         assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
-        change(&proxy, fault).await;
+        change(&proxy, fault, &bridge).await;
         let status = ask(&bridge).await.expect_err("the call in hand fails");
         assert!(Error::of(&status).expect("ours").symptom().is_some(), "{status:?}");
         let seen = emulator.count(GENERATE);
@@ -269,7 +269,7 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest);
     let mut watched = bridge.watch();
-    change(&proxy, Fault::Pass).await;
+    change(&proxy, Fault::Pass, &bridge).await;
     bridge.reset();
     assert_eq!(bridge.active().transport(), None);
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);

@@ -152,10 +152,12 @@ async fn a_stream_that_has_ended_holds_no_connection() {
 async fn a_connection_that_was_cut_while_idle_costs_no_call() {
     for transport in [Transport::Grpc, Transport::Rest] {
         let (emulator, proxy) = behind(Fault::Pass).await;
-        let mut client = client(through(&emulator, &proxy).transport(transport));
+        let builder = through(&emulator, &proxy).transport(transport);
+        let bridge = builder.build().expect("a bridge");
+        let mut client = GenerativeServiceClient::new(bridge.clone());
         for _ in 0..3 {
             client.generate_content(question("?")).await.expect("an answer");
-            change(&proxy, Fault::Pass).await;
+            change(&proxy, Fault::Pass, &bridge).await;
         }
         assert_eq!(emulator.count(GENERATE), 3);
     }

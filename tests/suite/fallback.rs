@@ -47,7 +47,7 @@ async fn check(fault: Fault, is_proven: bool) {
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     if is_proven {
         bridge.connect().await.expect("a transport");
-        change(&proxy, fault).await;
+        change(&proxy, fault, &bridge).await;
     }
     let (whole, streamed) = (ask(&bridge).await, ask_for_stream(&bridge).await);
     let (generate, stream) = (emulator.count(GENERATE), emulator.count(STREAM));

@@ -11,10 +11,10 @@ use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, Error, Proof, SymptomKind, Transport};
 use tokio::sync::OnceCell;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tonic::{Request, Status};
 
-use crate::setting::{GENERATE, STREAM, behind, question, text_of, through};
+use crate::setting::{GENERATE, STREAM, behind, notice_cut, question, text_of, through};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
@@ -128,15 +128,16 @@ async fn meet(
         let first = call(&bridge, shape).await;
         // A proxy that was met before counts on.
         assert!(transport != Transport::Auto || first.is_ok(), "still a good network: {first:?}");
-        match fault {
+        let is_cut = match fault {
             Fault::TunnelIdleSilence | Fault::TunnelIdleClosed | Fault::TunnelIdleReset => {
                 proxy.wait_until(|counts| counts.strikes() > 0).await;
+                fault != Fault::TunnelIdleSilence
             }
-            _ if strikes_later(fault) => {}
+            _ if strikes_later(fault) => false,
             _ => proxy.set_live(fault),
-        }
-        for _ in 0..1000 {
-            yield_now().await;
+        };
+        if is_cut {
+            notice_cut(&bridge).await;
         }
     }
     bridge

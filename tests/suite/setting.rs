@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
-use genai_bridge::{Bridge, BridgeBuilder, Proxy, Transport};
+use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Proxy, Transport};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tokio::task::yield_now;
@@ -46,10 +46,16 @@ pub(crate) fn through(emulator: &Emulator, proxy: &HostileProxy) -> BridgeBuilde
     direct(emulator).proxy(Proxy::url(&proxy.url()).expect("a URL"))
 }
 
-/// Another network from here on, which those who hold connections have noticed.
-pub(crate) async fn change(proxy: &HostileProxy, fault: Fault) {
+/// Another network from here on, which the bridge has noticed: all its connections went through the proxy.
+pub(crate) async fn change(proxy: &HostileProxy, fault: Fault, bridge: &Bridge) {
     proxy.set_and_cut(fault);
-    for _ in 0..1000 {
+    notice_cut(bridge).await;
+}
+
+/// Waits until the bridge knows that its connections are gone.
+pub(crate) async fn notice_cut(bridge: &Bridge) {
+    let open = |transport| bridge.stats().connections(transport);
+    while open(ActiveTransport::Grpc) + open(ActiveTransport::Rest) > 0 {
         yield_now().await;
     }
 }

@@ -42,14 +42,14 @@ async fn grpc_comes_back_after_the_expiry_and_no_call_fails_meanwhile() {
         assert_eq!(ask(&bridge).await.expect("good"), ActiveTransport::Grpc);
         calls += 1;
     }
-    change(&proxy, Fault::InspectHttp1).await;
+    change(&proxy, Fault::InspectHttp1, &bridge).await;
     for _ in 0..3 {
         assert_eq!(ask(&bridge).await.expect("bad"), ActiveTransport::Rest);
         calls += 1;
     }
     let verdict = bridge.active();
     assert_eq!(verdict.transport(), Some(ActiveTransport::Rest));
-    change(&proxy, Fault::Inspect).await;
+    change(&proxy, Fault::Inspect, &bridge).await;
     assert_eq!(ask(&bridge).await.expect("not expired yet"), ActiveTransport::Rest);
     calls += 1;
     jump(Duration::from_secs(301)).await;
@@ -211,9 +211,9 @@ async fn call_at_random(bridge: &Bridge, proxy: &Arc<HostileProxy>) {
             let (mut answered, mut latest) = (0, Duration::ZERO);
             for number in 0..CALLS_EACH {
                 match dice.below(20) {
-                    0 => proxy.set_live(dice.fault()),
+                    0 => drop(proxy.set_live(dice.fault())),
                     1 => proxy.set_and_cut(dice.fault()),
-                    2 => proxy.set_live(Fault::Inspect),
+                    2 => drop(proxy.set_live(Fault::Inspect)),
                     _ => {}
                 }
                 let limit = Duration::from_millis(50 + dice.below(1_500));

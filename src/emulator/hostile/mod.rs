@@ -99,16 +99,18 @@ impl HostileProxy {
     }
 
     /// Changes the fault under the feet of its clients: where it hits requests, open connections that the
-    /// proxy reads meet it with their next one; all others are cut.
-    pub fn set_live(&self, fault: Fault) {
+    /// proxy reads meet it with their next one; otherwise all are cut. Returns whether they were.
+    pub fn set_live(&self, fault: Fault) -> bool {
         let stages = fault.stages();
         if !stages.hits_requests() {
-            return self.set_and_cut(fault);
+            self.set_and_cut(fault);
+            return true;
         }
         self.set(fault);
         for open in self.proxy.open().iter().filter_map(Weak::upgrade) {
             *open.lock().unwrap_or_else(PoisonError::into_inner) = stages.http;
         }
+        false
     }
 
     /// What it saw and did so far.

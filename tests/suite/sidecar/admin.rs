@@ -43,6 +43,7 @@ async fn calls_are_counted_by_method_code_and_transport() {
         "genai_bridge_switches_total 1",
         "genai_bridge_transport{transport=\"rest\"} 1",
         "genai_bridge_transport{transport=\"grpc\"} 0",
+        "genai_bridge_upstream_connections{transport=\"rest\"} 1",
         "genai_bridge_attempts_total{transport=\"rest\"} 3",
         "genai_bridge_retries_total 0",
         "genai_bridge_calls_in_flight 0",
