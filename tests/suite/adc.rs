@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use genai_bridge::emulator::Emulator;
+use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::{Credentials, Error, ErrorKind, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_blocking;
+use tonic::Status;
 
-use crate::setting::{client, direct, question};
+use crate::setting::{BOTH, GENERATE, client, direct, question};
 
 /// A machine's home, and a server in place of Google's for tokens.
 struct Machine {
@@ -38,10 +39,14 @@ impl Machine {
         self
     }
 
-    /// Runs the ignored test below in this machine's environment.
+    /// Runs the first ignored test below in this machine's environment.
     async fn run(&self, set: &[(&'static str, String)]) -> String {
+        self.run_test("a_call_with_what_the_environment_has", set).await
+    }
+
+    async fn run_test(&self, test: &'static str, set: &[(&'static str, String)]) -> String {
         let (home, set) = (self.home.clone(), set.to_vec());
-        let output = spawn_blocking(move || run_child(&home, set)).await.expect("no panic");
+        let output = spawn_blocking(move || run_child(test, &home, set)).await.expect("no panic");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         text
@@ -54,9 +59,9 @@ impl Drop for Machine {
     }
 }
 
-fn run_child(home: &Path, set: Vec<(&'static str, String)>) -> Output {
+fn run_child(test: &str, home: &Path, set: Vec<(&'static str, String)>) -> Output {
     Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "--ignored", "--nocapture", "adc::a_call_with_what_the_environment_has"])
+        .args(["--exact", "--ignored", "--nocapture", &format!("adc::{test}")])
         .env_remove("GOOGLE_APPLICATION_CREDENTIALS")
         .env_remove("GOOGLE_CLOUD_QUOTA_PROJECT")
         .env_remove("GCE_METADATA_HOST")
@@ -67,7 +72,7 @@ fn run_child(home: &Path, set: Vec<(&'static str, String)>) -> Output {
         .expect("started")
 }
 
-/// Gives a token to whoever asks, and closes.
+/// Gives a token to whoever asks, another one each time, and closes.
 async fn serve_tokens(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
     loop {
         let (stream, _) = listener.accept().await.expect("accept");
@@ -83,8 +88,14 @@ async fn give_token(mut stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
         }
     }
     let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
-    asked.lock().expect("no panic").push(line);
-    let json = r#"{"access_token":"given-token","expires_in":3600,"token_type":"Bearer"}"#;
+    let number = {
+        let mut asked = asked.lock().expect("no panic");
+        asked.push(line);
+        asked.len()
+    };
+    let json = format!(
+        r#"{{"access_token":"given-token-{number}","expires_in":3600,"token_type":"Bearer"}}"#
+    );
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let answer = format!("{head}content-length: {}\r\n\r\n{json}", json.len());
     // Whoever has gone needs no token.
@@ -108,6 +119,36 @@ async fn a_call_with_what_the_environment_has() {
             println!("{:?}: {}", status.code(), status.message());
         }
     }
+}
+
+#[tokio::test]
+#[ignore = "needs an environment made for it"]
+async fn calls_whose_token_is_refused() {
+    for transport in BOTH {
+        let emulator = Emulator::start().await.expect("an emulator");
+        emulator.once(GENERATE, Reply::error(Status::unauthenticated("revoked")));
+        let builder = direct(&emulator).credentials(Credentials::adc()).transport(transport);
+        let mut client = client(builder);
+        for _ in 0..2 {
+            client.generate_content(question("?")).await.expect("an answer");
+        }
+        for call in emulator.received() {
+            println!("{transport:?} sent {:?}", call.headers()["authorization"].to_str());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_and_kept() {
+    let machine = Machine::new("refused").await;
+    let server = ("GCE_METADATA_HOST", machine.tokens.clone());
+    let text = machine.run_test("calls_whose_token_is_refused", &[server]).await;
+    let sent: Vec<_> = text.lines().filter(|line| line.contains(" sent ")).collect();
+    let expected = [("Grpc", 1), ("Grpc", 2), ("Grpc", 2), ("Rest", 3), ("Rest", 4), ("Rest", 4)];
+    let expected = expected.map(|(transport, number)| {
+        format!(r#"{transport} sent Ok("Bearer given-token-{number}")"#)
+    });
+    assert_eq!(sent, expected);
 }
 
 #[tokio::test]
