@@ -21,17 +21,21 @@ pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/
 pub mod google {
     pub mod ai {
         pub mod generativelanguage {
+            /// Messages and clients of the API's stable version.
             pub mod v1 {
                 tonic::include_proto!("google.ai.generativelanguage.v1");
             }
+            /// Messages and clients of the API's version with all that is new: files, caches, tuned models.
             pub mod v1beta {
                 tonic::include_proto!("google.ai.generativelanguage.v1beta");
             }
         }
     }
+    /// `google.rpc`: the status of a call and the details that explain it.
     pub mod rpc {
         tonic::include_proto!("google.rpc");
     }
+    /// `google.longrunning`: operations that outlast a call, and their client.
     pub mod longrunning {
         tonic::include_proto!("google.longrunning");
     }
