@@ -1,7 +1,7 @@
 //! REST: a request that is REST already goes on as it is, without transcoding or fallback.
 
 use bytes::Bytes;
-use http::{Request, Uri, header};
+use http::{HeaderMap, Request, Uri, header};
 use hyper::body::Incoming;
 use tonic::Status;
 
@@ -20,7 +20,7 @@ pub(super) async fn forward(
     account: &mut Account,
 ) -> Result<Answer, Status> {
     let inner = service.bridge.inner();
-    if request.headers().contains_key(header::UPGRADE) {
+    if asks_for_websocket(request.headers()) {
         return Err(Status::unimplemented(
             "the sidecar does not carry WebSockets: the Live API goes over gRPC, or past it",
         ));
@@ -39,6 +39,14 @@ pub(super) async fn forward(
     let mut answer = inner.forward(request).await?;
     answer.extensions_mut().insert(ActiveTransport::Rest);
     Ok(answer)
+}
+
+/// Any other upgrade is an offer, such as `h2c` of curl and Java, and may be passed over
+/// ([RFC 9110, section 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)).
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let mut names = offers.flat_map(|list| list.split(',')).map(str::trim);
+    names.any(|name| name.eq_ignore_ascii_case("websocket"))
 }
 
 /// The key or token as a parameter

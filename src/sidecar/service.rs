@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::account::{Account, Caller};
 use super::connection::Visit;
+use super::foreign::refuse_foreign;
 use super::guard::Guard;
 use super::metrics::Metrics;
 use super::refusal::Form;
@@ -40,6 +41,10 @@ pub(super) struct Service {
 impl Service {
     /// Answers a request; the account of it is closed when the last of the answer has been sent.
     pub(super) async fn answer(&self, mut request: Request<Incoming>, visit: Visit) -> Answer {
+        if let Some(refusal) = refuse_foreign(&request) {
+            self.metrics.count_refusal();
+            return refusal;
+        }
         let form = Form::of(&request);
         if let Err(status) = self.guard.admit(request.uri(), request.headers()) {
             self.metrics.count_refusal();
