@@ -27,6 +27,7 @@ mod guard;
 mod identity;
 mod listener;
 mod metrics;
+mod placeholder;
 mod refusal;
 mod rest;
 mod service;
@@ -44,7 +45,7 @@ use tracing::info;
 
 pub use builder::SidecarBuilder;
 pub use identity::Identity;
-pub use service::PLACEHOLDER_KEY;
+pub use placeholder::PLACEHOLDER_KEY;
 
 use crate::bridge::Bridge;
 use admin::Admin;
