@@ -135,7 +135,8 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
 }
 
 /// Names that say nothing about a call: on either transport they are written anew, or not at all.
-pub(crate) static OF_HTTP: [HeaderName; 11] = [
+pub(crate) static OF_HTTP: [HeaderName; 12] = [
+    header::ACCEPT_ENCODING,
     header::CONNECTION,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
@@ -202,6 +203,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("te", "trailers"),
+            ("accept-encoding", "br"),
             ("grpc-timeout", "1S"),
             ("x-mine", "a"),
             ("content-type", "application/grpc"),

@@ -19,16 +19,17 @@ mod stream;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {array::ArrayStream, cut::Cut, cut::CutFault, sse::EventStream};
 
-use std::io::Read as _;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::read::{GzDecoder, ZlibDecoder};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::{Answer, Call, Message};
 use crate::error::{Error, ErrorKind};
-use crate::frame::{Frame, too_large};
+use crate::frame::too_large;
 use crate::network::{Alpn, Network, Origin};
 use crate::schema::{Method, Schema};
 #[cfg(feature = "cli")]
@@ -195,11 +196,14 @@ fn message_of(call: &Call, limit: usize) -> Result<Bytes, Error> {
     if !frame.is_compressed() {
         return Ok(frame.message());
     }
+    let message = frame.message();
     match call.encoding.as_ref().map(HeaderValue::as_bytes) {
-        Some(b"gzip") => decompress(frame, limit),
+        Some(b"gzip") => decompress(GzDecoder::new(message.as_ref()), limit),
+        // HTTP's name for the format of zlib.
+        Some(b"deflate") => decompress(ZlibDecoder::new(message.as_ref()), limit),
         Some(_) => Err(Error::new(
             ErrorKind::Unsupported,
-            "the request is compressed in a way that REST cannot carry; use gzip or none",
+            "the request is compressed in a way that REST cannot carry; use gzip, deflate or none",
         )),
         None => Err(Error::invalid_request(
             "the request's frame is compressed, but `grpc-encoding` is missing",
@@ -207,13 +211,12 @@ fn message_of(call: &Call, limit: usize) -> Result<Bytes, Error> {
     }
 }
 
-fn decompress(frame: &Frame, limit: usize) -> Result<Bytes, Error> {
-    let message = frame.message();
+fn decompress(decoder: impl Read, limit: usize) -> Result<Bytes, Error> {
     let mut plain = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    flate2::read::GzDecoder::new(message.as_ref()).take(most).read_to_end(&mut plain).map_err(
-        |error| Error::invalid_request("the request's gzip is broken").with_source(error),
-    )?;
+    decoder.take(most).read_to_end(&mut plain).map_err(|error| {
+        Error::invalid_request("the request cannot be decompressed").with_source(error)
+    })?;
     if plain.len() > limit { Err(too_large(plain.len(), limit)) } else { Ok(plain.into()) }
 }
 

@@ -21,11 +21,13 @@ mod account;
 mod admin;
 mod builder;
 mod connection;
+mod foreign;
 mod grpc;
 mod guard;
 mod identity;
 mod listener;
 mod metrics;
+mod placeholder;
 mod refusal;
 mod rest;
 mod service;
@@ -43,7 +45,7 @@ use tracing::info;
 
 pub use builder::SidecarBuilder;
 pub use identity::Identity;
-pub use service::PLACEHOLDER_KEY;
+pub use placeholder::PLACEHOLDER_KEY;
 
 use crate::bridge::Bridge;
 use admin::Admin;

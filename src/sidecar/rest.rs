@@ -1,11 +1,12 @@
 //! REST: a request that is REST already goes on as it is, without transcoding or fallback.
 
 use bytes::Bytes;
-use http::{Request, Uri, header};
+use http::{HeaderMap, Request, Uri, header};
 use hyper::body::Incoming;
 use tonic::Status;
 
 use super::account::Account;
+use super::placeholder::{API_KEY, is_key, move_to_bearer};
 use super::service::Service;
 use crate::call::Answer;
 use crate::policy::ActiveTransport;
@@ -20,15 +21,20 @@ pub(super) async fn forward(
     account: &mut Account,
 ) -> Result<Answer, Status> {
     let inner = service.bridge.inner();
-    if request.headers().contains_key(header::UPGRADE) {
+    if asks_for_websocket(request.headers()) {
         return Err(Status::unimplemented(
             "the sidecar does not carry WebSockets: the Live API goes over gRPC, or past it",
         ));
     }
     let (mut head, body) = request.into_parts();
     let bytes: Bytes = service.receive(body, account, inner.settings.max_message_size).await?;
-    if !has_key_in_query(&head.uri) {
+    let has_own =
+        [header::AUTHORIZATION, API_KEY].iter().any(|name| head.headers.contains_key(name));
+    if !has_own && !has_key_in_query(&head.uri) {
         inner.credentials.authorise(&mut head.headers).await?;
+        if is_openai(&head.uri) {
+            move_to_bearer(&mut head.headers);
+        }
     }
     let path = head.uri.into_parts().path_and_query;
     let path = path.ok_or_else(|| Status::invalid_argument("the request has no path"))?;
@@ -41,10 +47,23 @@ pub(super) async fn forward(
     Ok(answer)
 }
 
-/// The key or token as a parameter
-/// ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
+/// Any other upgrade is an offer, such as `h2c` of curl and Java, and may be passed over
+/// ([RFC 9110, section 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)).
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let mut names = offers.flat_map(|list| list.split(',')).map(str::trim);
+    names.any(|name| name.eq_ignore_ascii_case("websocket"))
+}
+
+/// `/v1beta/openai/chat/completions` and its like
+/// ([OpenAI compatibility](https://ai.google.dev/gemini-api/docs/openai)).
+fn is_openai(uri: &Uri) -> bool {
+    uri.path().split('/').nth(2) == Some("openai")
+}
+
+/// The key or token as a parameter.
 fn has_key_in_query(uri: &Uri) -> bool {
     let parameters = uri.query().unwrap_or_default().split('&');
     let mut names = parameters.filter_map(|parameter| parameter.split('=').next());
-    names.any(|name| ["key", "$key", "%24key", "access_token"].contains(&name))
+    names.any(|name| is_key(name) || name == "access_token")
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, header};
+use http::{Request, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,16 +13,15 @@ use tonic::Status;
 
 use super::account::{Account, Caller};
 use super::connection::Visit;
+use super::foreign::refuse_foreign;
 use super::guard::Guard;
 use super::metrics::Metrics;
+use super::placeholder::{API_KEY, take_placeholder};
 use super::refusal::Form;
 use super::shutdown::Shutdown;
 use super::{grpc, rest};
 use crate::bridge::Bridge;
 use crate::call::Answer;
-
-/// A client that must send some key sends this one to have the sidecar's own.
-pub const PLACEHOLDER_KEY: &str = "genai-bridge";
 
 /// What all connections share.
 pub(super) struct Service {
@@ -40,6 +39,10 @@ pub(super) struct Service {
 impl Service {
     /// Answers a request; the account of it is closed when the last of the answer has been sent.
     pub(super) async fn answer(&self, mut request: Request<Incoming>, visit: Visit) -> Answer {
+        if let Some(refusal) = refuse_foreign(&request) {
+            self.metrics.count_refusal();
+            return refusal;
+        }
         let form = Form::of(&request);
         if let Err(status) = self.guard.admit(request.uri(), request.headers()) {
             self.metrics.count_refusal();
@@ -49,7 +52,7 @@ impl Service {
             self.metrics.count_refusal();
             return form.refuse(Status::unavailable("the sidecar has as many calls as it may"));
         };
-        self.prepare(request.headers_mut());
+        self.prepare(&mut request);
         let caller = match form {
             Form::Grpc => {
                 Caller::grpc(self.bridge.inner().schema.find_method(request.uri().path()))
@@ -120,13 +123,12 @@ impl Service {
     }
 
     /// Hides the secrets from whoever prints headers, and takes out what stands for the sidecar's own key.
-    fn prepare(&self, headers: &mut HeaderMap) {
-        headers.remove(header::HOST);
-        if self.replaces_placeholder
-            && headers.get(&API_KEY).is_some_and(|key| key == PLACEHOLDER_KEY)
-        {
-            headers.remove(&API_KEY);
+    fn prepare(&self, request: &mut Request<Incoming>) {
+        if self.replaces_placeholder {
+            take_placeholder(request);
         }
+        let headers = request.headers_mut();
+        headers.remove(header::HOST);
         for name in [header::AUTHORIZATION, API_KEY] {
             if let Some(value) = headers.get_mut(name) {
                 value.set_sensitive(true);
@@ -179,5 +181,3 @@ impl Memory {
 pub(super) fn shutting_down() -> Status {
     Status::unavailable("the sidecar is shutting down")
 }
-
-const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");

@@ -137,17 +137,24 @@ async fn a_compressed_frame_is_read_by_its_encoding_or_refused() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, &message).expect("memory");
     let packed = encoder.finish().expect("memory");
-    assert_eq!(send(Some("gzip"), packed.clone()).await.status.code(), Code::Ok);
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &message).expect("memory");
+    let deflated = encoder.finish().expect("memory");
+    for (encoding, body) in [("gzip", &packed), ("deflate", &deflated)] {
+        assert_eq!(send(Some(encoding), body.clone()).await.status.code(), Code::Ok, "{encoding}");
+    }
     for (encoding, body, code) in [
         (Some("gzip"), message.clone(), Code::InvalidArgument),
         (Some("gzip"), packed[..packed.len() / 2].to_vec(), Code::InvalidArgument),
+        (Some("deflate"), packed.clone(), Code::InvalidArgument),
+        (Some("deflate"), deflated[..deflated.len() / 2].to_vec(), Code::InvalidArgument),
         (None, packed.clone(), Code::InvalidArgument),
         (Some("zstd"), packed, Code::Unimplemented),
     ] {
         let outcome = send(encoding, body).await;
         assert_eq!(outcome.status.code(), code, "{encoding:?} {:?}", outcome.status);
     }
-    assert_eq!(emulator.count(COUNT), 1);
+    assert_eq!(emulator.count(COUNT), 2);
 }
 
 /// An SSE body, and what the caller sees of it: messages, code, symptom.

@@ -58,6 +58,33 @@ async fn a_key_in_the_query_is_the_clients_own() {
 }
 
 #[tokio::test]
+async fn the_placeholder_is_replaced_wherever_clients_put_keys() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let sidecar = Running::start(direct(&emulator), SidecarBuilder::replace_placeholder_key).await;
+    let bearer = |key: &str| format!("authorization: Bearer {key}\r\n");
+    let (models, openai) = ("/v1beta/models", "/v1beta/openai/models");
+    for (path, header, own, token) in [
+        (format!("{models}?key={PLACEHOLDER_KEY}&pageSize=1"), String::new(), Some(KEY), None),
+        (format!("{models}?key=mine"), String::new(), None, None),
+        (models.to_owned(), bearer(PLACEHOLDER_KEY), Some(KEY), None),
+        (models.to_owned(), bearer("mine"), None, Some("Bearer mine".to_owned())),
+        (openai.to_owned(), bearer(PLACEHOLDER_KEY), None, Some(format!("Bearer {KEY}"))),
+        (openai.to_owned(), String::new(), None, Some(format!("Bearer {KEY}"))),
+        (openai.to_owned(), bearer("mine"), None, Some("Bearer mine".to_owned())),
+    ] {
+        emulator.clear();
+        let headers = format!("host: {}\r\n{header}", sidecar.address);
+        get(sidecar.address, &path, &headers).await;
+        let received = emulator.received();
+        let [received] = received.as_slice() else { panic!("one call of {path}") };
+        let value = |name| received.headers().get(name).map(|value| value.to_str().expect("text"));
+        assert_eq!(value("x-goog-api-key"), own, "{path} {header}");
+        assert_eq!(value("authorization"), token.as_deref(), "{path} {header}");
+        assert!(!received.target().contains(PLACEHOLDER_KEY), "{}", received.target());
+    }
+}
+
+#[tokio::test]
 async fn a_web_page_reaches_nothing() {
     let emulator = Emulator::start().await.expect("an emulator");
     let options = |s: SidecarBuilder| s.admin(([127, 0, 0, 1], 0).into());

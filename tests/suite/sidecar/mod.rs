@@ -6,6 +6,7 @@ mod command;
 mod hostile;
 mod keys;
 mod limits;
+mod protocols;
 mod shutdown;
 
 use std::net::SocketAddr;
