@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use http::Method as Verb;
 use prost_reflect::{
@@ -38,7 +39,17 @@ pub(super) struct Route<'a> {
 
 impl Methods {
     /// Those of Gemini's v1 and v1beta, and the operations at the rules of its service configuration.
-    pub(super) fn gemini() -> io::Result<Self> {
+    pub(super) fn gemini() -> io::Result<Arc<Self>> {
+        // Tests start many emulators, and reading the protos takes longer than the rest of it.
+        static GEMINI: OnceLock<Arc<Methods>> = OnceLock::new();
+        if let Some(methods) = GEMINI.get() {
+            return Ok(Arc::clone(methods));
+        }
+        let methods = Arc::new(Self::read_gemini()?);
+        Ok(Arc::clone(GEMINI.get_or_init(|| methods)))
+    }
+
+    fn read_gemini() -> io::Result<Self> {
         let mut methods = Self::decode(DESCRIPTORS)?;
         for method in methods.methods.values_mut() {
             let rules = OPERATION_RULES.iter().filter(|rule| *rule.0 == *method.path);

@@ -212,7 +212,7 @@ impl EmulatorBuilder {
     /// The descriptors cannot be read, one of their HTTP rules is wrong, or no port can be had.
     pub async fn start(self) -> io::Result<Emulator> {
         let methods = match &self.descriptors {
-            Some(descriptors) => Methods::decode(descriptors)?,
+            Some(descriptors) => Arc::new(Methods::decode(descriptors)?),
             None => Methods::gemini()?,
         };
         let script = Script::default();

@@ -20,7 +20,7 @@ pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 /// What all connections of an emulator share.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) methods: Methods,
+    pub(super) methods: Arc<Methods>,
     pub(super) script: Script,
     pub(super) record: Arc<Record>,
     pub(super) key: Option<String>,

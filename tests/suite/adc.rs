@@ -44,9 +44,9 @@ impl Machine {
         self.run_test("a_call_with_what_the_environment_has", set).await
     }
 
-    async fn run_test(&self, test: &'static str, set: &[(&'static str, String)]) -> String {
+    async fn run_test(&self, name: &'static str, set: &[(&'static str, String)]) -> String {
         let (home, set) = (self.home.clone(), set.to_vec());
-        let output = spawn_blocking(move || run_child(test, &home, set)).await.expect("no panic");
+        let output = spawn_blocking(move || run_child(name, &home, set)).await.expect("no panic");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         text
