@@ -277,11 +277,11 @@ pub(crate) async fn within<T>(
     timeout_at(deadline, work).await.unwrap_or_else(|_| Err(expired()))
 }
 
-/// The error of a call that failed on both transports, the first cause first. What the network did not cause, such as
+/// The error of a call that failed on both transports. What the network did not cause, such as
 /// a deadline or a message that fits no rule, is an error of its own.
 fn both_causes(first: Option<Error>, last: Error) -> Error {
     match first {
-        Some(first) if last.symptom().is_some() => first.then(last),
+        Some(first) if last.symptom().is_some() => last.after(first),
         Some(_) | None => last,
     }
 }

@@ -242,7 +242,7 @@ impl Inner {
             None => self.connect_rest(metadata).await,
             Some(symptom) => {
                 let rest = self.connect_rest(metadata).await;
-                rest.map_err(|error| Error::from(symptom).then(error))
+                rest.map_err(|error| error.after(symptom.into()))
             }
         }
     }

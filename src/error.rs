@@ -25,7 +25,8 @@ struct Inner {
     context: Cow<'static, str>,
     symptom: Option<Symptom>,
     source: Option<BoxError>,
-    then: Option<Error>,
+    /// What the first transport met.
+    first: Option<Error>,
     /// A packed `google.rpc.Status`, for the `Status` that this becomes.
     details: Bytes,
 }
@@ -68,7 +69,7 @@ impl Error {
             context: context.into(),
             symptom: None,
             source: None,
-            then: None,
+            first: None,
             details: Bytes::new(),
         }))
     }
@@ -87,9 +88,9 @@ impl Error {
         self
     }
 
-    /// The same failure, followed by what the second transport met.
-    pub(crate) fn then(mut self, second: Self) -> Self {
-        self.0.then = Some(second);
+    /// The same failure, met after the `first` transport had failed.
+    pub(crate) fn after(mut self, first: Self) -> Self {
+        self.0.first = Some(first);
         self
     }
 
@@ -134,9 +135,11 @@ impl Error {
         self.0.symptom.as_ref()
     }
 
-    /// What the second transport met, after the first one failed with this error.
-    pub fn second(&self) -> Option<&Self> {
-        self.0.then.as_ref()
+    /// What the first transport met, where this error is what the call met on the second one.
+    ///
+    /// The second one leads, because it had the call last: what its failure proves about the request holds.
+    pub fn first(&self) -> Option<&Self> {
+        self.0.first.as_ref()
     }
 
     /// What a person can do about it, in plain words; `None` where the text of the error says it all.
@@ -231,14 +234,13 @@ impl From<Error> for Status {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.0.symptom, self.0.context.as_ref()) {
-            (Some(symptom), "") => write!(f, "{symptom}")?,
-            (Some(symptom), context) => write!(f, "{context}: {symptom}")?,
-            (None, context) => f.write_str(context)?,
+        if let Some(first) = &self.0.first {
+            write!(f, "{first}; then over the other transport: ")?;
         }
-        match &self.0.then {
-            Some(second) => write!(f, "; then over the other transport: {second}"),
-            None => Ok(()),
+        match (&self.0.symptom, self.0.context.as_ref()) {
+            (Some(symptom), "") => write!(f, "{symptom}"),
+            (Some(symptom), context) => write!(f, "{context}: {symptom}"),
+            (None, context) => f.write_str(context),
         }
     }
 }
@@ -302,10 +304,17 @@ mod tests {
 
     #[test]
     fn both_causes_are_told_the_first_one_first() {
-        let error = Error::from(Symptom::new(SymptomKind::Http2NotOffered, "proxy a:1"))
-            .then(Symptom::new(SymptomKind::ConnectionRefused, "host b:2").into());
+        let error = Error::from(Symptom::new(SymptomKind::ConnectionLost, "host b:2"))
+            .after(Symptom::new(SymptomKind::Http2NotOffered, "proxy a:1").into());
         let text = error.to_string();
         assert!(text.find("proxy a:1") < text.find("host b:2"), "{text}");
-        assert_eq!(error.kind(), ErrorKind::Connect);
+    }
+
+    #[test]
+    fn of_two_causes_the_one_that_had_the_call_last_says_what_is_proven() {
+        let error = Error::from(Symptom::new(SymptomKind::ConnectionLost, "host b:2"))
+            .after(Symptom::new(SymptomKind::Http2NotOffered, "proxy a:1").into());
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+        assert_eq!(error.symptom().map(Symptom::proof), Some(Proof::Unknown));
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn connect(
         None => dial(address, deadline).await.map_err(|fault| fault.at(&hop))?,
         Some(proxy) => {
             let io = reach_proxy(tls, proxy, deadline).await;
-            let io = io.map_err(|fault| fault.at(&proxy.to_string()))?;
+            let io = io.map_err(|fault| fault.at_proxy(proxy))?;
             ask_for_tunnel(proxy, io, address, deadline).await?
         }
     };
@@ -84,7 +84,7 @@ async fn ask_for_tunnel(
             opened.map(|()| Bytes::new())
         }
     };
-    early.map(|early| io.with_early(early)).map_err(|fault| fault.at(&proxy.to_string()))
+    early.map(|early| io.with_early(early)).map_err(|fault| fault.at_proxy(proxy))
 }
 
 /// The proxy may have no IPv6, whatever this side has.

@@ -5,10 +5,11 @@ use std::mem::take;
 
 use http::HeaderValue;
 
+use super::hop::ProxyHop;
 use crate::error::{BoxError, Error};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
-/// A failure of one step of connecting. [`Fault::at`] names the peer and makes it an [`Error`].
+/// A failure of one step of connecting. [`Fault::at`] and [`Fault::at_proxy`] name the peer and make it an [`Error`].
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: SymptomKind,
@@ -61,10 +62,19 @@ impl Fault {
     }
 
     pub(super) fn at(self, hop: &str) -> Error {
-        let error = Error::from(Symptom::new(self.kind, hop).with_evidence(*self.evidence));
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
+        let symptom = Symptom::new(self.kind, hop).with_evidence(*self.evidence);
+        with_cause(symptom.into(), self.source)
+    }
+
+    pub(super) fn at_proxy(self, proxy: &ProxyHop) -> Error {
+        let symptom = Symptom::new(self.kind, proxy.to_string()).with_evidence(*self.evidence);
+        with_cause(symptom.at_proxy().into(), self.source)
+    }
+}
+
+fn with_cause(error: Error, cause: Option<BoxError>) -> Error {
+    match cause {
+        Some(cause) => error.with_source(cause),
+        None => error,
     }
 }

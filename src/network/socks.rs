@@ -47,7 +47,8 @@ async fn choose_method<S: AsyncRead + AsyncWrite + Unpin>(
     match (version, method, login) {
         (VERSION, NO_LOGIN, _) => Ok(()),
         (VERSION, PASSWORD_LOGIN, Some(login)) => log_in(stream, login).await,
-        (VERSION, _, _) => Err(refused("it asks for a login")),
+        (VERSION, _, None) => Err(refused("it asks for a login")),
+        (VERSION, _, Some(_)) => Err(refused("it takes no login by user and password")),
         _ => Err(malformed()),
     }
 }
@@ -89,9 +90,17 @@ fn request(target: &Address, resolved: Option<IpAddr>) -> Vec<u8> {
 }
 
 async fn read_reply<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(), Fault> {
-    let [version, reply, _, kind] = read_array(stream).await?;
+    let mut head = [0; 4];
+    // It speaks SOCKS5, as the greeting showed, and opens no tunnel: sshd says no more than this.
+    let read = stream.read_exact(&mut head).await;
+    read.map_err(|error| refused("it closed the connection").with_source(error))?;
+    let [version, reply, _, kind] = head;
     match (version, reply) {
         (VERSION, 0) => {}
+        (VERSION, 3..=6) => {
+            let fault = Fault::new(SymptomKind::ProxyUpstreamFailed);
+            return Err(fault.with_detail(reply_text(reply)));
+        }
         (VERSION, reply) => return Err(refused(reply_text(reply))),
         _ => return Err(malformed()),
     }

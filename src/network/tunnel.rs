@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -36,7 +36,7 @@ pub(super) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     if head.status.is_success() {
         return Ok(after.freeze());
     }
-    let page = read_page(stream, after, deadline).await;
+    let page = read_page(stream, &head, after, deadline).await;
     Err(refusal(&head, &page))
 }
 
@@ -87,15 +87,17 @@ fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// Reads what there is of the page that explains a refusal; a slow page is not waited for.
+/// Reads what there is of the page that explains a refusal; a slow page is not waited for, nor is
+/// the end of a connection that the proxy keeps open behind it.
 async fn read_page<S: AsyncRead + Unpin>(
     stream: &mut S,
+    head: &Head,
     mut page: BytesMut,
     deadline: Instant,
 ) -> BytesMut {
     let patience = deadline.min(Instant::now() + PAGE_PATIENCE);
     let read = async {
-        while page.len() < Evidence::MAX_FIRST_BYTES {
+        while page.len() < Evidence::MAX_FIRST_BYTES && !head.is_whole(&page) {
             let room = Evidence::MAX_FIRST_BYTES - page.len();
             if !matches!(read_some(stream, &mut page, room).await, Ok(1..)) {
                 break;
@@ -128,6 +130,8 @@ fn refusal(head: &Head, page: &[u8]) -> Fault {
     let kind = match head.status.as_u16() {
         407 => SymptomKind::ProxyAuthenticationRequired,
         300..=399 => SymptomKind::ProxyRedirected,
+        // It does not know the method, or asks for a login of its own: a web server, or a portal.
+        400 | 404 | 501 | 505 | 511 => SymptomKind::ProxyRejected,
         400..=499 => SymptomKind::ProxyForbidden,
         500..=599 => SymptomKind::ProxyUpstreamFailed,
         _ => SymptomKind::ProxyRejected,
@@ -149,6 +153,18 @@ struct Head {
     headers: HeaderMap,
     /// Bytes up to and with the empty line.
     length: usize,
+}
+
+impl Head {
+    /// Whether nothing of the page is missing; a page without a length ends with the connection.
+    fn is_whole(&self, page: &[u8]) -> bool {
+        if self.headers.contains_key(header::TRANSFER_ENCODING) {
+            return page.ends_with(b"0\r\n\r\n");
+        }
+        let length = self.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.trim().parse::<usize>().ok());
+        length.is_some_and(|length| page.len() >= length)
+    }
 }
 
 /// Reads the head at the beginning of `bytes`; `None` while it is incomplete.

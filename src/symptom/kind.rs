@@ -60,11 +60,11 @@ pub enum SymptomKind {
     ProxyAuthenticationRequired,
     /// The proxy answered 403, 405 or another 4xx.
     ProxyForbidden,
-    /// The proxy answered 5xx.
+    /// The proxy answered 5xx, or its SOCKS5 reply says that the service was not reached.
     ProxyUpstreamFailed,
     /// The proxy answered 3xx: usually a login portal.
     ProxyRedirected,
-    /// Any other answer that is not a 2xx.
+    /// Any other answer that is not a 2xx: 400, 404, 501 of what is no proxy, or 511 of a portal.
     ProxyRejected,
     /// End of stream, or a reset, before the answer was complete.
     ProxyClosed,
@@ -72,7 +72,7 @@ pub enum SymptomKind {
     ProxyMalformed,
     /// The proxy is silent.
     ProxyTimeout,
-    /// The SOCKS5 reply names a failure, or no common login method.
+    /// The SOCKS5 reply names another failure, or no common login method, or is missing.
     SocksRefused,
     /// Usually an inspecting proxy whose root is not in the trust store.
     CertificateUnknownIssuer,
@@ -398,7 +398,10 @@ impl SymptomKind {
             Self::ProxyAuthenticationRequired => {
                 "give the proxy's user and password: http://user:password@proxy:port, or the builder's proxy(); NTLM and Kerberos need a local helper proxy"
             }
-            Self::ProxyForbidden | Self::ProxyRejected => {
+            Self::ProxyRejected => {
+                "check the proxy's address and port: what answers there may be no proxy for CONNECT, or a portal that wants a login in a browser first"
+            }
+            Self::ProxyForbidden => {
                 "ask the network team to allow CONNECT to this host and port; the other transport takes the same way and does not help"
             }
             Self::ProxyUpstreamFailed => {
@@ -407,8 +410,14 @@ impl SymptomKind {
             Self::ProxyRedirected | Self::Redirected => {
                 "log in to the network's portal in a browser first"
             }
-            Self::ProxyClosed | Self::ProxyMalformed | Self::ProxyTimeout | Self::SocksRefused => {
+            Self::ProxyMalformed | Self::ProxyTimeout => {
                 "check the proxy's address, port and scheme (http, https, socks5)"
+            }
+            Self::ProxyClosed => {
+                "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may close as well"
+            }
+            Self::SocksRefused => {
+                "for a login write socks5h://user:password@proxy:port; else ask who runs the proxy whether it may and can reach this host and port"
             }
             Self::CertificateUnknownIssuer => {
                 "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"

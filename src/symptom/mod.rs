@@ -1,5 +1,6 @@
 //! Symptom: each way a network breaks a call, what it proves, what to tell a person.
 
+mod at_proxy;
 mod evidence;
 mod kind;
 
@@ -16,13 +17,20 @@ pub use kind::{Proof, Station, SymptomKind};
 pub struct Symptom {
     kind: SymptomKind,
     hop: Box<str>,
+    is_at_proxy: bool,
     evidence: Box<Evidence>,
 }
 
 impl Symptom {
     /// `hop` names the peer that was spoken to, such as `proxy proxy.corp:3128`.
     pub(crate) fn new(kind: SymptomKind, hop: impl Into<Box<str>>) -> Self {
-        Self { kind, hop: hop.into(), evidence: Box::default() }
+        Self { kind, hop: hop.into(), is_at_proxy: false, evidence: Box::default() }
+    }
+
+    /// The peer is a proxy itself, not the service behind it.
+    pub(crate) fn at_proxy(mut self) -> Self {
+        self.is_at_proxy = true;
+        self
     }
 
     pub(crate) fn with_evidence(mut self, evidence: Evidence) -> Self {
@@ -67,12 +75,29 @@ impl Symptom {
 
     /// What a person can do about it, in plain words.
     pub fn advice(&self) -> &'static str {
-        self.kind.advice()
+        let at_proxy = if self.is_at_proxy { at_proxy::advice(self.kind) } else { None };
+        at_proxy.unwrap_or(self.kind.advice())
     }
 }
 
 impl fmt::Display for Symptom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.hop, self.kind.text(), self.evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_fails_itself_has_remedies_of_its_own() {
+        for kind in SymptomKind::ALL.iter().filter(|kind| kind.station() < Station::Alpn) {
+            let advice = Symptom::new(*kind, "proxy a:1").at_proxy().advice();
+            assert!(
+                !advice.contains("set HTTPS_PROXY") && !advice.contains("to this host:"),
+                "{kind:?}"
+            );
+        }
     }
 }

@@ -64,7 +64,7 @@ async fn squid() {
         Row::through("ssl-bump, page", "http://HOST", "page").trusting(Trusted::Corp).ends(
             broken(Kind::Http2NotOffered),
             broken(Kind::ForeignError),
-            broken(Kind::Http2NotOffered),
+            broken(Kind::ForeignError),
         ),
         Row::through("splice", "http://HOST", "splice"),
         Row::through("terminate", "http://HOST", "terminate").closed(Kind::ProxyClosed),
@@ -103,7 +103,7 @@ async fn nginx() {
     bed.start("nginx", |nginx| {
         nginx.arg("-c").arg(&configuration);
     });
-    let page = |kind| (broken(Kind::NotGrpc), broken(kind), broken(Kind::NotGrpc));
+    let page = |kind| (broken(Kind::NotGrpc), broken(kind), broken(kind));
     let with = |row: Row, (grpc, rest, auto)| row.ends(grpc, rest, auto);
     let rows = vec![
         Row::at("HTTP/1.1 only", "h1").ends(broken(Kind::Http2NotOffered), REST, REST),
@@ -116,7 +116,7 @@ async fn nginx() {
         Row::at("504", "gateway-timeout").ends(
             broken(Kind::NotGrpc),
             broken(Kind::ForeignError),
-            broken(Kind::NotGrpc),
+            broken(Kind::ForeignError),
         ),
         with(Row::at("403 page", "forbidden"), page(Kind::ForeignError)),
         with(Row::at("200 page", "page"), page(Kind::NotJson)),
@@ -124,7 +124,7 @@ async fn nginx() {
         Row::at("444", "dropped").ends(
             broken(Kind::StreamReset),
             broken(Kind::ConnectionLost),
-            broken(Kind::StreamReset),
+            broken(Kind::ConnectionLost),
         ),
         Row::at("keepalive_requests 1", "one-request"),
         Row::through("asked to CONNECT", "http://HOST", "misused").closed(Kind::ProxyForbidden),
@@ -153,7 +153,7 @@ async fn haproxy() {
         Row::at("503", "unavailable").ends(
             broken(Kind::NotGrpc),
             broken(Kind::ForeignError),
-            broken(Kind::NotGrpc),
+            broken(Kind::ForeignError),
         ),
     ];
     run("haproxy", bed, rows).await;
@@ -205,18 +205,14 @@ async fn envoy() {
     });
     let page = broken(Kind::ForeignError);
     // Envoy writes gRPC statuses of its own, and signs the service's with its name as well.
-    let forged = |row: Row, code| row.ends(End::Said(code), page, broken(Kind::ForgedStatus));
+    let forged = |row: Row, code| row.ends(End::Said(code), page, page);
     let rows = vec![
         Row::at("h2", "h2"),
         Row::at("h2 to HTTP/1.1", "h2-to-h1").ends(broken(Kind::NotGrpc), REST, REST),
         Row::at("HTTP/1.1 only", "h1").ends(broken(Kind::Http2NotOffered), REST, REST),
         forged(Row::at("nothing behind it", "down"), Code::Unavailable),
         forged(Row::at("RBAC", "rbac"), Code::PermissionDenied),
-        Row::at("timeout", "timeout").ends(
-            End::Said(Code::Unavailable),
-            page,
-            broken(Kind::ForgedStatus),
-        ),
+        Row::at("timeout", "timeout").ends(End::Said(Code::Unavailable), page, page),
         forged(Row::at("403 page", "page"), Code::PermissionDenied),
         Row::through("CONNECT", "http://HOST", "connect"),
     ];

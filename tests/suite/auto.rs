@@ -162,7 +162,7 @@ async fn a_failure_that_rest_cannot_cure_ends_at_once_with_both_causes() {
             Fault::PolicyPageWithoutAlpn,
             Kind::Http2NotOffered,
             Kind::ForeignError,
-            Code::Unavailable,
+            Code::PermissionDenied,
         ),
     ] {
         let (emulator, proxy) = behind(fault).await;
@@ -192,9 +192,9 @@ async fn ends_at_once(bridge: &Bridge) -> tonic::Status {
 }
 
 fn causes(status: &tonic::Status) -> [SymptomKind; 2] {
-    let first = Error::of(status).expect("ours");
-    assert!(first.advice().is_some());
-    let second = first.second().expect("the other transport too");
+    let second = Error::of(status).expect("ours");
+    assert!(second.advice().is_some_and(|advice| !advice.contains("use Transport::Auto")));
+    let first = second.first().expect("the other transport too");
     [first, second].map(|error| error.symptom().expect("a symptom").kind())
 }
 

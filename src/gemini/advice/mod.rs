@@ -120,15 +120,13 @@ pub fn advice_for(status: &Status, method: &str) -> Option<Advice> {
 
 fn of_error(error: &Error) -> Advice {
     let speaker = if error.symptom().is_some() { Speaker::Network } else { Speaker::Client };
-    let mut remedies: Vec<String> = error.advice().map(str::to_owned).into_iter().collect();
-    let second = error.second().and_then(Error::advice).map(str::to_owned);
-    remedies.extend(second.filter(|second| !remedies.contains(second)));
     Advice {
         speaker,
         happened: clean(&error.to_string()),
         facts: Vec::new(),
         cause: None,
-        remedies,
+        // Of two transports that failed, the second one's: the first one's may be to take the second.
+        remedies: error.advice().map(str::to_owned).into_iter().collect(),
     }
 }
 

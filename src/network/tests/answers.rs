@@ -66,6 +66,20 @@ async fn a_refusal_does_not_wait_for_its_page() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_whole_page_ends_the_refusal_of_a_proxy_that_stays_connected() {
+    for (length, page) in
+        [("Content-Length: 6", "<html>"), ("Transfer-Encoding: chunked", "2\r\nno\r\n0\r\n\r\n")]
+    {
+        let answer = format!("HTTP/1.1 407 Login\r\n{length}\r\n\r\n{page}");
+        let (outcome, elapsed) = dripping(vec![answer.into_bytes()], false).await;
+        let fault = outcome.expect_err("refused").at("proxy");
+        let evidence = fault.symptom().expect("symptom").evidence();
+        assert_eq!(evidence.first_bytes(), page.as_bytes());
+        assert_eq!(elapsed, Duration::from_secs(1), "{length}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_oversized_head_is_cut_off() {
     let mut endless = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
     endless.resize(MAX_HEAD + 100, b'x');
@@ -86,6 +100,10 @@ async fn each_answer_has_its_symptom() {
         ("HTTP/1.1 302 Portal\r\nLocation: http://p/\r\n\r\n", SymptomKind::ProxyRedirected),
         ("HTTP/1.1 500 No\r\n\r\n", SymptomKind::ProxyUpstreamFailed),
         ("HTTP/1.1 503 No\r\n\r\n", SymptomKind::ProxyUpstreamFailed),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", SymptomKind::ProxyRejected),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", SymptomKind::ProxyRejected),
+        ("HTTP/1.1 501 No Such Method\r\n\r\n", SymptomKind::ProxyRejected),
+        ("HTTP/1.1 511 Portal\r\n\r\n", SymptomKind::ProxyRejected),
         ("HTTP/1.1 101 Other\r\n\r\n", SymptomKind::ProxyRejected),
         ("HTTP/1.1 999 Odd\r\n\r\n", SymptomKind::ProxyRejected),
         ("", SymptomKind::ProxyClosed),

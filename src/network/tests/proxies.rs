@@ -136,6 +136,18 @@ async fn a_socks_refusal_says_why() {
             Some("not allowed by its rules"),
         ),
         (
+            vec![(b"\x05\x01\x00", b"\x05\x00"), (request, b"\x05\x05\x00\x01\0\0\0\0\0\0")],
+            "",
+            SymptomKind::ProxyUpstreamFailed,
+            Some("connection refused"),
+        ),
+        (
+            vec![(&b"\x05\x02\x00\x02"[..], &b"\x05\xff"[..])],
+            "u:p%40ss@",
+            SymptomKind::SocksRefused,
+            Some("it takes no login by user and password"),
+        ),
+        (
             vec![(b"\x05\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n")],
             "",
             SymptomKind::ProxyMalformed,
@@ -150,6 +162,19 @@ async fn a_socks_refusal_says_why() {
     let closing = peer(|stream| async move { drop(stream) }).await;
     let closed = symptom(through(&format!("socks5h://{closing}"), &plain_origin()).await);
     assert_eq!(closed.kind(), SymptomKind::ProxyClosed);
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_closes_in_place_of_a_tunnel_has_refused() {
+    let closing = peer(async |mut stream: TcpStream| {
+        stream.read_exact(&mut [0; 3]).await.expect("greeting");
+        stream.write_all(b"\x05\x00").await.expect("answer");
+        stream.read_exact(&mut [0; 19]).await.expect("request");
+    })
+    .await;
+    let symptom = symptom(through(&format!("socks5h://{closing}"), &plain_origin()).await);
+    assert_eq!(symptom.kind(), SymptomKind::SocksRefused);
+    assert_eq!(symptom.evidence().detail(), Some("it closed the connection"));
 }
 
 /// An HTTP proxy that connects to `target`, whatever it is asked for.
