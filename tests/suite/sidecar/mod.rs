@@ -3,10 +3,14 @@
 mod admin;
 mod calls;
 mod command;
+#[cfg(target_os = "linux")]
 mod hostile;
 mod keys;
 mod limits;
+mod process;
 mod shutdown;
+#[cfg(target_os = "linux")]
+mod victim;
 
 use std::net::SocketAddr;
 
