@@ -1,107 +1,17 @@
 //! The command line: what a person, a script or a service manager sees of it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tonic::Code;
 
+use super::process::{Serving, folder, program, to};
 use crate::setting::{GENERATE, STREAM, answer, call, question, text_of};
-
-/// The program, with nothing of our own environment.
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
-}
-
-/// A folder with the emulator's root certificate in it.
-fn folder(emulator: &Emulator) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("root.pem"), emulator.root_certificate()).expect("a file");
-    folder
-}
-
-/// Options for the way to the emulator.
-fn to(emulator: &Emulator, folder: &Path) -> Vec<String> {
-    let roots = folder.join("root.pem").display().to_string();
-    [
-        "--endpoint",
-        &emulator.endpoint(),
-        "--root-certificates",
-        &roots,
-        "--proxy",
-        "none",
-        "--log-format",
-        "json",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
-/// `serve` as a process, ended with the test.
-struct Serving {
-    process: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
-    trust: PathBuf,
-}
-
-impl Serving {
-    fn start(emulator: &Emulator, folder: &Path, options: &[&str]) -> Self {
-        let mut command = program();
-        command.arg("serve").args(to(emulator, folder)).args(options);
-        command.arg("--certificate-folder").arg(folder.join("certificate"));
-        let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
-        let mut log = BufReader::new(process.stderr.take().expect("piped"));
-        let mut line = String::new();
-        log.read_line(&mut line).expect("a line");
-        let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
-        assert_eq!(event["message"], "listening", "{line}");
-        let text = |name: &str| event[name].as_str().expect("text").to_owned();
-        Self { process, log, address: text("address"), trust: text("trust").into() }
-    }
-
-    fn client(&self) -> BridgeBuilder {
-        let port = self.address.rsplit_once(':').expect("a port").1;
-        Bridge::builder()
-            .endpoint(format!("https://localhost:{port}"))
-            .add_root_certificates(std::fs::read(&self.trust).expect("a root"))
-            .transport(Transport::Grpc)
-            .retry(RetryPolicy::none())
-            .proxy(Proxy::none())
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill");
-        assert!(sent.success());
-    }
-
-    /// Its exit code and the rest of its log.
-    async fn ended(mut self) -> (Option<i32>, String) {
-        spawn_blocking(move || {
-            let mut log = String::new();
-            self.log.read_to_string(&mut log).expect("a log");
-            (self.process.wait().expect("an end").code(), log)
-        })
-        .await
-        .expect("no panic")
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-    }
-}
 
 async fn output_of(mut command: Command) -> Output {
     spawn_blocking(move || command.output().expect("a process")).await.expect("no panic")
@@ -228,7 +138,7 @@ async fn a_full_disk_for_the_log_is_told_once_and_calls_go_on() {
     log.read_line(&mut line).expect("a line");
     assert!(line.contains("/dev/full: No space left on device"), "{line}");
     let trust = folder.path().join("ca.pem");
-    let serving = Serving { process, log, address, trust };
+    let serving = Serving::of(process, log, address, trust);
     for _ in 0..3 {
         let client = serving.client().build().expect("a bridge");
         assert_eq!(call(client, GENERATE, &question("?")).await.status.code(), Code::Ok);

@@ -1,17 +1,20 @@
-//! Hostile clients: each is cut off, or answered, and others do not notice.
+//! Hostile clients: each is cut off, or answered, in bounded memory, and others do not notice.
 
 use std::time::Duration;
 
-use genai_bridge::Transport;
-use genai_bridge::emulator::{Emulator, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tonic::Code;
 
-use super::{Running, exchange, keyless};
-use crate::setting::{GENERATE, answer, call, question};
+use super::exchange;
+use super::victim::Victim;
+use crate::setting::GENERATE;
 
+/// What hostile clients may cost, in KiB.
+const SOME: u64 = 4 * 1024;
+/// Bytes after which a client gives up that is still not cut off.
+const END: usize = 64 << 20;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: u8 = 4;
 const HEADERS: u8 = 1;
@@ -43,15 +46,15 @@ fn head(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-async fn http2(sidecar: &Running) -> TcpStream {
-    let mut socket = TcpStream::connect(sidecar.address).await.expect("a connection");
+async fn http2(victim: &Victim) -> TcpStream {
+    let mut socket = TcpStream::connect(victim.address).await.expect("a connection");
     let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     socket.write_all(&begin).await.expect("room");
     socket
 }
 
-fn grpc_head(sidecar: &Running) -> Vec<u8> {
-    let authority = sidecar.address.to_string();
+fn grpc_head(victim: &Victim) -> Vec<u8> {
+    let authority = victim.address.to_string();
     head(&[
         (":method", "POST"),
         (":scheme", "http"),
@@ -68,16 +71,19 @@ async fn is_cut_off(mut socket: TcpStream) -> bool {
     timeout(Duration::from_secs(10), socket.read_to_end(&mut sink)).await.is_ok()
 }
 
-async fn others_are_served(sidecar: &Running) {
-    let client = sidecar.client().transport(Transport::Grpc).build().expect("a bridge");
-    let outcome = call(client, GENERATE, &question("?")).await;
-    assert_eq!(outcome.status.code(), Code::Ok, "{:?}", outcome.status);
+/// Sends `first`, and then the same again and again until the peer has enough, or all is taken.
+async fn pour(mut socket: TcpStream, first: Vec<u8>, again: Vec<u8>) -> usize {
+    let _ = socket.write_all(&first).await;
+    let mut sent = 0;
+    while sent < END && socket.write_all(&again).await.is_ok() {
+        sent += again.len();
+    }
+    sent
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_is_answered_with_an_error_or_cut() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    let sidecar = Running::over(&emulator).await;
+    let victim = Victim::start(&[]).await;
     for garbage in [
         b"\0\0\0\0\0\0\0\0\0\0\0\0\r\n\r\n".to_vec(),
         b"GET / HTTP/9.9\r\n\r\n".to_vec(),
@@ -92,47 +98,70 @@ async fn garbage_is_answered_with_an_error_or_cut() {
         [PREFACE, &frame(SETTINGS, 0, 0, &[]), &[0xff; 64]].concat(),
     ] {
         let text = String::from_utf8_lossy(&garbage).into_owned();
-        let answer = timeout(Duration::from_secs(10), exchange(sidecar.address, garbage)).await;
+        let answer = timeout(Duration::from_secs(10), exchange(victim.address, garbage)).await;
         let answer = answer.unwrap_or_else(|_| panic!("still open after {text:?}"));
         assert!(!answer.starts_with("HTTP/1.1 2"), "{text:?}: {answer}");
-        others_are_served(&sidecar).await;
     }
+    victim.ends_unharmed("garbage", SOME).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_without_end_are_cut_off() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    let sidecar = Running::over(&emulator).await;
-
-    let mut one = TcpStream::connect(sidecar.address).await.expect("a connection");
-    let _ = one.write_all(b"GET / HTTP/1.1\r\n").await;
-    let line = format!("x-{}: y\r\n", "a".repeat(1000));
-    let mut sent = 0;
-    while sent < 64 << 20 && one.write_all(line.as_bytes()).await.is_ok() {
-        sent += line.len();
+    let victim = Victim::start(&[]).await;
+    let mut attacks = JoinSet::new();
+    for _ in 0..20 {
+        attacks.spawn(pour(
+            TcpStream::connect(victim.address).await.expect("a connection"),
+            b"GET / HTTP/1.1\r\n".to_vec(),
+            format!("x-{}: y\r\n", "a".repeat(1000)).into(),
+        ));
+        attacks.spawn(pour(
+            http2(&victim).await,
+            frame(HEADERS, 0, 1, &grpc_head(&victim)),
+            frame(CONTINUATION, 0, 1, &head(&[("x-a", &"b".repeat(100))]).repeat(100)),
+        ));
     }
-    assert!(sent < 8 << 20, "HTTP/1.1 took {sent} bytes of headers");
-
-    let mut two = http2(&sidecar).await;
-    let _ = two.write_all(&frame(HEADERS, 0, 1, &grpc_head(&sidecar))).await;
-    let endless = frame(CONTINUATION, 0, 1, &head(&[("x-a", &"b".repeat(100))]).repeat(100));
-    let mut sent = 0;
-    while sent < 64 << 20 && two.write_all(&endless).await.is_ok() {
-        sent += endless.len();
+    for sent in attacks.join_all().await {
+        assert!(sent < 8 << 20, "{sent} bytes of headers were taken");
     }
-    assert!(sent < 8 << 20, "HTTP/2 took {sent} bytes of headers");
-    others_are_served(&sidecar).await;
-    assert_eq!(emulator.count(GENERATE), 1);
+    victim.ends_unharmed("headers without end", SOME).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_without_end_are_cut_off() {
+    let victim = Victim::start(&["--max-message", "4", "--max-request-memory", "16"]).await;
+    let head = format!(
+        "POST /v1beta/models/m:generateContent HTTP/1.1\r\nhost: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+        victim.address
+    );
+    let chunk = [b"4000\r\n".as_slice(), &[b'x'; 0x4000], b"\r\n"].concat();
+    let mut attacks = JoinSet::new();
+    for _ in 0..20 {
+        attacks.spawn(pour(
+            TcpStream::connect(victim.address).await.expect("a connection"),
+            head.clone().into(),
+            chunk.clone(),
+        ));
+        // It does not wait for the window of HTTP/2 to open.
+        attacks.spawn(pour(
+            http2(&victim).await,
+            frame(HEADERS, END_HEADERS, 1, &grpc_head(&victim)),
+            frame(0, 0, 1, &[0xff; 0x4000]),
+        ));
+    }
+    for sent in attacks.join_all().await {
+        assert!(sent < END, "all of {sent} bytes were taken");
+    }
+    // A message is in pieces and in one for a moment.
+    victim.ends_unharmed("bodies without end", 2 * 16 * 1024 + SOME).await;
 }
 
 /// [CVE-2023-44487](https://nvd.nist.gov/vuln/detail/CVE-2023-44487): streams opened and reset at once.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rapid_reset_is_cut_off() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    emulator.on(GENERATE, Reply::message(&answer("a")));
-    let sidecar = Running::over(&emulator).await;
-    let mut socket = http2(&sidecar).await;
-    let block = grpc_head(&sidecar);
+    let victim = Victim::start(&[]).await;
+    let mut socket = http2(&victim).await;
+    let block = grpc_head(&victim);
     let mut opened = 0_u32;
     while opened < 100_000 {
         let mut burst = Vec::new();
@@ -149,28 +178,23 @@ async fn rapid_reset_is_cut_off() {
     println!("rapid reset: cut off after {opened} streams");
     assert!(opened < 100_000);
     assert!(is_cut_off(socket).await);
-    others_are_served(&sidecar).await;
     // None of them had a message, so none went further.
-    assert_eq!(emulator.count(GENERATE), 1);
+    victim.ends_unharmed("rapid reset", SOME).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_bodies_keep_no_place_that_others_need() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    let patience = Duration::from_millis(200);
-    let bridge = keyless(&emulator).transport(Transport::Grpc);
-    let sidecar = Running::start(bridge, |s| s.request_timeout(patience).calls(101)).await;
+    let victim = Victim::start(&["--request-timeout", "1", "--max-calls", "110"]).await;
     let mut sockets = Vec::new();
     for _ in 0..10 {
-        let mut socket = http2(&sidecar).await;
+        let mut socket = http2(&victim).await;
         for stream in 0..10 {
-            let head = frame(HEADERS, END_HEADERS, stream * 2 + 1, &grpc_head(&sidecar));
+            let head = frame(HEADERS, END_HEADERS, stream * 2 + 1, &grpc_head(&victim));
             let data = frame(0, 0, stream * 2 + 1, &[0, 0, 0, 0, 100, 1]);
             socket.write_all(&[head, data].concat()).await.expect("room");
         }
         sockets.push(socket);
     }
-    others_are_served(&sidecar).await;
     for mut socket in sockets {
         // Each of the ten ends: HEADERS with the status and END_STREAM.
         let mut ended = 0;
@@ -183,23 +207,21 @@ async fn slow_bodies_keep_no_place_that_others_need() {
             ended += usize::from(header[3] == HEADERS && header[4] & END_STREAM != 0);
         }
     }
-    assert_eq!(emulator.count(GENERATE), 1);
+    victim.ends_unharmed("slow bodies", SOME).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_length_that_promises_too_much_takes_no_memory() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    let sidecar = Running::over(&emulator).await;
+    let victim = Victim::start(&[]).await;
     let head = format!(
         "POST /v1beta/models/m:generateContent HTTP/1.1\r\nhost: {}\r\ncontent-length: 99999999999\r\n\r\n",
-        sidecar.address
+        victim.address
     );
-    let answer = exchange(sidecar.address, head).await;
+    let answer = exchange(victim.address, head).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("limit"), "{answer}");
-    let mut socket = http2(&sidecar).await;
-    let head = frame(HEADERS, END_HEADERS, 1, &grpc_head(&sidecar));
+    let mut socket = http2(&victim).await;
+    let head = frame(HEADERS, END_HEADERS, 1, &grpc_head(&victim));
     let data = frame(0, END_STREAM, 1, &[0, 0xff, 0xff, 0xff, 0xff, 1]);
     socket.write_all(&[head, data].concat()).await.expect("room");
-    others_are_served(&sidecar).await;
-    assert_eq!(emulator.count(GENERATE), 1);
+    victim.ends_unharmed("lengths that promise too much", SOME).await;
 }

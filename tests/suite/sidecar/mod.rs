@@ -3,11 +3,15 @@
 mod admin;
 mod calls;
 mod command;
+#[cfg(target_os = "linux")]
 mod hostile;
 mod keys;
 mod limits;
+mod process;
 mod protocols;
 mod shutdown;
+#[cfg(target_os = "linux")]
+mod victim;
 
 use std::net::SocketAddr;
 
