@@ -26,7 +26,7 @@ pub(super) async fn call(
     let method = inner.schema.find_method(head.uri.path());
     let body = if method.is_some_and(|method| !method.client_streaming) {
         let limit = inner.settings.max_message_size.saturating_add(PREFIX_LENGTH);
-        Body::new(Full::new(service.receive(body, account, limit).await?))
+        Body::new(Full::new(service.receive(&head, body, account, limit).await?))
     } else {
         Body::new(body)
     };

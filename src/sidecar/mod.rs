@@ -21,6 +21,7 @@ mod account;
 mod admin;
 mod builder;
 mod connection;
+mod discard;
 mod foreign;
 mod grpc;
 mod guard;

@@ -27,7 +27,8 @@ pub(super) async fn forward(
         ));
     }
     let (mut head, body) = request.into_parts();
-    let bytes: Bytes = service.receive(body, account, inner.settings.max_message_size).await?;
+    let bytes: Bytes =
+        service.receive(&head, body, account, inner.settings.max_message_size).await?;
     let has_own =
         [header::AUTHORIZATION, API_KEY].iter().any(|name| head.headers.contains_key(name));
     if !has_own && !has_key_in_query(&head.uri) {

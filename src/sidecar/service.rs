@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
@@ -13,6 +14,7 @@ use tonic::Status;
 
 use super::account::{Account, Caller};
 use super::connection::Visit;
+use super::discard::discard;
 use super::foreign::refuse_foreign;
 use super::guard::Guard;
 use super::metrics::Metrics;
@@ -39,18 +41,15 @@ pub(super) struct Service {
 impl Service {
     /// Answers a request; the account of it is closed when the last of the answer has been sent.
     pub(super) async fn answer(&self, mut request: Request<Incoming>, visit: Visit) -> Answer {
-        if let Some(refusal) = refuse_foreign(&request) {
-            self.metrics.count_refusal();
-            return refusal;
-        }
         let form = Form::of(&request);
-        if let Err(status) = self.guard.admit(request.uri(), request.headers()) {
-            self.metrics.count_refusal();
-            return form.refuse(status);
-        }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.metrics.count_refusal();
-            return form.refuse(Status::unavailable("the sidecar has as many calls as it may"));
+        let place = match self.admit(form, &request) {
+            Ok(place) => place,
+            Err(refusal) => {
+                self.metrics.count_refusal();
+                let (head, body) = request.into_parts();
+                discard(&head.headers, body);
+                return *refusal;
+            }
         };
         self.prepare(&mut request);
         let caller = match form {
@@ -71,6 +70,22 @@ impl Service {
         }
     }
 
+    /// A place for the call, or the answer to what is not let in.
+    fn admit(
+        &self,
+        form: Form,
+        request: &Request<Incoming>,
+    ) -> Result<OwnedSemaphorePermit, Box<Answer>> {
+        if let Some(refusal) = refuse_foreign(request) {
+            return Err(refusal.into());
+        }
+        let refuse = |status| Box::new(form.refuse(status));
+        self.guard.admit(request.uri(), request.headers()).map_err(refuse)?;
+        Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| refuse(Status::unavailable("the sidecar has as many calls as it may")))
+    }
+
     async fn send(
         &self,
         form: Form,
@@ -89,6 +104,7 @@ impl Service {
     /// Which of these it exceeded, or that it broke.
     pub(super) async fn receive(
         &self,
+        head: &Parts,
         mut body: Incoming,
         account: &mut Account,
         limit: usize,
@@ -98,11 +114,11 @@ impl Service {
                 format!("a request of {size} bytes is larger than the limit of {limit} bytes");
             Status::out_of_range(text)
         };
-        let stated = body.size_hint().lower();
-        if stated > limit as u64 {
-            return Err(too_large(stated));
-        }
         let read = async {
+            let stated = body.size_hint().lower();
+            if stated > limit as u64 {
+                return Err(too_large(stated));
+            }
             let mut whole = Whole::default();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|_| Status::cancelled("the request broke off"))?;
@@ -115,11 +131,14 @@ impl Service {
             Ok(whole.into_bytes())
         };
         let patience = self.request_timeout;
-        timeout(patience, read).await.unwrap_or_else(|_| {
-            Err(Status::deadline_exceeded(format!(
-                "the request did not arrive within {patience:?}"
-            )))
-        })
+        let read = timeout(patience, read).await.unwrap_or_else(|_| {
+            let text = format!("the request did not arrive within {patience:?}");
+            Err(Status::deadline_exceeded(text))
+        });
+        if read.is_err() {
+            discard(&head.headers, body);
+        }
+        read
     }
 
     /// Hides the secrets from whoever prints headers, and takes out what stands for the sidecar's own key.

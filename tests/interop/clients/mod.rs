@@ -31,7 +31,13 @@ type Seen = Vec<String>;
 #[ignore = "needs squid-openssl and the clients"]
 async fn clients_see_what_they_would_see_from_the_service() {
     let setting = Setting::start().await;
-    for program in [setting.python(), Setting::node()] {
+    let programs = [
+        setting.python("client.py"),
+        setting.python("genai.py"),
+        Setting::node("client.mjs"),
+        Setting::node("grpc.mjs"),
+    ];
+    for program in programs {
         let direct = setting.talk(setting.directly(&program));
         let through = setting.talk(setting.through_sidecar(&program));
         assert!(direct.len() > 10, "{direct:?}");
@@ -67,12 +73,12 @@ impl Setting {
         Self { bed, squid, clients: clients.into() }
     }
 
-    fn python(&self) -> Vec<PathBuf> {
-        vec![self.clients.join("py/bin/python"), script("client.py")]
+    fn python(&self, name: &str) -> Vec<PathBuf> {
+        vec![self.clients.join("py/bin/python"), script(name)]
     }
 
-    fn node() -> Vec<PathBuf> {
-        vec!["node".into(), script("client.mjs")]
+    fn node(name: &str) -> Vec<PathBuf> {
+        vec!["node".into(), script(name)]
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -91,9 +97,12 @@ impl Setting {
         command
             .env("GENAI_BRIDGE_ADDRESS", format!("localhost:{}", self.bed.origin.address().port()))
             .env("GOOGLE_GEMINI_BASE_URL", self.bed.origin.endpoint());
-        for variable in
-            ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
-        {
+        for variable in [
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+            "REQUESTS_CA_BUNDLE",
+            "SSL_CERT_FILE",
+            "NODE_EXTRA_CA_CERTS",
+        ] {
             command.env(variable, self.file(root));
         }
     }
@@ -109,7 +118,7 @@ impl Setting {
 
     /// The guide's client behind squid's ssl-bump, alone.
     fn without_sidecar(&self) -> Command {
-        let python = self.python();
+        let python = self.python("client.py");
         let mut command = Command::new(&python[0]);
         command.arg(&python[1]).arg("retry-error");
         command.env("https_proxy", &self.squid);

@@ -68,3 +68,29 @@ async fn other_protocols_are_refused_in_their_own_words() {
     }
     assert!(emulator.received().is_empty());
 }
+
+#[tokio::test]
+async fn a_client_that_still_writes_reads_why_it_is_refused() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let bridge = keyless(&emulator).max_message_size(MIB);
+    let sidecar = Running::start(bridge, |sidecar| sidecar).await;
+    let post = format!("POST {GENERATE} HTTP/1.1\r\nhost: {}\r\n", sidecar.address);
+    let body = vec![b' '; 16 * MIB];
+    for (headers, expected) in [
+        ("", "larger than the limit"),
+        ("origin: https://evil.test\r\n", "comes from a web page"),
+        ("content-type: application/grpc-web\r\n", "does%20not%20speak%20gRPC-Web"),
+    ] {
+        let length = body.len();
+        let head = format!("{post}{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
+        // All of it is written before the answer is read; `exchange` fails where the connection is closed meanwhile.
+        let answer = exchange(sidecar.address, [head.as_bytes(), &body].concat()).await;
+        assert!(answer.contains(expected), "{headers}{answer}");
+    }
+    let head = format!("{post}content-length: 99999999\r\nexpect: 100-continue\r\n\r\n");
+    let answer = exchange(sidecar.address, head).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "nothing more is asked for: {answer}");
+    assert!(emulator.received().is_empty());
+}
+
+const MIB: usize = 1024 * 1024;
