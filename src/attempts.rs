@@ -1,5 +1,6 @@
 //! Attempts: one call is sent until a transport carries it: again on the same one, or once on the other.
 
+use std::fmt;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Inner {
             (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
             (Route::AfterProof, false) => {
                 let proof = async { Ok(self.fallback.proof_failure().await) };
-                within(call.deadline, "while gRPC was proven", proof).await?;
+                within(call.deadline, Busy::Proving(self.grpc.hop()), proof).await?;
                 Ok(Choice::of(ActiveTransport::Grpc))
             }
             (Route::AfterProof, true) => Ok(self.choose_by_proof(call.time_left()).await),
@@ -166,8 +167,9 @@ impl Inner {
         let transport = ActiveTransport::Grpc;
         let mut vigil = None;
         let deadline = call.deadline;
+        let hop = self.grpc.hop();
         let attempt = async {
-            let seat = self.grpc.take_seat().await?;
+            let seat = within(deadline, Busy::Connecting(hop), self.grpc.take_seat()).await?;
             if self.is_auto(call) {
                 vigil = keep_vigil(self, call, seat.line());
             }
@@ -176,7 +178,7 @@ impl Inner {
                 lost = until_lost(&mut vigil) => Err(lost.before_answer().into()),
             }
         };
-        let sent = within(deadline, "while the call was on gRPC", attempt).await;
+        let sent = within(deadline, Busy::OnGrpc(hop), attempt).await;
         let sent = self.note_attempt(transport, call, sent);
         if self.is_auto(call) {
             // A symptom may have asked for a proof, which runs beside the calls.
@@ -191,7 +193,7 @@ impl Inner {
         let deadline = call.deadline;
         // Boxed, or each call on gRPC would carry the room that REST needs.
         let attempt = Box::pin(self.rest.send(call, versions));
-        let sent = within(deadline, "while the call was on REST", attempt).await;
+        let sent = within(deadline, Busy::OnRest(self.grpc.hop()), attempt).await;
         self.note_attempt(ActiveTransport::Rest, call, sent)
     }
 
@@ -261,10 +263,34 @@ async fn until_lost(vigil: &mut Option<Vigil>) -> Loss {
     }
 }
 
+/// What a call is busy with, and with whom; told when its deadline passes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Busy<'a> {
+    Reading,
+    Authorising,
+    Proving(&'a str),
+    Connecting(&'a str),
+    OnGrpc(&'a str),
+    OnRest(&'a str),
+}
+
+impl fmt::Display for Busy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reading => f.write_str("while the request was read"),
+            Self::Authorising => f.write_str("while credentials were fetched"),
+            Self::Proving(hop) => write!(f, "while gRPC was proven to {hop}"),
+            Self::Connecting(hop) => write!(f, "while a gRPC connection was opened to {hop}"),
+            Self::OnGrpc(hop) => write!(f, "before {hop} had answered over gRPC"),
+            Self::OnRest(hop) => write!(f, "before {hop} had answered over REST"),
+        }
+    }
+}
+
 /// Ends `work` at the call's deadline, with an error that says what it was busy with.
 pub(crate) async fn within<T>(
     deadline: Option<Instant>,
-    busy: &'static str,
+    busy: Busy<'_>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let Some(deadline) = deadline else { return work.await };

@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tower_service::Service;
 use tracing::{Instrument, Span, debug_span, field};
 
-use crate::attempts::within;
+use crate::attempts::{Busy, within};
 use crate::builder::BridgeBuilder;
 use crate::call::{Answer, Call, Message, read_head};
 use crate::credentials::Credentials;
@@ -167,7 +167,7 @@ impl Inner {
     /// One call: parse, authorise, send; all that takes time stands under the one deadline.
     async fn carry(self: Arc<Self>, request: Request<Body>) -> Result<Answer, Error> {
         let mut call = self.parse(request)?;
-        within(call.deadline, "while the request was read", self.read_message(&mut call)).await?;
+        within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
         self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
         self.rest.add_google_headers(&mut call);
@@ -213,7 +213,7 @@ impl Inner {
 
     pub(crate) async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
         let authorise = self.credentials.authorise(&mut call.metadata);
-        within(call.deadline, "while credentials were fetched", authorise).await
+        within(call.deadline, Busy::Authorising, authorise).await
     }
 
     /// Passes on a request that is REST already.

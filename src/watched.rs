@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
@@ -15,6 +16,7 @@ use tonic::body::Body;
 use crate::attempts::Carried;
 use crate::bridge::Inner;
 use crate::call::{Answer, Call, Message};
+use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
 use crate::frame::FrameCounter;
 use crate::policy::ActiveTransport;
@@ -40,9 +42,19 @@ pub(crate) fn watch_answer(
         Message::Stream(_) => None,
     };
     let silence = idle_limit.map(Silence::new);
+    let secrets = headers_with_secrets(&call.metadata).cloned().collect();
     answer.map(|body| {
-        let (frames, ended) = (FrameCounter::default(), false);
-        Body::new(WatchedBody { body, deadline, silence, vigil, frames, transport, bridge, ended })
+        Body::new(WatchedBody {
+            body,
+            deadline,
+            silence,
+            vigil,
+            frames: FrameCounter::default(),
+            transport,
+            bridge,
+            secrets,
+            ended: false,
+        })
     })
 }
 
@@ -54,6 +66,8 @@ struct WatchedBody {
     frames: FrameCounter,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
+    /// What must not leave with an error, should the peer repeat it.
+    secrets: Vec<HeaderValue>,
     ended: bool,
 }
 
@@ -121,7 +135,15 @@ impl WatchedBody {
         {
             self.bridge.record(self.transport, Some(error));
         }
-        status
+        self.hide_secrets(status)
+    }
+
+    fn hide_secrets(&self, status: Status) -> Status {
+        let Some(mut symptom) = Error::of(&status).and_then(Error::symptom).cloned() else {
+            return status;
+        };
+        let hidden = self.secrets.iter().filter(|header| symptom.hide(secret_in(header))).count();
+        if hidden == 0 { status } else { Error::from(symptom).into() }
     }
 
     /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.

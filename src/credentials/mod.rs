@@ -173,8 +173,18 @@ impl fmt::Debug for Credentials {
 
 /// The keys and tokens that the metadata of a call holds.
 pub(crate) fn secrets_of(metadata: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let found = [AUTHORIZATION, API_KEY].into_iter().filter_map(|name| metadata.get(name));
-    found.map(HeaderValue::as_bytes).map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value))
+    headers_with_secrets(metadata).map(secret_in)
+}
+
+/// The headers that hold them.
+pub(crate) fn headers_with_secrets(metadata: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
+    [AUTHORIZATION, API_KEY].into_iter().filter_map(|name| metadata.get(name))
+}
+
+/// The key or token that a header is about.
+pub(crate) fn secret_in(header: &HeaderValue) -> &[u8] {
+    let value = header.as_bytes();
+    value.strip_prefix(b"Bearer ").unwrap_or(value)
 }
 
 fn sensitive(text: &str) -> Option<HeaderValue> {

@@ -89,20 +89,24 @@ impl Evidence {
         self
     }
 
-    /// Blanks a secret out wherever the peer repeated it.
-    pub(crate) fn hide(&mut self, secret: &[u8]) {
+    /// Blanks a secret out wherever the peer repeated it; true if it did.
+    pub(crate) fn hide(&mut self, secret: &[u8]) -> bool {
         if secret.is_empty() {
-            return;
+            return false;
         }
+        let mut was_there = false;
         let headers = self.headers.iter_mut().map(|(_, value)| value);
         for text in headers.chain(&mut self.reason).chain(&mut self.detail) {
             if let Some(hidden) = blank_out(text.as_bytes(), secret) {
                 *text = String::from_utf8_lossy(&hidden).into();
+                was_there = true;
             }
         }
         if let Some(hidden) = blank_out(&self.first_bytes, secret) {
             self.first_bytes = hidden.into();
+            was_there = true;
         }
+        was_there
     }
 
     /// HTTP status of the answer, of a proxy to CONNECT or of whoever answered the call.
@@ -251,8 +255,8 @@ mod tests {
             .with_reason("no KEY-1")
             .with_detail("KEY-1")
             .with_first_bytes(b"you sent KEY-1 and KEY-1");
-        evidence.hide(b"KEY-1");
-        evidence.hide(b"");
+        assert!(evidence.hide(b"KEY-1"));
+        assert!(!evidence.hide(b"KEY-1") && !evidence.hide(b""));
         assert_eq!(evidence.header("location"), Some("http://portal/?key=*****"));
         assert_eq!((evidence.reason(), evidence.detail()), (Some("no *****"), Some("*****")));
         assert_eq!(evidence.first_bytes(), b"you sent ***** and *****");

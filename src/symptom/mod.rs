@@ -38,9 +38,9 @@ impl Symptom {
         self
     }
 
-    /// Blanks a secret out wherever the peer repeated it.
-    pub(crate) fn hide(&mut self, secret: &[u8]) {
-        self.evidence.hide(secret);
+    /// Blanks a secret out wherever the peer repeated it; true if it did.
+    pub(crate) fn hide(&mut self, secret: &[u8]) -> bool {
+        self.evidence.hide(secret)
     }
 
     /// Which failure this is.

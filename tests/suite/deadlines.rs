@@ -68,7 +68,9 @@ async fn a_host_that_accepts_and_says_nothing_is_inside_the_deadline() {
         let builder = genai_bridge::Bridge::builder();
         let builder = builder.endpoint(&endpoint).proxy(Proxy::none()).transport(transport);
         let call = async { client(builder).generate_content(within(SHORT, question("?"))).await };
-        assert_expired(&timeout(LONG, call).await.expect("in time").expect_err("no answer"));
+        let status = timeout(LONG, call).await.expect("in time").expect_err("no answer");
+        assert_expired(&status);
+        assert!(status.message().contains("host 127.0.0.1:"), "names no hop: {status:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::Status;
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::peers::{http1, plain};
+use crate::peers::{Scripted, http1, http2, plain};
 use crate::setting::{GENERATE, KEY, behind, client, direct, question, through};
 
 const TOKEN: &str = "a-token-that-nobody-may-see";
@@ -85,6 +85,20 @@ async fn a_peer_that_repeats_the_key_is_not_quoted() {
     let evidence = error.symptom().expect("a symptom").evidence();
     assert!(evidence.first_bytes().starts_with(b"you sent ****"), "{evidence:?}");
     assert!(evidence.header("server").expect("kept").starts_with("saw ****"));
+    assert_hidden(&format!("{status:?} {:?}", evidence.first_bytes()));
+}
+
+#[tokio::test]
+async fn a_peer_that_repeats_the_key_within_a_stream_is_not_quoted() {
+    let head = http::Response::builder().header("content-type", "application/grpc").body(());
+    let data = vec![format!("you sent {KEY}").into()];
+    let port = http2(Scripted { head: head.expect("a head"), data, trailers: None }).await;
+    let mut client = client(plain(port, Transport::Grpc).api_key(KEY));
+    let stream = client.stream_generate_content(question("?")).await.expect("a head");
+    let status = stream.into_inner().message().await.expect_err("no message begins so");
+    let error = genai_bridge::Error::of(&status).expect("ours");
+    let evidence = error.symptom().expect("a symptom").evidence();
+    assert!(evidence.first_bytes().starts_with(b"you sent ****"), "{evidence:?}");
     assert_hidden(&format!("{status:?} {:?}", evidence.first_bytes()));
 }
 
