@@ -122,28 +122,30 @@ impl Inner {
             (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
             (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
             (Route::AfterProof, false) => {
-                let proof = async { Ok(self.fallback.proof_failure().await) };
+                let proof = self.fallback.proof_failure();
                 within(call.deadline, Busy::Proving(self.grpc.hop()), proof).await?;
                 Ok(Choice::of(ActiveTransport::Grpc))
             }
-            (Route::AfterProof, true) => Ok(self.choose_by_proof(call.time_left()).await),
+            (Route::AfterProof, true) => self.choose_by_proof(call.time_left()).await,
         }
     }
 
     /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(&self, left: Option<Duration>) -> Choice {
+    async fn choose_by_proof(&self, left: Option<Duration>) -> Result<Choice, Error> {
         let head_start = self.settings.grpc_head_start;
         let patience = left.map_or(head_start, |left| left.min(head_start));
-        match timeout(patience, self.fallback.proof_failure()).await {
-            Ok(None) if self.fallback.is_on_grpc() => Choice::of(ActiveTransport::Grpc),
-            Ok(None) => Choice::of(ActiveTransport::Rest),
-            Ok(Some(symptom)) => {
+        let Ok(ended) = timeout(patience, self.fallback.proof_failure()).await else {
+            return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
+        };
+        Ok(match ended? {
+            None if self.fallback.is_on_grpc() => Choice::of(ActiveTransport::Grpc),
+            None => Choice::of(ActiveTransport::Rest),
+            Some(symptom) => {
                 self.counters.count_switch();
                 let because = Some(symptom.into());
                 Choice { because, ..Choice::of(ActiveTransport::Rest) }
             }
-            Err(_) => Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) },
-        }
+        })
     }
 
     /// One attempt; what it shows of the network goes to `fallback`.

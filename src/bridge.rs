@@ -237,7 +237,7 @@ impl Inner {
         if self.begin_route(metadata) == Route::Rest {
             return Ok(ActiveTransport::Rest);
         }
-        match self.fallback.proof_failure().await {
+        match self.fallback.proof_failure().await? {
             None if self.fallback.is_on_grpc() => Ok(ActiveTransport::Grpc),
             None => self.connect_rest(metadata).await,
             Some(symptom) => {

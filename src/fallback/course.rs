@@ -46,10 +46,11 @@ impl Course {
     /// The verdict on an attempt that `symptom` broke: the transport to send the call over once
     /// more, or `None` if the failure is final.
     pub(crate) fn after(&mut self, symptom: &Symptom, other: Other) -> Option<ActiveTransport> {
-        if !may_resend(self.policy, symptom.proof()) {
+        let again = Verdict::of(symptom.kind()).again;
+        if again == Again::Nowhere || !may_resend(self.policy, symptom.proof()) {
             return None;
         }
-        if Verdict::of(symptom.kind()).again == Again::Same && self.repeats < MAX_REPEATS {
+        if again == Again::Same && self.repeats < MAX_REPEATS {
             self.repeats += 1;
             return Some(self.transport);
         }
@@ -114,6 +115,13 @@ mod tests {
                 let next = course.after(&symptom(*kind), OPEN);
                 assert!(next.is_none_or(|next| next == transport), "{kind:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_login_that_was_refused_is_not_tried_over_the_other_transport() {
+        for kind in [SymptomKind::ProxyAuthenticationRequired, SymptomKind::SocksRefused] {
+            assert_eq!(auto().after(&symptom(kind), OPEN), None, "{kind:?}");
         }
     }
 

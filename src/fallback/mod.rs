@@ -18,8 +18,10 @@ pub(crate) use course::{Course, Other};
 pub(crate) use retry::{Budget, next_wait};
 pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
+use verdict::is_final;
 pub(crate) use verdict::may_resend;
 
+use crate::error::Error;
 use crate::policy::ActiveTransport;
 use crate::symptom::Symptom;
 
@@ -100,11 +102,17 @@ impl Fallback {
     }
 
     /// Waits for the end of the proof in flight; `Some` if it failed on the network.
-    pub(crate) async fn proof_failure(&self) -> Option<Symptom> {
+    ///
+    /// # Errors
+    /// It failed so that no transport may try again for the call that waits.
+    pub(crate) async fn proof_failure(&self) -> Result<Option<Symptom>, Error> {
         let mut proof = self.proof.subscribe();
         match proof.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
-            Ok(Proving::Ended(failure)) => failure.clone(),
-            Ok(Proving::Running) | Err(_) => None,
+            Ok(Proving::Ended(Some(symptom))) if is_final(symptom.kind()) => {
+                Err(symptom.clone().into())
+            }
+            Ok(Proving::Ended(failure)) => Ok(failure.clone()),
+            Ok(Proving::Running) | Err(_) => Ok(None),
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum Again {
     Same,
     /// On the other transport.
     Other,
+    /// Nowhere, though it was not sent: asking once more would do harm.
+    Nowhere,
 }
 
 /// One row of the table.
@@ -41,7 +43,7 @@ impl Verdict {
     /// symptom's proof alone, see [`may_resend`].
     #[expect(clippy::match_same_arms, reason = "each group has its own reason")]
     pub(crate) const fn of(kind: SymptomKind) -> Self {
-        use Again::{Other, Same};
+        use Again::{Nowhere, Other, Same};
         use Mark::{Ambiguous, Certain, No};
         use SymptomKind as Kind;
         match kind {
@@ -51,16 +53,16 @@ impl Verdict {
             | Kind::Unreachable
             | Kind::ConnectReset
             | Kind::ConnectTimeout => Self::new(No, Other),
+            // The other transport logs in alike, and a proxy that counts wrong logins locks the user out.
+            Kind::ProxyAuthenticationRequired | Kind::SocksRefused => Self::new(No, Nowhere),
             // The tunnel is refused before anyone can know what it will carry.
-            Kind::ProxyAuthenticationRequired
-            | Kind::ProxyForbidden
+            Kind::ProxyForbidden
             | Kind::ProxyUpstreamFailed
             | Kind::ProxyRedirected
             | Kind::ProxyRejected
             | Kind::ProxyClosed
             | Kind::ProxyMalformed
-            | Kind::ProxyTimeout
-            | Kind::SocksRefused => Self::new(No, Other),
+            | Kind::ProxyTimeout => Self::new(No, Other),
             // Both transports trust the same roots.
             Kind::CertificateUnknownIssuer
             | Kind::CertificateExpired
@@ -111,6 +113,11 @@ impl Verdict {
             Kind::TrailersMissing => Self::new(Certain, Other),
         }
     }
+}
+
+/// Whether a failure of gRPC's proof ends the calls that wait for it.
+pub(crate) fn is_final(kind: SymptomKind) -> bool {
+    Verdict::of(kind).again == Again::Nowhere
 }
 
 /// Whether a call that met a failure of this proof may be sent a second time.

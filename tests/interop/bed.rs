@@ -55,10 +55,16 @@ impl Bed {
         fs::write(self.folder.join(name), text).expect("a file");
     }
 
-    /// Fills a model of `tests/interop/conf` in, `@port name@` with a free port of that name.
+    /// Fills a model of `tests/interop/conf` in.
     pub(crate) fn configure(&mut self, model: &str) -> PathBuf {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/conf").join(model);
-        let mut text = fs::read_to_string(path).expect("a model");
+        let text = self.fill(fs::read_to_string(path).expect("a model"));
+        self.write(model, &text);
+        self.folder.join(model)
+    }
+
+    /// Puts addresses in, for `@port name@` a free port of that name.
+    pub(crate) fn fill(&mut self, mut text: String) -> String {
         let closed = free_address();
         for (name, address) in [
             ("ORIGIN", self.origin.address()),
@@ -74,8 +80,7 @@ impl Bed {
             let (name, rest) = after.split_once('@').expect("a name ends with @");
             text = format!("{before}{}{rest}", self.port(name));
         }
-        self.write(model, &text);
-        self.folder.join(model)
+        text
     }
 
     /// The port of that name; a new one if nothing has it yet.

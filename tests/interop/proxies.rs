@@ -9,6 +9,8 @@ use crate::bed::{Bed, command};
 use crate::row::{End, REST, Row, Trusted};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Two calls, each at once.
+const QUICK: Duration = Duration::from_millis(300);
 
 /// Runs every row; all that is not as expected is told at the end.
 async fn run(proxy: &str, mut bed: Bed, rows: Vec<Row>) {
@@ -109,7 +111,12 @@ async fn nginx() {
         Row::at("HTTP/1.1 only", "h1").ends(broken(Kind::Http2NotOffered), REST, REST),
         Row::at("h2 to HTTP/1.1", "h2-to-h1").ends(broken(Kind::NotGrpc), REST, REST),
         Row::at("grpc_pass", "grpc-pass"),
-        with(Row::at("413", "too-large"), page(Kind::ForeignError)),
+        // The proof is small enough.
+        Row::at("413", "too-large").ends(
+            broken(Kind::NotGrpc),
+            broken(Kind::ForeignError),
+            broken(Kind::NotGrpc),
+        ),
         with(Row::at("502", "bad-gateway"), page(Kind::ForeignError)),
         Row::at("grpc_pass, 502", "grpc-bad-gateway").ends(broken(Kind::NotGrpc), REST, REST),
         // The head start is over before the proof is answered.
@@ -127,7 +134,7 @@ async fn nginx() {
             broken(Kind::ConnectionLost),
         ),
         Row::at("keepalive_requests 1", "one-request"),
-        Row::through("asked to CONNECT", "http://HOST", "misused").closed(Kind::ProxyForbidden),
+        Row::through("asked to CONNECT", "http://HOST", "misused").closed(Kind::ProxyRejected),
     ];
     run("nginx", bed, rows).await;
 }
@@ -272,4 +279,87 @@ async fn stunnel() {
             .closed(Kind::ProxyClosed),
     ];
     run("stunnel", bed, rows).await;
+}
+
+#[tokio::test]
+#[ignore = "needs apache2"]
+async fn apache() {
+    let mut bed = Bed::new("apache").await;
+    let configuration = bed.configure("apache.conf");
+    bed.start("apache2", |apache| {
+        apache.args(["-D", "FOREGROUND", "-f"]).arg(&configuration);
+    });
+    let login = Kind::ProxyAuthenticationRequired;
+    let rows = vec![
+        Row::through("login", "http://user:word@HOST", "login"),
+        Row::through("407, no login", "http://HOST", "login").closed(login).within(QUICK),
+        Row::through("407, wrong login", "http://user:wrong-pass@HOST", "login")
+            .closed(login)
+            .within(QUICK),
+        Row::through("407, Digest", "http://user:word@HOST", "digest").closed(login).within(QUICK),
+        Row::through("403", "http://HOST", "deny").closed(Kind::ProxyForbidden).within(QUICK),
+        Row::through("https proxy", "https://NAME", "https").trusting(Trusted::Both),
+        Row::through("https:// to a proxy in plaintext", "https://NAME", "deny")
+            .closed(Kind::NotTls)
+            .within(QUICK),
+        Row::at("h2", "h2"),
+        Row::at("h2 to HTTP/1.1", "h2-to-h1").ends(broken(Kind::NotGrpc), REST, REST),
+        Row::at("503", "down").ends(
+            broken(Kind::NotGrpc),
+            broken(Kind::ForeignError),
+            broken(Kind::ForeignError),
+        ),
+    ];
+    run("apache", bed, rows).await;
+}
+
+#[tokio::test]
+#[ignore = "needs privoxy"]
+async fn privoxy() {
+    let mut bed = Bed::new("privoxy").await;
+    bed.write("block.action", "{+block{by its rules}}\nlocalhost\n");
+    for model in ["privoxy.conf", "privoxy-block.conf", "privoxy-parent.conf"] {
+        let configuration = bed.configure(model);
+        bed.start("privoxy", |privoxy| {
+            privoxy.arg("--no-daemon").arg(&configuration);
+        });
+    }
+    let rows = vec![
+        Row::through("CONNECT", "http://HOST", "pass"),
+        Row::through("blocked", "http://HOST", "block").closed(Kind::ProxyForbidden).within(QUICK),
+        Row::through("its own proxy is down", "http://HOST", "parent")
+            .closed(Kind::ProxyUpstreamFailed)
+            .within(QUICK),
+    ];
+    run("privoxy", bed, rows).await;
+}
+
+#[tokio::test]
+#[ignore = "needs nghttp2-proxy"]
+async fn nghttpx() {
+    let mut bed = Bed::new("nghttpx").await;
+    for options in [
+        "--frontend=127.0.0.1,@port h2@ --backend=127.0.0.1,@PLAIN_PORT@;;proto=h2",
+        "--frontend=127.0.0.1,@port h2-to-h1@ --backend=127.0.0.1,@PLAIN_PORT@",
+        "--frontend=127.0.0.1,@port h1@ --backend=127.0.0.1,@PLAIN_PORT@ --npn-list=http/1.1",
+        "--frontend=127.0.0.1,@port fields@ --backend=127.0.0.1,@PLAIN_PORT@ --max-request-header-fields=3",
+        "--frontend=127.0.0.1,@port down@ --backend=127.0.0.1,@CLOSED_PORT@",
+    ] {
+        let options = bed.fill(options.to_owned());
+        let folder = bed.folder.clone();
+        bed.start("nghttpx", |nghttpx| {
+            nghttpx.args(["--conf=/dev/null", "--accesslog-file=/dev/null", "--workers=1"]);
+            nghttpx.args(options.split(' '));
+            nghttpx.arg(folder.join("corp-leaf.key")).arg(folder.join("corp-leaf.pem"));
+        });
+    }
+    let page = broken(Kind::ForeignError);
+    let rows = vec![
+        Row::at("h2", "h2"),
+        Row::at("h2 to HTTP/1.1", "h2-to-h1").ends(broken(Kind::NotGrpc), REST, REST),
+        Row::at("HTTP/1.1 only", "h1").ends(broken(Kind::Http2NotOffered), REST, REST),
+        Row::at("431", "fields").ends(broken(Kind::NotGrpc), page, page).within(QUICK),
+        Row::at("502", "down").ends(broken(Kind::NotGrpc), page, page).within(QUICK),
+    ];
+    run("nghttpx", bed, rows).await;
 }

@@ -146,12 +146,6 @@ async fn a_failure_that_rest_cannot_cure_ends_at_once_with_both_causes() {
     for (fault, symptom, second, code) in [
         (Fault::ConnectForbidden, Kind::ProxyForbidden, Kind::ProxyForbidden, Code::Unavailable),
         (
-            Fault::ConnectLoginRequired,
-            Kind::ProxyAuthenticationRequired,
-            Kind::ProxyAuthenticationRequired,
-            Code::Unavailable,
-        ),
-        (
             Fault::InspectUnknownIssuer,
             Kind::CertificateUnknownIssuer,
             Kind::CertificateUnknownIssuer,
@@ -173,6 +167,23 @@ async fn a_failure_that_rest_cannot_cure_ends_at_once_with_both_causes() {
         assert_eq!(bridge.active().transport(), None, "an outage marks nothing");
         assert_eq!(emulator.received().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_login_that_the_proxy_refuses_is_tried_once_for_a_call() {
+    let (emulator, proxy) = behind(Fault::ConnectLoginRequired).await;
+    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+    for logins in 1..=2 {
+        let status = ends_at_once(&bridge).await;
+        let error = Error::of(&status).expect("ours");
+        let kind = error.symptom().expect("a symptom").kind();
+        assert_eq!(kind, SymptomKind::ProxyAuthenticationRequired);
+        assert!(error.first().is_none(), "{error}");
+        assert_eq!(proxy.counts().strikes(), logins);
+    }
+    bridge.connect().await.expect_err("no way leads there");
+    assert_eq!(proxy.counts().strikes(), 3);
+    assert_eq!((bridge.active().transport(), emulator.received().len()), (None, 0));
 }
 
 #[tokio::test]
