@@ -12,7 +12,11 @@ pub(super) fn write(target: &Target, failure: &Check, rest_works: bool) -> Strin
     let mut fact = |name: &str, value: &str| lines.push(format!("- {name}: {value}"));
     fact("destination", &format!("{}, TCP, TLS, HTTP/2 (gRPC) or HTTP/1.1 (REST)", target.address));
     fact("proxy", target.proxy.as_deref().unwrap_or("none"));
-    fact("fails at", station_of(failure.step()));
+    let fails_at = match failure.step() {
+        Step::Proxy if is_tls(failure) => "the TLS handshake with the proxy",
+        step => station_of(step),
+    };
+    fact("fails at", fails_at);
     fact("observed", failure.evidence());
     for (name, value) in failure.symptom().map(who_answered).unwrap_or_default() {
         fact(name, &value);
@@ -30,7 +34,11 @@ fn who_answered(symptom: &Symptom) -> Vec<(&'static str, String)> {
         ["server", "via", "x-squid-error", "proxy-authenticate", "proxy-status", "location"];
     let issuer = evidence.issuer().map(|issuer| ("certificate issued by", issuer.to_owned()));
     let title = title_of(evidence.first_bytes()).map(|title| ("title of its page", title));
-    headers.into_iter().filter_map(header).chain(issuer).chain(title).collect()
+    // Where the standard's words are not used, they tell something.
+    let usual = evidence.status().and_then(|status| status.canonical_reason());
+    let own = evidence.reason().filter(|own| !own.is_empty() && Some(*own) != usual);
+    let own = own.map(|own| ("in its words", own.to_owned()));
+    headers.into_iter().filter_map(header).chain(own).chain(issuer).chain(title).collect()
 }
 
 /// The title only: the rest of a page may repeat what was sent.
@@ -62,6 +70,9 @@ fn wish(failure: &Check, rest_works: bool) -> &'static str {
     match failure.step() {
         Step::Dns => "a name server that knows the name, or the address of a proxy",
         Step::Tcp => "TCP to the destination (or to the proxy) on this port",
+        Step::Proxy if is_tls(failure) => {
+            "the scheme (http or https) and address of the proxy, and the root of its certificate if it has one"
+        }
         Step::Proxy => "CONNECT to the destination for this machine or user",
         Step::Tls if failure.symptom().is_some_and(is_about_trust) => {
             "the root certificate of the inspecting proxy, or no TLS inspection for the destination"
@@ -77,6 +88,10 @@ fn wish(failure: &Check, rest_works: bool) -> &'static str {
         Step::Stream => "no buffering of answers of type text/event-stream and application/grpc",
         Step::Settings | Step::Rest | Step::Key | Step::Model => "HTTPS to the destination",
     }
+}
+
+fn is_tls(failure: &Check) -> bool {
+    failure.symptom().is_some_and(|symptom| symptom.station() == Station::Tls)
 }
 
 fn is_about_trust(symptom: &Symptom) -> bool {

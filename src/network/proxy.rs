@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// Spoken are `http://` and `https://` (CONNECT, over TLS to the proxy in the second case), `socks5://`
 /// (this machine looks the service's name up) and `socks5h://` (the proxy does). The login is Basic, or
-/// SOCKS5's user and password. NTLM, Kerberos and PAC files are not spoken.
+/// SOCKS5's user and password. NTLM, Kerberos, Digest and PAC files are not spoken.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     choice: Choice,

@@ -37,7 +37,11 @@ pub(super) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(after.freeze());
     }
     let page = read_page(stream, &head, after, deadline).await;
-    Err(refusal(&head, &page))
+    let fault = refusal(&head, &page);
+    Err(match why_no_login(&head, authorization.is_some()) {
+        Some(why) => fault.with_detail(why),
+        None => fault,
+    })
 }
 
 fn request(target: &Address, authorization: Option<&HeaderValue>) -> Vec<u8> {
@@ -143,6 +147,30 @@ fn refusal(head: &Head, page: &[u8]) -> Fault {
             .with_headers(&head.headers)
             .with_first_bytes(page),
     )
+}
+
+/// What is wrong with the login, for a proxy that asks for one.
+fn why_no_login(head: &Head, was_sent: bool) -> Option<String> {
+    if head.status != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return None;
+    }
+    let challenges = head.headers.get_all(header::PROXY_AUTHENTICATE).iter();
+    // Outside of quotes a comma parts challenges, or the parameters of one, which have an equals sign.
+    let schemes: Vec<&str> = challenges
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split('"').step_by(2))
+        .flat_map(|unquoted| unquoted.split(','))
+        .filter_map(|part| part.split_whitespace().next())
+        .filter(|word| !word.contains('='))
+        .collect();
+    let takes_basic = schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic"));
+    match (takes_basic, was_sent) {
+        (false, _) if !schemes.is_empty() => {
+            Some(format!("it takes {}, not Basic", schemes.join(" or ")))
+        }
+        (_, true) => Some("it does not accept the login".to_owned()),
+        (_, false) => None,
+    }
 }
 
 /// The head of an answer to CONNECT.

@@ -396,7 +396,7 @@ impl SymptomKind {
                 "check the address and the firewall; a company network often allows only its proxy: set HTTPS_PROXY"
             }
             Self::ProxyAuthenticationRequired => {
-                "give the proxy's user and password: http://user:password@proxy:port, or the builder's proxy(); NTLM and Kerberos need a local helper proxy"
+                "give the proxy's user and password: http://user:password@proxy:port, or the builder's proxy(); NTLM, Kerberos and Digest need a local helper proxy"
             }
             Self::ProxyRejected => {
                 "check the proxy's address and port: what answers there may be no proxy for CONNECT, or a portal that wants a login in a browser first"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use genai_bridge::doctor::Diagnosis::{Healthy, Limited, Refused, RestOnly, Unreachable};
 use genai_bridge::doctor::{Check, Diagnosis, Doctor, Outcome, Report, Step};
 use genai_bridge::emulator::{Emulator, Fault, Reply};
-use genai_bridge::{Bridge, Proxy, SymptomKind};
+use genai_bridge::{Bridge, Proxy, Station, SymptomKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::Status;
@@ -155,6 +155,19 @@ async fn examine((fault, diagnosis, cause): Row) {
     assert!(found.is_none_or(|check| !check.advice().is_empty()), "{fault}: no advice");
     assert_eq!(report.for_network_team().is_some(), cause.is_some(), "{fault}");
     check_form(&report);
+}
+
+#[tokio::test]
+async fn https_in_the_url_of_a_plaintext_proxy_is_named_as_the_mistake() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let url = proxy.url().replace("http://", "https://");
+    let builder = through(&emulator, &proxy).proxy(Proxy::url(&url).expect("a URL"));
+    let report = Doctor::new(builder).examine().await;
+    let cause = report.cause().expect("a cause");
+    assert_eq!(cause.symptom().expect("a symptom").station(), Station::Tls);
+    assert!(cause.advice()[0].contains("try http://"), "{:?}", cause.advice());
+    let letter = report.for_network_team().expect("a letter");
+    assert!(letter.contains("the TLS handshake with the proxy"), "{letter}");
 }
 
 /// Each station once, lines that fit, JSON that says the same, and no key.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
@@ -13,6 +14,14 @@ use crate::symptom::SymptomKind;
 
 /// What becomes of CONNECT when the proxy writes `pieces`, one each second of virtual time.
 async fn dripping(pieces: Vec<Vec<u8>>, ends: bool) -> (Result<Bytes, Fault>, Duration) {
+    dripping_with(None, pieces, ends).await
+}
+
+async fn dripping_with(
+    login: Option<&HeaderValue>,
+    pieces: Vec<Vec<u8>>,
+    ends: bool,
+) -> (Result<Bytes, Fault>, Duration) {
     let (mut near, mut far) = tokio::io::duplex(64 * 1024);
     let proxy = tokio::spawn(async move {
         for piece in pieces {
@@ -28,7 +37,7 @@ async fn dripping(pieces: Vec<Vec<u8>>, ends: bool) -> (Result<Bytes, Fault>, Du
     let target = Address::parse("a.test", 443).expect("address");
     let started = Instant::now();
     let deadline = started + Duration::from_secs(10);
-    let outcome = open_tunnel(&mut near, &target, None, deadline).await;
+    let outcome = open_tunnel(&mut near, &target, login, deadline).await;
     proxy.abort();
     (outcome, started.elapsed())
 }
@@ -88,6 +97,33 @@ async fn an_oversized_head_is_cut_off() {
     let symptom = fault.symptom().expect("symptom");
     assert_eq!(symptom.kind(), SymptomKind::ProxyMalformed);
     assert_eq!(elapsed.as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_says_why() {
+    let login = HeaderValue::from_static("Basic dTpw");
+    for (challenges, login, detail) in [
+        ("", None, None),
+        ("Proxy-Authenticate: Basic realm=\"a, b\"\r\n", None, None),
+        ("Proxy-Authenticate: basic\r\n", Some(&login), Some("it does not accept the login")),
+        ("", Some(&login), Some("it does not accept the login")),
+        (
+            "Proxy-Authenticate: Digest realm=\"a, b\", nonce=\"b\"\r\n",
+            Some(&login),
+            Some("it takes Digest, not Basic"),
+        ),
+        (
+            "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n",
+            None,
+            Some("it takes Negotiate or NTLM, not Basic"),
+        ),
+        ("Proxy-Authenticate: Negotiate, Basic realm=\"a\"\r\n", None, None),
+    ] {
+        let answer = format!("HTTP/1.1 407 Login\r\n{challenges}\r\n");
+        let (outcome, _) = dripping_with(login, vec![answer.into_bytes()], true).await;
+        let fault = outcome.expect_err("refused").at("proxy");
+        assert_eq!(fault.symptom().expect("symptom").evidence().detail(), detail, "{challenges}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
