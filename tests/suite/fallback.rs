@@ -22,9 +22,9 @@ const EXCUSED: [Fault; 1] = [
     Fault::EveryThirdCall,
 ];
 /// Networks that are tried at a time.
-const AT_A_TIME: usize = 16;
+const AT_A_TIME: usize = 8;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_network_makes_a_paid_call_go_out_twice_and_rest_answers_where_it_can() {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let mut running = JoinSet::new();
