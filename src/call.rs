@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
-use http_body_util::Full;
 use tokio::time::Instant;
 use tonic::body::Body;
 
@@ -49,14 +48,6 @@ impl Message {
     pub(crate) fn is_in_hand(&self) -> bool {
         matches!(self, Self::One(_))
     }
-
-    /// The body of a gRPC request. A stream is given away: the second time it is empty.
-    pub(crate) fn take_body(&mut self) -> Body {
-        match self {
-            Self::One(frame) => Body::new(Full::new(frame.clone().into_bytes())),
-            Self::Stream(body) => body.take().unwrap_or_default(),
-        }
-    }
 }
 
 impl Call {
@@ -93,7 +84,8 @@ pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
     let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
     let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
     let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
-    for name in &OF_HTTP {
+    let of_http: Vec<_> = headers.keys().filter(|name| OF_HTTP.contains(name)).cloned().collect();
+    for name in of_http {
         headers.remove(name);
     }
     Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
@@ -135,7 +127,7 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
 }
 
 /// Names that say nothing about a call: on either transport they are written anew, or not at all.
-pub(crate) static OF_HTTP: [HeaderName; 12] = [
+pub(crate) static OF_HTTP: [HeaderName; 14] = [
     header::ACCEPT_ENCODING,
     header::CONNECTION,
     header::CONTENT_ENCODING,
@@ -143,7 +135,9 @@ pub(crate) static OF_HTTP: [HeaderName; 12] = [
     header::CONTENT_TYPE,
     header::EXPECT,
     header::HOST,
+    HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,

@@ -1,17 +1,17 @@
 //! Answer: the head of a response is judged before tonic decodes anything behind it.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Response, StatusCode};
-use http_body_util::BodyExt;
 use tokio::time::timeout;
 use tonic::body::Body;
 
 use super::body::AnswerBody;
 use super::connection::Seat;
+use super::stream::Upload;
 use crate::call::Answer;
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
@@ -30,7 +30,8 @@ pub(super) enum Wanted {
 /// # Errors
 /// Something that does not speak gRPC answered, or the whole answer was wanted and broke.
 pub(super) async fn read_answer(
-    response: Response<Body>,
+    response: Response<RecvStream>,
+    upload: Option<Upload>,
     seat: Seat,
     wanted: Wanted,
 ) -> Result<Answer, Error> {
@@ -45,7 +46,7 @@ pub(super) async fn read_answer(
         return Err(seat.peer().symptom(kind, evidence).into());
     }
     drop_malformed_details(&mut head.headers);
-    let body = AnswerBody::new(body, seat, has_status);
+    let body = AnswerBody::new(body, upload, seat, has_status);
     let body = match wanted {
         Wanted::Whole { limit } => {
             let mut whole = body.collect(limit).await?;
@@ -84,19 +85,14 @@ pub(crate) fn is_grpc_content_type(value: &[u8]) -> bool {
 }
 
 /// The beginning of a foreign answer, as far as it comes at once.
-async fn read_first_bytes(body: Body) -> Bytes {
+async fn read_first_bytes(mut body: RecvStream) -> Bytes {
     let mut first = BytesMut::new();
     let reading = async {
-        let mut body = pin!(body);
-        while first.len() < Evidence::MAX_FIRST_BYTES {
-            match body.frame().await {
-                Some(Ok(frame)) => {
-                    let room = Evidence::MAX_FIRST_BYTES - first.len();
-                    let data = frame.into_data().unwrap_or_default();
-                    first.extend_from_slice(data.get(..room).unwrap_or(&data));
-                }
-                Some(Err(_)) | None => break,
-            }
+        while first.len() < Evidence::MAX_FIRST_BYTES
+            && let Some(Ok(data)) = body.data().await
+        {
+            let room = Evidence::MAX_FIRST_BYTES - first.len();
+            first.extend_from_slice(data.get(..room).unwrap_or(&data));
         }
     };
     // What has come when the time is up is enough.

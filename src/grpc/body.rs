@@ -6,27 +6,32 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::{Reason, RecvStream};
 use http::header::HeaderMap;
-use http_body::{Body as HttpBody, Frame as Part, SizeHint};
+use http_body::{Body as HttpBody, Frame as Part};
 use tonic::Status;
-use tonic::body::Body;
 
 use super::answer::{GRPC_STATUS, drop_malformed_details};
 use super::connection::Seat;
 use super::failure;
+use super::stream::Upload;
 use crate::error::Error;
 use crate::frame::{FrameCounter, PREFIX_LENGTH, too_large};
 use crate::symptom::{Evidence, SymptomKind};
 
 /// The body of an answer on a connection. Dropping it before its end resets the stream.
 pub(super) struct AnswerBody {
-    inner: Body,
     /// `None` once the body has ended.
     flow: Option<Flow>,
 }
 
 /// An answer that has not ended yet.
 struct Flow {
+    stream: RecvStream,
+    /// Only trailers can follow.
+    has_data: bool,
+    /// Ends with the answer.
+    _upload: Option<Upload>,
     seat: Seat,
     frames: FrameCounter,
     /// Whether the head held the status already.
@@ -34,10 +39,16 @@ struct Flow {
 }
 
 impl AnswerBody {
-    pub(super) fn new(inner: Body, seat: Seat, has_status: bool) -> Self {
-        let flow = Flow { seat, frames: FrameCounter::default(), has_status };
-        let has_ended = has_status && inner.is_end_stream();
-        Self { inner, flow: (!has_ended).then_some(flow) }
+    pub(super) fn new(
+        stream: RecvStream,
+        upload: Option<Upload>,
+        seat: Seat,
+        has_status: bool,
+    ) -> Self {
+        let has_ended = has_status && stream.is_end_stream();
+        let frames = FrameCounter::default();
+        let flow = Flow { stream, has_data: true, _upload: upload, seat, frames, has_status };
+        Self { flow: (!has_ended).then_some(flow) }
     }
 
     /// Reads the answer to its end.
@@ -62,21 +73,38 @@ impl AnswerBody {
         let Some(flow) = &mut self.flow else {
             return Poll::Ready(None);
         };
-        let part = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+        let part = match ready!(flow.poll_stream(cx)) {
             Some(Ok(part)) => Some(flow.check(part)),
-            Some(Err(status)) => Some(Err(flow.lost(status))),
+            Some(Err(error)) => Some(Err(flow.lost(error))),
             None if flow.has_status => None,
             None => Some(Err(flow.cut())),
         };
         if !matches!(&part, Some(Ok(part)) if part.is_data()) {
             self.flow = None;
-            self.inner = Body::empty();
         }
         Poll::Ready(part)
     }
 }
 
 impl Flow {
+    fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part<Bytes>, h2::Error>>> {
+        if self.has_data {
+            if let Some(data) = ready!(self.stream.poll_data(cx)) {
+                if let Ok(data) = &data {
+                    // Fails only if more is given back than came.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                }
+                return Poll::Ready(or_end(data.map(Part::data).map(Some)));
+            }
+            self.has_data = false;
+        }
+        let trailers = ready!(self.stream.poll_trailers(cx));
+        Poll::Ready(or_end(trailers.map(|trailers| trailers.map(Part::trailers))))
+    }
+
     fn check(&mut self, mut part: Part<Bytes>) -> Result<Part<Bytes>, Error> {
         if let Some(data) = part.data_ref() {
             self.frames.feed(data).map_err(|flag| {
@@ -112,13 +140,22 @@ impl Flow {
         self.fail(kind, Evidence::new())
     }
 
-    fn lost(&self, status: Status) -> Error {
-        failure::in_body(status, self.seat.peer(), self.frames.messages())
+    fn lost(&self, error: h2::Error) -> Error {
+        failure::in_body(error, self.seat.peer(), self.frames.messages())
     }
 
     fn fail(&self, kind: SymptomKind, evidence: Evidence) -> Error {
         let evidence = evidence.with_messages(self.frames.messages());
         Error::from(self.seat.peer().symptom(kind, evidence))
+    }
+}
+
+/// A reset with `NO_ERROR` ends an answer without breaking it
+/// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)).
+fn or_end<T>(part: Result<Option<T>, h2::Error>) -> Option<Result<T, h2::Error>> {
+    match part {
+        Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
+        part => part.transpose(),
     }
 }
 
@@ -135,10 +172,6 @@ impl HttpBody for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         self.flow.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

@@ -1,31 +1,28 @@
-//! Connection: one tonic `Channel` over one dialled stream, usable once the peer's SETTINGS arrived.
+//! Connection: HTTP/2 over one dialled stream, usable once the peer's SETTINGS arrived.
 
-use std::fmt;
-use std::future::{Ready, ready};
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::{Authority, Scheme};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use h2::{Ping, PingPong};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
-use tonic::transport::{Channel, Endpoint};
-use tower_service::Service;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::debug;
 
 use super::GrpcSettings;
 use super::watch::{OpeningFault, Seen, Watched};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// One HTTP/2 connection. It lives as long as a [`Seat`] or the list of connections holds it.
 pub(super) struct Connection {
-    channel: Channel,
+    sender: SendRequest<Bytes>,
     peer: Peer,
-    load: Mutex<Load>,
+    load: Arc<Mutex<Load>>,
+    turn: tokio::sync::Mutex<()>,
     loss: tokio::sync::Mutex<Option<Symptom>>,
 }
 
@@ -61,32 +58,37 @@ impl Connection {
     pub(super) async fn open(
         dialled: network::Connection,
         limit: Duration,
-        origin: &Uri,
         settings: &GrpcSettings,
         changed: Arc<Notify>,
     ) -> Result<Arc<Self>, Error> {
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
         let peer = Peer { hop: dialled.hop, issuer: dialled.issuer, seen };
-        let endpoint = endpoint(origin, settings)?;
+        let load = Arc::new(Mutex::new(Load { in_flight: 0, idle_since: Instant::now() }));
         let opening = async {
-            let channel = endpoint.connect_with_connector(Once(Some(watched))).await;
-            (opened.await, channel)
+            let (sender, mut driver) = http2().handshake::<_, Bytes>(watched).await?;
+            let pings = driver.ping_pong();
+            let silence =
+                until_silent(Arc::clone(&peer.seen), Arc::clone(&load), pings, settings.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    biased;
+                    ended = driver => debug!(ok = ended.is_ok(), "an HTTP/2 connection ended"),
+                    () = silence => {}
+                }
+            });
+            Ok::<_, h2::Error>((opened.await, sender))
         };
         let fault = |fault: OpeningFault| Error::from(peer.symptom(fault.kind, fault.evidence));
-        let channel = match timeout(limit, opening).await {
-            Ok((Ok(Ok(())), Ok(channel))) => channel,
-            Ok((Ok(Err(found)), _)) => return Err(fault(found)),
+        let sender = match timeout(limit, opening).await {
+            Ok(Ok((Ok(Ok(())), sender))) => sender,
+            Ok(Ok((Ok(Err(found)), _))) => return Err(fault(found)),
             // The stream was let go of before it said anything.
-            Ok((Err(_), Ok(_))) => return Err(fault(OpeningFault::closed())),
-            Ok((_, Err(error))) => return Err(fault(OpeningFault::closed()).with_source(error)),
+            Ok(Ok((Err(_), _))) => return Err(fault(OpeningFault::closed())),
+            Ok(Err(error)) => return Err(fault(OpeningFault::closed()).with_source(error)),
             Err(_) => return Err(fault(OpeningFault::timeout(limit))),
         };
-        Ok(Arc::new(Self {
-            channel,
-            peer,
-            load: Mutex::new(Load { in_flight: 0, idle_since: Instant::now() }),
-            loss: tokio::sync::Mutex::default(),
-        }))
+        let (turn, loss) = Default::default();
+        Ok(Arc::new(Self { sender, peer, load, turn, loss }))
     }
 
     /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight.
@@ -126,20 +128,38 @@ impl Connection {
     }
 
     fn load(&self) -> MutexGuard<'_, Load> {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.load)
     }
+}
+
+fn lock(load: &Mutex<Load>) -> MutexGuard<'_, Load> {
+    load.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One call's place on a connection; given back when dropped.
 pub(crate) struct Seat(Arc<Connection>);
 
 impl Seat {
-    pub(super) fn channel(&self) -> Channel {
-        self.0.channel.clone()
+    pub(super) fn sender(&self) -> SendRequest<Bytes> {
+        self.0.sender.clone()
+    }
+
+    /// Waits where the peer allows no further stream. h2 holds one call back, and the others wait here, where
+    /// they are known to be unsent.
+    pub(super) async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if self.0.in_flight() <= self.0.peer.seen.max_streams() {
+            return None;
+        }
+        Some(self.0.turn.lock().await)
     }
 
     pub(super) fn peer(&self) -> &Peer {
         &self.0.peer
+    }
+
+    /// Gives the connection no further calls.
+    pub(super) fn give_up(&self) {
+        self.0.peer.seen.give_up();
     }
 
     pub(crate) fn line(&self) -> Line {
@@ -193,60 +213,46 @@ impl Drop for Seat {
     }
 }
 
-/// TLS is ours, so tonic sees a plain endpoint; `:scheme` and `:authority` come from the origin.
-fn endpoint(origin: &Uri, settings: &GrpcSettings) -> Result<Endpoint, Error> {
-    let authority = origin.authority().map_or("", Authority::as_str);
-    let refused = |error: tonic::transport::Error| {
-        Error::new(ErrorKind::Configuration, "the endpoint is no host and port to connect to")
-            .with_source(error)
-    };
-    let endpoint = Endpoint::from_shared(format!("{}://{authority}", Scheme::HTTP))
-        .map_err(refused)?
-        .origin(origin.clone())
-        .user_agent(USER_AGENT)
-        .map_err(refused)?
-        .initial_stream_window_size(STREAM_WINDOW)
+/// Ends once the peer leaves a PING unanswered although calls are on the connection.
+async fn until_silent(
+    seen: Arc<Seen>,
+    load: Arc<Mutex<Load>>,
+    pings: Option<PingPong>,
+    settings: GrpcSettings,
+) {
+    let Some(mut pings) = pings else { return pending().await };
+    loop {
+        let due = seen.last_heard() + settings.keep_alive_interval;
+        if due > Instant::now() {
+            sleep_until(due).await;
+        } else if lock(&load).in_flight == 0 {
+            sleep(settings.keep_alive_interval).await;
+        } else {
+            match timeout(settings.keep_alive_timeout, pings.ping(Ping::opaque())).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return pending().await,
+                Err(_) => return seen.time_out(),
+            }
+        }
+    }
+}
+
+fn http2() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_keep_alive_interval(settings.keep_alive_interval)
-        .keep_alive_timeout(settings.keep_alive_timeout)
-        .keep_alive_while_idle(false);
-    Ok(endpoint)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buffer_size(MAX_UNSENT);
+    builder
 }
 
-/// Yields the dialled stream once, then refuses: a second dial is our list's decision, not tonic's.
-struct Once<I>(Option<Watched<I>>);
-
-impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Service<Uri> for Once<I> {
-    type Response = TokioIo<Watched<I>>;
-    type Error = AlreadyUsed;
-    type Future = Ready<Result<Self::Response, AlreadyUsed>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), AlreadyUsed>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        ready(self.0.take().map(TokioIo::new).ok_or(AlreadyUsed))
-    }
-}
-
-/// tonic asked for a second stream: the first one has ended, and the call in hand was not sent.
-#[derive(Debug)]
-pub(super) struct AlreadyUsed;
-
-impl fmt::Display for AlreadyUsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection has ended")
-    }
-}
-
-impl std::error::Error for AlreadyUsed {}
-
-const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"));
 /// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 /// Most unread bytes of all answers of a connection together.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// `grpc-status-details-bin` and the caller's metadata may be long; hyper's default is 16 KiB.
+/// `grpc-status-details-bin` and the caller's metadata may be long.
 const MAX_HEADERS: u32 = 64 * 1024;
+/// Most bytes of a stream that h2 holds for a peer that reads slowly; it bounds what a client's stream runs ahead.
+const MAX_UNSENT: usize = 1024 * 1024;

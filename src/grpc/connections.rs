@@ -208,7 +208,7 @@ fn open(shared: &Shared) -> impl Future<Output = Result<Arc<Connection>, Error>>
         let started = Instant::now();
         let dialled = network.connect(&origin, Alpn::Http2).await?;
         let limit = settings.wait_for_settings(started.elapsed());
-        Connection::open(dialled, limit, origin.uri(), &settings, changed).await
+        Connection::open(dialled, limit, &settings, changed).await
     }
 }
 

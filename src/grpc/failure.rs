@@ -1,29 +1,24 @@
-//! Failure: the cause behind a broken call, found by type in the source chain, becomes a `Symptom`.
+//! Failure: what h2 says of a broken call, by type and never by text, becomes a `Symptom`.
 //!
 //! What each cause proves was measured with real proxies: an error of the socket after the request was
-//! handed over proves nothing, however early it came; only what hyper hands back unsent, and what the
-//! peer refuses by RFC 9113 (sections 6.8 and 8.7), is known not to have been processed.
+//! handed over proves nothing, however early it came; only a request for which h2 opened no stream, and what
+//! the peer refuses by RFC 9113 (sections 6.8 and 8.7), is known not to have been processed.
 
 use std::error::Error as StdError;
 use std::io;
 
 use h2::Reason;
-use tonic::{ConnectError, Status, TimeoutExpired};
+use tonic::Status;
 
-use super::connection::{AlreadyUsed, Peer};
+use super::connection::Peer;
 use super::http2_frames::GoAway;
 use super::watch::describe_go_away;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 
 /// How the connection lost a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// Handed back unsent.
-    Unsent,
-    /// The caller's own time limit, kept by tonic.
-    Deadline,
-    KeepAlive,
     /// The caller's request stream failed; nothing of the network's.
     Request,
     Reset(Reason),
@@ -34,49 +29,61 @@ enum Cause {
     Other,
 }
 
+/// The error of a call for which no stream was opened.
+pub(super) fn before_request(error: h2::Error, peer: &Peer) -> Error {
+    let evidence = match &peer.seen.farewell().go_away {
+        Some(go_away) => describe_go_away(Evidence::new(), go_away),
+        None => Evidence::new(),
+    };
+    Error::from(peer.symptom(SymptomKind::NeverSent, evidence)).with_source(error)
+}
+
 /// The error of a call that got no answer.
-pub(super) fn before_answer(error: tonic::transport::Error, peer: &Peer) -> Error {
-    let cause = find_cause(&error);
-    let go_away = peer.seen.farewell().go_away;
-    let said = |evidence: Evidence| match &go_away {
+pub(super) fn before_answer(error: h2::Error, peer: &Peer) -> Error {
+    let farewell = peer.seen.farewell();
+    let go_away = farewell.go_away.as_ref();
+    let said = |evidence: Evidence| match go_away {
         Some(go_away) => describe_go_away(evidence, go_away),
         None => evidence,
     };
-    let (kind, evidence) = match cause {
-        Cause::Deadline => return deadline_passed().with_source(error),
+    let (kind, evidence) = match cause_of(&error) {
+        _ if farewell.is_silent => (SymptomKind::KeepAliveTimeout, Evidence::new()),
         Cause::Request => return request_failed().with_source(error),
-        Cause::Unsent => (SymptomKind::NeverSent, said(Evidence::new())),
-        Cause::KeepAlive => (SymptomKind::KeepAliveTimeout, Evidence::new()),
         Cause::Reset(reason) => (kind_of_reset(reason), with_reason(reason)),
         Cause::GoAway(reason) => (kind_of_go_away(reason), said(with_reason(reason))),
         Cause::Broken(reason) => (SymptomKind::AnswerMalformed, with_reason(reason)),
-        Cause::Io(kind) => (kind_of_end(go_away.as_ref()), said(Evidence::new().with_io(kind))),
-        Cause::Other => (kind_of_end(go_away.as_ref()), said(Evidence::new())),
+        Cause::Io(kind) => (kind_of_end(go_away), said(Evidence::new().with_io(kind))),
+        Cause::Other => (kind_of_end(go_away), said(Evidence::new())),
     };
     Error::from(peer.symptom(kind, evidence)).with_source(error)
 }
 
-/// The error of a call that tonic's channel did not take.
-pub(super) fn before_request(error: tonic::transport::Error, peer: &Peer) -> Error {
-    Error::from(peer.symptom(SymptomKind::NeverSent, Evidence::new())).with_source(error)
-}
-
 /// The error of an answer whose body broke after `messages` messages.
-pub(super) fn in_body(status: Status, peer: &Peer, messages: u64) -> Error {
-    let cause = find_cause(&status);
-    let (kind, evidence) = match cause {
-        Cause::Deadline => return deadline_passed().with_source(status),
-        Cause::Request => return request_failed().with_source(status),
+pub(super) fn in_body(error: h2::Error, peer: &Peer, messages: u64) -> Error {
+    let (kind, evidence) = match cause_of(&error) {
+        _ if peer.seen.farewell().is_silent => {
+            (SymptomKind::BodyLost, Evidence::new().with_io(io::ErrorKind::TimedOut))
+        }
+        Cause::Request => return request_failed().with_source(error),
         Cause::Reset(reason) => (SymptomKind::BodyReset, with_reason(reason)),
         Cause::GoAway(reason) => (SymptomKind::BodyLost, with_reason(reason)),
         Cause::Broken(reason) => (SymptomKind::BodyMalformed, with_reason(reason)),
         Cause::Io(kind) => (SymptomKind::BodyLost, Evidence::new().with_io(kind)),
-        Cause::KeepAlive => {
-            (SymptomKind::BodyLost, Evidence::new().with_io(io::ErrorKind::TimedOut))
-        }
-        Cause::Unsent | Cause::Other => (SymptomKind::BodyLost, Evidence::new()),
+        Cause::Other => (SymptomKind::BodyLost, Evidence::new()),
     };
-    Error::from(peer.symptom(kind, evidence.with_messages(messages))).with_source(status)
+    Error::from(peer.symptom(kind, evidence.with_messages(messages))).with_source(error)
+}
+
+/// What to tell the peer when the caller's stream of messages fails: what ended that stream, if it was HTTP/2 too.
+pub(super) fn reason_of(status: &Status) -> Reason {
+    let mut next = status.source();
+    while let Some(error) = next {
+        if let Some(reason) = error.downcast_ref().and_then(h2::Error::reason) {
+            return reason;
+        }
+        next = error.source();
+    }
+    Reason::INTERNAL_ERROR
 }
 
 fn kind_of_reset(reason: Reason) -> SymptomKind {
@@ -113,61 +120,11 @@ fn with_reason(reason: Reason) -> Evidence {
     Evidence::new().with_http2_reason(reason.into())
 }
 
-fn deadline_passed() -> Error {
-    Error::new(ErrorKind::DeadlineExceeded, "the call's deadline passed")
-}
-
 fn request_failed() -> Error {
     Error::invalid_request("the request's stream of messages failed")
 }
 
-/// The first cause that tells, from the outermost error inwards.
-fn find_cause(error: &(dyn StdError + 'static)) -> Cause {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(cause) = cause_of(error) {
-            return cause;
-        }
-        next = match error.downcast_ref::<io::Error>() {
-            // An io::Error hides what it wraps from source().
-            Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
-    }
-    Cause::Other
-}
-
-fn cause_of(error: &(dyn StdError + 'static)) -> Option<Cause> {
-    if error.is::<AlreadyUsed>() || error.is::<ConnectError>() {
-        return Some(Cause::Unsent);
-    }
-    if error.is::<TimeoutExpired>() {
-        return Some(Cause::Deadline);
-    }
-    if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return cause_of_hyper(error);
-    }
-    if let Some(error) = error.downcast_ref::<h2::Error>() {
-        return Some(cause_of_h2(error));
-    }
-    error
-        .downcast_ref::<io::Error>()
-        .filter(|error| !wraps_telling_cause(error))
-        .map(|error| Cause::Io(error.kind()))
-}
-
-/// hyper's own verdict; where it has none, its source tells.
-fn cause_of_hyper(error: &hyper::Error) -> Option<Cause> {
-    if error.is_canceled() || error.is_closed() {
-        Some(Cause::Unsent)
-    } else if error.is_timeout() {
-        Some(Cause::KeepAlive)
-    } else {
-        None
-    }
-}
-
-fn cause_of_h2(error: &h2::Error) -> Cause {
+fn cause_of(error: &h2::Error) -> Cause {
     if let Some(error) = error.get_io() {
         return Cause::Io(error.kind());
     }
@@ -176,14 +133,10 @@ fn cause_of_h2(error: &h2::Error) -> Cause {
         (true, _) if error.is_remote() => Cause::GoAway(reason),
         (_, true) if error.is_remote() => Cause::Reset(reason),
         _ if error.is_library() => Cause::Broken(reason),
-        // A stream that our side reset: hyper does so when the request's body fails.
+        // A stream that our side reset, because the request's body failed.
         (_, true) => Cause::Request,
         _ => Cause::Other,
     }
-}
-
-fn wraps_telling_cause(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<h2::Error>() || inner.is::<hyper::Error>())
 }
 
 #[cfg(test)]
@@ -191,22 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_found_by_type_at_any_depth() {
-        let refused = h2::Error::from(Reason::REFUSED_STREAM);
-        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        let cases: [(Box<dyn StdError + Send + Sync>, Cause); 5] = [
-            (Box::new(TimeoutExpired(())), Cause::Deadline),
-            (Box::new(ConnectError(Box::new(AlreadyUsed))), Cause::Unsent),
-            (
-                Box::new(Status::from_error(Box::new(reset))),
-                Cause::Io(io::ErrorKind::ConnectionReset),
-            ),
-            (Box::new(io::Error::other(refused)), Cause::Other),
-            (Box::new(std::fmt::Error), Cause::Other),
-        ];
-        for (error, expected) in cases {
-            assert_eq!(find_cause(error.as_ref()), expected, "{error:?}");
-        }
+    fn the_peer_is_told_what_ended_the_callers_stream() {
+        let cancelled = Status::from_error(Box::new(h2::Error::from(Reason::CANCEL)));
+        assert_eq!(reason_of(&cancelled), Reason::CANCEL);
+        assert_eq!(reason_of(&Status::internal("broken")), Reason::INTERNAL_ERROR);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! gRPC, transport one: tonic's `Channel` over our own connections, each failure named.
+//! gRPC, transport one: calls as HTTP/2 streams on our own connections, each failure named.
 
 mod answer;
 mod body;
@@ -6,15 +6,13 @@ mod connection;
 mod connections;
 mod failure;
 mod http2_frames;
+mod stream;
 mod watch;
 
-use std::future::poll_fn;
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri, Version};
-use tonic::body::Body;
-use tower_service::Service as _;
 
 use crate::call::{
     Answer, Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, format_timeout,
@@ -31,6 +29,7 @@ use connections::Connections;
 /// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
 pub(crate) struct GrpcTransport {
     connections: Connections,
+    origin: Uri,
     max_message_size: usize,
     /// How failures name the service.
     hop: Box<str>,
@@ -72,6 +71,7 @@ impl GrpcTransport {
         Self {
             max_message_size: settings.max_message_size,
             hop: network.hop(&origin).into(),
+            origin: origin.uri().clone(),
             connections: Connections::new(network, origin, settings),
         }
     }
@@ -130,15 +130,20 @@ impl GrpcTransport {
         seat: Seat,
         wanted: Wanted,
     ) -> Result<Answer, Error> {
-        let mut channel = seat.channel();
-        if let Err(error) = poll_fn(|cx| channel.poll_ready(cx)).await {
-            return Err(failure::before_request(error, seat.peer()));
-        }
-        let response = channel
-            .call(write_request(call))
-            .await
-            .map_err(|error| failure::before_answer(error, seat.peer()))?;
-        answer::read_answer(response, seat, wanted).await
+        let request = self.write_request(call);
+        let (response, upload) = stream::exchange(request, &mut call.message, &seat).await?;
+        answer::read_answer(response, upload, seat, wanted).await
+    }
+
+    fn write_request(&self, call: &Call) -> Request<()> {
+        let mut parts = self.origin.clone().into_parts();
+        parts.path_and_query = Some(call.path.clone());
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = Uri::from_parts(parts).expect("an origin has a scheme and a host");
+        *request.headers_mut() = write_headers(call);
+        request
     }
 
     /// How failures name the service, on either transport.
@@ -161,14 +166,16 @@ impl GrpcTransport {
     }
 }
 
-fn write_request(call: &mut Call) -> Request<Body> {
-    let mut request = Request::new(call.message.take_body());
-    *request.method_mut() = Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = Uri::from(call.path.clone());
+fn write_headers(call: &Call) -> HeaderMap {
     let mut headers = call.metadata.clone();
+    headers.reserve(OWN_HEADERS);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let agent = match headers.get(header::USER_AGENT) {
+        Some(caller) => join_agents(caller),
+        None => HeaderValue::from_static(USER_AGENT),
+    };
+    headers.insert(header::USER_AGENT, agent);
     let timeout = call.time_left().map(format_timeout);
     let optional = [
         (GRPC_ENCODING, call.encoding.clone()),
@@ -180,8 +187,13 @@ fn write_request(call: &mut Call) -> Request<Body> {
             headers.insert(name, value);
         }
     }
-    *request.headers_mut() = headers;
-    request
+    headers
+}
+
+/// The caller's name first, as tonic's own channel has it.
+fn join_agents(caller: &HeaderValue) -> HeaderValue {
+    let joined = [caller.as_bytes(), b" ", USER_AGENT.as_bytes()].concat();
+    HeaderValue::from_bytes(&joined).unwrap_or_else(|_| caller.clone())
 }
 
 impl GrpcSettings {
@@ -191,3 +203,7 @@ impl GrpcSettings {
         self.settings_limit.max(slow)
     }
 }
+
+const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"));
+/// As many headers as are added to a call's metadata.
+const OWN_HEADERS: usize = 6;

@@ -71,6 +71,8 @@ pub(super) struct Farewell {
     pub(super) go_away: Option<GoAway>,
     /// The error that ended the stream, if it was not in order.
     pub(super) error: Option<io::ErrorKind>,
+    /// It left a PING unanswered.
+    pub(super) is_silent: bool,
 }
 
 impl Seen {
@@ -97,6 +99,11 @@ impl Seen {
     /// Takes no further calls, though the peer has not said goodbye.
     pub(super) fn give_up(&self) {
         self.close(|_| {});
+    }
+
+    /// The peer answers nothing any more.
+    pub(super) fn time_out(&self) {
+        self.close(|farewell| farewell.is_silent = true);
     }
 
     pub(super) fn farewell(&self) -> Farewell {
@@ -326,7 +333,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 }
 
-/// hyper lets go of the stream when the connection is over, for whatever reason.
+/// h2 lets go of the stream when the connection is over, for whatever reason.
 impl<I> Drop for Watched<I> {
     fn drop(&mut self) {
         self.seen.give_up();

@@ -108,7 +108,7 @@ pub enum SymptomKind {
     SettingsTimeout,
     /// The peer opened HTTP/2 only to close it.
     GoAwayAtStart,
-    /// hyper handed the request back unsent.
+    /// The connection closed before the request was given to it.
     NeverSent,
     /// `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, section 8.7).
     StreamRefused,

@@ -40,6 +40,7 @@ async fn a_silent_service_ends_in_deadline_exceeded() {
         let status = timeout(LONG, call).await.expect("in time").expect_err("no answer");
         assert!(began.elapsed() >= SHORT);
         assert_expired(&status);
+        assert!(status.message().contains("host localhost:"), "names no hop: {status:?}");
     }
 }
 

@@ -59,7 +59,8 @@ const IMPURE: &[&str] = &[
 /// Outside things and their one owner.
 const OWNERS: &[(&str, &[&str])] = &[
     ("client::legacy", &["rest/client", "rest/dialler"]),
-    ("tonic::transport", &["grpc/"]),
+    ("tonic::transport", &[]),
+    ("h2::client", &["grpc/", "doctor/service"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
     ("std::env", &["network/proxy", "credentials/adc", "builder", "cli/"]),
 ];
