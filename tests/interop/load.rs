@@ -40,8 +40,9 @@ async fn nothing_is_lost_or_doubled_where_connections_are_cut() {
     let stream = Reply::messages(vec![answer(); MESSAGES]).pause(Duration::from_millis(500));
     emulator.on(STREAM, stream);
     let proxy = CuttingProxy::start().await.expect("a proxy");
+    let options = ["--proxy", &proxy.url, "--rest-connections", "2000"];
     let serving =
-        Serving::start(&emulator, &["--proxy", &proxy.url, "--rest-connections", "2000"]).await;
+        Serving::before(&emulator.endpoint(), emulator.root_certificate(), &options).await;
     let bridges: Vec<Bridge> =
         (0..8).map(|_| serving.client().build().expect("a bridge")).collect();
     let until = Instant::now() + Duration::from_secs(seconds);
