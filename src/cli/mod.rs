@@ -59,7 +59,8 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Half of the processors, since a sidecar shares them with its clients: waking threads costs it more than they
-/// bring (on two processors one thread carries 0.74 of the direct throughput, two carry 0.51).
+/// bring (on two processors, with the service in the client's process, one thread carried 0.74 of the direct
+/// throughput, and two carried 0.51).
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     let processors = std::thread::available_parallelism()?.get();
     tokio::runtime::Builder::new_multi_thread()

@@ -27,12 +27,13 @@ pub(super) struct Arguments {
         long,
         value_name = "ADDRESS",
         env = "GENAI_BRIDGE_LISTEN",
-        default_value = "127.0.0.1:50051"
+        default_value = "127.0.0.1:50051",
+        value_parser = address
     )]
     listen: SocketAddr,
 
     /// Where /healthz and /metrics are, in plain HTTP [default: nowhere]
-    #[arg(long, value_name = "ADDRESS", env = "GENAI_BRIDGE_ADMIN")]
+    #[arg(long, value_name = "ADDRESS", env = "GENAI_BRIDGE_ADMIN", value_parser = address)]
     admin: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -111,6 +112,13 @@ impl ClientOptions {
         let identity = Identity::kept_in(&folder, &names).map_err(in_full)?;
         Ok((identity, Some(folder.join("ca.pem").display().to_string())))
     }
+}
+
+/// # Errors
+/// It is a name, or a port alone.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = "not an IP address with a port, such as 127.0.0.1:50051";
+    text.parse().map_err(|_| expected.to_owned())
 }
 
 fn without_port(host: &str) -> String {

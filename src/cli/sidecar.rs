@@ -132,8 +132,12 @@ impl SidecarOptions {
             .rest_connections(self.limits.rest_connections)
             .max_message_size(self.limits.max_message.saturating_mul(MIB));
         if let Some(variable) = &self.api_key_env {
+            // Not repeated: it may be the key itself, given by mistake.
             let key = std::env::var(variable).map_err(|_| {
-                io::Error::other(format!("--api-key-env: {variable} is not set, or no text"))
+                io::Error::other(
+                    "--api-key-env takes the name of an environment variable, not the key: no variable of that name \
+                     is set, or it is no text",
+                )
             })?;
             bridge = bridge.api_key(key);
         }

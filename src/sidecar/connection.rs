@@ -98,7 +98,8 @@ impl Port {
         let activity = Activity::new();
         let service = service_fn(|request| {
             let (service, visit) = (Arc::clone(&self.service), activity.begin());
-            async move { Ok::<_, Infallible>(service.answer(request, visit).await) }
+            // Boxed here: hyper moves the future of a call several times, and it is large.
+            async move { Ok::<_, Infallible>(Box::pin(service.answer(request, visit)).await) }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use tonic::Status;
 
 use super::identity::Identity;
@@ -21,7 +21,7 @@ pub(super) struct Guard {
     takes_any_ip: bool,
 }
 
-/// A name or IP address in lower case, and its port, if only one is meant.
+/// A name or IP address, and its port, if only one is meant.
 #[derive(Debug, PartialEq, Eq)]
 struct Host {
     name: String,
@@ -52,13 +52,13 @@ impl Guard {
         if headers.get("sec-fetch-site").is_some_and(|site| site != "none") {
             return refuse("the request's `Sec-Fetch-Site` says that it comes from a web page");
         }
-        let header = headers.get_all(HOST).iter().map(|host| host.to_str().ok());
-        let hosts: Vec<Option<&str>> =
-            uri.authority().map(Authority::as_str).map(Some).into_iter().chain(header).collect();
-        if hosts.is_empty() {
+        if uri.authority().is_none() && !headers.contains_key(HOST) {
             return refuse("the request names no host");
         }
-        if !hosts.iter().all(|host| host.is_some_and(|host| self.knows(host))) {
+        let mut hosts = headers.get_all(HOST).iter();
+        let knows_all = uri.authority().is_none_or(|authority| self.knows(authority))
+            && hosts.all(|host| self.knows_header(host));
+        if !knows_all {
             return refuse(
                 "the request's `Host` is not this listener's (another name: --allow-host)",
             );
@@ -66,20 +66,28 @@ impl Guard {
         Ok(())
     }
 
-    fn knows(&self, host: &str) -> bool {
-        let Some(host) = Host::parse(host) else { return false };
-        if self.takes_any_ip && is_ip(&host.name) {
+    fn knows_header(&self, host: &HeaderValue) -> bool {
+        let authority = Authority::try_from(host.as_bytes());
+        authority.is_ok_and(|authority| self.knows(&authority))
+    }
+
+    fn knows(&self, authority: &Authority) -> bool {
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let (name, port) = (authority.host(), authority.port_u16());
+        if self.takes_any_ip && is_ip(name) {
             return true;
         }
-        let mut known = self.hosts.iter().filter(|known| known.name == host.name);
-        known.any(|known| known.port.is_none() || known.port == host.port)
+        let mut known = self.hosts.iter().filter(|known| known.name.eq_ignore_ascii_case(name));
+        known.any(|known| known.port.is_none() || known.port == port)
     }
 }
 
 impl Host {
     fn parse(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok().filter(|_| !text.contains('@'))?;
-        Some(Self { name: authority.host().to_ascii_lowercase(), port: authority.port_u16() })
+        Some(Self { name: authority.host().to_owned(), port: authority.port_u16() })
     }
 }
 
@@ -143,10 +151,11 @@ mod tests {
     #[test]
     fn an_ip_address_is_the_listeners_where_it_has_all() {
         let everywhere = Guard::new(([0, 0, 0, 0], 50051).into(), &[], None);
-        assert!(everywhere.knows("10.1.2.3:8080"));
-        assert!(everywhere.knows("[fd00::1]:50051"));
-        assert!(!everywhere.knows("evil.test:50051"));
-        assert!(!guard().knows("10.1.2.3:50051"));
+        let knows = |guard: &Guard, host| guard.knows(&Authority::from_static(host));
+        assert!(knows(&everywhere, "10.1.2.3:8080"));
+        assert!(knows(&everywhere, "[fd00::1]:50051"));
+        assert!(!knows(&everywhere, "evil.test:50051"));
+        assert!(!knows(&guard(), "10.1.2.3:50051"));
     }
 
     #[test]

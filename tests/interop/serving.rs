@@ -4,7 +4,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command};
 
-use genai_bridge::emulator::Emulator;
 use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
 
 use crate::bed::{free_address, until_it_listens};
@@ -12,16 +11,16 @@ use crate::bed::{free_address, until_it_listens};
 pub(crate) struct Serving {
     process: Child,
     pub(crate) address: SocketAddr,
-    root: Vec<u8>,
+    pub(crate) root: Vec<u8>,
     _folder: tempfile::TempDir,
 }
 
 impl Serving {
-    /// Before the emulator, with these options.
-    pub(crate) async fn start(emulator: &Emulator, options: &[&str]) -> Self {
+    /// Before the service at this address, which shows a certificate of this root.
+    pub(crate) async fn before(endpoint: &str, root: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let roots = folder.path().join("root.pem");
-        fs::write(&roots, emulator.root_certificate()).expect("a file");
+        fs::write(&roots, root).expect("a file");
         let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
         command.args([
@@ -33,7 +32,7 @@ impl Serving {
             "--root-certificates",
         ]);
         command.arg(&roots).arg("--certificate-folder").arg(folder.path());
-        command.args(["--endpoint", &emulator.endpoint()]).args(options);
+        command.args(["--endpoint", endpoint]).args(options);
         let process = command.spawn().expect("a process");
         until_it_listens(address).await;
         let root = fs::read(folder.path().join("ca.pem")).expect("a root");
@@ -42,7 +41,22 @@ impl Serving {
 
     /// A client of it, over gRPC and TLS.
     pub(crate) fn client(&self) -> BridgeBuilder {
-        grpc_client(format!("https://localhost:{}", self.address.port()), &self.root)
+        Bridge::builder()
+            .endpoint(self.endpoint())
+            .add_root_certificates(self.root.as_slice())
+            .api_key("a-key")
+            .transport(Transport::Grpc)
+            .retry(RetryPolicy::none())
+            .proxy(Proxy::none())
+    }
+
+    /// Its address for clients that speak TLS.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Resident memory in KiB.
@@ -66,14 +80,4 @@ impl Drop for Serving {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-pub(crate) fn grpc_client(endpoint: String, root: &[u8]) -> BridgeBuilder {
-    Bridge::builder()
-        .endpoint(endpoint)
-        .add_root_certificates(root)
-        .api_key("a-key")
-        .transport(Transport::Grpc)
-        .retry(RetryPolicy::none())
-        .proxy(Proxy::none())
 }

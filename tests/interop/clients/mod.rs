@@ -155,7 +155,8 @@ impl Setting {
     }
 }
 
-fn script(name: &str) -> PathBuf {
+/// A program in one of the clients' languages.
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/clients").join(name)
 }
 

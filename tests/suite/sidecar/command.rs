@@ -98,7 +98,7 @@ async fn what_keeps_it_from_serving_is_one_line_and_a_failure() {
         (vec!["--certificate", &root, "--key", &root], "no PEM private key"),
         (vec!["--certificate", &here, "--key", &root], "cannot read"),
         (vec!["--descriptors", &root], "descriptor"),
-        (vec!["--api-key-env", "NOT_SET"], "NOT_SET is not set"),
+        (vec!["--api-key-env", "A_KEY_BY_MISTAKE"], "no variable of that name"),
         (vec!["--log-file", &here], "cannot open the log"),
     ] {
         let mut command = program();
@@ -110,6 +110,7 @@ async fn what_keeps_it_from_serving_is_one_line_and_a_failure() {
             line.starts_with("genai-bridge: ") && line.contains(expected),
             "{options:?}: {line}"
         );
+        assert!(!line.contains("A_KEY_BY_MISTAKE"), "{line}");
         assert_eq!(output.status.code(), Some(1), "{options:?}");
     }
     for name in ["proxy", "root-certificates"] {
@@ -118,6 +119,18 @@ async fn what_keeps_it_from_serving_is_one_line_and_a_failure() {
         let output = output_of(command).await;
         line_of(&output);
         assert_eq!(output.status.code(), Some(1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_answered_with_an_example() {
+    for address in ["localhost:50051", "50051", ":50051"] {
+        let mut command = program();
+        command.args(["serve", "--listen", address]);
+        let output = output_of(command).await;
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("such as 127.0.0.1:50051"), "{text}");
+        assert_eq!(output.status.code(), Some(2), "{address}");
     }
 }
 
