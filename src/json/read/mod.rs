@@ -9,10 +9,10 @@ mod map;
 mod value;
 mod well_known;
 
+use crate::json::block::{BLOCK, append_start, short_block};
 use crate::json::fault::{Fault, Result};
 use crate::json::scan::Scan;
 use crate::json::seen::Seen;
-use crate::json::text::{BLOCK, append_start, short_block};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
 

@@ -1,10 +1,10 @@
 //! Values, read: scalars in every form that JSON has for them.
 
 use super::{Reader, Unknown};
+use crate::json::block::append_short;
 use crate::json::fault::{Fault, Result};
 use crate::json::number::{Number, double_of, float_of, parse_non_finite};
 use crate::json::scan::Start;
-use crate::json::text::append_short;
 use crate::json::wire::{push_varint, zigzag_encode};
 use crate::schema::{EnumId, Kind};
 
