@@ -4,6 +4,7 @@
 //! up; that of a long one is filled with a longer varint than needed, which every parser takes, rather than moving
 //! the value.
 
+mod dynamic;
 mod floats;
 mod map;
 mod value;
@@ -124,27 +125,53 @@ impl<'a> Reader<'a> {
         let mut seen = Seen::default();
         loop {
             self.scan.skip_space();
-            let at = self.scan.offset();
-            let name = self.scan.string()?;
-            self.scan.expect(b':')?;
-            match message.field_of_name(&name) {
-                Some(field) => {
-                    let read = self.known_field(field, depth, &mut seen, at, out);
-                    read.map_err(|fault| fault.inside(&field.name))?;
-                }
-                None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
-                    let is_outermost = depth == MAX_DEPTH - 1;
-                    self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
-                    self.scan.skip_value()?;
-                }
-                None => {
-                    let name = String::from_utf8_lossy(&name);
-                    let text = format!("`{}` has no field `{name}`", message.name);
-                    return Err(Fault::new(text, at));
-                }
+            let before = self.scan;
+            if let Some(field) = self.known_name(message) {
+                let read = self.known_field(field, depth, &mut seen, before.offset(), out);
+                read.map_err(|fault| fault.inside(&field.name))?;
+            } else {
+                self.scan = before;
+                self.other_field(message, depth, &mut seen, except, out)?;
             }
             if !self.scan.eat(b',') {
                 return self.scan.expect(b'}');
+            }
+        }
+    }
+
+    /// The field whose name comes next, written without escapes, and its colon.
+    #[inline]
+    fn known_name<'m>(&mut self, message: &'m Message) -> Option<&'m Field> {
+        let field = message.field_of_name(self.scan.plain_string()?)?;
+        self.scan.eat(b':').then_some(field)
+    }
+
+    /// A member of an object whose name is not known, or written with escapes.
+    #[inline(never)]
+    fn other_field(
+        &mut self,
+        message: &Message,
+        depth: u32,
+        seen: &mut Seen,
+        except: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let at = self.scan.offset();
+        let name = self.scan.string()?;
+        self.scan.expect(b':')?;
+        match message.field_of_name(&name) {
+            Some(field) => {
+                let read = self.known_field(field, depth, seen, at, out);
+                read.map_err(|fault| fault.inside(&field.name))
+            }
+            None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
+                let is_outermost = depth == MAX_DEPTH - 1;
+                self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
+                self.scan.skip_value()
+            }
+            None => {
+                let name = String::from_utf8_lossy(&name);
+                Err(Fault::new(format!("`{}` has no field `{name}`", message.name), at))
             }
         }
     }
@@ -202,10 +229,12 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let start = out.len();
         field.tag.append_to(out);
-        if !self.value(field.kind, depth, out)? {
-            out.truncate(start);
-        } else if let Kind::Group(_) = field.kind {
+        let before = out.len();
+        self.value(field.kind, depth, out)?;
+        if let Kind::Group(_) = field.kind {
             push_varint(out, u64::from(field.number) << 3 | 4);
+        } else if out.len() == before {
+            out.truncate(start);
         }
         Ok(())
     }
@@ -215,6 +244,7 @@ impl<'a> Reader<'a> {
         if self.scan.eat(b']') {
             return Ok(());
         }
+        let dynamic = self.dynamic_kind(field.kind);
         let start = out.len();
         let length = field.packed.then(|| {
             field.tag.append_to(out);
@@ -228,6 +258,9 @@ impl<'a> Reader<'a> {
                 self.floats(out)?;
             } else if field.packed {
                 self.value(field.kind, depth, out)?;
+            } else if let Some(of) = dynamic {
+                field.tag.append_to(out);
+                self.dynamic_inside(of, depth, out)?;
             } else {
                 self.tagged_value(field, depth, out)?;
             }
@@ -295,7 +328,7 @@ fn fill_varint(slot: &mut [u8], mut value: usize) {
 }
 
 #[inline]
-const fn varint_length(value: usize) -> usize {
+pub(super) const fn varint_length(value: usize) -> usize {
     (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
