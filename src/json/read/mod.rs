@@ -123,10 +123,12 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut seen = Seen::default();
+        let mut next = 0;
         loop {
             self.scan.skip_space();
             let before = self.scan;
-            if let Some(field) = self.known_name(message) {
+            if let Some((field, at)) = self.known_name(message, next) {
+                next = at + 1;
                 let read = self.known_field(field, depth, &mut seen, before.offset(), out);
                 read.map_err(|fault| fault.inside(&field.name))?;
             } else {
@@ -139,11 +141,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The field whose name comes next, written without escapes, and its colon.
+    /// The field whose name comes next, written without escapes, and its colon; with its index. Most of them come in
+    /// their order, so the one at `next` is tried first.
     #[inline]
-    fn known_name<'m>(&mut self, message: &'m Message) -> Option<&'m Field> {
-        let field = message.field_of_name(self.scan.plain_string()?)?;
-        self.scan.eat(b':').then_some(field)
+    fn known_name<'m>(&mut self, message: &'m Message, next: usize) -> Option<(&'m Field, usize)> {
+        if let Some(field) = message.fields.get(next)
+            && let Some(after) = self.scan.rest.strip_prefix(field.key_alone())
+        {
+            self.scan.rest = after;
+            return Some((field, next));
+        }
+        let at = message.index_of_name(self.scan.plain_string()?)?;
+        let field = message.fields.get(at)?;
+        self.scan.eat(b':').then_some((field, at))
     }
 
     /// A member of an object whose name is not known, or written with escapes.
