@@ -1,5 +1,7 @@
 //! Keys: whether a key of a map may have been there before, without memory of its own.
 
+use super::block::short_block;
+
 /// One bit for the hash of each key met so far.
 #[derive(Default)]
 pub(super) struct Keys {
@@ -23,12 +25,15 @@ impl Keys {
 
 /// Ten bits of a hash of the length, the first and the last bytes.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
 fn hash(key: &[u8]) -> u64 {
-    let (head, tail) = match (key.first_chunk(), key.last_chunk()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => (key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
-    };
-    let mixed = head ^ tail.rotate_left(23) ^ ((key.len() as u64) << 56);
+    let head = key.first_chunk().copied().unwrap_or_else(|| short_block(key));
+    let tail = key.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+    let head = u128::from_le_bytes(head);
+    let mixed = (head as u64)
+        ^ ((head >> 64) as u64).rotate_left(41)
+        ^ tail.rotate_left(23)
+        ^ ((key.len() as u64) << 56);
     mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The text is checked to be UTF-8 once, before; so a token can be taken as it is.
 
+use super::block::{BLOCK, space_length};
 use super::fault::{CUT, Fault, Result};
 use super::number::Number;
 
@@ -61,21 +62,20 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Newline and indentation of a pretty-printed text, eight spaces at a time.
+    /// Newline and indentation of a pretty-printed text.
     #[inline(never)]
     fn skip_long_space(&mut self) {
         let mut rest = self.rest;
+        while let Some((block, after)) = rest.split_first_chunk() {
+            let length = space_length(block);
+            if length < BLOCK {
+                self.rest = rest.get(length..).unwrap_or_default();
+                return;
+            }
+            rest = after;
+        }
         while let [b' ' | b'\n' | b'\r' | b'\t', after @ ..] = rest {
             rest = after;
-            while let Some((word, after)) = rest.split_first_chunk() {
-                let other = u64::from_le_bytes(*word) ^ u64::from_le_bytes([b' '; 8]);
-                if other != 0 {
-                    let spaces = other.trailing_zeros() as usize / 8;
-                    rest = rest.get(spaces..).unwrap_or_default();
-                    break;
-                }
-                rest = after;
-            }
         }
         self.rest = rest;
     }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::block::{
+    BLOCK, STRETCH, append_from, append_start, clean_length, short_block, special_bits,
+};
 use super::fault::{CUT, Result};
 use super::scan::Scan;
-use super::text::{BLOCK, append_start, clean_length, short_block, special_bytes, words_of};
 
 impl<'a> Scan<'a> {
     /// The text between the quotes of a string without escapes. `None`: it is not that, and nothing was read.
@@ -46,16 +48,17 @@ impl<'a> Scan<'a> {
     /// Appends a string, unescaped.
     pub(crate) fn unescape_into(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.expect(b'"')?;
-        let mut rest = self.rest;
+        let mut rest = unescape_stretches(self.rest, out);
         loop {
-            let clean = match rest.first_chunk() {
-                Some(block) => {
-                    let clean = clean_length(words_of(block));
-                    append_start(block, clean, out);
-                    clean
-                }
-                None => append_last_run(rest, out),
+            let padded;
+            let (block, most) = if let Some(block) = rest.first_chunk() {
+                (block, BLOCK)
+            } else {
+                padded = short_block(rest);
+                (&padded, rest.len())
             };
+            let clean = clean_length(block).min(most);
+            append_start(block, clean, out);
             rest = rest.get(clean..).unwrap_or_default();
             if clean == BLOCK {
                 continue;
@@ -76,52 +79,93 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Bytes before the first quote, backslash or control character, a word at a time: most are names.
-#[inline]
-fn plain_length(text: &[u8]) -> usize {
-    let mut length = 0;
-    let (words, tail) = text.as_chunks();
-    for word in words {
-        let found = special_bytes(u64::from_le_bytes(*word));
-        if found != 0 {
-            return length + found.trailing_zeros() as usize / 8;
+/// Appends a string, unescaped, up to less than two stretches before the end of the text, or to its closing quote, or
+/// to what is no escape; gives what follows. Where a stretch has its escapes does not depend on what they are, so a
+/// processor can be ahead of itself.
+fn unescape_stretches<'t>(text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
+    let mut rest = text;
+    while let Some((stretch, after)) =
+        rest.split_first_chunk().filter(|(_, after)| after.len() >= STRETCH)
+    {
+        let mut special = special_bits(stretch);
+        let mut done = 0;
+        while special != 0 {
+            let at = special.trailing_zeros() as usize;
+            append_from(rest, done, at, out);
+            let here = rest.get(at..).unwrap_or_default();
+            let [b'\\', letter, after @ ..] = here else { return here };
+            // The byte behind the backslash is special itself, or not: either way it is done with.
+            special &= (special - 1) & !(2 << at);
+            done = at + 2;
+            let byte = byte_of_letter(*letter);
+            if byte != 0 {
+                out.push(byte);
+            } else if let Some((byte, after)) = read_ascii(after).filter(|_| *letter == b'u') {
+                out.push(byte);
+                done = rest.len() - after.len();
+            } else {
+                let Ok(after) = unescape(here.get(1..).unwrap_or_default(), out) else {
+                    return here;
+                };
+                done = rest.len() - after.len();
+                special &= u32::try_from(done).map_or(0, |done| u64::MAX.unbounded_shl(done));
+            }
         }
-        length += 8;
+        if done < STRETCH {
+            append_from(rest, done, STRETCH, out);
+            rest = after;
+        } else {
+            rest = rest.get(done..).unwrap_or_default();
+        }
     }
-    length + clean_length(words_of(&short_block(tail))).min(tail.len())
+    rest
 }
 
-/// Appends the bytes before a special one, of a text shorter than a block; says how many.
-fn append_last_run(text: &[u8], out: &mut Vec<u8>) -> usize {
-    let block = short_block(text);
-    let clean = clean_length(words_of(&block)).min(text.len());
-    append_start(&block, clean, out);
-    clean
+/// Bytes before the first quote, backslash or control character.
+#[inline]
+fn plain_length(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let clean = clean_length(block);
+        if clean != BLOCK {
+            return text.len() - rest.len() + clean;
+        }
+        rest = after;
+    }
+    text.len() - rest.len() + clean_length(&short_block(rest)).min(rest.len())
 }
 
 /// Appends what an escape stands for, given what follows its backslash; gives what follows the escape,
 /// or says what is wrong with it.
 #[inline]
 fn unescape<'t>(escape: &'t [u8], out: &mut Vec<u8>) -> Escaped<'t> {
-    let Some((letter, after)) = escape.split_first() else { return Err(CUT) };
-    let byte = match letter {
-        b'n' => b'\n',
-        b'"' | b'\\' | b'/' => *letter,
-        b'u' => return unescape_unicode(after, out),
-        b't' => b'\t',
-        b'r' => b'\r',
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        _ => return Err("an escape that does not exist"),
-    };
-    out.push(byte);
+    let (letter, after) = escape.split_first().ok_or(CUT)?;
+    let byte = byte_of_letter(*letter);
+    if byte != 0 {
+        out.push(byte);
+        return Ok(after);
+    }
+    if *letter != b'u' {
+        return Err("an escape that does not exist");
+    }
+    let (letter, after) = read_unicode(after)?;
+    out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
     Ok(after)
 }
 
 type Escaped<'t> = std::result::Result<&'t [u8], &'static str>;
 
+/// `00XX` for an ASCII character, as punctuation is written, and what follows it.
+#[inline]
+fn read_ascii(text: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'0', b'0', high, low, after @ ..] = text else { return None };
+    let (high, low) = (digit(*high), digit(*low));
+    (high < 8 && low <= 0xf).then_some((high << 4 | low, after))
+}
+
 /// `XXXX`, and the second half of a surrogate pair behind it.
-fn unescape_unicode<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Escaped<'t> {
+#[inline]
+fn read_unicode(text: &[u8]) -> std::result::Result<(char, &[u8]), &'static str> {
     const ALONE: &str = "half of a surrogate pair";
     let (mut code, mut rest) = read_hex(text)?;
     if (0xd800..0xdc00).contains(&code) {
@@ -135,24 +179,62 @@ fn unescape_unicode<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Escaped<'t> {
         code = 0x1_0000 + ((code - 0xd800) << 10) + low;
         rest = after;
     }
-    let letter = char::from_u32(code).ok_or(ALONE)?;
-    match u8::try_from(letter) {
-        Ok(ascii) if ascii < 0x80 => out.push(ascii),
-        _ => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
-    Ok(rest)
+    Ok((char::from_u32(code).ok_or(ALONE)?, rest))
 }
 
 /// Four hexadecimal digits, and what follows them.
 #[inline]
 fn read_hex(text: &[u8]) -> std::result::Result<(u32, &[u8]), &'static str> {
     let (digits, rest) = text.split_first_chunk::<4>().ok_or(CUT)?;
-    let mut code = 0;
-    for byte in digits {
-        let digit = char::from(*byte).to_digit(16).ok_or("an escape that does not exist")?;
-        code = code << 4 | digit;
+    let [a, b, c, d] = digits.map(|byte| u32::from(digit(byte)));
+    if (a | b | c | d) > 0xf {
+        return Err("an escape that does not exist");
     }
-    Ok((code, rest))
+    Ok((a << 12 | b << 8 | c << 4 | d, rest))
+}
+
+/// The value of a hexadecimal digit; more than 15 if it is none.
+#[inline]
+fn digit(byte: u8) -> u8 {
+    DIGITS.get(usize::from(byte)).copied().unwrap_or(NO_DIGIT)
+}
+
+/// The byte that an escape of one letter stands for; 0 if there is no such escape.
+#[inline]
+fn byte_of_letter(letter: u8) -> u8 {
+    LETTERS.get(usize::from(letter)).copied().unwrap_or_default()
+}
+
+const NO_DIGIT: u8 = 0xff;
+
+static DIGITS: [u8; 256] = digits();
+
+static LETTERS: [u8; 256] = letters();
+
+#[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+const fn digits() -> [u8; 256] {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value as usize] as usize] = value;
+        table[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
+    }
+    table
+}
+
+#[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+const fn letters() -> [u8; 256] {
+    let mut table = [0; 256];
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'/' as usize] = b'/';
+    table[b'b' as usize] = 0x08;
+    table[b'f' as usize] = 0x0c;
+    table[b'n' as usize] = b'\n';
+    table[b'r' as usize] = b'\r';
+    table[b't' as usize] = b'\t';
+    table
 }
 
 #[cfg(test)]

@@ -1,28 +1,31 @@
 //! Text: writes JSON scalars: strings, numbers, base64.
 
+use super::block::{
+    BLOCK, STRETCH, append_from, append_short, append_start, beyond_ascii, clean_length,
+    short_block, special_bits,
+};
 use super::fault::{Fault, Result};
 
 /// Writes a string with its quotes, escaped.
 #[inline]
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    out.reserve(text.len() + BLOCK + 2);
-    out.push(b'"');
-    if text.len() < BLOCK {
+    if text.len() <= BLOCK - 2 {
         let block = short_block(text);
-        let words = words_of(&block);
-        if clean_length(words) == text.len() && is_ascii(words.0 | words.1) {
-            let quoted = u128::from_le_bytes(block) | u128::from(b'"') << (8 * text.len());
-            append_start(&quoted.to_le_bytes(), text.len() + 1, out);
+        if clean_length(&block) == text.len() && beyond_ascii(&block) == 0 {
+            let quote = u128::from(b'"');
+            let end = quote << (8 * (text.len() + 1));
+            let quoted = quote | u128::from_le_bytes(block) << 8 | end;
+            append_start(&quoted.to_le_bytes(), text.len() + 2, out);
             return Ok(());
         }
     }
-    let mut all = 0;
-    let mut rest = text;
+    out.reserve(text.len() + BLOCK + 2);
+    out.push(b'"');
+    let (mut rest, mut beyond) = write_stretches(text, out);
     while let Some((block, after)) = rest.split_first_chunk() {
-        let words = words_of(block);
-        all |= words.0 | words.1;
+        beyond |= beyond_ascii(block);
         out.extend_from_slice(block);
-        rest = match clean_length(words) {
+        rest = match clean_length(block) {
             BLOCK => after,
             clean => {
                 out.truncate(out.len() + clean - BLOCK);
@@ -32,20 +35,40 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
     }
     while !rest.is_empty() {
         let block = short_block(rest);
-        let words = words_of(&block);
-        all |= words.0 | words.1;
-        let clean = clean_length(words).min(rest.len());
+        beyond |= beyond_ascii(&block);
+        let clean = clean_length(&block).min(rest.len());
         append_start(&block, clean, out);
         rest = write_escape(rest, clean, out);
     }
     out.push(b'"');
     // What is all ASCII needs no check of its UTF-8.
-    if is_ascii(all) { Ok(()) } else { check_utf8(text) }
+    if beyond == 0 { Ok(()) } else { check_utf8(text) }
 }
 
-#[inline]
-const fn is_ascii(word: u64) -> bool {
-    word & (0x80 * EACH) == 0
+/// Writes a text up to less than two stretches before its end. Gives what is left, and not 0 if a byte was not
+/// ASCII. Which bytes of a stretch are special is found without a branch that a processor could guess wrong.
+fn write_stretches<'a>(text: &'a [u8], out: &mut Vec<u8>) -> (&'a [u8], i32) {
+    let mut rest = text;
+    let mut beyond = 0;
+    while let Some((stretch, after)) =
+        rest.split_first_chunk().filter(|(_, after)| after.len() >= STRETCH)
+    {
+        for block in stretch.as_chunks().0 {
+            beyond |= beyond_ascii(block);
+        }
+        let mut special = special_bits(stretch);
+        let mut done = 0;
+        while special != 0 {
+            let at = special.trailing_zeros() as usize;
+            special &= special - 1;
+            append_from(rest, done, at, out);
+            write_escape(rest, at, out);
+            done = at + 1;
+        }
+        append_from(rest, done, STRETCH, out);
+        rest = after;
+    }
+    (rest, beyond)
 }
 
 /// Writes what stands for the byte at `at`, if there is one; gives what follows it.
@@ -69,65 +92,6 @@ pub(crate) fn check_utf8(text: &[u8]) -> Result<()> {
 
 /// Below this the standard library's check is the faster one.
 const SHORT: usize = 64;
-
-/// Bytes looked at together: two words.
-pub(crate) const BLOCK: usize = 16;
-
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-pub(crate) const fn words_of(block: &[u8; BLOCK]) -> (u64, u64) {
-    let both = u128::from_le_bytes(*block);
-    (both as u64, (both >> 64) as u64)
-}
-
-/// Bytes of a block before the first quote, backslash or control character.
-#[inline]
-pub(crate) const fn clean_length(words: (u64, u64)) -> usize {
-    let (low, high) = (special_bytes(words.0), special_bytes(words.1));
-    if low | high == 0 {
-        return BLOCK;
-    }
-    let zeros = if low == 0 { 64 + high.trailing_zeros() } else { low.trailing_zeros() };
-    zeros as usize / 8
-}
-
-/// A text of up to 16 bytes, with zeros behind it; by two loads that overlap.
-#[inline]
-pub(crate) fn short_block(text: &[u8]) -> [u8; BLOCK] {
-    let length = text.len();
-    let both = if let (Some(head), Some(tail)) = (text.first_chunk::<8>(), text.last_chunk()) {
-        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
-        u128::from(head) | u128::from(tail) << (8 * (length - 8))
-    } else if let (Some(head), Some(tail)) = (text.first_chunk::<4>(), text.last_chunk()) {
-        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
-        u128::from(u64::from(head) | u64::from(tail) << (8 * (length - 4)))
-    } else {
-        text.iter().rev().fold(0, |word, byte| word << 8 | u128::from(*byte))
-    };
-    both.to_le_bytes()
-}
-
-/// Appends the first bytes of a block: all of it, then cut, which spares a call of memcpy.
-#[inline]
-pub(crate) fn append_start<const N: usize>(block: &[u8; N], length: usize, out: &mut Vec<u8>) {
-    let end = out.len() + length;
-    out.extend_from_slice(block);
-    out.truncate(end);
-}
-
-/// A set high bit for each byte that is a quote, a backslash or a control character; the lowest one
-/// is exact, those above it may be false alarms of a borrow
-/// ([less than](https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord)).
-#[inline]
-pub(crate) const fn special_bytes(word: u64) -> u64 {
-    // Flipping one bit puts the quote, 0x22, next to the controls.
-    let control_or_quote = (word ^ (0x02 * EACH)).wrapping_sub(0x21 * EACH);
-    let backslash = (word ^ (0x5c * EACH)).wrapping_sub(EACH);
-    (control_or_quote | backslash) & !word & (0x80 * EACH)
-}
-
-/// One in each byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// What stands for a byte that cannot stand for itself, by the byte: controls, quote, backslash.
 static ESCAPES: [Escape; 0x60] = escapes();
@@ -156,16 +120,27 @@ const fn escapes() -> [Escape; 0x60] {
     let mut control = 0;
     while control < 0x20 {
         let (high, low) = (HEX[control >> 4], HEX[control & 15]);
-        table[control] = Escape { padded: [b'\\', b'u', b'0', b'0', high, low, 0, 0], length: 6 };
+        table[control] = escape([b'\\', b'u', b'0', b'0', high, low], 6);
         control += 1;
     }
     let mut at = 0;
     while at < SHORT.len() {
         let (byte, letter) = SHORT[at];
-        table[byte as usize] = Escape { padded: [b'\\', letter, 0, 0, 0, 0, 0, 0], length: 2 };
+        table[byte as usize] = escape([b'\\', letter, 0, 0, 0, 0], 2);
         at += 1;
     }
     table
+}
+
+#[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+const fn escape(text: [u8; 6], length: u8) -> Escape {
+    let mut padded = [0; 8];
+    let mut at = 0;
+    while at < text.len() {
+        padded[at] = text[at];
+        at += 1;
+    }
+    Escape { padded, length }
 }
 
 /// Writes an integer of at most 32 bits, bare.
@@ -222,22 +197,6 @@ pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
         append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
         write_non_finite(value.into(), out);
-    }
-}
-
-/// Appends what is mostly not longer than two blocks.
-#[inline]
-pub(crate) fn append_short(text: &[u8], out: &mut Vec<u8>) {
-    if text.len() <= BLOCK {
-        append_start(&short_block(text), text.len(), out);
-    } else if let (Some(head), Some(tail)) =
-        (text.first_chunk::<BLOCK>(), text.last_chunk::<BLOCK>())
-        && text.len() <= 2 * BLOCK
-    {
-        append_start(head, text.len() - BLOCK, out);
-        out.extend_from_slice(tail);
-    } else {
-        out.extend_from_slice(text);
     }
 }
 

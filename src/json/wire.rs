@@ -41,14 +41,13 @@ impl<'a> Wire<'a> {
     /// Skips the tag of a field if it stands next.
     #[inline]
     pub(crate) fn skip_tag(&mut self, tag: Tag) -> bool {
-        let bytes = tag.as_bytes();
-        // Most tags have one byte.
-        let is_next = self.rest.first() == bytes.first()
-            && (bytes.len() == 1 || self.rest.starts_with(bytes));
-        if is_next {
-            self.rest = self.rest.get(bytes.len()..).unwrap_or_default();
-        }
-        is_next
+        let after = match (tag.single_byte(), self.rest) {
+            (Some(byte), [next, after @ ..]) if byte == *next => Some(after),
+            (Some(_), _) => None,
+            (None, rest) => rest.strip_prefix(tag.as_bytes()),
+        };
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
     }
 
     #[inline]
@@ -57,6 +56,10 @@ impl<'a> Wire<'a> {
             [byte, rest @ ..] if *byte < 0x80 => {
                 self.rest = rest;
                 Ok(u64::from(*byte))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
             }
             _ => self.long_varint(),
         }

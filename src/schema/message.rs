@@ -173,7 +173,12 @@ impl Message {
     /// By JSON name or by the name in the proto.
     #[inline]
     pub(crate) fn field_of_name(&self, name: &[u8]) -> Option<&Field> {
-        self.fields.get(self.names.get(name)? as usize)
+        self.fields.get(self.index_of_name(name)?)
+    }
+
+    #[inline]
+    pub(crate) fn index_of_name(&self, name: &[u8]) -> Option<usize> {
+        self.names.get(name).map(|at| at as usize)
     }
 }
 
@@ -249,6 +254,12 @@ impl Field {
             json_name: json_name.into(),
             tag: Tag::new(number << 3 | wire_type as u32),
         }
+    }
+
+    /// `"jsonName":`
+    #[inline]
+    pub(crate) fn key_alone(&self) -> &[u8] {
+        self.key.as_bytes().get(1..).unwrap_or_default()
     }
 
     /// The wire types that a reader accepts for the field.

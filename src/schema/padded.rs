@@ -66,11 +66,20 @@ impl Tag {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
+    /// Most tags have one byte.
+    #[inline]
+    pub(crate) const fn single_byte(self) -> Option<u8> {
+        match self.bytes {
+            [byte, ..] if self.length == 1 => Some(byte),
+            _ => None,
+        }
+    }
+
     #[inline]
     pub(crate) fn append_to(self, out: &mut Vec<u8>) {
-        match self.bytes {
-            [byte, ..] if self.length == 1 => out.push(byte),
-            _ => out.extend_from_slice(self.as_bytes()),
+        match self.single_byte() {
+            Some(byte) => out.push(byte),
+            None => out.extend_from_slice(self.as_bytes()),
         }
     }
 }

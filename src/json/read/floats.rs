@@ -21,7 +21,7 @@ impl Reader<'_> {
                     let at = self.scan.offset();
                     float_of(self.scan.number()?).ok_or_else(|| Fault::new(TOO_LARGE, at))?
                 }
-                None => return self.value(Kind::Float, 0, out).map(drop),
+                None => return self.value(Kind::Float, 0, out),
             };
             out.extend_from_slice(&value.to_le_bytes());
             if let Some(rest) = separator.skip(self.scan.rest) {

@@ -22,6 +22,7 @@ impl Reader<'_> {
         if self.scan.eat(b'}') {
             return Ok(());
         }
+        let dynamic = self.dynamic_kind(value.kind);
         let mut keys = Keys::default();
         let mut may_repeat = false;
         let first = out.len();
@@ -37,7 +38,12 @@ impl Reader<'_> {
                 return Err(self.scan.fault("`null` in a map"));
             }
             value.tag.append_to(out);
-            if self.value(value.kind, depth, out)? {
+            let before = out.len();
+            match dynamic {
+                Some(of) => self.dynamic_inside(of, depth, out)?,
+                None => self.value(value.kind, depth, out)?,
+            }
+            if out.len() > before {
                 self.close(length, out)?;
             } else {
                 out.truncate(start);

@@ -4,15 +4,16 @@
 //! up; that of a long one is filled with a longer varint than needed, which every parser takes, rather than moving
 //! the value.
 
+mod dynamic;
 mod floats;
 mod map;
 mod value;
 mod well_known;
 
+use crate::json::block::{BLOCK, append_start, short_block};
 use crate::json::fault::{Fault, Result};
 use crate::json::scan::Scan;
 use crate::json::seen::Seen;
-use crate::json::text::{BLOCK, append_start, short_block};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
 
@@ -122,29 +123,65 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut seen = Seen::default();
+        let mut next = 0;
         loop {
             self.scan.skip_space();
-            let at = self.scan.offset();
-            let name = self.scan.string()?;
-            self.scan.expect(b':')?;
-            match message.field_of_name(&name) {
-                Some(field) => {
-                    let read = self.known_field(field, depth, &mut seen, at, out);
-                    read.map_err(|fault| fault.inside(&field.name))?;
-                }
-                None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
-                    let is_outermost = depth == MAX_DEPTH - 1;
-                    self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
-                    self.scan.skip_value()?;
-                }
-                None => {
-                    let name = String::from_utf8_lossy(&name);
-                    let text = format!("`{}` has no field `{name}`", message.name);
-                    return Err(Fault::new(text, at));
-                }
+            let before = self.scan;
+            if let Some((field, at)) = self.known_name(message, next) {
+                next = at + 1;
+                let read = self.known_field(field, depth, &mut seen, before.offset(), out);
+                read.map_err(|fault| fault.inside(&field.name))?;
+            } else {
+                self.scan = before;
+                self.other_field(message, depth, &mut seen, except, out)?;
             }
             if !self.scan.eat(b',') {
                 return self.scan.expect(b'}');
+            }
+        }
+    }
+
+    /// The field whose name comes next, written without escapes, and its colon; with its index. Most of them come in
+    /// their order, so the one at `next` is tried first.
+    #[inline]
+    fn known_name<'m>(&mut self, message: &'m Message, next: usize) -> Option<(&'m Field, usize)> {
+        if let Some(field) = message.fields.get(next)
+            && let Some(after) = self.scan.rest.strip_prefix(field.key_alone())
+        {
+            self.scan.rest = after;
+            return Some((field, next));
+        }
+        let at = message.index_of_name(self.scan.plain_string()?)?;
+        let field = message.fields.get(at)?;
+        self.scan.eat(b':').then_some((field, at))
+    }
+
+    /// A member of an object whose name is not known, or written with escapes.
+    #[inline(never)]
+    fn other_field(
+        &mut self,
+        message: &Message,
+        depth: u32,
+        seen: &mut Seen,
+        except: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let at = self.scan.offset();
+        let name = self.scan.string()?;
+        self.scan.expect(b':')?;
+        match message.field_of_name(&name) {
+            Some(field) => {
+                let read = self.known_field(field, depth, seen, at, out);
+                read.map_err(|fault| fault.inside(&field.name))
+            }
+            None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
+                let is_outermost = depth == MAX_DEPTH - 1;
+                self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
+                self.scan.skip_value()
+            }
+            None => {
+                let name = String::from_utf8_lossy(&name);
+                Err(Fault::new(format!("`{}` has no field `{name}`", message.name), at))
             }
         }
     }
@@ -202,10 +239,12 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let start = out.len();
         field.tag.append_to(out);
-        if !self.value(field.kind, depth, out)? {
-            out.truncate(start);
-        } else if let Kind::Group(_) = field.kind {
+        let before = out.len();
+        self.value(field.kind, depth, out)?;
+        if let Kind::Group(_) = field.kind {
             push_varint(out, u64::from(field.number) << 3 | 4);
+        } else if out.len() == before {
+            out.truncate(start);
         }
         Ok(())
     }
@@ -215,6 +254,7 @@ impl<'a> Reader<'a> {
         if self.scan.eat(b']') {
             return Ok(());
         }
+        let dynamic = self.dynamic_kind(field.kind);
         let start = out.len();
         let length = field.packed.then(|| {
             field.tag.append_to(out);
@@ -228,6 +268,9 @@ impl<'a> Reader<'a> {
                 self.floats(out)?;
             } else if field.packed {
                 self.value(field.kind, depth, out)?;
+            } else if let Some(of) = dynamic {
+                field.tag.append_to(out);
+                self.dynamic_inside(of, depth, out)?;
             } else {
                 self.tagged_value(field, depth, out)?;
             }
@@ -295,7 +338,7 @@ fn fill_varint(slot: &mut [u8], mut value: usize) {
 }
 
 #[inline]
-const fn varint_length(value: usize) -> usize {
+pub(super) const fn varint_length(value: usize) -> usize {
     (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 

@@ -1,38 +1,29 @@
 //! Values, read: scalars in every form that JSON has for them.
 
 use super::{Reader, Unknown};
+use crate::json::block::append_short;
 use crate::json::fault::{Fault, Result};
 use crate::json::number::{Number, double_of, float_of, parse_non_finite};
 use crate::json::scan::Start;
-use crate::json::text::append_short;
 use crate::json::wire::{push_varint, zigzag_encode};
 use crate::schema::{EnumId, Kind};
 
 impl Reader<'_> {
-    /// One value, with its length where it has one; `false` if it is an unknown enum name.
+    /// One value, with its length where it has one; nothing, if it is an unknown enum name.
     #[inline]
-    pub(super) fn value(&mut self, kind: Kind, depth: u32, out: &mut Vec<u8>) -> Result<bool> {
+    pub(super) fn value(&mut self, kind: Kind, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match kind {
-            Kind::String => self.text(out)?,
-            Kind::Bytes => self.bytes(out)?,
+            Kind::String => self.text(out),
+            Kind::Bytes => self.bytes(out),
             Kind::Message(id) => {
                 let length = self.open(out);
                 self.message(id, depth, out)?;
-                self.close(length, out)?;
+                self.close(length, out)
             }
-            Kind::Group(id) => self.message(id, depth, out)?,
-            Kind::Enum(id) => return self.enumeration(id, out),
-            Kind::Bool => {
-                let value = self.scan.is_next(b't');
-                self.scan
-                    .word(if value { "true" } else { "false" })
-                    .map_err(|_| self.scan.fault("no bool"))?;
-                out.push(u8::from(value));
-            }
-            Kind::Double => {
-                let value = self.float(double_of, |value| value)?;
-                out.extend_from_slice(&value.to_le_bytes());
-            }
+            Kind::Group(id) => self.message(id, depth, out),
+            Kind::Enum(id) => self.enumeration(id, out),
+            Kind::Bool => self.bool(out),
+            Kind::Double => self.double(out),
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "NaN and infinity keep their meaning"
@@ -40,10 +31,25 @@ impl Reader<'_> {
             Kind::Float => {
                 let value = self.float(float_of, |value| value as f32)?;
                 out.extend_from_slice(&value.to_le_bytes());
+                Ok(())
             }
-            _ => self.integer(kind, out)?,
+            _ => self.integer(kind, out),
         }
-        Ok(true)
+    }
+
+    pub(super) fn bool(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let value = self.scan.is_next(b't');
+        let word = self.scan.word(if value { "true" } else { "false" });
+        word.map_err(|_| self.scan.fault("no bool"))?;
+        out.push(u8::from(value));
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn double(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let value = self.float(double_of, |value| value)?;
+        out.extend_from_slice(&value.to_le_bytes());
+        Ok(())
     }
 
     fn integer(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
@@ -75,7 +81,7 @@ impl Reader<'_> {
         }
     }
 
-    fn enumeration(&mut self, id: EnumId, out: &mut Vec<u8>) -> Result<bool> {
+    fn enumeration(&mut self, id: EnumId, out: &mut Vec<u8>) -> Result<()> {
         let of = self.schema.enumeration(id);
         let number = match self.scan.start()? {
             Start::Null if of.is_null => {
@@ -87,7 +93,7 @@ impl Reader<'_> {
                 let name = self.scan.string()?;
                 match of.number_of(&name) {
                     Some(number) => number,
-                    None if self.unknown == Unknown::Ignore => return Ok(false),
+                    None if self.unknown == Unknown::Ignore => return Ok(()),
                     None => {
                         let name = String::from_utf8_lossy(&name).into_owned();
                         return Err(Fault::new(format!("`{}` has no value `{name}`", of.name), at));
@@ -102,7 +108,7 @@ impl Reader<'_> {
             }
         };
         push_varint(out, i64::from(number).cast_unsigned());
-        Ok(true)
+        Ok(())
     }
 
     /// A string with its length.

@@ -4,7 +4,6 @@
 
 use super::{Reader, Unknown};
 use crate::json::fault::{Fault, Result};
-use crate::json::scan::Start;
 use crate::json::time::{Instant, parse_duration, parse_timestamp};
 use crate::json::wire::{TOO_DEEP, push_varint};
 use crate::schema::{Message, MessageId, Special};
@@ -154,41 +153,7 @@ impl Reader<'_> {
             return Err(self.scan.fault("a wrapper without a value"));
         };
         field.tag.append_to(out);
-        self.value(field.kind, depth, out).map(drop)
-    }
-
-    /// `google.protobuf.Struct` and `ListValue`: the JSON of their one field.
-    pub(super) fn only_field(
-        &mut self,
-        message: &Message,
-        depth: u32,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        match message.field_of_number(1) {
-            Some(field) => self.field(field, depth, out),
-            None => Err(self.scan.fault("a message without its field")),
-        }
-    }
-
-    /// `google.protobuf.Value`: the member of its oneof that the JSON value asks for.
-    pub(super) fn dynamic(
-        &mut self,
-        message: &Message,
-        depth: u32,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        let number = match self.scan.start()? {
-            Start::Null => 1,
-            Start::Number => 2,
-            Start::String => 3,
-            Start::True | Start::False => 4,
-            Start::Object => 5,
-            Start::Array => 6,
-        };
-        match message.field_of_number(number) {
-            Some(field) => self.tagged_value(field, depth, out),
-            None => Err(self.scan.fault("a Value without this kind")),
-        }
+        self.value(field.kind, depth, out)
     }
 }
 

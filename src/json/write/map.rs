@@ -13,8 +13,8 @@ use crate::schema::{Field, Kind};
 
 impl Writer<'_> {
     /// A run of entries; the tag of the first one was read.
-    pub(super) fn map(&mut self, field: &Field, wire: &mut Wire<'_>, depth: u32) -> Result<bool> {
-        let Kind::Message(id) = field.kind else { return Ok(false) };
+    pub(super) fn map(&mut self, field: &Field, wire: &mut Wire<'_>, depth: u32) -> Result<()> {
+        let Kind::Message(id) = field.kind else { return Ok(()) };
         let entry = self.schema.message(id);
         let (Some(key), Some(value)) = (entry.field_of_number(1), entry.field_of_number(2)) else {
             return Err(wire.fault("a map without key and value"));
@@ -22,14 +22,14 @@ impl Writer<'_> {
         if !self.out_of_order {
             let (before, start) = (*wire, (self.out.len(), self.gaps.len()));
             if self.ordered_map(field, key, value, wire, depth)? {
-                return Ok(true);
+                return Ok(());
             }
             *wire = before;
             self.out.truncate(start.0);
             self.gaps.truncate(start.1);
             self.out_of_order = true;
         }
-        self.gathered_map(field, key, value, wire, depth).map(|()| true)
+        self.gathered_map(field, key, value, wire, depth)
     }
 
     /// Entries of a key, then a value, as encoders write them; `false` if one is not, or if a key may
@@ -42,6 +42,7 @@ impl Writer<'_> {
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<bool> {
+        let dynamic = self.dynamic_kind(value.kind);
         let mut keys = Keys::default();
         self.out.push(b'{');
         loop {
@@ -62,11 +63,15 @@ impl Writer<'_> {
             if may_repeat || !entry.skip_tag(value.tag) {
                 return Ok(false);
             }
-            let written = self.value(value.kind, value.number, &mut entry, depth)?;
+            let before = self.out.len();
+            match dynamic {
+                Some(of) => self.dynamic_inside(of, &mut entry, depth)?,
+                None => self.value(value.kind, value.number, &mut entry, depth)?,
+            }
             if !entry.is_empty() {
                 return Ok(false);
             }
-            if written {
+            if self.out.len() > before {
                 self.out.push(b',');
             } else {
                 self.out.truncate(mark);
@@ -99,19 +104,17 @@ impl Writer<'_> {
             let mark = self.out.len();
             name.write(&mut self.out)?;
             self.out.push(b':');
-            let written = match &found {
+            let before = self.out.len();
+            match &found {
                 Some(Cow::Borrowed(bytes)) => {
-                    self.value(value.kind, value.number, &mut Wire::new(bytes), depth)?
+                    self.value(value.kind, value.number, &mut Wire::new(bytes), depth)?;
                 }
                 Some(Cow::Owned(bytes)) => self
                     .value(value.kind, value.number, &mut Wire::new(bytes), depth)
                     .map_err(|fault| fault.in_copy_of(whole))?,
-                None => self
-                    .absent(value, depth)
-                    .map(|()| true)
-                    .map_err(|fault| fault.in_copy_of(whole))?,
-            };
-            if written { self.out.push(b',') } else { self.out.truncate(mark) }
+                None => self.absent(value, depth).map_err(|fault| fault.in_copy_of(whole))?,
+            }
+            if self.out.len() > before { self.out.push(b',') } else { self.out.truncate(mark) }
         }
         self.end_map();
         Ok(())

@@ -3,6 +3,7 @@
 //! Fields are written as they stand on the wire. An encoder may also send a field twice, or the members of
 //! a oneof one after the other; then the message is put in order first (`gather`), and written again.
 
+mod dynamic;
 mod map;
 mod value;
 mod well_known;
@@ -174,7 +175,7 @@ impl<'a> Writer<'a> {
             let Some((field, wire_type)) = next_field(message, byte, &mut wire, depth)? else {
                 continue;
             };
-            if self.is_left_out(field.number) {
+            if self.is_partial() && self.is_left_out(field.number) {
                 wire.skip(field.number, wire_type, depth)?;
                 continue;
             }
@@ -186,8 +187,10 @@ impl<'a> Writer<'a> {
             if let Some(comma) = self.out.get_mut(mark).filter(|_| mark == first) {
                 *comma = b'{';
             }
+            let before = self.out.len();
             let written = self.field(field, wire_type, &mut wire, depth);
-            if !written.map_err(|fault| fault.inside(&field.name))? {
+            written.map_err(|fault| fault.inside(&field.name))?;
+            if self.out.len() == before {
                 self.out.truncate(mark);
             }
         }
@@ -205,11 +208,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether the path holds the field, or another one alone is asked for.
-    #[inline]
     fn is_left_out(&self, number: u32) -> bool {
-        if !self.is_partial() {
-            return false;
-        }
         let at_top = self.trail.is_empty();
         at_top && self.only.is_some_and(|only| only != number)
             || self.options.omit.iter().any(|path| {
@@ -218,26 +217,39 @@ impl<'a> Writer<'a> {
             })
     }
 
-    /// One field after its tag; `false` if there is nothing to write.
+    /// One field after its tag; nothing, if there is nothing to write.
+    #[inline]
     fn field(
         &mut self,
         field: &Field,
         wire_type: WireType,
         wire: &mut Wire<'_>,
         depth: u32,
-    ) -> Result<bool> {
-        if self.is_partial() {
-            self.trail.push(field.number);
+    ) -> Result<()> {
+        if !self.is_partial() {
+            return self.whole_field(field, wire_type, wire, depth);
         }
-        let written = match field.shape {
+        self.trail.push(field.number);
+        let written = self.whole_field(field, wire_type, wire, depth);
+        // After a fault nobody asks.
+        self.trail.pop();
+        written
+    }
+
+    #[inline]
+    fn whole_field(
+        &mut self,
+        field: &Field,
+        wire_type: WireType,
+        wire: &mut Wire<'_>,
+        depth: u32,
+    ) -> Result<()> {
+        match field.shape {
             Shape::Implicit => self.implicit(field.kind, wire),
             Shape::Explicit => self.value(field.kind, field.number, wire, depth),
             Shape::Repeated => self.repeated(field, wire_type, wire, depth),
             Shape::Map => self.map(field, wire, depth),
-        };
-        // Empty where nothing is left out; after a fault nobody asks.
-        self.trail.pop();
-        written
+        }
     }
 }
 
@@ -255,6 +267,16 @@ pub(super) fn next_field<'m>(
         wire.skip_byte();
         return Ok(Some((field, wire_type)));
     }
+    next_long_field(message, wire, depth)
+}
+
+/// The same for a tag of any length, and for one that its message does not know.
+#[inline(never)]
+fn next_long_field<'m>(
+    message: &'m Message,
+    wire: &mut Wire<'_>,
+    depth: u32,
+) -> Result<Option<(&'m Field, WireType)>> {
     let (number, wire_type) = wire.tag()?;
     match message.field_of_number(number) {
         Some(field) if field.accepts(wire_type) => Ok(Some((field, wire_type))),

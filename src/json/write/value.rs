@@ -13,7 +13,7 @@ use crate::schema::{Enum, Field, Kind, Shape, WireType};
 impl Writer<'_> {
     /// A field whose default is the same as its absence.
     #[inline]
-    pub(super) fn implicit(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<bool> {
+    pub(super) fn implicit(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<()> {
         let is_default = match kind.wire_type() {
             // A zero may be written in more than one byte.
             WireType::Delimited => { *wire }.varint()? == 0,
@@ -25,13 +25,12 @@ impl Writer<'_> {
             }
         };
         if is_default {
-            wire.skip(0, kind.wire_type(), 0)?;
-            return Ok(false);
+            return wire.skip(0, kind.wire_type(), 0);
         }
         self.value(kind, 0, wire, 0)
     }
 
-    /// One value; `false` if it is an unknown one of a closed enum.
+    /// One value; nothing, if it is an unknown one of a closed enum.
     #[inline]
     pub(super) fn value(
         &mut self,
@@ -39,12 +38,12 @@ impl Writer<'_> {
         number: u32,
         wire: &mut Wire<'_>,
         depth: u32,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let out = &mut self.out;
         match kind {
             Kind::String => {
                 let text = wire.delimited()?;
-                write_string(text, out)?;
+                return write_string(text, out);
             }
             Kind::Bytes => {
                 let bytes = wire.delimited()?;
@@ -52,7 +51,7 @@ impl Writer<'_> {
             }
             Kind::Message(id) => {
                 let inside = wire.delimited_wire()?;
-                self.message(id, inside, depth)?;
+                return self.message(id, inside, depth);
             }
             Kind::Group(id) => {
                 let inside = wire.group(number, depth)?;
@@ -61,12 +60,7 @@ impl Writer<'_> {
             Kind::Enum(id) => {
                 #[expect(clippy::cast_possible_truncation, reason = "enums keep the low 32 bits")]
                 let value = wire.varint()? as i32;
-                return Ok(write_enum(
-                    self.schema.enumeration(id),
-                    value,
-                    self.options.enum_numbers,
-                    out,
-                ));
+                write_enum(self.schema.enumeration(id), value, self.options.enum_numbers, out);
             }
             Kind::Bool => {
                 let text: &[u8] = if wire.varint()? == 0 { b"false" } else { b"true" };
@@ -85,7 +79,7 @@ impl Writer<'_> {
                 write_int(low_32_bits(kind, wire.varint()?), out);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Base64, or a gap that is filled with it later.
@@ -116,7 +110,7 @@ impl Writer<'_> {
         mut wire_type: WireType,
         wire: &mut Wire<'_>,
         depth: u32,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         self.out.push(b'[');
         let start = self.out.len();
         loop {
@@ -140,11 +134,12 @@ impl Writer<'_> {
                 _ => break,
             }
         }
-        let any = self.out.len() > start;
-        if let Some(comma) = self.out.last_mut().filter(|_| any) {
+        if self.out.len() == start {
+            self.out.truncate(start - 1);
+        } else if let Some(comma) = self.out.last_mut() {
             *comma = b']';
         }
-        Ok(any)
+        Ok(())
     }
 
     /// Elements without tags.
@@ -165,7 +160,9 @@ impl Writer<'_> {
 
     #[inline]
     fn element(&mut self, field: &Field, wire: &mut Wire<'_>, depth: u32) -> Result<()> {
-        if self.value(field.kind, field.number, wire, depth)? {
+        let before = self.out.len();
+        self.value(field.kind, field.number, wire, depth)?;
+        if self.out.len() > before {
             self.out.push(b',');
         }
         Ok(())
@@ -205,15 +202,14 @@ pub(super) fn low_32_bits(kind: Kind, value: u64) -> i64 {
     }
 }
 
-/// The quoted name, or the number; `false` for an unknown value of a closed enum.
+/// The quoted name, or the number; nothing for an unknown value of a closed enum.
 #[inline]
-fn write_enum(of: &Enum, value: i32, as_number: bool, out: &mut Vec<u8>) -> bool {
+fn write_enum(of: &Enum, value: i32, as_number: bool, out: &mut Vec<u8>) {
     match of.name_of(value) {
         _ if of.is_null => out.extend_from_slice(b"null"),
         Some(_) if as_number => write_int(value.into(), out),
         Some(name) => name.append_to(out),
-        None if of.closed => return false,
+        None if of.closed => {}
         None => write_int(value.into(), out),
     }
-    true
 }

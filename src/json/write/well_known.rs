@@ -2,13 +2,12 @@
 //!
 //! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
 
-use super::{Writer, next_field};
+use super::Writer;
 use crate::json::fault::{Fault, Result};
-use crate::json::gather::gather;
 use crate::json::text::write_string;
 use crate::json::time::{self, Instant};
 use crate::json::wire::Wire;
-use crate::schema::{Kind, Message, Special, WireType};
+use crate::schema::{Message, Special, WireType};
 
 impl Writer<'_> {
     /// `google.protobuf.Any`: the JSON of what it holds, with its type beside it.
@@ -108,87 +107,6 @@ impl Writer<'_> {
         }
         if self.out.len() == start { self.absent(field, depth) } else { Ok(()) }
     }
-
-    /// `google.protobuf.Struct`: the object of its one field, a map.
-    pub(super) fn structure(
-        &mut self,
-        message: &Message,
-        mut wire: Wire<'_>,
-        depth: u32,
-    ) -> Result<()> {
-        let Some(field) = message.field_of_number(1) else {
-            return Err(wire.fault("a Struct without fields"));
-        };
-        let whole = wire;
-        if wire.skip_tag(field.tag) {
-            let start = (self.out.len(), self.gaps.len());
-            self.map(field, &mut wire, depth)?;
-            if wire.is_empty() {
-                return Ok(());
-            }
-            self.out.truncate(start.0);
-            self.gaps.truncate(start.1);
-            self.out_of_order = true;
-        }
-        // Something else stands before or between the entries.
-        let ordered = gather(message, whole, depth)?;
-        let mut wire = Wire::new(&ordered);
-        if wire.skip_tag(field.tag) {
-            let written = self.map(field, &mut wire, depth);
-            return written.map(drop).map_err(|fault| fault.in_copy_of(whole.rest()));
-        }
-        self.out.extend_from_slice(b"{}");
-        Ok(())
-    }
-
-    /// `google.protobuf.ListValue`: the array of its one field.
-    pub(super) fn list(&mut self, message: &Message, mut wire: Wire<'_>, depth: u32) -> Result<()> {
-        let Some(field) = message.field_of_number(1) else {
-            return Err(wire.fault("a ListValue without values"));
-        };
-        self.out.push(b'[');
-        while !wire.is_empty() {
-            if wire.skip_tag(field.tag) {
-                self.value(field.kind, field.number, &mut wire, depth)?;
-                self.out.push(b',');
-            } else {
-                let (number, wire_type) = wire.tag()?;
-                wire.skip(number, wire_type, depth)?;
-            }
-        }
-        match self.out.last_mut() {
-            Some(comma) if *comma == b',' => *comma = b']',
-            _ => self.out.push(b']'),
-        }
-        Ok(())
-    }
-
-    /// `google.protobuf.Value`: any JSON value; the last member set counts.
-    pub(super) fn dynamic(
-        &mut self,
-        message: &Message,
-        mut wire: Wire<'_>,
-        depth: u32,
-    ) -> Result<()> {
-        let start = self.out.len();
-        while let Some(byte) = wire.peek() {
-            let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else { continue };
-            self.out.truncate(start);
-            if field.kind == Kind::Double && is_not_finite(&wire) {
-                return Err(wire.fault("a Value that is not a finite number"));
-            }
-            self.value(field.kind, field.number, &mut wire, depth)?;
-        }
-        if self.out.len() == start {
-            self.out.extend_from_slice(b"null");
-        }
-        Ok(())
-    }
-}
-
-fn is_not_finite(wire: &Wire<'_>) -> bool {
-    let bytes = wire.rest().first_chunk();
-    bytes.is_some_and(|bytes| !f64::from_le_bytes(*bytes).is_finite())
 }
 
 /// Seconds and nanoseconds: fields 1 and 2 of both `Timestamp` and `Duration`.

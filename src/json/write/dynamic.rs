@@ -1,0 +1,140 @@
+//! Dynamic values, written: `google.protobuf.Struct`, `Value` and `ListValue`, the JSON that a message can hold.
+
+use super::{Writer, next_field};
+use crate::json::fault::Result;
+use crate::json::gather::gather;
+use crate::json::text::{write_f64, write_string};
+use crate::json::wire::{TOO_DEEP, Wire};
+use crate::schema::{Kind, Message, Special};
+
+/// Tags of the fields of `google.protobuf.Value` that are scalars.
+const NUMBER: u8 = 0x11;
+const STRING: u8 = 0x1a;
+const BOOL: u8 = 0x20;
+
+impl<'a> Writer<'a> {
+    /// `google.protobuf.Struct`: the object of its one field, a map.
+    pub(super) fn structure(
+        &mut self,
+        message: &Message,
+        mut wire: Wire<'_>,
+        depth: u32,
+    ) -> Result<()> {
+        let Some(field) = message.field_of_number(1) else {
+            return Err(wire.fault("a Struct without fields"));
+        };
+        let whole = wire;
+        if wire.skip_tag(field.tag) {
+            let start = (self.out.len(), self.gaps.len());
+            self.map(field, &mut wire, depth)?;
+            if wire.is_empty() {
+                return Ok(());
+            }
+            self.out.truncate(start.0);
+            self.gaps.truncate(start.1);
+            self.out_of_order = true;
+        }
+        // Something else stands before or between the entries.
+        let ordered = gather(message, whole, depth)?;
+        let mut wire = Wire::new(&ordered);
+        if wire.skip_tag(field.tag) {
+            let written = self.map(field, &mut wire, depth);
+            return written.map_err(|fault| fault.in_copy_of(whole.rest()));
+        }
+        self.out.extend_from_slice(b"{}");
+        Ok(())
+    }
+
+    /// `google.protobuf.ListValue`: the array of its one field.
+    pub(super) fn list(&mut self, message: &Message, mut wire: Wire<'_>, depth: u32) -> Result<()> {
+        let Some(field) = message.field_of_number(1) else {
+            return Err(wire.fault("a ListValue without values"));
+        };
+        let of = self.dynamic_kind(field.kind);
+        self.out.push(b'[');
+        while !wire.is_empty() {
+            if wire.skip_tag(field.tag) {
+                match of {
+                    Some(of) => self.dynamic_inside(of, &mut wire, depth)?,
+                    None => self.value(field.kind, field.number, &mut wire, depth)?,
+                }
+                self.out.push(b',');
+            } else {
+                let (number, wire_type) = wire.tag()?;
+                wire.skip(number, wire_type, depth)?;
+            }
+        }
+        match self.out.last_mut() {
+            Some(comma) if *comma == b',' => *comma = b']',
+            _ => self.out.push(b']'),
+        }
+        Ok(())
+    }
+
+    /// `google.protobuf.Value`: any JSON value; the last member set counts.
+    pub(super) fn dynamic(
+        &mut self,
+        message: &Message,
+        mut wire: Wire<'_>,
+        depth: u32,
+    ) -> Result<()> {
+        if self.usual_scalar(wire)? {
+            return Ok(());
+        }
+        let start = self.out.len();
+        while let Some(byte) = wire.peek() {
+            let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else { continue };
+            self.out.truncate(start);
+            if field.kind == Kind::Double && is_not_finite(wire.rest()) {
+                return Err(wire.fault("a Value that is not a finite number"));
+            }
+            self.value(field.kind, field.number, &mut wire, depth)?;
+        }
+        if self.out.len() == start {
+            self.out.extend_from_slice(b"null");
+        }
+        Ok(())
+    }
+
+    /// The message of a kind, if it is a `Value`, whose many scalars need no detour by way of its table.
+    #[inline]
+    pub(super) fn dynamic_kind(&self, kind: Kind) -> Option<&'a Message> {
+        let Kind::Message(id) = kind else { return None };
+        Some(self.schema.message(id)).filter(|message| message.special == Special::Value)
+    }
+
+    /// A `Value` with its length.
+    #[inline]
+    pub(super) fn dynamic_inside(
+        &mut self,
+        of: &Message,
+        wire: &mut Wire<'_>,
+        depth: u32,
+    ) -> Result<()> {
+        let inside = wire.delimited_wire()?;
+        let depth = depth.checked_sub(1).ok_or_else(|| inside.fault(TOO_DEEP))?;
+        self.dynamic(of, inside, depth)
+    }
+
+    /// A `Value` of one scalar, as encoders write it; `false` if it is something else.
+    #[inline]
+    fn usual_scalar(&mut self, mut wire: Wire<'_>) -> Result<bool> {
+        match wire.rest() {
+            [STRING, length, text @ ..] if text.len() == usize::from(*length) && *length < 0x80 => {
+                write_string(text, &mut self.out)?;
+            }
+            [NUMBER, number @ ..] if number.len() == 8 && !is_not_finite(number) => {
+                wire.skip_byte();
+                write_f64(f64::from_le_bytes(wire.fixed()?), &mut self.out);
+            }
+            [BOOL, 0] => self.out.extend_from_slice(b"false"),
+            [BOOL, 1] => self.out.extend_from_slice(b"true"),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn is_not_finite(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|bytes| !f64::from_le_bytes(*bytes).is_finite())
+}
