@@ -1,7 +1,5 @@
 //! Request: a message becomes verb, path, query and body by the method's HTTP rule.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
@@ -90,16 +88,17 @@ pub(crate) fn write_request(
             format!("method `{}` has no HTTP rule, so REST cannot carry it", method.path),
         ));
     }
-    let mut misfits = String::new();
+    let mut misfits = Vec::new();
     for rule in &method.rules {
         match expand_path(schema, method.input, rule, message)? {
             Ok(path) => return write_parts(schema, method.input, rule, path, message),
-            Err(misfit) => misfits.push_str(&misfit),
+            Err(misfit) => misfits.push(misfit),
         }
     }
     Err(Error::invalid_request(format!(
-        "the request fits no binding of `{}`:{misfits}",
-        method.path
+        "the request fits no binding of `{}`: {}",
+        method.path,
+        misfits.join("; ")
     )))
 }
 
@@ -122,18 +121,13 @@ fn expand_path(
             rule.template.variables().nth(variable).map(ToString::to_string).unwrap_or_default();
         let (field, pattern) = pattern.split_once('=').unwrap_or((&pattern, ""));
         let value = values.get(variable).and_then(Option::as_deref).unwrap_or_default();
-        let mut text = String::new();
-        let _ = match reason {
-            Reason::Empty => write!(text, " field `{field}` is empty (`{pattern}` is expected);"),
-            Reason::Pattern => write!(text, " field `{field}` is `{value}`, not `{pattern}`;"),
+        match reason {
+            Reason::Empty => format!("field `{field}` is empty (`{pattern}` is expected)"),
+            Reason::Pattern => format!("field `{field}` is `{value}`, not `{pattern}`"),
             Reason::DotSegment => {
-                write!(
-                    text,
-                    " field `{field}` is `{value}`, and a segment of dots would leave its place;"
-                )
+                format!("field `{field}` is `{value}`, and a segment of dots would leave its place")
             }
-        };
-        text
+        }
     }))
 }
 
