@@ -1,20 +1,23 @@
 //! Discard: what is left of a refused request is read on for a while, so that its client gets to read why.
 //!
-//! Where it were dropped, the connection or the stream would be closed under a client that still writes, and many
-//! then report that, and not the answer.
+//! Where it were dropped, an HTTP/1.1 connection would be closed under a client that still writes, and many then
+//! report that, and not the answer. A stream of HTTP/2 is reset without an error after its answer
+//! ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)).
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::Version;
 use http::header::EXPECT;
+use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 /// Reads the rest beside the answer, and keeps none of it. Who waits for `100 Continue` is not asked to send it.
-pub(super) fn discard(headers: &HeaderMap, mut body: Incoming) {
-    if body.is_end_stream() || headers.contains_key(EXPECT) {
+pub(super) fn discard(head: &Parts, mut body: Incoming) {
+    let is_one_of_many = head.version == Version::HTTP_2;
+    if is_one_of_many || body.is_end_stream() || head.headers.contains_key(EXPECT) {
         return;
     }
     tokio::spawn(async move {

@@ -47,7 +47,7 @@ impl Service {
             Err(refusal) => {
                 self.metrics.count_refusal();
                 let (head, body) = request.into_parts();
-                discard(&head.headers, body);
+                discard(&head, body);
                 return *refusal;
             }
         };
@@ -136,7 +136,7 @@ impl Service {
             Err(Status::deadline_exceeded(text))
         });
         if read.is_err() {
-            discard(&head.headers, body);
+            discard(head, body);
         }
         read
     }
