@@ -61,6 +61,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("client::legacy", &["rest/client", "rest/dialler"]),
     ("tonic::transport", &["grpc/"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
+    ("wide::", &["json/block"]),
     ("std::env", &["network/proxy", "credentials/adc", "builder", "cli/"]),
 ];
 
