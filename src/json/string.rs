@@ -256,4 +256,37 @@ mod tests {
             assert_eq!(found, expected.as_bytes());
         }
     }
+
+    #[test]
+    fn escapes_are_read_wherever_they_stand_in_a_long_string() {
+        let read = |text: &str| {
+            let mut scan = Scan::new(text.as_bytes()).expect("UTF-8");
+            let found = scan.string().ok()?.into_owned();
+            scan.expect_end().ok()?;
+            String::from_utf8(found).ok()
+        };
+        for escape in [
+            r"\n",
+            r#"\""#,
+            r#"\\\""#,
+            r"\\",
+            r"\u003c\u003E",
+            r"\u00e9",
+            r"\ud83d\ude00",
+            r"\ud83d\u0041",
+            r"\ud83d",
+            r"\u00g1",
+            r"\x",
+            "\n",
+            "\"",
+            "é😀",
+        ] {
+            for before in 0..3 * STRETCH {
+                for after in [0, 1, 5, STRETCH, 3 * STRETCH] {
+                    let text = format!("\"{}{escape}{}\"", "a".repeat(before), "b".repeat(after));
+                    assert_eq!(read(&text), serde_json::from_str(&text).ok(), "{text}");
+                }
+            }
+        }
+    }
 }

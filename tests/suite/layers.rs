@@ -62,6 +62,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tonic::transport", &[]),
     ("h2::client", &["grpc/", "doctor/service"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
+    ("wide::", &["json/block"]),
     ("std::env", &["network/proxy", "credentials/adc", "builder", "cli/"]),
 ];
 
