@@ -48,7 +48,7 @@ impl Proof {
             metadata: credentials_of(metadata),
             encoding: None,
             accept_encoding: None,
-            // Who waits keeps the time, and takes silence for a sign; tonic would take it for haste.
+            // Who waits keeps the time, and takes silence for a sign.
             deadline: None,
             message: Message::One(request.message.clone()),
             options: CallOptions::default(),

@@ -15,8 +15,8 @@ use super::failure;
 use crate::call::Message;
 use crate::error::Error;
 
-/// Sends a request with its message, or begins to send its stream of messages, and waits for the head of the answer.
-/// Dropping the future resets the stream.
+/// Sends a request with its message, or begins to send its stream of messages, and waits for the head of the
+/// answer. Dropping the future resets the stream.
 ///
 /// # Errors
 /// The connection broke the call.
@@ -31,19 +31,20 @@ pub(super) async fn exchange(
         seat.give_up();
         failure::before_request(error, seat.peer())
     })?;
-    let upload = send_message(message, stream);
     if turn.is_some() {
         // Until the stream is open; what hinders that is told by the answer.
         let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
     }
     drop((sender, turn));
+    let upload = send_message(message, stream);
     match response.await {
         Ok(response) => Ok((response, upload)),
         Err(error) => Err(failure::before_answer(error, seat.peer())),
     }
 }
 
-/// One message goes to h2 at once, which sends it as the peer's window allows. A stream is given away: the second time it is empty.
+/// One message goes to h2 at once, which sends it as the peer's window allows. A stream is given away: the
+/// second time it is empty.
 fn send_message(message: &mut Message, mut stream: SendStream<Bytes>) -> Option<Upload> {
     match message {
         Message::One(frame) => {

@@ -68,6 +68,25 @@ async fn the_peers_own_limit_of_streams_is_kept() {
 }
 
 #[tokio::test]
+async fn calls_beyond_the_peers_limit_queue_where_no_connection_can_be_added() {
+    let emulator =
+        Emulator::builder().max_concurrent_streams(2).start().await.expect("an emulator");
+    let proxy = genai_bridge::emulator::HostileProxy::start(Fault::Pass).await.expect("a proxy");
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
+    let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
+    let first = ask_at_once(&bridge, 2);
+    emulator.received_when(2).await;
+    proxy.set(Fault::ConnectForbidden);
+    let others = ask_at_once(&bridge, 8);
+    proxy.wait_until(|counts| counts.strikes() > 0).await;
+    gate.add_permits(10);
+    all_answered(first).await;
+    all_answered(others).await;
+    assert_eq!(emulator.count(GENERATE), 10);
+}
+
+#[tokio::test]
 async fn a_thousand_streams_share_ten_connections() {
     let (emulator, proxy) = behind(Fault::Pass).await;
     let gate = Arc::new(Semaphore::new(0));
