@@ -116,7 +116,6 @@ async fn meet(
     transport: Transport,
 ) -> Bridge {
     let bridge = through(emulator, proxy)
-        .api_key(key_of(transport))
         .transport(transport)
         .connect_timeout(Duration::from_secs(3))
         // A busy machine is no fault.
@@ -140,15 +139,6 @@ async fn meet(
         }
     }
     bridge
-}
-
-/// By its key, the service knows which bridge a call is from.
-fn key_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Grpc => "of-grpc",
-        Transport::Rest => "of-rest",
-        _ => "of-auto",
-    }
 }
 
 /// Faults that let a connection begin well.
@@ -264,12 +254,7 @@ async fn stray(case: Case) -> Vec<String> {
         let _ = call_within(&bridge, case.2, Duration::from_secs(1)).await;
         let (emulator, proxy) = &network;
         let is_grpc = transport == Transport::Grpc;
-        // On a busy machine a call of another bridge may still arrive.
-        let received = emulator.received();
-        let mut own = received.iter().filter(|call| {
-            call.headers().get("x-goog-api-key").is_some_and(|key| key == key_of(transport))
-        });
-        let strayed = own.any(|call| call.is_rest() == is_grpc)
+        let strayed = emulator.received().iter().any(|call| call.is_rest() == is_grpc)
             || bridge.stats().attempts(other) > 0
             || (is_grpc && proxy.rest_requests() > 0);
         if strayed {
