@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
 use crate::bridge::Inner;
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, GRPC_STATUS};
 use crate::credentials::secrets_of;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Course, Event, Other, Route};
@@ -70,7 +70,7 @@ impl Inner {
 
     /// Whether the service refused our token, so that a new one may help. It refuses before any work.
     fn is_rejected(&self, call: &Call, answer: &Answer) -> bool {
-        let status = answer.headers().get("grpc-status");
+        let status = answer.headers().get(&GRPC_STATUS);
         status.is_some_and(|code| code == "16")
             && call.message.is_in_hand()
             && self.credentials.invalidate(&call.metadata)

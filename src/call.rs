@@ -144,6 +144,8 @@ pub(crate) static OF_HTTP: [HeaderName; 14] = [
     header::UPGRADE,
 ];
 
+/// Made once: looking for a name given as text parses it each time.
+pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(crate) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 pub(crate) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");

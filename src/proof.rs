@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, debug_span};
 
-use crate::call::{Call, Message};
+use crate::call::{Call, GRPC_STATUS, Message};
 use crate::credentials::secrets_of;
 use crate::error::Error;
 use crate::fallback::{Course, Event, Fallback, Other};
@@ -102,7 +102,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
 
 /// Whether an intermediary wrote this gRPC status: Envoy names itself in `server`.
 pub(crate) fn is_forged(headers: &HeaderMap) -> bool {
-    headers.contains_key("grpc-status")
+    headers.contains_key(&GRPC_STATUS)
         && headers.get(header::SERVER).is_some_and(|server| server == "envoy")
 }
 

@@ -12,7 +12,7 @@ use tonic::body::Body;
 use super::body::AnswerBody;
 use super::connection::Seat;
 use super::stream::Upload;
-use crate::call::Answer;
+use crate::call::{Answer, GRPC_STATUS};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 
@@ -118,7 +118,6 @@ fn is_base64(text: &[u8]) -> bool {
     }
 }
 
-pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 /// A page that comes slower than this is not worth the caller's waiting.
 const FIRST_BYTES_LIMIT: Duration = Duration::from_secs(1);

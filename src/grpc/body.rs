@@ -11,10 +11,11 @@ use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame as Part};
 use tonic::Status;
 
-use super::answer::{GRPC_STATUS, drop_malformed_details};
+use super::answer::drop_malformed_details;
 use super::connection::Seat;
 use super::failure;
 use super::stream::Upload;
+use crate::call::GRPC_STATUS;
 use crate::error::Error;
 use crate::frame::{FrameCounter, PREFIX_LENGTH, too_large};
 use crate::symptom::{Evidence, SymptomKind};

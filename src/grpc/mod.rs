@@ -167,8 +167,10 @@ impl GrpcTransport {
 }
 
 fn write_headers(call: &Call) -> HeaderMap {
-    let mut headers = call.metadata.clone();
-    headers.reserve(OWN_HEADERS);
+    let mut headers = HeaderMap::with_capacity(call.metadata.len() + OWN_HEADERS);
+    for (name, value) in &call.metadata {
+        headers.append(name, value.clone());
+    }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let agent = match headers.get(header::USER_AGENT) {

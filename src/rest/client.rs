@@ -35,9 +35,11 @@ pub(super) struct Client {
     one: Pool,
     any: Pool,
     open: Arc<AtomicUsize>,
+    /// How failures name the service.
+    hop: Box<str>,
 }
 
-type Pool = Decompression<legacy::Client<Dialler, SentBody>>;
+type Pool = legacy::Client<Dialler, SentBody>;
 type SentBody = Either<JsonBody, Full<Bytes>>;
 
 /// An answer whose body is still on its way.
@@ -63,7 +65,8 @@ impl Client {
             build(Dialler::new(network, origin, versions.alpn(), connections, open))
         };
         let (one, any) = (pool(HttpVersions::One), pool(HttpVersions::Any));
-        Self { network, origin, one, any, open }
+        let hop = network.hop(&origin).into();
+        Self { network, origin, one, any, open, hop }
     }
 
     /// How many connections are open.
@@ -83,19 +86,18 @@ impl Client {
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
         let request = self.build_request(request, headers)?;
-        let mut pool = match versions {
-            HttpVersions::One => self.one.clone(),
-            HttpVersions::Any => self.any.clone(),
+        let pool = match versions {
+            HttpVersions::One => &self.one,
+            HttpVersions::Any => &self.any,
         };
-        let hop: Box<str> = self.network.hop(&self.origin).into();
-        match waiting(pool.call(request)).await {
+        match waiting(Decompression::new(pool).call(request)).await {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let issuer = head.extensions.get().cloned();
-                let body = HttpBody { body: body.boxed_unsync(), hop, issuer };
+                let body = HttpBody { body: body.boxed_unsync(), hop: self.hop.clone(), issuer };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
-            Err(error) => Err(failure::before_answer(error.into(), &hop)),
+            Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
         }
     }
 
@@ -229,7 +231,7 @@ impl HttpBody {
 /// hyper's client sends a request again by itself only if the connection was closed before any of it
 /// was written.
 fn build(dialler: Dialler) -> Pool {
-    let client = legacy::Client::builder(TokioExecutor::new())
+    legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_LIMIT)
         .timer(TokioTimer::new())
@@ -237,8 +239,7 @@ fn build(dialler: Dialler) -> Pool {
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .build(dialler);
-    Decompression::new(client)
+        .build(dialler)
 }
 
 /// An idle connection is closed after this, before a firewall forgets it.
