@@ -65,10 +65,12 @@ impl Watch {
         }
     }
 
-    /// Whether the proof on the call's own connection gets any answer.
+    /// Whether the proof on the call's own connection gets any answer, as far as that can be asked.
     async fn is_answered(&self) -> bool {
         let Some(mut call) = self.bridge.proof.call(&self.metadata) else { return true };
-        let asking = self.bridge.grpc.send_unary(&mut call, self.line.take_seat());
+        // Without a stream to ask on, nothing is known; the connection's PINGs remain.
+        let Some(seat) = self.line.take_seat() else { return true };
+        let asking = self.bridge.grpc.send_unary(&mut call, seat);
         match timeout(ANSWER_LIMIT, asking).await {
             Ok(Ok(_)) => true,
             // The connection speaks, or has ended, and the call in hand learns that by itself.

@@ -152,10 +152,10 @@ impl Flow {
 }
 
 /// A reset with `NO_ERROR` ends an answer without breaking it
-/// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)).
+/// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)); a GOAWAY does not.
 fn or_end<T>(part: Result<Option<T>, h2::Error>) -> Option<Result<T, h2::Error>> {
     match part {
-        Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
+        Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => None,
         part => part.transpose(),
     }
 }

@@ -91,7 +91,8 @@ impl Connection {
         Ok(Arc::new(Self { sender, peer, load, turn, loss }))
     }
 
-    /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight.
+    /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight. One stream
+    /// of the peer's is kept for a question: see [`Line::take_seat`].
     pub(super) fn take_seat(self: &Arc<Self>, limit: usize) -> Option<Seat> {
         self.has_room(limit).then(|| self.take_any_seat())
     }
@@ -103,7 +104,7 @@ impl Connection {
     }
 
     pub(super) fn has_room(&self, limit: usize) -> bool {
-        let limit = limit.min(self.peer.seen.max_streams());
+        let limit = limit.min(self.peer.seen.max_streams().saturating_sub(1).max(1));
         !self.is_closing() && self.in_flight() < limit
     }
 
@@ -182,9 +183,11 @@ impl Line {
         }
     }
 
-    /// A place for one call more, however full the connection is.
-    pub(crate) fn take_seat(&self) -> Seat {
-        self.0.take_any_seat()
+    /// A place for a call that asks whether the connection lives. `None` if the peer allows no further stream: the
+    /// question would wait for those that it is about.
+    pub(crate) fn take_seat(&self) -> Option<Seat> {
+        let has_stream = self.0.in_flight() < self.0.peer.seen.max_streams();
+        has_stream.then(|| self.0.take_any_seat())
     }
 
     /// How the connection lost its calls, once that is known. Who holds the lock is finding out.

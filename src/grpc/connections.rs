@@ -155,8 +155,8 @@ impl Shared {
         }
     }
 
-    /// No further connection could be had: shares a full one, where h2 queues what its peer does
-    /// not allow yet, and fails only when none is left.
+    /// No further connection could be had: shares a full one, where the call waits its turn, and
+    /// fails only when none is left.
     fn crowd(&self, error: &Arc<Error>) -> Result<Seat, Error> {
         let list = self.list();
         let emptiest = list

@@ -31,10 +31,7 @@ enum Cause {
 
 /// The error of a call for which no stream was opened.
 pub(super) fn before_request(error: h2::Error, peer: &Peer) -> Error {
-    let evidence = match &peer.seen.farewell().go_away {
-        Some(go_away) => describe_go_away(Evidence::new(), go_away),
-        None => Evidence::new(),
-    };
+    let evidence = with_farewell(Evidence::new(), peer.seen.farewell().go_away.as_ref());
     Error::from(peer.symptom(SymptomKind::NeverSent, evidence)).with_source(error)
 }
 
@@ -42,18 +39,18 @@ pub(super) fn before_request(error: h2::Error, peer: &Peer) -> Error {
 pub(super) fn before_answer(error: h2::Error, peer: &Peer) -> Error {
     let farewell = peer.seen.farewell();
     let go_away = farewell.go_away.as_ref();
-    let said = |evidence: Evidence| match go_away {
-        Some(go_away) => describe_go_away(evidence, go_away),
-        None => evidence,
-    };
     let (kind, evidence) = match cause_of(&error) {
         _ if farewell.is_silent => (SymptomKind::KeepAliveTimeout, Evidence::new()),
         Cause::Request => return request_failed().with_source(error),
         Cause::Reset(reason) => (kind_of_reset(reason), with_reason(reason)),
-        Cause::GoAway(reason) => (kind_of_go_away(reason), said(with_reason(reason))),
+        Cause::GoAway(reason) => {
+            (kind_of_go_away(reason), with_farewell(with_reason(reason), go_away))
+        }
         Cause::Broken(reason) => (SymptomKind::AnswerMalformed, with_reason(reason)),
-        Cause::Io(kind) => (kind_of_end(go_away), said(Evidence::new().with_io(kind))),
-        Cause::Other => (kind_of_end(go_away), said(Evidence::new())),
+        Cause::Io(kind) => {
+            (kind_of_end(go_away), with_farewell(Evidence::new().with_io(kind), go_away))
+        }
+        Cause::Other => (kind_of_end(go_away), with_farewell(Evidence::new(), go_away)),
     };
     Error::from(peer.symptom(kind, evidence)).with_source(error)
 }
@@ -118,6 +115,14 @@ fn kind_of_end(go_away: Option<&GoAway>) -> SymptomKind {
 
 fn with_reason(reason: Reason) -> Evidence {
     Evidence::new().with_http2_reason(reason.into())
+}
+
+/// What the peer said with its GOAWAY, if it sent one.
+fn with_farewell(evidence: Evidence, go_away: Option<&GoAway>) -> Evidence {
+    match go_away {
+        Some(go_away) => describe_go_away(evidence, go_away),
+        None => evidence,
+    }
 }
 
 fn request_failed() -> Error {

@@ -9,7 +9,7 @@ use genai_bridge::{Bridge, BridgeBuilder, Error, ErrorKind, RetryPolicy, Symptom
 use http::HeaderMap;
 use tonic::{Code, Status};
 
-use crate::peers::{Scripted, answer_of, http1, http2, plain};
+use crate::peers::{Scripted, answer_of, http1, http2, http2_frames, plain};
 use crate::setting::{
     BOTH, GENERATE, LIST_MODELS, Outcome, STREAM, answer, call, call_raw, direct, frame, question,
 };
@@ -308,6 +308,21 @@ async fn a_broken_grpc_answer_names_what_came() {
         let outcome = call(bridge, GENERATE, &question("?")).await;
         assert_eq!(outcome.status.code(), code, "{:?}", outcome.status);
         assert_eq!(symptom_of(&outcome), symptom, "{:?}", outcome.status);
+    }
+}
+
+#[tokio::test]
+async fn a_goaway_without_an_error_is_no_end_of_an_answer() {
+    // `:status: 200` by HPACK's static table, and `content-type: application/grpc`.
+    let head = b"\0\0\x14\x01\x04\0\0\0\x01\x88\x0f\x10\x10application/grpc".as_slice();
+    let reset = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\0".as_slice();
+    let go_away = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0".as_slice();
+    for (end, symptom) in [(reset, SymptomKind::TrailersMissing), (go_away, SymptomKind::BodyLost)]
+    {
+        let port = http2_frames([head, end].concat()).await;
+        let bridge = plain(port, Transport::Grpc).build().expect("a bridge");
+        let outcome = call(bridge, GENERATE, &question("?")).await;
+        assert_eq!(symptom_of(&outcome), Some(symptom), "{:?}", outcome.status);
     }
 }
 

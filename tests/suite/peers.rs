@@ -1,5 +1,6 @@
 //! Peers that say what no emulator would: bytes for HTTP/1.1, frames for HTTP/2.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,8 @@ use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
 use http::{HeaderMap, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::hostile::{PREFACE, SETTINGS, read_frame};
 
 /// A bridge to a peer without TLS.
 pub(crate) fn plain(port: u16, transport: Transport) -> BridgeBuilder {
@@ -91,3 +94,27 @@ async fn answer_http2(stream: TcpStream, script: Arc<Scripted>) {
         }
     }
 }
+
+/// Answers the first request of each connection with these HTTP/2 frames, without TLS; gives its port.
+pub(crate) async fn http2_frames(answer: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let answer = Bytes::from(answer);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer_with_frames(stream, answer.clone()));
+        }
+    });
+    port
+}
+
+async fn answer_with_frames(mut stream: TcpStream, answer: Bytes) -> io::Result<()> {
+    stream.write_all(SETTINGS).await?;
+    stream.read_exact(&mut [0; PREFACE.len()]).await?;
+    while read_frame(&mut stream).await?.0[3] != HEADERS_KIND {}
+    stream.write_all(&answer).await?;
+    while read_frame(&mut stream).await.is_ok() {}
+    Ok(())
+}
+
+const HEADERS_KIND: u8 = 1;

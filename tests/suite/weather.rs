@@ -14,7 +14,7 @@ use tokio::time::{Instant, advance, pause, resume, sleep, timeout};
 use tonic::{Request, Status};
 
 use crate::setting::{
-    GENERATE, LIST_MODELS, STREAM, answer, behind, change, question, text_of, through,
+    GENERATE, LIST_MODELS, STREAM, answer, behind, change, direct, question, text_of, through,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -132,6 +132,36 @@ async fn a_slow_call_on_a_good_network_is_left_alone() {
     gate.add_permits(1);
     assert_eq!(call.await.expect("no panic").expect("an answer"), ActiveTransport::Grpc);
     assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
+}
+
+#[tokio::test]
+async fn calls_that_fill_their_connection_are_left_alone() {
+    tokio::join!(fill_and_wait(1), fill_and_wait(2));
+}
+
+/// As many slow calls as the peer allows on a connection.
+async fn fill_and_wait(streams: u32) {
+    let builder = Emulator::builder().max_concurrent_streams(streams);
+    let emulator = builder.start().await.expect("an emulator");
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("at last")).gate(Arc::clone(&gate)));
+    let bridge = direct(&emulator).build().expect("a bridge");
+    bridge.connect().await.expect("a transport");
+    let proofs = emulator.count(LIST_MODELS);
+    let mut running = JoinSet::new();
+    for _ in 0..streams {
+        let bridge = bridge.clone();
+        running.spawn(async move { ask(&bridge).await });
+    }
+    // Three seconds of silence, and three for the answer to the proof beside the calls.
+    let early = timeout(Duration::from_secs(8), running.join_next()).await;
+    assert!(early.is_err(), "{streams}: {early:?}");
+    // A stream is kept for it, if the peer allows more than one.
+    assert_eq!(emulator.count(LIST_MODELS) > proofs, streams > 1);
+    gate.add_permits(2);
+    for ended in running.join_all().await {
+        assert_eq!(ended.expect("an answer"), ActiveTransport::Grpc);
+    }
 }
 
 /// `SplitMix64`: the same faults for the same seed, on every machine.

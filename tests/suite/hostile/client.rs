@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
@@ -273,7 +273,9 @@ pub(super) async fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// The header and payload of a frame; the payload is left where the header is not one.
-pub(super) async fn read_frame(stream: &mut TlsStream) -> io::Result<([u8; 9], Vec<u8>)> {
+pub(crate) async fn read_frame(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<([u8; 9], Vec<u8>)> {
     let mut header = [0; 9];
     stream.read_exact(&mut header).await?;
     let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
@@ -350,8 +352,8 @@ fn describe_tls(error: &io::Error) -> String {
     }
 }
 
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-pub(super) const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 const SETTINGS_KIND: u8 = 4;
 const PING_KIND: u8 = 6;
 pub(super) const GO_AWAY_KIND: u8 = 7;

@@ -13,9 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use client::{
-    Client, GO_AWAY_KIND, PATIENCE, PREFACE, SETTINGS, handshake, read_frame, read_head, start_call,
-};
+use client::{Client, GO_AWAY_KIND, PATIENCE, handshake, read_head, start_call};
+pub(crate) use client::{PREFACE, SETTINGS, read_frame};
 use origin::{FAIL, GATED, HOST, Origin, STREAM};
 pub(crate) use table::passes_rest;
 use table::{OK, REST_OK};

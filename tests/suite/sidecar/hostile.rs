@@ -9,13 +9,13 @@ use tokio::time::timeout;
 
 use super::exchange;
 use super::victim::Victim;
+use crate::hostile::{PREFACE, read_frame};
 use crate::setting::GENERATE;
 
 /// What hostile clients may cost, in KiB.
 const SOME: u64 = 4 * 1024;
 /// Bytes after which a client gives up that is still not cut off.
 const END: usize = 64 << 20;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: u8 = 4;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -201,11 +201,7 @@ async fn slow_bodies_keep_no_place_that_others_need() {
         // Each of the ten ends: HEADERS with the status and END_STREAM.
         let mut ended = 0;
         while ended < 10 {
-            let mut header = [0; 9];
-            socket.read_exact(&mut header).await.expect("a frame");
-            let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
-            let mut payload = vec![0; length];
-            socket.read_exact(&mut payload).await.expect("its payload");
+            let (header, _) = read_frame(&mut socket).await.expect("a frame");
             ended += usize::from(header[3] == HEADERS && header[4] & END_STREAM != 0);
         }
     }
