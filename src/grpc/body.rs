@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream};
 use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame as Part};
@@ -57,7 +57,7 @@ impl AnswerBody {
     /// # Errors
     /// The answer breaks, or its messages are larger than `limit`.
     pub(super) async fn collect(mut self, limit: usize) -> Result<Collected, Error> {
-        let mut parts = Vec::new();
+        let mut whole = Collected::default();
         let mut length = 0;
         while let Some(part) = poll_fn(|cx| self.poll_part(cx)).await {
             let part = part?;
@@ -65,9 +65,10 @@ impl AnswerBody {
             if length > limit.saturating_add(PREFIX_LENGTH) {
                 return Err(too_large(length - PREFIX_LENGTH, limit));
             }
-            parts.push(part);
+            whole.push(part);
         }
-        Ok(Collected(parts.into()))
+        whole.close_run();
+        Ok(whole)
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part<Bytes>, Error>>> {
@@ -177,13 +178,36 @@ impl HttpBody for AnswerBody {
 }
 
 /// An answer that was read to its end.
-pub(super) struct Collected(VecDeque<Part<Bytes>>);
+#[derive(Default)]
+pub(super) struct Collected {
+    parts: VecDeque<Part<Bytes>>,
+    /// Small pieces of data behind them, put together: each alone costs more than its bytes.
+    run: BytesMut,
+}
 
 impl Collected {
+    fn push(&mut self, part: Part<Bytes>) {
+        match part.data_ref() {
+            Some(data) if data.len() < SMALL && !self.parts.is_empty() => {
+                self.run.extend_from_slice(data);
+            }
+            _ => {
+                self.close_run();
+                self.parts.push_back(part);
+            }
+        }
+    }
+
+    fn close_run(&mut self) {
+        if !self.run.is_empty() {
+            self.parts.push_back(Part::data(self.run.split().freeze()));
+        }
+    }
+
     /// The trailers, if nothing comes before them.
     pub(super) fn take_trailers_alone(&mut self) -> Option<HeaderMap> {
-        let is_alone = self.0.front()?.is_trailers();
-        is_alone.then(|| self.0.pop_front()?.into_trailers().ok()).flatten()
+        let is_alone = self.parts.front()?.is_trailers();
+        is_alone.then(|| self.parts.pop_front()?.into_trailers().ok()).flatten()
     }
 }
 
@@ -195,10 +219,36 @@ impl HttpBody for Collected {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
-        Poll::Ready(self.0.pop_front().map(Ok))
+        Poll::Ready(self.parts.pop_front().map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.parts.is_empty()
+    }
+}
+
+/// Bytes of a piece that is kept as it came.
+const SMALL: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pieces_are_put_together_in_order() {
+        let mut whole = Collected::default();
+        let large = vec![b'l'; SMALL];
+        for piece in [&b"a"[..], b"b", b"c", &large, b"d", b"", b"e"] {
+            whole.push(Part::data(Bytes::copy_from_slice(piece)));
+        }
+        whole.push(Part::trailers(HeaderMap::new()));
+        whole.push(Part::data(Bytes::from_static(b"f")));
+        whole.close_run();
+        let pieces: Vec<_> = whole.parts.iter().map(|part| part.data_ref().cloned()).collect();
+        let data = |bytes: &'static [u8]| Some(Bytes::from_static(bytes));
+        assert_eq!(
+            pieces,
+            [data(b"a"), data(b"bc"), Some(large.into()), data(b"de"), None, data(b"f")]
+        );
     }
 }
