@@ -71,29 +71,37 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// `google.protobuf.Value`: any JSON value; the last member set counts.
-    pub(super) fn dynamic(
-        &mut self,
-        message: &Message,
-        mut wire: Wire<'_>,
-        depth: u32,
-    ) -> Result<()> {
+    /// `google.protobuf.Value`: any JSON value; the last member set counts, and what it was set to before is merged.
+    pub(super) fn dynamic(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
         if self.usual_scalar(wire)? {
             return Ok(());
         }
-        let start = self.out.len();
-        while let Some(byte) = wire.peek() {
-            let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else { continue };
-            self.out.truncate(start);
-            if field.kind == Kind::Double && is_not_finite(wire.rest()) {
-                return Err(wire.fault("a Value that is not a finite number"));
-            }
-            self.value(field.kind, field.number, &mut wire, depth)?;
+        let mut rest = wire;
+        if !rest.is_empty() {
+            let (number, wire_type) = rest.tag()?;
+            rest.skip(number, wire_type, depth)?;
         }
-        if self.out.len() == start {
+        if rest.is_empty() {
+            return self.member(message, wire, depth);
+        }
+        let ordered = gather(message, wire, depth)?;
+        let written = self.member(message, Wire::new(&ordered), depth);
+        written.map_err(|fault| fault.in_copy_of(wire.rest()))
+    }
+
+    /// The one member of a `Value`; `null` without one.
+    fn member(&mut self, message: &Message, mut wire: Wire<'_>, depth: u32) -> Result<()> {
+        let Some(byte) = wire.peek() else {
             self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else {
+            return self.member(message, wire, depth);
+        };
+        if field.kind == Kind::Double && is_not_finite(wire.rest()) {
+            return Err(wire.fault("a Value that is not a finite number"));
         }
-        Ok(())
+        self.value(field.kind, field.number, &mut wire, depth)
     }
 
     /// The message of a kind, if it is a `Value`, whose many scalars need no detour by way of its table.
