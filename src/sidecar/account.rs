@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
@@ -123,7 +124,8 @@ impl Account {
             return answer;
         }
         let stop = Box::pin(calls_ended.cancelled_owned());
-        answer.map(|body| Body::new(FollowedBody { body, stop, account: self, ended: false }))
+        let left = length_of(answer.headers());
+        answer.map(|body| Body::new(FollowedBody { body, left, stop, account: self, ended: false }))
     }
 
     /// How the call ends, as far as the head of its answer says it.
@@ -158,9 +160,15 @@ fn outcome_in(headers: &HeaderMap) -> Option<Outcome> {
     Some(Outcome::Grpc(Code::from_bytes(status.as_bytes())))
 }
 
+fn length_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// An answer on its way to the client.
 struct FollowedBody {
     body: Body,
+    /// Bytes still to come, where the head says how many. Behind the last one hyper does not ask for an end.
+    left: Option<u64>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     account: Account,
     ended: bool,
@@ -201,6 +209,10 @@ impl HttpBody for FollowedBody {
                 if let Some(outcome) = frame.trailers_ref().and_then(outcome_in) {
                     self.account.close(outcome);
                     self.ended = true;
+                }
+                if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+                    *left = left.saturating_sub(data.len() as u64);
+                    self.ended |= self.left == Some(0);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -56,6 +56,23 @@ async fn calls_are_counted_by_method_code_and_transport() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_of_http_1_counts_with_its_status() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let admin = ([127, 0, 0, 1], 0).into();
+    let sidecar = Running::start(super::keyless(&emulator), |s| s.admin(admin)).await;
+    let host = format!("host: {}\r\n", sidecar.address);
+    for (path, status) in [("/v1beta/models", "200"), ("/v1beta/nothing/here", "404")] {
+        let answer = get(sidecar.address, path, &host).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        let line = format!(
+            "genai_bridge_calls_total{{code=\"{status}\",method=\"GET\",transport=\"rest\"}} 1"
+        );
+        let text = metrics(&sidecar).await;
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_the_client_gives_up_counts_as_cancelled() {
     let emulator = Emulator::start().await.expect("an emulator");
     emulator.on(GENERATE, Reply::never());
