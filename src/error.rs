@@ -17,7 +17,8 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// What the service itself said is never wrapped in this type: it reaches the caller as the plain
 /// [`Status`] that the service sent. A `Status` that the bridge made carries its `Error` as source, and
-/// [`Error::of`] finds it. So `Error::of(&status).is_none()` means "the service said it".
+/// [`Error::of`] finds it. Without one, the service said it, tonic's decoder, or a
+/// layer above the bridge.
 pub struct Error(Box<Inner>);
 
 struct Inner {

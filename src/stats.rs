@@ -43,7 +43,8 @@ impl Stats {
         }
     }
 
-    /// Calls that changed transport because the first one failed.
+    /// Calls that went over REST because gRPC had failed them, or its proof while they waited for it; where only the
+    /// head start ran out, nothing had failed.
     pub fn switches(&self) -> u64 {
         self.switches
     }

@@ -387,7 +387,7 @@ impl SymptomKind {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::NameNotFound => {
-                "check the host name and the DNS server; behind a proxy, name the proxy (HTTPS_PROXY) so that it looks the name up"
+                "check the host name and the DNS server; behind a proxy, name the proxy (HTTPS_PROXY), with SOCKS as socks5h://, so that it looks the name up"
             }
             Self::ConnectionRefused
             | Self::Unreachable
