@@ -8,7 +8,7 @@ use genai_bridge::{Bridge, BridgeBuilder, Error, Proxy, Transport};
 /// How the service is reached. A key never comes from an argument.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connection {
-    /// Which transport carries the calls
+    /// Which transport carries the calls; the doctor examines both
     #[arg(long, value_enum, env = "GENAI_BRIDGE_TRANSPORT", default_value = "auto")]
     transport: Choice,
     /// The service's address

@@ -102,7 +102,7 @@ impl HostileProxy {
     /// proxy reads meet it with their next one; otherwise all are cut. Returns whether they were.
     pub fn set_live(&self, fault: Fault) -> bool {
         let stages = fault.stages();
-        if !stages.hits_requests() {
+        if !stages.hits_requests() || !self.fault().stages().reads_along() {
             self.set_and_cut(fault);
             return true;
         }

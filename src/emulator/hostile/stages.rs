@@ -50,6 +50,11 @@ impl Stages {
         )
     }
 
+    /// Whether the proxy ends TLS, and can meddle with a connection that is open.
+    pub(super) const fn reads_along(self) -> bool {
+        matches!(self.tls, Tls::Inspect(..))
+    }
+
     pub(super) const fn grpc(treatment: Treatment) -> Self {
         Self::http(Http::Requests(Aim::Grpc, treatment))
     }
