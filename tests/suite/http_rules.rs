@@ -44,6 +44,7 @@ const PROTO: &str = r#"
       oneof choice { string word = 19; int32 number = 20; }
       google.api.HttpBody upload = 21;
       google.protobuf.Int64Value limit = 22;
+      google.protobuf.BytesValue seal = 23;
     }
     message Required {
       string name = 1 [(google.api.field_behavior) = REQUIRED];
@@ -278,6 +279,21 @@ fn check(input: &str, cases: &[Case]) {
         let found = String::from_utf8_lossy(found.body());
         assert_eq!(found, *body, "{rule} {request}");
     }
+}
+
+#[test]
+fn of_a_large_value_that_is_set_again_in_its_wrapper_the_last_one_is_sent() {
+    let schema = schema("Order", r#"post: "/v1/orders" body: "*""#).expect("a schema");
+    let value = |byte| {
+        let mut field = Vec::new();
+        prost::encoding::bytes::encode(1, &vec![byte; 100_000], &mut field);
+        field
+    };
+    let mut wire = Vec::new();
+    prost::encoding::bytes::encode(23, &[value(b'a'), value(b'b')].concat(), &mut wire);
+    let request = schema.http_request("/shop.Shop/Buy", &wire).expect("a request");
+    let expected = base64_simd::STANDARD.encode_to_string(vec![b'b'; 100_000]);
+    assert_eq!(request.body(), format!(r#"{{"seal":"{expected}"}}"#).as_bytes());
 }
 
 fn send(input: &str, rule: &str, request: &str) -> Result<http::Request<bytes::Bytes>, Error> {

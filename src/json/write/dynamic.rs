@@ -25,13 +25,12 @@ impl<'a> Writer<'a> {
         };
         let whole = wire;
         if wire.skip_tag(field.tag) {
-            let start = (self.out.len(), self.gaps.len());
+            let start = self.mark();
             self.map(field, &mut wire, depth)?;
             if wire.is_empty() {
                 return Ok(());
             }
-            self.out.truncate(start.0);
-            self.gaps.truncate(start.1);
+            self.rewind(start);
             self.out_of_order = true;
         }
         // Something else stands before or between the entries.
@@ -91,12 +90,13 @@ impl<'a> Writer<'a> {
 
     /// The one member of a `Value`; `null` without one.
     fn member(&mut self, message: &Message, mut wire: Wire<'_>, depth: u32) -> Result<()> {
-        let Some(byte) = wire.peek() else {
+        let member = match wire.peek() {
+            Some(byte) => next_field(message, byte, &mut wire, depth)?,
+            None => None,
+        };
+        let Some((field, _)) = member else {
             self.out.extend_from_slice(b"null");
             return Ok(());
-        };
-        let Some((field, _)) = next_field(message, byte, &mut wire, depth)? else {
-            return self.member(message, wire, depth);
         };
         if field.kind == Kind::Double && is_not_finite(wire.rest()) {
             return Err(wire.fault("a Value that is not a finite number"));

@@ -20,13 +20,12 @@ impl Writer<'_> {
             return Err(wire.fault("a map without key and value"));
         };
         if !self.out_of_order {
-            let (before, start) = (*wire, (self.out.len(), self.gaps.len()));
+            let (before, start) = (*wire, self.mark());
             if self.ordered_map(field, key, value, wire, depth)? {
                 return Ok(());
             }
             *wire = before;
-            self.out.truncate(start.0);
-            self.gaps.truncate(start.1);
+            self.rewind(start);
             self.out_of_order = true;
         }
         self.gathered_map(field, key, value, wire, depth)

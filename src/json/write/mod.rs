@@ -109,6 +109,13 @@ pub(super) struct Writer<'a> {
     gaps: Vec<(usize, Bytes)>,
 }
 
+/// A place in what is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    out: usize,
+    gaps: usize,
+}
+
 impl<'a> Writer<'a> {
     fn new(schema: &'a Schema, wire: &[u8], options: WriteOptions<'a>) -> Self {
         let base64 = if options.gap_from.is_some() { 0 } else { wire.len() / 3 };
@@ -127,6 +134,19 @@ impl<'a> Writer<'a> {
 
     fn outermost(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
         self.message(id, Wire::new(wire), MAX_DEPTH).map_err(|fault| fault.within(wire))
+    }
+
+    /// How much has been written.
+    #[inline]
+    pub(super) fn mark(&self) -> Mark {
+        Mark { out: self.out.len(), gaps: self.gaps.len() }
+    }
+
+    /// Takes back what was written since.
+    #[inline]
+    pub(super) fn rewind(&mut self, mark: Mark) {
+        self.out.truncate(mark.out);
+        self.gaps.truncate(mark.gaps);
     }
 
     /// A message in the form that its type asks for.
@@ -148,12 +168,11 @@ impl<'a> Writer<'a> {
 
     fn object(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
         if !self.out_of_order {
-            let start = (self.out.len(), self.gaps.len());
+            let start = self.mark();
             if self.fields(message, wire, depth, true)? {
                 return Ok(());
             }
-            self.out.truncate(start.0);
-            self.gaps.truncate(start.1);
+            self.rewind(start);
             self.out_of_order = true;
         }
         let ordered = gather(message, wire, depth)?;

@@ -95,17 +95,17 @@ impl Writer<'_> {
         let Some(field) = message.field_of_number(1) else {
             return Err(wire.fault("a wrapper without a value"));
         };
-        let start = self.out.len();
+        let start = self.mark();
         while !wire.is_empty() {
             let (number, wire_type) = wire.tag()?;
             if number == 1 && field.accepts(wire_type) {
-                self.out.truncate(start);
+                self.rewind(start);
                 self.value(field.kind, 1, &mut wire, depth)?;
             } else {
                 wire.skip(number, wire_type, depth)?;
             }
         }
-        if self.out.len() == start { self.absent(field, depth) } else { Ok(()) }
+        if self.mark() == start { self.absent(field, depth) } else { Ok(()) }
     }
 }
 
