@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::error::Error;
 use crate::frame::Frame;
@@ -124,6 +125,17 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
         .find(|(count, _)| *count < 100_000_000)
         .map_or_else(|| "99999999H".to_owned(), |(count, unit)| format!("{count}{unit}"));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("99999999H"))
+}
+
+/// The trailers that end an answer with this status.
+pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(2);
+    // Metadata that cannot be a header: the code is worth more.
+    if status.code() == Code::Ok || status.add_header(&mut trailers).is_err() {
+        trailers.clear();
+        trailers.insert(&GRPC_STATUS, (status.code() as i32).into());
+    }
+    trailers
 }
 
 /// Names that say nothing about a call: on either transport they are written anew, or not at all.

@@ -23,20 +23,13 @@ impl Frame {
     /// # Errors
     /// The body holds no frame, more than one, or one that is cut or larger than `limit` bytes.
     pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Self, Error> {
-        let mut whole = Bytes::new();
-        let mut buffer = BytesMut::new();
+        let mut whole = Whole::default();
         while let Some(part) = body.frame().await {
             let part = part.map_err(|status| {
                 Error::invalid_request("the request could not be read").with_source(status)
             })?;
             let Ok(data) = part.into_data() else { continue };
-            if whole.is_empty() && buffer.is_empty() {
-                whole = data;
-            } else {
-                buffer.extend_from_slice(&std::mem::take(&mut whole));
-                buffer.extend_from_slice(&data);
-            }
-            let length = whole.len() + buffer.len();
+            let length = whole.add(data);
             if length > limit.saturating_add(PREFIX_LENGTH) {
                 return Err(too_large(length - PREFIX_LENGTH, limit));
             }
@@ -44,8 +37,7 @@ impl Frame {
                 break;
             }
         }
-        let whole = if buffer.is_empty() { whole } else { buffer.freeze() };
-        Self::parse(whole)
+        Self::parse(whole.into_bytes())
     }
 
     fn parse(bytes: Bytes) -> Result<Self, Error> {
@@ -88,6 +80,30 @@ impl Frame {
     /// Prefix and message.
     pub(crate) fn into_bytes(self) -> Bytes {
         self.0
+    }
+}
+
+/// A body as it comes in: its pieces are put together, and one that comes alone is kept as it is.
+#[derive(Default)]
+pub(crate) struct Whole {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Whole {
+    /// Appends a piece; gives the bytes so far.
+    pub(crate) fn add(&mut self, piece: Bytes) -> usize {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = piece;
+        } else {
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+            self.all.extend_from_slice(&piece);
+        }
+        self.first.len() + self.all.len()
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, debug_span};
 
 use crate::call::{Call, GRPC_STATUS, Message};
-use crate::credentials::secrets_of;
+use crate::credentials::{API_KEY, secrets_of};
 use crate::error::Error;
 use crate::fallback::{Course, Event, Fallback, Other};
 use crate::frame::Frame;
@@ -37,6 +37,11 @@ impl Proof {
     /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.
     pub(crate) fn new(request: Option<ProofRequest>) -> Self {
         Self { request }
+    }
+
+    /// The credentials that the proof takes from `metadata`; `None` if this schema has none.
+    pub(crate) fn credentials(&self, metadata: &HeaderMap) -> Option<HeaderMap> {
+        self.request.as_ref().map(|_| credentials_of(metadata))
     }
 
     /// The proof as a call, with the credentials found in `metadata`; `None` if this schema has none.
@@ -112,11 +117,8 @@ fn credentials_of(metadata: &HeaderMap) -> HeaderMap {
     found.collect()
 }
 
-static CREDENTIALS: [HeaderName; 3] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("x-goog-user-project"),
-];
+static CREDENTIALS: [HeaderName; 3] =
+    [header::AUTHORIZATION, API_KEY, HeaderName::from_static("x-goog-user-project")];
 
 /// A proof under way; tells the fallback how it ended, even when its task is dropped.
 struct Run {

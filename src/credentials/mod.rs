@@ -193,5 +193,5 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const VARIABLES: [&str; 2] = ["GEMINI_API_KEY", "GOOGLE_API_KEY"];

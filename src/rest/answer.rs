@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
 
 use super::client::{HttpAnswer, HttpBody};
 use super::status::read_status;
 use super::stream::read_stream;
-use crate::call::Answer;
+use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::frame::{PREFIX_LENGTH, too_large};
 use crate::json::{Fault, Unknown, push_varint, read_answer, read_field};
@@ -209,15 +209,6 @@ fn failed(status: &Status, metadata: HeaderMap) -> Answer {
     let metadata = MetadataMap::from_headers(metadata);
     Status::with_details_and_metadata(status.code(), status.message(), details, metadata)
         .into_http()
-}
-
-pub(super) fn trailers_of(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::with_capacity(2);
-    if status.code() == Code::Ok || status.add_header(&mut trailers).is_err() {
-        trailers.clear();
-        trailers.insert("grpc-status", (status.code() as i32).into());
-    }
-    trailers
 }
 
 /// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.

@@ -23,6 +23,7 @@ use super::dialler::{Dialler, Issuer, waiting};
 use super::failure;
 use super::request::{JSON, RequestBody, RestRequest, header_value};
 use crate::error::{BoxError, Error};
+use crate::frame::Whole;
 use crate::json::JsonBody;
 use crate::network::{Alpn, Network, Origin};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
@@ -181,21 +182,13 @@ impl HttpBody {
 
     /// The whole body; `None` if it has more bytes than `limit`.
     pub(super) async fn collect(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
-        let mut whole = Bytes::new();
-        let mut buffer = Vec::new();
+        let mut whole = Whole::default();
         while let Some(data) = poll_fn(|context| self.poll_chunk(context, 0)).await {
-            let data = data?;
-            if whole.is_empty() && buffer.is_empty() {
-                whole = data;
-            } else {
-                buffer.extend_from_slice(&std::mem::take(&mut whole));
-                buffer.extend_from_slice(&data);
-            }
-            if whole.len() + buffer.len() > limit {
+            if whole.add(data?) > limit {
                 return Ok(None);
             }
         }
-        Ok(Some(if buffer.is_empty() { whole } else { buffer.into() }))
+        Ok(Some(whole.into_bytes()))
     }
 
     /// Lets go of the connection: nothing more is read.

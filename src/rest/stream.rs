@@ -10,13 +10,11 @@ use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::answer::{
-    Reading, Unreadable, broken, foreign, head, metadata_of, read_frame, trailers_of,
-};
+use super::answer::{Reading, Unreadable, broken, foreign, head, metadata_of, read_frame};
 use super::client::HttpBody;
 use super::cut::{Cut, CutFault, Cutter};
 use super::status::read_status;
-use crate::call::Answer;
+use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 

@@ -19,7 +19,7 @@ use super::connection::Visit;
 use super::metrics::Metrics;
 use super::refusal::Form;
 use super::service::shutting_down;
-use crate::call::Answer;
+use crate::call::{Answer, GRPC_STATUS, trailers_of};
 use crate::policy::ActiveTransport;
 use crate::rest::name_of_code;
 use crate::schema::Method;
@@ -156,7 +156,7 @@ impl Drop for Account {
 
 /// The outcome that stands in a head, or in trailers.
 fn outcome_in(headers: &HeaderMap) -> Option<Outcome> {
-    let status = headers.get("grpc-status")?;
+    let status = headers.get(&GRPC_STATUS)?;
     Some(Outcome::Grpc(Code::from_bytes(status.as_bytes())))
 }
 
@@ -184,12 +184,7 @@ impl FollowedBody {
             return Err(status);
         }
         self.account.close(Outcome::Grpc(status.code()));
-        let mut trailers = HeaderMap::new();
-        if status.add_header(&mut trailers).is_err() {
-            // Metadata that cannot be a header; the code is worth more.
-            trailers.insert("grpc-status", (status.code() as i32).into());
-        }
-        Ok(Frame::trailers(trailers))
+        Ok(Frame::trailers(trailers_of(&status)))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
+
+use crate::credentials::API_KEY;
 
 /// A client that must send some key sends this one to have the sidecar's own.
 pub const PLACEHOLDER_KEY: &str = "genai-bridge";
@@ -57,8 +59,6 @@ pub(super) fn move_to_bearer(headers: &mut HeaderMap) {
         headers.insert(AUTHORIZATION, token);
     }
 }
-
-pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,10 @@ use hyper::body::Incoming;
 use tonic::Status;
 
 use super::account::Account;
-use super::placeholder::{API_KEY, is_key, move_to_bearer};
+use super::placeholder::{is_key, move_to_bearer};
 use super::service::Service;
 use crate::call::Answer;
+use crate::credentials::API_KEY;
 use crate::policy::ActiveTransport;
 
 /// Sends a request.

@@ -18,12 +18,14 @@ use super::discard::discard;
 use super::foreign::refuse_foreign;
 use super::guard::Guard;
 use super::metrics::Metrics;
-use super::placeholder::{API_KEY, take_placeholder};
+use super::placeholder::take_placeholder;
 use super::refusal::Form;
 use super::shutdown::Shutdown;
 use super::{grpc, rest};
 use crate::bridge::Bridge;
 use crate::call::Answer;
+use crate::credentials::API_KEY;
+use crate::frame::Whole;
 
 /// What all connections share.
 pub(super) struct Service {
@@ -124,8 +126,9 @@ impl Service {
                 let frame = frame.map_err(|_| Status::cancelled("the request broke off"))?;
                 let Ok(data) = frame.into_data() else { continue };
                 account.hold(self.memory.take(data.len())?);
-                if whole.add(data) > limit {
-                    return Err(too_large(whole.length as u64));
+                let length = whole.add(data);
+                if length > limit {
+                    return Err(too_large(length as u64));
                 }
             }
             Ok(whole.into_bytes())
@@ -152,28 +155,6 @@ impl Service {
             if let Some(value) = headers.get_mut(name) {
                 value.set_sensitive(true);
             }
-        }
-    }
-}
-
-/// A body as it comes in; one piece is kept as it is.
-#[derive(Default)]
-struct Whole {
-    pieces: Vec<Bytes>,
-    length: usize,
-}
-
-impl Whole {
-    fn add(&mut self, piece: Bytes) -> usize {
-        self.length += piece.len();
-        self.pieces.push(piece);
-        self.length
-    }
-
-    fn into_bytes(mut self) -> Bytes {
-        match self.pieces.len() {
-            0 | 1 => self.pieces.pop().unwrap_or_default(),
-            _ => self.pieces.concat().into(),
         }
     }
 }
