@@ -175,12 +175,15 @@ impl Inner {
             if self.is_auto(call) {
                 vigil = keep_vigil(self, call, seat.line());
             }
-            tokio::select! {
-                answer = self.grpc.send(call, seat) => answer,
-                lost = until_lost(&mut vigil) => Err(lost.before_answer().into()),
-            }
+            let answered = async {
+                tokio::select! {
+                    answer = self.grpc.send(call, seat) => answer,
+                    lost = until_lost(&mut vigil) => Err(lost.before_answer().into()),
+                }
+            };
+            within(deadline, Busy::OnGrpc(hop), answered).await
         };
-        let sent = within(deadline, Busy::OnGrpc(hop), attempt).await;
+        let sent = attempt.await;
         let sent = self.note_attempt(transport, call, sent);
         if self.is_auto(call) {
             // A symptom may have asked for a proof, which runs beside the calls.

@@ -33,7 +33,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// Begins to watch over a call; not where the service has no free call to ask with.
 pub(crate) fn keep_vigil(bridge: &Arc<Inner>, call: &Call, line: Line) -> Option<Vigil> {
-    let metadata = bridge.proof.call(&call.metadata)?.metadata;
+    let metadata = bridge.proof.credentials(&call.metadata)?;
     let watch = Watch { bridge: Arc::clone(bridge), line, metadata };
     Some(Box::pin(watch.until_lost()))
 }
