@@ -162,17 +162,10 @@ pub(crate) fn write_quoted_int(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 /// Writes the shortest text that reads back as the same number; whole numbers without a fraction.
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::float_cmp,
-    reason = "compared after"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a whole number")]
 pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
-    let whole = value as i64;
-    let is_whole = whole as f64 == value && whole.unsigned_abs() < 1 << 53;
-    if is_whole && (whole != 0 || value.is_sign_positive()) {
-        write_int(whole, out);
+    if is_whole(value.to_bits(), f64::MANTISSA_DIGITS, 1023) {
+        write_int(value as i64, out);
     } else if value.is_finite() {
         append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
@@ -182,22 +175,27 @@ pub(crate) fn write_f64(value: f64, out: &mut Vec<u8>) {
 
 /// The same for 32 bits: the shortest text for an `f32`, not for the `f64` it widens to.
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::float_cmp,
-    reason = "compared after"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a whole number")]
 pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
-    let whole = value as i32;
-    let is_whole = whole as f32 == value && whole.unsigned_abs() < 1 << 24;
-    if is_whole && (whole != 0 || value.is_sign_positive()) {
-        write_int(whole.into(), out);
+    if is_whole(value.to_bits().into(), f32::MANTISSA_DIGITS, 127) {
+        write_int(value as i64, out);
     } else if value.is_finite() {
         append_short(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     } else {
         write_non_finite(value.into(), out);
     }
+}
+
+/// Whether the bits of a float, in which `one` is the exponent of 1, are those of 0 or of a whole number that it holds
+/// to the last digit. Asked of the bits, because a conversion to an integer and back takes as long as half a number's
+/// text.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "masked to eleven bits")]
+const fn is_whole(bits: u64, digits: u32, one: u32) -> bool {
+    let behind_point = digits - 1;
+    let exponent = (bits >> behind_point) as u32 & (2 * one + 1);
+    let is_in_range = exponent >= one && exponent < one + digits;
+    bits == 0 || is_in_range && bits.trailing_zeros() + exponent >= one + behind_point
 }
 
 #[cold]
