@@ -1,8 +1,7 @@
 //! Dynamic values, written: `google.protobuf.Struct`, `Value` and `ListValue`, the JSON that a message can hold.
 
-use super::{Writer, next_field};
+use super::{Writer, in_order, next_field};
 use crate::json::fault::Result;
-use crate::json::gather::gather;
 use crate::json::text::{write_f64, write_string};
 use crate::json::wire::{TOO_DEEP, Wire};
 use crate::schema::{Kind, Message, Special};
@@ -34,14 +33,13 @@ impl<'a> Writer<'a> {
             self.out_of_order = true;
         }
         // Something else stands before or between the entries.
-        let ordered = gather(message, whole, depth)?;
-        let mut wire = Wire::new(&ordered);
-        if wire.skip_tag(field.tag) {
-            let written = self.map(field, &mut wire, depth);
-            return written.map_err(|fault| fault.in_copy_of(whole.rest()));
-        }
-        self.out.extend_from_slice(b"{}");
-        Ok(())
+        in_order(message, whole, depth, |mut ordered| {
+            if ordered.skip_tag(field.tag) {
+                return self.map(field, &mut ordered, depth);
+            }
+            self.out.extend_from_slice(b"{}");
+            Ok(())
+        })
     }
 
     /// `google.protobuf.ListValue`: the array of its one field.
@@ -83,9 +81,7 @@ impl<'a> Writer<'a> {
         if rest.is_empty() {
             return self.member(message, wire, depth);
         }
-        let ordered = gather(message, wire, depth)?;
-        let written = self.member(message, Wire::new(&ordered), depth);
-        written.map_err(|fault| fault.in_copy_of(wire.rest()))
+        in_order(message, wire, depth, |ordered| self.member(message, ordered, depth))
     }
 
     /// The one member of a `Value`; `null` without one.

@@ -166,22 +166,24 @@ impl<'a> Writer<'a> {
         }
     }
 
+    #[inline]
     fn object(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
+        let fields = if self.is_partial() { Self::fields::<true> } else { Self::fields::<false> };
         if !self.out_of_order {
             let start = self.mark();
-            if self.fields(message, wire, depth, true)? {
+            if fields(self, message, wire, depth, true)? {
                 return Ok(());
             }
             self.rewind(start);
             self.out_of_order = true;
         }
-        let ordered = gather(message, wire, depth)?;
-        let written = self.fields(message, Wire::new(&ordered), depth, false);
-        written.map(drop).map_err(|fault| fault.in_copy_of(wire.rest()))
+        in_order(message, wire, depth, |ordered| {
+            fields(self, message, ordered, depth, false).map(drop)
+        })
     }
 
     /// Writes the fields as they come; `false` if one came again and the message must be put in order.
-    fn fields(
+    fn fields<const IS_PARTIAL: bool>(
         &mut self,
         message: &Message,
         mut wire: Wire<'_>,
@@ -194,7 +196,7 @@ impl<'a> Writer<'a> {
             let Some((field, wire_type)) = next_field(message, byte, &mut wire, depth)? else {
                 continue;
             };
-            if self.is_partial() && self.is_left_out(field.number) {
+            if IS_PARTIAL && self.is_left_out(field.number) {
                 wire.skip(field.number, wire_type, depth)?;
                 continue;
             }
@@ -207,7 +209,11 @@ impl<'a> Writer<'a> {
                 *comma = b'{';
             }
             let before = self.out.len();
-            let written = self.field(field, wire_type, &mut wire, depth);
+            let written = if IS_PARTIAL {
+                self.entered_field(field, wire_type, &mut wire, depth)
+            } else {
+                self.field(field, wire_type, &mut wire, depth)
+            };
             written.map_err(|fault| fault.inside(&field.name))?;
             if self.out.len() == before {
                 self.out.truncate(mark);
@@ -236,27 +242,24 @@ impl<'a> Writer<'a> {
             })
     }
 
-    /// One field after its tag; nothing, if there is nothing to write.
-    #[inline]
-    fn field(
+    /// The same as [`field`](Self::field), while some field inside may have to be left out.
+    fn entered_field(
         &mut self,
         field: &Field,
         wire_type: WireType,
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<()> {
-        if !self.is_partial() {
-            return self.whole_field(field, wire_type, wire, depth);
-        }
         self.trail.push(field.number);
-        let written = self.whole_field(field, wire_type, wire, depth);
+        let written = self.field(field, wire_type, wire, depth);
         // After a fault nobody asks.
         self.trail.pop();
         written
     }
 
+    /// One field after its tag; nothing, if there is nothing to write.
     #[inline]
-    fn whole_field(
+    fn field(
         &mut self,
         field: &Field,
         wire_type: WireType,
@@ -270,6 +273,18 @@ impl<'a> Writer<'a> {
             Shape::Map => self.map(field, wire, depth),
         }
     }
+}
+
+/// Writes a message from a copy that is in order.
+#[cold]
+pub(super) fn in_order(
+    message: &Message,
+    wire: Wire<'_>,
+    depth: u32,
+    write: impl FnOnce(Wire<'_>) -> Result<()>,
+) -> Result<()> {
+    let ordered = gather(message, wire, depth)?;
+    write(Wire::new(&ordered)).map_err(|fault| fault.in_copy_of(wire.rest()))
 }
 
 /// The field whose tag is next and begins with `byte`; `None` if it was an unknown one, which is skipped.

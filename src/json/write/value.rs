@@ -14,6 +14,10 @@ impl Writer<'_> {
     /// A field whose default is the same as its absence.
     #[inline]
     pub(super) fn implicit(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<()> {
+        // A default's first byte has no low bits, on the wire too.
+        if wire.peek().is_some_and(|byte| byte & 0x7f != 0) {
+            return self.value(kind, 0, wire, 0);
+        }
         let is_default = match kind.wire_type() {
             // A zero may be written in more than one byte.
             WireType::Delimited => { *wire }.varint()? == 0,
@@ -104,6 +108,7 @@ impl Writer<'_> {
     }
 
     /// A run of elements, each with its tag or packed.
+    #[inline(never)]
     pub(super) fn repeated(
         &mut self,
         field: &Field,
