@@ -23,6 +23,17 @@ pub(crate) fn special_bits(stretch: &[u8; STRETCH]) -> u64 {
     blocks.iter().rev().fold(0, |word, block| word << BLOCK | bits(block))
 }
 
+/// Bytes that two times two blocks have in common at their start.
+#[inline]
+pub(crate) fn common_length(one: &[u8; 2 * BLOCK], other: &[u8; 2 * BLOCK]) -> usize {
+    let (one, other) = (one.as_chunks().0, other.as_chunks().0);
+    let same = |(one, other): (&[u8; BLOCK], &[u8; BLOCK])| {
+        u64::from(u8x16::new(*one).cmp_eq(u8x16::new(*other)).move_mask().cast_unsigned())
+    };
+    let bits = one.iter().zip(other).rev().fold(0, |word, blocks| word << BLOCK | same(blocks));
+    bits.trailing_ones() as usize
+}
+
 /// Bytes of a block before the first that is no white space of JSON.
 #[inline]
 pub(crate) fn space_length(block: &[u8; BLOCK]) -> usize {

@@ -2,7 +2,7 @@
 //!
 //! The text is checked to be UTF-8 once, before; so a token can be taken as it is.
 
-use super::block::{BLOCK, space_length};
+use super::block::{BLOCK, common_length, space_length};
 use super::fault::{CUT, Fault, Result};
 use super::number::Number;
 
@@ -58,26 +58,8 @@ impl<'a> Scan<'a> {
             [b' ', after @ ..] if after.first().is_some_and(|next| *next > b' ') => {
                 self.rest = after;
             }
-            _ => self.skip_long_space(),
+            _ => self.rest = after_long_space(self.rest),
         }
-    }
-
-    /// Newline and indentation of a pretty-printed text.
-    #[inline(never)]
-    fn skip_long_space(&mut self) {
-        let mut rest = self.rest;
-        while let Some((block, after)) = rest.split_first_chunk() {
-            let length = space_length(block);
-            if length < BLOCK {
-                self.rest = rest.get(length..).unwrap_or_default();
-                return;
-            }
-            rest = after;
-        }
-        while let [b' ' | b'\n' | b'\r' | b'\t', after @ ..] = rest {
-            rest = after;
-        }
-        self.rest = rest;
     }
 
     /// What the next value begins with.
@@ -114,6 +96,17 @@ impl<'a> Scan<'a> {
             }
             _ => false,
         }
+    }
+
+    /// Skips the start of `padded` if it stands next, without space; not at the very end of a text.
+    #[inline]
+    pub(crate) fn eat_start(&mut self, padded: &[u8; 2 * BLOCK], length: usize) -> bool {
+        let stands =
+            self.rest.first_chunk().is_some_and(|next| common_length(next, padded) >= length);
+        if stands {
+            self.advance(length);
+        }
+        stands
     }
 
     #[inline]
@@ -156,6 +149,26 @@ impl<'a> Scan<'a> {
         let number = Number::read(self.rest).ok_or_else(|| self.fault("no JSON number"))?;
         self.advance(number.text.len());
         Ok(number)
+    }
+
+    /// A bare integer of up to nine digits, which every integer type holds. `None`: it is not that, and nothing was
+    /// read.
+    #[inline]
+    pub(crate) fn small_integer(&mut self) -> Option<u32> {
+        self.skip_space();
+        let (mut value, mut length) = (0, 0);
+        while let Some(digit @ b'0'..=b'9') = self.rest.get(length) {
+            if length == 9 || length > 0 && value == 0 {
+                return None;
+            }
+            value = value * 10 + u32::from(digit - b'0');
+            length += 1;
+        }
+        match self.rest.get(length) {
+            Some(b',' | b'}' | b']' | b'\n') if length > 0 => self.advance(length),
+            _ => return None,
+        }
+        Some(value)
     }
 
     /// Skips a whole value of any kind, checking its grammar.
@@ -222,9 +235,42 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// What follows the newline and indentation of a pretty-printed text.
+#[inline(never)]
+fn after_long_space(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let length = space_length(block);
+        if length < BLOCK {
+            return rest.get(length..).unwrap_or_default();
+        }
+        rest = after;
+    }
+    while let [b' ' | b'\n' | b'\r' | b'\t', after @ ..] = rest {
+        rest = after;
+    }
+    rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_integers_are_read_and_nothing_else() {
+        for (text, value) in [("0,", 0), ("7}", 7), (" 42]", 42), ("999999999\n", 999_999_999)] {
+            let mut scan = Scan::new(text.as_bytes()).expect("UTF-8");
+            assert_eq!(scan.small_integer(), Some(value), "{text}");
+            assert_eq!(scan.rest.len(), 1, "{text}");
+        }
+        for text in
+            ["", ",", "1", "00,", "01,", "1.0,", "1e1,", "-1,", "1000000000,", "99999999999,"]
+        {
+            let mut scan = Scan::new(text.as_bytes()).expect("UTF-8");
+            assert_eq!(scan.small_integer(), None, "{text}");
+            assert_eq!(scan.rest.len(), text.len(), "{text}");
+        }
+    }
 
     fn skips(text: &str) -> bool {
         let skip = |mut scan: Scan<'_>| {

@@ -122,7 +122,7 @@ fn unescape_stretches<'t>(text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
 }
 
 /// Bytes before the first quote, backslash or control character.
-#[inline]
+#[inline(never)]
 fn plain_length(text: &[u8]) -> usize {
     let mut rest = text;
     while let Some((block, after)) = rest.split_first_chunk() {

@@ -256,10 +256,10 @@ impl Field {
         }
     }
 
-    /// `"jsonName":`
+    /// `"jsonName":` with other bytes behind it, and its length; unless it is longer than that.
     #[inline]
-    pub(crate) fn key_alone(&self) -> &[u8] {
-        self.key.as_bytes().get(1..).unwrap_or_default()
+    pub(crate) fn short_key(&self) -> Option<(&[u8; 32], usize)> {
+        self.key.second_part()
     }
 
     /// The wire types that a reader accepts for the field.

@@ -34,14 +34,26 @@ impl<const N: usize> Text<N> {
             .unwrap_or_default()
     }
 
+    /// The text behind its first byte, with others behind it, and its length; unless it is a long one.
+    #[inline]
+    pub(super) fn second_part<const M: usize>(&self) -> Option<(&[u8; M], usize)> {
+        let length = usize::from(self.length).checked_sub(1).filter(|length| *length <= M)?;
+        Some((self.padded.get(1..)?.first_chunk()?, length))
+    }
+
     #[inline]
     pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        if let Some(long) = &self.long {
-            return out.extend_from_slice(long);
+        if self.length == 0 {
+            return self.append_long_to(out);
         }
         let end = out.len() + usize::from(self.length);
         out.extend_from_slice(&self.padded);
         out.truncate(end);
+    }
+
+    #[cold]
+    fn append_long_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
     }
 }
 

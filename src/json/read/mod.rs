@@ -126,14 +126,17 @@ impl<'a> Reader<'a> {
         let mut next = 0;
         loop {
             self.scan.skip_space();
-            let before = self.scan;
-            if let Some((field, at)) = self.known_name(message, next) {
-                next = at + 1;
-                let read = self.known_field(field, depth, &mut seen, before.offset(), out);
+            let at = self.scan.offset();
+            let field = match self.usual_name(message, next) {
+                Some((field, index)) => {
+                    next = index + 1;
+                    Some(field)
+                }
+                None => self.other_name(message, depth, except)?,
+            };
+            if let Some(field) = field {
+                let read = self.member(field, depth, &mut seen, at, out);
                 read.map_err(|fault| fault.inside(&field.name))?;
-            } else {
-                self.scan = before;
-                self.other_field(message, depth, &mut seen, except, out)?;
             }
             if !self.scan.eat(b',') {
                 return self.scan.expect(b'}');
@@ -144,49 +147,50 @@ impl<'a> Reader<'a> {
     /// The field whose name comes next, written without escapes, and its colon; with its index. Most of them come in
     /// their order, so the one at `next` is tried first.
     #[inline]
-    fn known_name<'m>(&mut self, message: &'m Message, next: usize) -> Option<(&'m Field, usize)> {
+    fn usual_name<'m>(&mut self, message: &'m Message, next: usize) -> Option<(&'m Field, usize)> {
         if let Some(field) = message.fields.get(next)
-            && let Some(after) = self.scan.rest.strip_prefix(field.key_alone())
+            && let Some((key, length)) = field.short_key()
+            && self.scan.eat_start(key, length)
         {
-            self.scan.rest = after;
             return Some((field, next));
         }
-        let at = message.index_of_name(self.scan.plain_string()?)?;
+        let mut scan = self.scan;
+        let at = message.index_of_name(scan.plain_string()?)?;
         let field = message.fields.get(at)?;
-        self.scan.eat(b':').then_some((field, at))
+        if !scan.eat(b':') {
+            return None;
+        }
+        self.scan = scan;
+        Some((field, at))
     }
 
-    /// A member of an object whose name is not known, or written with escapes.
+    /// The same for a name that is written with escapes. `None`: the field is not known, and its value is passed over.
     #[inline(never)]
-    fn other_field(
+    fn other_name<'m>(
         &mut self,
-        message: &Message,
+        message: &'m Message,
         depth: u32,
-        seen: &mut Seen,
         except: Option<&[u8]>,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<Option<&'m Field>> {
         let at = self.scan.offset();
         let name = self.scan.string()?;
         self.scan.expect(b':')?;
-        match message.field_of_name(&name) {
-            Some(field) => {
-                let read = self.known_field(field, depth, seen, at, out);
-                read.map_err(|fault| fault.inside(&field.name))
-            }
-            None if self.unknown == Unknown::Ignore || except == Some(&*name) => {
-                let is_outermost = depth == MAX_DEPTH - 1;
-                self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
-                self.scan.skip_value()
-            }
-            None => {
-                let name = String::from_utf8_lossy(&name);
-                Err(Fault::new(format!("`{}` has no field `{name}`", message.name), at))
-            }
+        if let Some(field) = message.field_of_name(&name) {
+            return Ok(Some(field));
         }
+        if self.unknown == Unknown::Ignore || except == Some(&*name) {
+            let is_outermost = depth == MAX_DEPTH - 1;
+            self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
+            self.scan.skip_value()?;
+            return Ok(None);
+        }
+        let name = String::from_utf8_lossy(&name);
+        Err(Fault::new(format!("`{}` has no field `{name}`", message.name), at))
     }
 
-    fn known_field(
+    /// The value of a member of an object, if it is not absent.
+    #[inline]
+    fn member(
         &mut self,
         field: &Field,
         depth: u32,

@@ -53,6 +53,12 @@ impl Reader<'_> {
     }
 
     fn integer(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
+        if let Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 = kind
+            && let Some(value) = self.scan.small_integer()
+        {
+            push_varint(out, value.into());
+            return Ok(());
+        }
         let is_quoted = self.scan.is_next(b'"');
         let at = self.scan.offset();
         if !is_quoted {
