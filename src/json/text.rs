@@ -19,6 +19,11 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
             return Ok(());
         }
     }
+    write_long_string(text, out)
+}
+
+#[inline(never)]
+fn write_long_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.reserve(text.len() + BLOCK + 2);
     out.push(b'"');
     let (mut rest, mut beyond) = write_stretches(text, out);
