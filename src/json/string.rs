@@ -21,17 +21,17 @@ impl<'a> Scan<'a> {
         Some(plain)
     }
 
-    /// The same for a string that is expected to be long, such as base64, and is looked into later.
-    pub(crate) fn long_string(&mut self) -> Result<Cow<'a, [u8]>> {
-        self.skip_space();
-        if let [b'"', inside @ ..] = self.rest
-            && let Some(end) = memchr::memchr2(b'"', b'\\', inside)
-            && let Some((plain, [b'"', after @ ..])) = inside.split_at_checked(end)
-        {
-            self.rest = after;
-            return Ok(Cow::Borrowed(plain));
-        }
-        self.string()
+    /// A string that is expected to be long, such as base64, and is looked into later: its text up to the first escape,
+    /// and what stands from there on, unescaped.
+    pub(crate) fn long_string(&mut self) -> Result<(&'a [u8], Vec<u8>)> {
+        self.expect(b'"')?;
+        let inside = self.rest;
+        let plain = memchr::memchr2(b'"', b'\\', inside).unwrap_or(inside.len());
+        let (plain, after) = inside.split_at_checked(plain).unwrap_or_default();
+        self.rest = after;
+        let mut unescaped = Vec::new();
+        self.unescape_rest_into(&mut unescaped)?;
+        Ok((plain, unescaped))
     }
 
     /// A string, unescaped.
@@ -48,6 +48,11 @@ impl<'a> Scan<'a> {
     /// Appends a string, unescaped.
     pub(crate) fn unescape_into(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.expect(b'"')?;
+        self.unescape_rest_into(out)
+    }
+
+    /// The same from within a string.
+    fn unescape_rest_into(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let mut rest = unescape_stretches(self.rest, out);
         loop {
             let padded;

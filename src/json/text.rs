@@ -275,13 +275,21 @@ mod tests {
         }
     }
 
+    /// Up to where each whole number is a float; and -0 has a sign to keep.
+    fn is_whole_number(value: f32) -> bool {
+        value.fract() == 0.0 && value.abs() < 16_777_216.0 && value.to_bits() != 1 << 31
+    }
+
     #[test]
     fn every_float_reads_back() {
-        for bits in (0..=u32::MAX).step_by(65_521) {
+        let powers = (0..26).map(|n| 2_f32.powi(n));
+        let near = powers.flat_map(|power| [power, power - 1.0, power + 0.5, -power]);
+        for bits in (0..=u32::MAX).step_by(65_521).chain(near.map(f32::to_bits)) {
             let value = f32::from_bits(bits);
             if value.is_finite() {
                 let text = written(|out| write_f32(value, out));
                 assert_eq!(text.parse::<f32>().expect("number").to_bits(), bits, "{text}");
+                assert_eq!(text.contains(['.', 'e']), !is_whole_number(value), "{text}");
             }
         }
     }
