@@ -63,7 +63,7 @@ impl Client {
         let open = Arc::<AtomicUsize>::default();
         let pool = |versions: HttpVersions| {
             let (network, origin, open) = (network.clone(), origin.clone(), Arc::clone(&open));
-            build(Dialler::new(network, origin, versions.alpn(), connections, open))
+            build(Dialler::new(network, origin, versions.alpn(), connections, open), versions)
         };
         let (one, any) = (pool(HttpVersions::One), pool(HttpVersions::Any));
         let hop = network.hop(&origin).into();
@@ -86,7 +86,10 @@ impl Client {
         headers: HeaderMap,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
-        let request = self.build_request(request, headers)?;
+        let mut request = self.build_request(request, headers)?;
+        if versions == HttpVersions::One {
+            request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
+        }
         let pool = match versions {
             HttpVersions::One => &self.one,
             HttpVersions::Any => &self.any,
@@ -222,9 +225,11 @@ impl HttpBody {
 }
 
 /// hyper's client sends a request again by itself only if the connection was closed before any of it
-/// was written.
-fn build(dialler: Dialler) -> Pool {
+/// was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only where HTTP/2, which has
+/// none, may be spoken.
+fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
     legacy::Client::builder(TokioExecutor::new())
+        .set_host(versions == HttpVersions::Any)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_LIMIT)
         .timer(TokioTimer::new())
