@@ -144,7 +144,7 @@ impl Client {
     fn address_of(&self, path: &str, query: &str) -> Result<Uri, Error> {
         let refused =
             || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
-        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let target = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
         let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
         if target.path() != path || target.query().unwrap_or_default() != query {
             return Err(refused());
