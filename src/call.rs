@@ -130,8 +130,10 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
 /// The trailers that end an answer with this status.
 pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
-    // Metadata that cannot be a header: the code is worth more.
-    if status.code() == Code::Ok || status.add_header(&mut trailers).is_err() {
+    if status.code() == Code::Ok {
+        trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
+    } else if status.add_header(&mut trailers).is_err() {
+        // Metadata that cannot be a header: the code is worth more.
         trailers.clear();
         trailers.insert(&GRPC_STATUS, (status.code() as i32).into());
     }

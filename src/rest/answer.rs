@@ -16,7 +16,7 @@ use super::stream::read_stream;
 use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::frame::{PREFIX_LENGTH, too_large};
-use crate::json::{Fault, Unknown, push_varint, read_answer, read_field};
+use crate::json::{Fault, Unknown, push_varint, read_answer, read_field, room_for};
 use crate::schema::{Method, Schema, Special};
 use crate::symptom::{Evidence, SymptomKind};
 
@@ -129,7 +129,8 @@ pub(super) enum Unreadable {
 /// The frame of the message that `text` is.
 pub(super) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unreadable> {
     let Reading { schema, method, .. } = reading;
-    let mut frame = vec![0; PREFIX_LENGTH];
+    let mut frame = Vec::with_capacity(PREFIX_LENGTH + room_for(text));
+    frame.resize(PREFIX_LENGTH, 0);
     let table = schema.message(method.output);
     let number = method.rules.first().and_then(|rule| rule.response_body);
     let read = match number.and_then(|number| table.field_of_number(number)) {

@@ -37,7 +37,7 @@ pub(super) struct Client {
     any: Pool,
     open: Arc<AtomicUsize>,
     /// How failures name the service.
-    hop: Box<str>,
+    hop: Arc<str>,
 }
 
 type Pool = legacy::Client<Dialler, SentBody>;
@@ -53,7 +53,7 @@ pub(super) struct HttpAnswer {
 /// The body of an answer. Dropped or closed before its end, it cancels the request.
 pub(super) struct HttpBody {
     body: UnsyncBoxBody<Bytes, BoxError>,
-    hop: Box<str>,
+    hop: Arc<str>,
     issuer: Option<Issuer>,
 }
 
@@ -98,7 +98,8 @@ impl Client {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let issuer = head.extensions.get().cloned();
-                let body = HttpBody { body: body.boxed_unsync(), hop: self.hop.clone(), issuer };
+                let body =
+                    HttpBody { body: body.boxed_unsync(), hop: Arc::clone(&self.hop), issuer };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
             Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
@@ -215,7 +216,7 @@ impl HttpBody {
             Some(Issuer(issuer)) => evidence.with_issuer(issuer),
             None => evidence,
         };
-        Symptom::new(kind, self.hop.clone()).with_evidence(evidence)
+        Symptom::new(kind, &*self.hop).with_evidence(evidence)
     }
 
     fn name_failure(&self, error: BoxError, messages: u64) -> Error {
