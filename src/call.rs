@@ -85,8 +85,7 @@ pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
     let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
     let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
     let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
-    let of_http: Vec<_> = headers.keys().filter(|name| OF_HTTP.contains(name)).cloned().collect();
-    for name in of_http {
+    while let Some(name) = headers.keys().find(|name| OF_HTTP.contains(name)).cloned() {
         headers.remove(name);
     }
     Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
