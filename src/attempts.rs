@@ -332,3 +332,22 @@ fn both_causes(first: Option<Error>, last: Error) -> Error {
         Some(_) | None => last,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::consume_budget;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deadline_ends_work_that_never_rests() {
+        let work = async {
+            loop {
+                consume_budget().await;
+            }
+        };
+        let deadline = Instant::now() + Duration::from_millis(10);
+        let ended: Result<(), Error> = within(Some(deadline), Busy::Reading, work).await;
+        assert_eq!(ended.expect_err("no end").kind(), ErrorKind::DeadlineExceeded);
+    }
+}
