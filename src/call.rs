@@ -85,8 +85,7 @@ pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
     let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
     let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
     let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
-    let of_http: Vec<_> = headers.keys().filter(|name| OF_HTTP.contains(name)).cloned().collect();
-    for name in of_http {
+    while let Some(name) = headers.keys().find(|name| OF_HTTP.contains(name)).cloned() {
         headers.remove(name);
     }
     Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
@@ -130,8 +129,10 @@ pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
 /// The trailers that end an answer with this status.
 pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
-    // Metadata that cannot be a header: the code is worth more.
-    if status.code() == Code::Ok || status.add_header(&mut trailers).is_err() {
+    if status.code() == Code::Ok {
+        trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
+    } else if status.add_header(&mut trailers).is_err() {
+        // Metadata that cannot be a header: the code is worth more.
         trailers.clear();
         trailers.insert(&GRPC_STATUS, (status.code() as i32).into());
     }

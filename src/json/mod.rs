@@ -21,7 +21,7 @@ use crate::schema::{MessageId, Schema};
 pub(crate) use body::JsonBody;
 pub(crate) use fault::Fault;
 pub(crate) use gather::gather;
-pub(crate) use read::{Unknown, read_answer, read_field, read_message};
+pub(crate) use read::{Unknown, read_answer, read_field, read_message, room_for};
 pub(crate) use wire::{MAX_DEPTH, Wire, push_varint};
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 

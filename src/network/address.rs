@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 
 use crate::error::{Error, ErrorKind};
@@ -84,6 +84,7 @@ pub(crate) struct Origin {
     address: Address,
     is_https: bool,
     uri: Uri,
+    host_header: HeaderValue,
 }
 
 impl Origin {
@@ -113,9 +114,16 @@ impl Origin {
                 "plain http:// to another machine shows keys and messages to the network",
             ));
         }
-        let uri = uri_of(&address, is_https, default_port)
+        let authority = if address.port == default_port {
+            address.bracketed_host()
+        } else {
+            address.to_string()
+        };
+        let host_header = HeaderValue::try_from(&*authority)
+            .map_err(|error| fault("the host cannot stand in a header").with_source(error))?;
+        let uri = uri_of(authority, is_https)
             .map_err(|error| fault("the host cannot stand in a URI").with_source(error))?;
-        Ok(Self { address, is_https, uri })
+        Ok(Self { address, is_https, uri, host_header })
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -130,11 +138,14 @@ impl Origin {
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
+
+    /// The authority, as the value of `Host`.
+    pub(crate) fn host_header(&self) -> &HeaderValue {
+        &self.host_header
+    }
 }
 
-fn uri_of(address: &Address, is_https: bool, default_port: u16) -> Result<Uri, http::Error> {
-    let authority =
-        if address.port == default_port { address.bracketed_host() } else { address.to_string() };
+fn uri_of(authority: String, is_https: bool) -> Result<Uri, http::Error> {
     Uri::builder()
         .scheme(if is_https { Scheme::HTTPS } else { Scheme::HTTP })
         .authority(Authority::try_from(authority)?)

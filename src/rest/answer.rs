@@ -16,7 +16,7 @@ use super::stream::read_stream;
 use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::frame::{PREFIX_LENGTH, too_large};
-use crate::json::{Fault, Unknown, push_varint, read_answer, read_field};
+use crate::json::{Fault, Unknown, push_varint, read_answer, read_field, room_for};
 use crate::schema::{Method, Schema, Special};
 use crate::symptom::{Evidence, SymptomKind};
 
@@ -46,7 +46,7 @@ pub(super) async fn read_http_answer(
     if !status.is_success() {
         let text = body.collect(MAX_ERROR_BODY).await.ok().flatten().unwrap_or_default();
         return match read_status(&reading.schema, status.as_u16(), &text) {
-            Some(found) => Ok(failed(&found, metadata_of(&headers))),
+            Some(found) => Ok(failed(&found, metadata_of(headers))),
             None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
         };
     }
@@ -59,7 +59,7 @@ pub(super) async fn read_http_answer(
         _ if text.trim_ascii().is_empty() => Bytes::from_static(&[0; PREFIX_LENGTH]),
         _ => match read_frame(&reading, &text) {
             Ok(frame) => frame,
-            Err(Unreadable::Failure(found)) => return Ok(failed(&found, metadata_of(&headers))),
+            Err(Unreadable::Failure(found)) => return Ok(failed(&found, metadata_of(headers))),
             Err(Unreadable::Foreign) => {
                 return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &text));
             }
@@ -67,7 +67,7 @@ pub(super) async fn read_http_answer(
         },
     };
     reading.check_size(&frame)?;
-    Ok(head(metadata_of(&headers), Body::new(WholeBody { frame: Some(frame), ended: false })))
+    Ok(head(metadata_of(headers), Body::new(WholeBody { frame: Some(frame), ended: false })))
 }
 
 impl Reading {
@@ -129,7 +129,8 @@ pub(super) enum Unreadable {
 /// The frame of the message that `text` is.
 pub(super) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unreadable> {
     let Reading { schema, method, .. } = reading;
-    let mut frame = vec![0; PREFIX_LENGTH];
+    let mut frame = Vec::with_capacity(PREFIX_LENGTH + room_for(text));
+    frame.resize(PREFIX_LENGTH, 0);
     let table = schema.message(method.output);
     let number = method.rules.first().and_then(|rule| rule.response_body);
     let read = match number.and_then(|number| table.field_of_number(number)) {
@@ -212,15 +213,13 @@ fn failed(status: &Status, metadata: HeaderMap) -> Answer {
 }
 
 /// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
-pub(super) fn metadata_of(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn metadata_of(mut headers: HeaderMap) -> HeaderMap {
     let of_http =
-        |name: &HeaderName| HTTP_HEADERS.contains(name) || name.as_str().starts_with("grpc-");
-    let kept = headers.iter().filter(|(name, _)| !of_http(name));
-    let mut metadata = HeaderMap::with_capacity(headers.len() + 1);
-    for (name, value) in kept {
-        metadata.append(name.clone(), value.clone());
+        |name: &&HeaderName| HTTP_HEADERS.contains(name) || name.as_str().starts_with("grpc-");
+    while let Some(name) = headers.keys().find(of_http).cloned() {
+        headers.remove(name);
     }
-    metadata
+    headers
 }
 
 static HTTP_HEADERS: [HeaderName; 10] = [

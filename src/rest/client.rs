@@ -37,7 +37,7 @@ pub(super) struct Client {
     any: Pool,
     open: Arc<AtomicUsize>,
     /// How failures name the service.
-    hop: Box<str>,
+    hop: Arc<str>,
 }
 
 type Pool = legacy::Client<Dialler, SentBody>;
@@ -53,7 +53,7 @@ pub(super) struct HttpAnswer {
 /// The body of an answer. Dropped or closed before its end, it cancels the request.
 pub(super) struct HttpBody {
     body: UnsyncBoxBody<Bytes, BoxError>,
-    hop: Box<str>,
+    hop: Arc<str>,
     issuer: Option<Issuer>,
 }
 
@@ -63,7 +63,7 @@ impl Client {
         let open = Arc::<AtomicUsize>::default();
         let pool = |versions: HttpVersions| {
             let (network, origin, open) = (network.clone(), origin.clone(), Arc::clone(&open));
-            build(Dialler::new(network, origin, versions.alpn(), connections, open))
+            build(Dialler::new(network, origin, versions.alpn(), connections, open), versions)
         };
         let (one, any) = (pool(HttpVersions::One), pool(HttpVersions::Any));
         let hop = network.hop(&origin).into();
@@ -86,7 +86,10 @@ impl Client {
         headers: HeaderMap,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
-        let request = self.build_request(request, headers)?;
+        let mut request = self.build_request(request, headers)?;
+        if versions == HttpVersions::One {
+            request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
+        }
         let pool = match versions {
             HttpVersions::One => &self.one,
             HttpVersions::Any => &self.any,
@@ -95,7 +98,8 @@ impl Client {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let issuer = head.extensions.get().cloned();
-                let body = HttpBody { body: body.boxed_unsync(), hop: self.hop.clone(), issuer };
+                let body =
+                    HttpBody { body: body.boxed_unsync(), hop: Arc::clone(&self.hop), issuer };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
             Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
@@ -141,7 +145,7 @@ impl Client {
     fn address_of(&self, path: &str, query: &str) -> Result<Uri, Error> {
         let refused =
             || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
-        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let target = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
         let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
         if target.path() != path || target.query().unwrap_or_default() != query {
             return Err(refused());
@@ -212,7 +216,7 @@ impl HttpBody {
             Some(Issuer(issuer)) => evidence.with_issuer(issuer),
             None => evidence,
         };
-        Symptom::new(kind, self.hop.clone()).with_evidence(evidence)
+        Symptom::new(kind, &*self.hop).with_evidence(evidence)
     }
 
     fn name_failure(&self, error: BoxError, messages: u64) -> Error {
@@ -222,9 +226,11 @@ impl HttpBody {
 }
 
 /// hyper's client sends a request again by itself only if the connection was closed before any of it
-/// was written.
-fn build(dialler: Dialler) -> Pool {
+/// was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only where HTTP/2, which has
+/// none, may be spoken.
+fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
     legacy::Client::builder(TokioExecutor::new())
+        .set_host(versions == HttpVersions::Any)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_LIMIT)
         .timer(TokioTimer::new())

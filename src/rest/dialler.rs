@@ -19,9 +19,11 @@ use tower_service::Service;
 use crate::error::{Error, ErrorKind};
 use crate::network::{Alpn, Io, Network, Origin};
 
-/// Opens connections to one origin.
+/// Opens connections to one origin. Cheap to clone: hyper's client does so at each call.
 #[derive(Clone)]
-pub(super) struct Dialler {
+pub(super) struct Dialler(Arc<Inner>);
+
+struct Inner {
     network: Network,
     origin: Origin,
     alpn: Alpn,
@@ -40,17 +42,19 @@ impl Dialler {
         open: Arc<AtomicUsize>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { network, origin, alpn, places, open }
+        Self(Arc::new(Inner { network, origin, alpn, places, open }))
     }
+}
 
-    async fn dial(self) -> Result<Dialled, Error> {
-        let place = wait_for_place(self.places).await?;
+impl Inner {
+    async fn dial(&self) -> Result<Dialled, Error> {
+        let place = wait_for_place(Arc::clone(&self.places)).await?;
         let connection = self.network.connect(&self.origin, self.alpn).await?;
         Ok(Dialled {
             io: TokioIo::new(connection.io),
             issuer: connection.issuer.map(|issuer| Issuer(issuer.into())),
             place: (!connection.is_http2).then_some(place),
-            _counted: Counted::new(self.open),
+            _counted: Counted::new(Arc::clone(&self.open)),
         })
     }
 }
@@ -66,8 +70,8 @@ impl Service<Uri> for Dialler {
 
     /// The client has one origin, which the address names again.
     fn call(&mut self, _: Uri) -> Self::Future {
-        let dial = self.clone().dial();
-        Box::pin(async { dial.await.map_err(|error| FailedDial(Arc::new(error))) })
+        let dialler = Arc::clone(&self.0);
+        Box::pin(async move { dialler.dial().await.map_err(|error| FailedDial(Arc::new(error))) })
     }
 }
 

@@ -17,7 +17,8 @@ pub(crate) fn text_of_field<'a>(
     let Some((number, below)) = path.split_first() else { return Ok(None) };
     let Some(field) = schema.message(message).field_of_number(*number) else { return Ok(None) };
     if let Kind::Message(inside) = field.kind {
-        let parts = values_of(field, wire)?;
+        let mut parts = Vec::new();
+        each_value(field, wire, |part| parts.push(part))?;
         return match parts.as_slice() {
             [] => Ok(None),
             [part] => text_of_field(schema, inside, below, Wire::new(part).delimited()?),
@@ -31,7 +32,9 @@ pub(crate) fn text_of_field<'a>(
             }
         };
     }
-    match values_of(field, wire)?.last() {
+    let mut last = None;
+    each_value(field, wire, |value| last = Some(value))?;
+    match last {
         Some(value) => text_of_value(schema, field.kind, value).map(Some),
         None if field.shape == Shape::Implicit && field.kind != Kind::String => {
             Ok(Some(default_text(schema, field.kind)))
@@ -40,20 +43,19 @@ pub(crate) fn text_of_field<'a>(
     }
 }
 
-/// Every occurrence of a field, encoded, without its tag.
-fn values_of<'a>(field: &Field, wire: &'a [u8]) -> Result<Vec<&'a [u8]>> {
+/// Gives `take` every occurrence of a field, encoded, without its tag.
+fn each_value<'a>(field: &Field, wire: &'a [u8], mut take: impl FnMut(&'a [u8])) -> Result<()> {
     let mut wire = Wire::new(wire);
-    let mut values = Vec::with_capacity(1);
     while !wire.is_empty() {
         let (number, wire_type) = wire.tag()?;
         let before = wire;
         wire.skip(number, wire_type, MAX_DEPTH)?;
         if number == field.number && field.accepts(wire_type) {
             let length = before.rest().len() - wire.rest().len();
-            values.push(before.rest().get(..length).unwrap_or_default());
+            take(before.rest().get(..length).unwrap_or_default());
         }
     }
-    Ok(values)
+    Ok(())
 }
 
 /// A scalar without the quotes and escapes of JSON.

@@ -223,6 +223,7 @@ fn decompress(decoder: impl Read, limit: usize) -> Result<Bytes, Error> {
 /// The caller's metadata as HTTP headers.
 fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     let mut headers = call.metadata.clone();
+    headers.reserve(OWN_HEADERS);
     if let Some(client) = headers.get_mut(&API_CLIENT) {
         *client = over_rest(client);
     }
@@ -237,6 +238,9 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
 
 /// The service's statistics tell transports apart by `grpc/1.2.3` or `rest/1.2.3` in this header.
 fn over_rest(client: &HeaderValue) -> HeaderValue {
+    if client == CLIENT {
+        return HeaderValue::from_static(CLIENT_OVER_REST);
+    }
     let text = client.to_str().unwrap_or_default();
     let words: Vec<String> = text
         .split(' ')
@@ -256,6 +260,11 @@ fn whole_seconds(left: Duration) -> u64 {
 /// `NAME/VERSION` of what sends the call; over REST `grpc` becomes `rest`.
 const CLIENT: &str =
     concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " grpc/", env!("CARGO_PKG_VERSION"));
+const CLIENT_OVER_REST: &str =
+    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " rest/", env!("CARGO_PKG_VERSION"));
+/// Headers that REST adds to the metadata of a call: the client's, the server's time, the body's two, the host and the
+/// encodings.
+const OWN_HEADERS: usize = 6;
 const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
@@ -275,5 +284,6 @@ mod tests {
     fn the_client_header_names_rest() {
         let value = HeaderValue::from_static("gl-rust/1.88 grpc/0.14 gapic/1");
         assert_eq!(over_rest(&value), "gl-rust/1.88 rest/0.14 gapic/1");
+        assert_eq!(CLIENT.replace("grpc", "rest"), CLIENT_OVER_REST);
     }
 }

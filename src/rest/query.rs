@@ -30,7 +30,7 @@ pub(super) fn write_query(
         }
         text.push_str(name);
         text.push('=');
-        encode(value, "", &mut text);
+        encode(value, &mut text);
     }
     Ok(text)
 }
@@ -198,7 +198,7 @@ fn next_field<'m, 'w>(
 
 fn parameter(prefix: &str, field: &Field) -> String {
     let mut name = prefix.to_owned();
-    encode(&field.json_name, "", &mut name);
+    encode(&field.json_name, &mut name);
     name
 }
 

@@ -1,9 +1,9 @@
 //! Routing: the fields of a request that Google's front end sends it on by, as a header.
 
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::field::text_of_field;
+use crate::schema::template::encode_segments;
 use crate::schema::{Method, Schema};
 
 /// `field=value` for each variable of the method's first HTTP rule, joined by `&`; `None` if all are
@@ -23,16 +23,14 @@ pub(super) fn routing_parameters(
         if !text.is_empty() {
             text.push('&');
         }
-        text.push_str(&variable.field_path().join("."));
+        text.reserve(variable.field_path().len() + value.len() + 2);
+        text.push_str(variable.field_path());
         text.push('=');
-        text.extend(utf8_percent_encode(&value, &ESCAPED));
+        // As Google's clients encode it: slashes stay.
+        encode_segments(&value, &mut text);
     }
     if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }
 }
-
-/// As Google's clients encode it: slashes stay.
-const ESCAPED: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 #[cfg(test)]
 mod tests {

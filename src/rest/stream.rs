@@ -40,7 +40,7 @@ pub(super) async fn read_stream(
     let mut cutter = Cutter::for_body(&start, reading.json_limit());
     cutter.feed(&start);
     let stream = AnswerStream { cutter, body, reading, messages: 0, place: Place::of_body(ended) };
-    Ok(head(metadata_of(&headers), Body::new(stream)))
+    Ok(head(metadata_of(headers), Body::new(stream)))
 }
 
 /// The body of a streamed answer: a frame for each message, as it arrives.

@@ -143,14 +143,10 @@ fn read_binding(
 }
 
 /// A variable names a singular scalar, perhaps inside singular messages.
-fn resolve_variable(
-    path: &[Box<str>],
-    input: MessageId,
-    index: &Index,
-) -> Result<FieldPath, String> {
-    let mut numbers = Vec::with_capacity(path.len());
+fn resolve_variable(path: &str, input: MessageId, index: &Index) -> Result<FieldPath, String> {
+    let mut numbers = Vec::new();
     let mut inside = Some(input);
-    for name in path {
+    for name in path.split('.') {
         let message = inside.ok_or_else(|| format!("field `{name}` stands inside a scalar"))?;
         let field =
             index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
@@ -161,7 +157,7 @@ fn resolve_variable(
         inside = message_of(&field, index);
     }
     match inside {
-        Some(_) => Err(format!("field `{}` is a message", path.join("."))),
+        Some(_) => Err(format!("field `{path}` is a message")),
         None => Ok(numbers.into()),
     }
 }

@@ -13,6 +13,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// A path with variables, parsed.
 #[derive(Debug)]
 pub(crate) struct Template {
@@ -32,7 +34,8 @@ enum Part {
 /// A field whose value becomes part of the path.
 #[derive(Debug)]
 pub(crate) struct Variable {
-    field_path: Box<[Box<str>]>,
+    /// Names of the fields from the request message down, joined by dots.
+    field_path: Box<str>,
     pattern: Box<[Segment]>,
 }
 
@@ -111,7 +114,7 @@ impl Template {
         &self,
         mut values: impl FnMut(usize) -> Option<Cow<'v, str>>,
     ) -> Result<String, Mismatch> {
-        let mut path = String::new();
+        let mut path = String::with_capacity(USUAL_LENGTH);
         for part in &self.parts {
             match part {
                 Part::Text(text) => path.push_str(text),
@@ -169,11 +172,10 @@ impl Builder {
             return Err(TemplateError("a variable stands inside a variable"));
         }
         let (field_path, pattern) = variable.split_once('=').unwrap_or((variable, "*"));
-        let field_path: Box<[Box<str>]> = field_path.split('.').map(Into::into).collect();
-        if !field_path.iter().all(|name| is_identifier(name)) {
+        if !field_path.split('.').all(is_identifier) {
             return Err(TemplateError("a variable does not name a field"));
         }
-        if self.variables.iter().any(|known| known.field_path == field_path) {
+        if self.variables.iter().any(|known| *known.field_path == *field_path) {
             return Err(TemplateError("two variables name one field"));
         }
         let pattern: Box<[Segment]> =
@@ -184,7 +186,7 @@ impl Builder {
         }
         self.finish_text();
         self.parts.push(Part::Variable(self.variables.len()));
-        self.variables.push(Variable { field_path, pattern });
+        self.variables.push(Variable { field_path: field_path.into(), pattern });
         Ok(rest)
     }
 
@@ -231,8 +233,8 @@ fn is_identifier(name: &str) -> bool {
 }
 
 impl Variable {
-    /// Names of the fields from the request message down.
-    pub(crate) fn field_path(&self) -> &[Box<str>] {
+    /// Names of the fields from the request message down, joined by dots.
+    pub(crate) fn field_path(&self) -> &str {
         &self.field_path
     }
 
@@ -243,7 +245,7 @@ impl Variable {
         }
         if matches!(*self.pattern, [Segment::One]) {
             refuse_dots(value)?;
-            encode(value, "", path);
+            encode(value, path);
             return Ok(());
         }
         let mut segments = value.split('/');
@@ -261,7 +263,7 @@ impl Variable {
         if segments.next().is_some() {
             return Err(Reason::Pattern);
         }
-        encode(value, "/", path);
+        encode_segments(value, path);
         Ok(())
     }
 }
@@ -283,8 +285,8 @@ fn refuse_dots(segment: &str) -> Result<(), Reason> {
         }
         rest.is_empty() && (1..=2).contains(&dots)
     };
-    let hides_dots =
-        segment.split('/').any(is_dots) || segment.to_ascii_lowercase().split("%2f").any(is_dots);
+    let hides_dots = segment.split('/').any(is_dots)
+        || segment.contains('%') && segment.to_ascii_lowercase().split("%2f").any(is_dots);
     if hides_dots { Err(Reason::DotSegment) } else { Ok(()) }
 }
 
@@ -292,20 +294,14 @@ fn strip_dot(text: &str) -> Option<&str> {
     text.strip_prefix('.').or_else(|| text.strip_prefix("%2e")).or_else(|| text.strip_prefix("%2E"))
 }
 
-/// Percent-encodes all but `[-_.~0-9a-zA-Z]` and `keep`.
-pub(crate) fn encode(text: &str, keep: &str, out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || b"-_.~".contains(&byte)
-            || keep.as_bytes().contains(&byte)
-        {
-            out.push(char::from(byte));
-        } else {
-            let digit =
-                |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
-            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
+/// Percent-encodes all but `[-_.~0-9a-zA-Z]`.
+pub(crate) fn encode(text: &str, out: &mut String) {
+    out.extend(utf8_percent_encode(text, &ESCAPED));
+}
+
+/// The same, and slashes stay.
+pub(crate) fn encode_segments(text: &str, out: &mut String) {
+    out.extend(utf8_percent_encode(text, &ESCAPED_IN_SEGMENTS));
 }
 
 impl fmt::Display for TemplateError {
@@ -317,7 +313,7 @@ impl fmt::Display for TemplateError {
 /// As in the template: `model=models/*`.
 impl fmt::Display for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.field_path.join("."))?;
+        f.write_str(&self.field_path)?;
         for (at, segment) in self.pattern.iter().enumerate() {
             let text = match segment {
                 Segment::One => "*",
@@ -329,6 +325,11 @@ impl fmt::Display for Variable {
         Ok(())
     }
 }
+
+/// Most paths fit, and need not move as they grow.
+const USUAL_LENGTH: usize = 128;
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED_IN_SEGMENTS: AsciiSet = ESCAPED.remove(b'/');
 
 #[cfg(test)]
 mod tests {

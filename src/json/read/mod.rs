@@ -38,9 +38,14 @@ pub(crate) fn read_message(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let mut reader = Reader::new(schema, json, unknown)?;
-    out.reserve(if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 } + 64);
+    out.reserve(room_for(json));
     reader.message(message, MAX_DEPTH, out)?;
     reader.scan.expect_end()
+}
+
+/// Bytes to keep for the wire form of a text.
+pub(crate) fn room_for(json: &[u8]) -> usize {
+    (if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 }) + 64
 }
 
 /// Appends the wire form of an answer, passing over what the schema does not know; says whether the
@@ -55,7 +60,7 @@ pub(crate) fn read_answer(
     out: &mut Vec<u8>,
 ) -> Result<bool> {
     let mut reader = Reader::new(schema, json, Unknown::Ignore)?;
-    out.reserve(if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 } + 64);
+    out.reserve(room_for(json));
     reader.message(message, MAX_DEPTH, out)?;
     reader.scan.expect_end()?;
     Ok(reader.has_error)

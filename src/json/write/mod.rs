@@ -69,6 +69,7 @@ pub(crate) fn write_field(
     let mut writer = Writer::new(schema, source, options);
     writer.source = Some(source);
     writer.only = Some(field.number);
+    writer.deepest_omitted = writer.deepest_omitted.max(1);
     writer.outermost(message, source)?;
     // `{"name":value}` without all but the value.
     let Writer { out: mut text, mut gaps, .. } = writer;
@@ -100,8 +101,10 @@ pub(super) struct Writer<'a> {
     options: WriteOptions<'a>,
     /// At the top, no other field is written.
     only: Option<u32>,
-    /// Fields entered, while one of them may have to be left out.
+    /// Fields entered, while one inside them may have to be left out.
     trail: Vec<u32>,
+    /// How deep the fields lie that are left out.
+    deepest_omitted: usize,
     /// A message was out of order; from then on each one is put in order before it is written.
     /// Else messages inside each other would be written again and again, twice as often at each level.
     out_of_order: bool,
@@ -118,6 +121,7 @@ pub(super) struct Mark {
 
 impl<'a> Writer<'a> {
     fn new(schema: &'a Schema, wire: &[u8], options: WriteOptions<'a>) -> Self {
+        let deepest_omitted = options.omit.iter().map(|path| path.len()).max().unwrap_or_default();
         let base64 = if options.gap_from.is_some() { 0 } else { wire.len() / 3 };
         let out = Vec::with_capacity(wire.len().min(MOST_RESERVED) * 3 / 2 + base64 + 256);
         Self {
@@ -126,6 +130,7 @@ impl<'a> Writer<'a> {
             options,
             only: None,
             trail: Vec::new(),
+            deepest_omitted,
             out_of_order: false,
             out,
             gaps: Vec::new(),
@@ -226,10 +231,10 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
-    /// Whether some field may have to be left out.
+    /// Whether some field of the message at hand, or one inside it, may have to be left out.
     #[inline]
     fn is_partial(&self) -> bool {
-        !self.options.omit.is_empty() || self.only.is_some()
+        self.trail.len() < self.deepest_omitted
     }
 
     /// Whether the path holds the field, or another one alone is asked for.
