@@ -106,13 +106,10 @@ pub(crate) enum WireType {
 }
 
 impl Message {
-    pub(super) fn new(
-        name: &str,
-        descriptor: &MessageDescriptor,
-        features: Features,
-        index: &Index,
-    ) -> Self {
-        let mut sorted: Vec<FieldDescriptor> = descriptor.fields().collect();
+    /// From what a [`MessageDescriptor`] reads; its faults were refused with the schema.
+    pub(super) fn new(name: &str, encoded: &[u8], features: Features, index: &Index) -> Self {
+        let mut sorted: Vec<FieldDescriptor<'_>> =
+            MessageDescriptor::fields(encoded).flatten().collect();
         sorted.sort_by_key(|field| field.number);
         let fields: Box<[Field]> = sorted
             .iter()
@@ -209,13 +206,13 @@ impl Special {
 
 impl Field {
     fn new(
-        field: &FieldDescriptor,
+        field: &FieldDescriptor<'_>,
         at: u16,
         fields: usize,
         message: Features,
         index: &Index,
     ) -> Self {
-        let options = FieldOptions::decode(field.options.clone()).unwrap_or_default();
+        let options = FieldOptions::decode(field.options).unwrap_or_default();
         let features = message.with(options.features);
         let kind = Kind::of(field, features, index);
         let in_oneof = field.oneof_index.is_some() && !field.proto3_optional;
@@ -232,8 +229,8 @@ impl Field {
         let packed = packable && options.packed.unwrap_or(features.packed);
         let oneof =
             field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
-        let name = text(&field.name);
-        let json_name = match text(&field.json_name) {
+        let name = text(field.name);
+        let json_name = match text(field.json_name) {
             none if none.is_empty() => lower_camel(&name),
             given => given.into_owned(),
         };
@@ -280,8 +277,8 @@ impl Field {
 
 impl Kind {
     /// Types by their number in `FieldDescriptorProto.Type`; references were checked with the schema.
-    fn of(field: &FieldDescriptor, features: Features, index: &Index) -> Self {
-        let message = || match index.find(&field.type_name) {
+    fn of(field: &FieldDescriptor<'_>, features: Features, index: &Index) -> Self {
+        let message = || match index.find(field.type_name) {
             Some(TypeId::Message(id)) => id,
             Some(TypeId::Enum(_)) | None => MessageId(0),
         };
@@ -300,7 +297,7 @@ impl Kind {
             11 => Self::Message(message()),
             12 => Self::Bytes,
             13 => Self::Uint32,
-            14 => match index.find(&field.type_name) {
+            14 => match index.find(field.type_name) {
                 Some(TypeId::Enum(id)) => Self::Enum(id),
                 Some(TypeId::Message(_)) | None => Self::Int32,
             },
