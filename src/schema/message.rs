@@ -137,14 +137,14 @@ impl Message {
                 }
             }
         }
-        let own =
-            |field: &'_ Field, at: u32| [(field.json_name.clone(), at), (field.name.clone(), at)];
-        let pairs: Vec<(Box<str>, u32)> =
-            fields.iter().zip(0..).flat_map(|(field, at)| own(field, at)).collect();
+        let names =
+            Names::new(fields.iter().zip(0..).flat_map(|(field, at)| {
+                [(field.json_name.as_ref(), at), (field.name.as_ref(), at)]
+            }));
         Self {
             name: name.into(),
             special: Special::of(name),
-            names: Names::new(pairs.iter().map(|(name, at)| (name.as_ref(), *at))),
+            names,
             by_tag,
             by_number: by_number.into(),
             fields,
@@ -247,7 +247,7 @@ impl Field {
             in_oneof,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
             name: name.into(),
-            key: Text::new(format!(",{}:", quoted(&json_name)).as_bytes()),
+            key: Text::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
             json_name: json_name.into(),
             tag: Tag::new(number << 3 | wire_type as u32),
         }
@@ -353,7 +353,7 @@ impl WireType {
 
 /// A JSON string of a name, which may be a custom one with anything in it.
 pub(super) fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+    serde_json::to_string(name).unwrap_or_default()
 }
 
 /// protoc's rule for a JSON name: letters after underscores are raised.
