@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::descriptor::{EnumDescriptor, Features};
+use super::descriptor::EnumDescriptor;
+use super::features::Features;
 use super::message::{DENSE, quoted};
 use super::names::Names;
 use super::padded::Text;

@@ -2,7 +2,8 @@
 
 use prost::Message as _;
 
-use super::descriptor::{Features, FieldDescriptor, FieldOptions, MessageDescriptor};
+use super::descriptor::{FieldDescriptor, FieldOptions, MessageDescriptor};
+use super::features::Features;
 use super::names::Names;
 use super::padded::{Tag, Text};
 use super::{EnumId, Index, MessageId, TypeId, text};

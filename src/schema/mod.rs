@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod enumeration;
+mod features;
 mod message;
 mod method;
 mod names;
@@ -19,10 +20,11 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::error::{Error, ErrorKind};
 use descriptor::{
-    EnumDescriptor, Features, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
+    EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
     read_files,
 };
 pub(crate) use enumeration::Enum;
+use features::Features;
 pub(crate) use message::{Field, Kind, Message, Shape, Special, WireType};
 pub(crate) use method::Method;
 pub(crate) use padded::Tag;
