@@ -15,6 +15,8 @@ pub(crate) use defaults::{ENDPOINT, deadline, proof_call, retry_policy};
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
+
 use crate::error::Error;
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
@@ -26,7 +28,8 @@ pub(crate) fn schema() -> Result<Schema, Error> {
     if let Some(schema) = SCHEMA.get() {
         return Ok(schema.clone());
     }
-    let schema = Schema::with_http_overrides(DESCRIPTORS, operations::HTTP_RULES)?;
+    let schema =
+        Schema::with_http_overrides(&Bytes::from_static(DESCRIPTORS), operations::HTTP_RULES)?;
     Ok(SCHEMA.get_or_init(|| schema).clone())
 }
 

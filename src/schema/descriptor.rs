@@ -3,33 +3,25 @@
 //! prost-types drops extensions when it decodes, and the HTTP rules are extensions; so these are our
 //! own few messages, with the numbers of `google/protobuf/descriptor.proto`.
 //!
-//! A program uses few of the messages that a schema has. So names stay shares of the one descriptor set, and what
-//! only the table of a message needs is decoded with the table.
+//! A program uses few of the messages that a schema has. So a descriptor borrows from the one descriptor set, and
+//! fields and values are read when they are asked for.
 
-use bytes::Bytes;
 use prost::Message;
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct FileSet {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) files: Vec<FileDescriptor>,
-}
+use super::features::FeatureSet;
+use super::parts::{Part, Parts, malformed};
+use crate::error::Error;
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct FileDescriptor {
-    #[prost(string, tag = "2")]
-    pub(super) package: String,
-    #[prost(message, repeated, tag = "4")]
-    pub(super) messages: Vec<MessageDescriptor>,
-    #[prost(message, repeated, tag = "5")]
-    pub(super) enums: Vec<EnumDescriptor>,
-    #[prost(message, repeated, tag = "6")]
-    pub(super) services: Vec<ServiceDescriptor>,
-    #[prost(message, optional, tag = "8")]
-    pub(super) options: Option<FileOptions>,
-    #[prost(string, tag = "12")]
-    pub(super) syntax: String,
-    #[prost(int32, tag = "14")]
+#[derive(Debug, Default)]
+pub(super) struct FileDescriptor<'a> {
+    pub(super) package: &'a str,
+    /// Each encoded, for [`MessageDescriptor::read`].
+    pub(super) messages: Vec<&'a [u8]>,
+    /// Each encoded, for [`EnumDescriptor::read`].
+    pub(super) enums: Vec<&'a [u8]>,
+    pub(super) services: Vec<ServiceDescriptor<'a>>,
+    pub(super) options: FileOptions,
+    pub(super) syntax: &'a str,
     pub(super) edition: i32,
 }
 
@@ -39,19 +31,14 @@ pub(super) struct FileOptions {
     pub(super) features: Option<FeatureSet>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct MessageDescriptor {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(super) name: Bytes,
-    /// Encoded [`FieldDescriptor`]s.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub(super) fields: Vec<Bytes>,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) messages: Vec<Self>,
-    #[prost(message, repeated, tag = "4")]
-    pub(super) enums: Vec<EnumDescriptor>,
-    #[prost(message, optional, tag = "7")]
-    pub(super) options: Option<MessageOptions>,
+#[derive(Debug, Default)]
+pub(super) struct MessageDescriptor<'a> {
+    pub(super) name: &'a [u8],
+    /// Each encoded.
+    pub(super) messages: Vec<&'a [u8]>,
+    /// Each encoded.
+    pub(super) enums: Vec<&'a [u8]>,
+    pub(super) options: MessageOptions,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -62,38 +49,18 @@ pub(super) struct MessageOptions {
     pub(super) features: Option<FeatureSet>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct FieldDescriptor {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(super) name: Bytes,
-    #[prost(int32, tag = "3")]
+#[derive(Debug, Default)]
+pub(super) struct FieldDescriptor<'a> {
+    pub(super) name: &'a [u8],
     pub(super) number: i32,
-    #[prost(int32, tag = "4")]
     pub(super) label: i32,
-    #[prost(int32, tag = "5")]
     pub(super) kind: i32,
-    #[prost(bytes = "bytes", tag = "6")]
-    pub(super) type_name: Bytes,
+    pub(super) type_name: &'a [u8],
     /// An encoded [`FieldOptions`].
-    #[prost(bytes = "bytes", tag = "8")]
-    pub(super) options: Bytes,
-    #[prost(int32, optional, tag = "9")]
+    pub(super) options: &'a [u8],
     pub(super) oneof_index: Option<i32>,
-    #[prost(bytes = "bytes", tag = "10")]
-    pub(super) json_name: Bytes,
-    #[prost(bool, tag = "17")]
+    pub(super) json_name: &'a [u8],
     pub(super) proto3_optional: bool,
-}
-
-/// What has to be known of a field before its message is used.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct FieldReference {
-    #[prost(int32, tag = "3")]
-    pub(super) number: i32,
-    #[prost(int32, tag = "5")]
-    pub(super) kind: i32,
-    #[prost(bytes = "bytes", tag = "6")]
-    pub(super) type_name: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -107,15 +74,10 @@ pub(super) struct FieldOptions {
     pub(super) behaviors: Vec<i32>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct EnumDescriptor {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(super) name: Bytes,
-    /// Encoded [`EnumValueDescriptor`]s.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub(super) values: Vec<Bytes>,
-    #[prost(message, optional, tag = "3")]
-    pub(super) options: Option<EnumOptions>,
+#[derive(Debug, Default)]
+pub(super) struct EnumDescriptor<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) options: EnumOptions,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -124,153 +86,250 @@ pub(super) struct EnumOptions {
     pub(super) features: Option<FeatureSet>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct EnumValueDescriptor {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(super) name: Bytes,
-    #[prost(int32, tag = "2")]
+#[derive(Debug, Default)]
+pub(super) struct EnumValueDescriptor<'a> {
+    pub(super) name: &'a [u8],
     pub(super) number: i32,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct ServiceDescriptor {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) methods: Vec<MethodDescriptor>,
+#[derive(Debug, Default)]
+pub(super) struct ServiceDescriptor<'a> {
+    pub(super) name: &'a str,
+    pub(super) methods: Vec<MethodDescriptor<'a>>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct MethodDescriptor {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(string, tag = "2")]
-    pub(super) input_type: String,
-    #[prost(string, tag = "3")]
-    pub(super) output_type: String,
-    #[prost(message, optional, tag = "4")]
-    pub(super) options: Option<MethodOptions>,
-    #[prost(bool, tag = "5")]
+#[derive(Debug, Default)]
+pub(super) struct MethodDescriptor<'a> {
+    pub(super) name: &'a str,
+    pub(super) input_type: &'a str,
+    pub(super) output_type: &'a str,
+    /// `google.api.http`
+    pub(super) http: Option<HttpRule<'a>>,
     pub(super) client_streaming: bool,
-    #[prost(bool, tag = "6")]
     pub(super) server_streaming: bool,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct MethodOptions {
-    /// `google.api.http`
-    #[prost(message, optional, tag = "72295728")]
-    pub(super) http: Option<HttpRule>,
-}
-
 /// `google.api.HttpRule`
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct HttpRule {
-    #[prost(oneof = "HttpPattern", tags = "2, 3, 4, 5, 6, 8")]
-    pub(super) pattern: Option<HttpPattern>,
-    #[prost(string, tag = "7")]
-    pub(super) body: String,
-    #[prost(message, repeated, tag = "11")]
-    pub(super) additional_bindings: Vec<Self>,
-    #[prost(string, tag = "12")]
-    pub(super) response_body: String,
+#[derive(Debug, Default)]
+pub(super) struct HttpRule<'a> {
+    /// Verb and path.
+    pub(super) pattern: Option<(&'a str, &'a str)>,
+    pub(super) body: &'a str,
+    /// Each an encoded rule.
+    pub(super) additional_bindings: Vec<&'a [u8]>,
+    pub(super) response_body: &'a str,
 }
 
-#[derive(Clone, PartialEq, prost::Oneof)]
-pub(super) enum HttpPattern {
-    #[prost(string, tag = "2")]
-    Get(String),
-    #[prost(string, tag = "3")]
-    Put(String),
-    #[prost(string, tag = "4")]
-    Post(String),
-    #[prost(string, tag = "5")]
-    Delete(String),
-    #[prost(string, tag = "6")]
-    Patch(String),
-    #[prost(message, tag = "8")]
-    Custom(CustomHttpPattern),
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct CustomHttpPattern {
-    #[prost(string, tag = "1")]
-    pub(super) kind: String,
-    #[prost(string, tag = "2")]
-    pub(super) path: String,
-}
-
-/// `google.protobuf.FeatureSet`: what an edition lets each element choose.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(super) struct FeatureSet {
-    #[prost(int32, optional, tag = "1")]
-    pub(super) field_presence: Option<i32>,
-    #[prost(int32, optional, tag = "2")]
-    pub(super) enum_type: Option<i32>,
-    #[prost(int32, optional, tag = "3")]
-    pub(super) repeated_field_encoding: Option<i32>,
-    #[prost(int32, optional, tag = "5")]
-    pub(super) message_encoding: Option<i32>,
-}
-
-impl MessageDescriptor {
-    pub(super) fn fields(&self) -> impl Iterator<Item = FieldDescriptor> {
-        // What cannot be decoded was refused with the schema.
-        self.fields.iter().map(|field| FieldDescriptor::decode(field.clone()).unwrap_or_default())
-    }
-}
-
-/// The features in force for an element, each one decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each one is a feature of its own")]
-pub(super) struct Features {
-    pub(super) implicit_presence: bool,
-    pub(super) closed_enum: bool,
-    pub(super) packed: bool,
-    pub(super) delimited: bool,
-}
-
-impl Features {
-    /// What the syntax or edition of a file sets out from
-    /// ([defaults](https://protobuf.dev/editions/features/)).
-    pub(super) fn of_file(file: &FileDescriptor) -> Self {
-        let start = match file.syntax.as_str() {
-            "proto3" => {
-                Self { implicit_presence: true, closed_enum: false, packed: true, delimited: false }
-            }
-            "editions" if file.edition >= EDITION_2023 => Self {
-                implicit_presence: false,
-                closed_enum: false,
-                packed: true,
-                delimited: false,
-            },
-            _ => Self {
-                implicit_presence: false,
-                closed_enum: true,
-                packed: false,
-                delimited: false,
-            },
-        };
-        start.with(file.options.as_ref().and_then(|options| options.features))
-    }
-
-    /// The same, where an element inside says otherwise.
-    pub(super) fn with(self, own: Option<FeatureSet>) -> Self {
-        let Some(own) = own else { return self };
-        let choose = |chosen: Option<i32>, yes: i32, inherited: bool| {
-            chosen.filter(|value| *value != 0).map_or(inherited, |value| value == yes)
-        };
-        Self {
-            implicit_presence: choose(own.field_presence, IMPLICIT, self.implicit_presence),
-            closed_enum: choose(own.enum_type, CLOSED, self.closed_enum),
-            packed: choose(own.repeated_field_encoding, PACKED, self.packed),
-            delimited: choose(own.message_encoding, DELIMITED, self.delimited),
+/// The files of an encoded `FileDescriptorSet`.
+pub(super) fn read_files(set: &[u8]) -> Result<Vec<FileDescriptor<'_>>, Error> {
+    let mut files = Vec::new();
+    for part in Parts::of(set) {
+        if let (1, Part::Bytes(file)) = part? {
+            files.push(FileDescriptor::read(file)?);
         }
     }
+    Ok(files)
 }
 
-const EDITION_2023: i32 = 1000;
-const IMPLICIT: i32 = 2;
-const CLOSED: i32 = 2;
-const PACKED: i32 = 1;
-const DELIMITED: i32 = 2;
+impl<'a> FileDescriptor<'a> {
+    fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut file = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (2, Part::Bytes(package)) => file.package = utf8(package)?,
+                (4, Part::Bytes(message)) => file.messages.push(message),
+                (5, Part::Bytes(enumeration)) => file.enums.push(enumeration),
+                (6, Part::Bytes(service)) => file.services.push(ServiceDescriptor::read(service)?),
+                (8, Part::Bytes(options)) => merge(&mut file.options, options)?,
+                (12, Part::Bytes(syntax)) => file.syntax = utf8(syntax)?,
+                (14, Part::Varint(edition)) => file.edition = int32(edition),
+                _ => {}
+            }
+        }
+        Ok(file)
+    }
+}
+
+impl<'a> MessageDescriptor<'a> {
+    pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut message = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (1, Part::Bytes(name)) => message.name = name,
+                (3, Part::Bytes(nested)) => message.messages.push(nested),
+                (4, Part::Bytes(nested)) => message.enums.push(nested),
+                (7, Part::Bytes(options)) => merge(&mut message.options, options)?,
+                _ => {}
+            }
+        }
+        Ok(message)
+    }
+
+    /// The fields of an encoded message.
+    pub(super) fn fields(
+        encoded: &'a [u8],
+    ) -> impl Iterator<Item = Result<FieldDescriptor<'a>, Error>> {
+        all(encoded, 2).map(FieldDescriptor::read)
+    }
+
+    /// One field of an encoded message.
+    pub(super) fn field(encoded: &'a [u8], name: &str) -> Option<FieldDescriptor<'a>> {
+        let is_named = |field: &&[u8]| all(field, 1).last() == Some(name.as_bytes());
+        all(encoded, 2).find(is_named).and_then(|field| FieldDescriptor::read(field).ok())
+    }
+}
+
+impl<'a> FieldDescriptor<'a> {
+    fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut field = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (1, Part::Bytes(name)) => field.name = name,
+                (3, Part::Varint(number)) => field.number = int32(number),
+                (4, Part::Varint(label)) => field.label = int32(label),
+                (5, Part::Varint(kind)) => field.kind = int32(kind),
+                (6, Part::Bytes(name)) => field.type_name = name,
+                (8, Part::Bytes(options)) => field.options = options,
+                (9, Part::Varint(oneof)) => field.oneof_index = Some(int32(oneof)),
+                (10, Part::Bytes(name)) => field.json_name = name,
+                (17, Part::Varint(optional)) => field.proto3_optional = optional != 0,
+                _ => {}
+            }
+        }
+        Ok(field)
+    }
+}
+
+impl<'a> EnumDescriptor<'a> {
+    pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut enumeration = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (1, Part::Bytes(name)) => enumeration.name = name,
+                (3, Part::Bytes(options)) => merge(&mut enumeration.options, options)?,
+                _ => {}
+            }
+        }
+        Ok(enumeration)
+    }
+
+    /// The values of an encoded enum.
+    pub(super) fn values(
+        encoded: &'a [u8],
+    ) -> impl Iterator<Item = Result<EnumValueDescriptor<'a>, Error>> {
+        all(encoded, 2).map(EnumValueDescriptor::read)
+    }
+}
+
+impl<'a> EnumValueDescriptor<'a> {
+    fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut value = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (1, Part::Bytes(name)) => value.name = name,
+                (2, Part::Varint(number)) => value.number = int32(number),
+                _ => {}
+            }
+        }
+        Ok(value)
+    }
+}
+
+impl<'a> ServiceDescriptor<'a> {
+    fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut service = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (1, Part::Bytes(name)) => service.name = utf8(name)?,
+                (2, Part::Bytes(method)) => service.methods.push(MethodDescriptor::read(method)?),
+                _ => {}
+            }
+        }
+        Ok(service)
+    }
+}
+
+impl<'a> MethodDescriptor<'a> {
+    fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut method = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (1, Part::Bytes(name)) => method.name = utf8(name)?,
+                (2, Part::Bytes(name)) => method.input_type = utf8(name)?,
+                (3, Part::Bytes(name)) => method.output_type = utf8(name)?,
+                (4, Part::Bytes(options)) => method.read_options(options)?,
+                (5, Part::Varint(streaming)) => method.client_streaming = streaming != 0,
+                (6, Part::Varint(streaming)) => method.server_streaming = streaming != 0,
+                _ => {}
+            }
+        }
+        Ok(method)
+    }
+
+    fn read_options(&mut self, encoded: &'a [u8]) -> Result<(), Error> {
+        for part in Parts::of(encoded) {
+            if let (HTTP, Part::Bytes(rule)) = part? {
+                self.http = Some(HttpRule::read(rule)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> HttpRule<'a> {
+    pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut rule = Self::default();
+        for part in Parts::of(encoded) {
+            match part? {
+                (2, Part::Bytes(path)) => rule.pattern = Some(("GET", utf8(path)?)),
+                (3, Part::Bytes(path)) => rule.pattern = Some(("PUT", utf8(path)?)),
+                (4, Part::Bytes(path)) => rule.pattern = Some(("POST", utf8(path)?)),
+                (5, Part::Bytes(path)) => rule.pattern = Some(("DELETE", utf8(path)?)),
+                (6, Part::Bytes(path)) => rule.pattern = Some(("PATCH", utf8(path)?)),
+                (7, Part::Bytes(body)) => rule.body = utf8(body)?,
+                (8, Part::Bytes(custom)) => rule.pattern = Some(read_custom(custom)?),
+                (11, Part::Bytes(binding)) => rule.additional_bindings.push(binding),
+                (12, Part::Bytes(field)) => rule.response_body = utf8(field)?,
+                _ => {}
+            }
+        }
+        Ok(rule)
+    }
+}
+
+/// Verb and path of an encoded `CustomHttpPattern`.
+fn read_custom(encoded: &[u8]) -> Result<(&str, &str), Error> {
+    let mut pattern = ("", "");
+    for part in Parts::of(encoded) {
+        match part? {
+            (1, Part::Bytes(verb)) => pattern.0 = utf8(verb)?,
+            (2, Part::Bytes(path)) => pattern.1 = utf8(path)?,
+            _ => {}
+        }
+    }
+    Ok(pattern)
+}
+
+/// The values of one repeated field of bytes, up to a fault.
+fn all(encoded: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
+    Parts::of(encoded).flatten().filter_map(move |part| match part {
+        (number, Part::Bytes(bytes)) if number == wanted => Some(bytes),
+        _ => None,
+    })
+}
+
+fn merge(options: &mut impl Message, encoded: &[u8]) -> Result<(), Error> {
+    options.merge(encoded).map_err(|error| malformed().with_source(error))
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(text).map_err(|error| malformed().with_source(error))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits count")]
+const fn int32(varint: u64) -> i32 {
+    varint as i32
+}
+
+/// `google.api.http`, an extension of `MethodOptions`.
+const HTTP: u32 = 72_295_728;

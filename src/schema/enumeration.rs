@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use prost::Message as _;
-
-use super::descriptor::{EnumDescriptor, EnumValueDescriptor, Features};
+use super::descriptor::EnumDescriptor;
+use super::features::Features;
 use super::message::{DENSE, quoted};
 use super::names::Names;
 use super::padded::Text;
@@ -29,11 +27,12 @@ pub(crate) struct Enum {
 }
 
 impl Enum {
-    pub(super) fn new(name: &str, descriptor: &EnumDescriptor, features: Features) -> Self {
-        let decode = |value: &Bytes| EnumValueDescriptor::decode(value.clone()).unwrap_or_default();
-        let declared: Vec<EnumValueDescriptor> = descriptor.values.iter().map(decode).collect();
-        let declared: Vec<(i32, Cow<'_, str>)> =
-            declared.iter().map(|value| (value.number, text(&value.name))).collect();
+    /// From what an [`EnumDescriptor`] reads.
+    pub(super) fn new(name: &str, encoded: &[u8], features: Features) -> Self {
+        let declared: Vec<(i32, Cow<'_, str>)> = EnumDescriptor::values(encoded)
+            .flatten()
+            .map(|value| (value.number, text(value.name)))
+            .collect();
         let mut values = declared.clone();
         values.sort_by_key(|value| value.0);
         values.dedup_by_key(|value| value.0);
@@ -51,11 +50,10 @@ impl Enum {
             }
         }
         dense.truncate(used);
-        let options = descriptor.options.as_ref();
         let numbers = declared.iter().map(|(number, name)| (name.as_ref(), number.cast_unsigned()));
         Self {
             name: name.into(),
-            closed: features.with(options.and_then(|options| options.features)).closed_enum,
+            closed: features.closed_enum,
             is_null: name == "google.protobuf.NullValue",
             default: declared.first().map_or(0, |value| value.0),
             by_number,

@@ -2,7 +2,8 @@
 
 use prost::Message as _;
 
-use super::descriptor::{Features, FieldDescriptor, FieldOptions, MessageDescriptor};
+use super::descriptor::{FieldDescriptor, FieldOptions, MessageDescriptor};
+use super::features::Features;
 use super::names::Names;
 use super::padded::{Tag, Text};
 use super::{EnumId, Index, MessageId, TypeId, text};
@@ -106,13 +107,10 @@ pub(crate) enum WireType {
 }
 
 impl Message {
-    pub(super) fn new(
-        name: &str,
-        descriptor: &MessageDescriptor,
-        features: Features,
-        index: &Index,
-    ) -> Self {
-        let mut sorted: Vec<FieldDescriptor> = descriptor.fields().collect();
+    /// From what a [`MessageDescriptor`] reads; its faults were refused with the schema.
+    pub(super) fn new(name: &str, encoded: &[u8], features: Features, index: &Index) -> Self {
+        let mut sorted: Vec<FieldDescriptor<'_>> =
+            MessageDescriptor::fields(encoded).flatten().collect();
         sorted.sort_by_key(|field| field.number);
         let fields: Box<[Field]> = sorted
             .iter()
@@ -140,14 +138,14 @@ impl Message {
                 }
             }
         }
-        let own =
-            |field: &'_ Field, at: u32| [(field.json_name.clone(), at), (field.name.clone(), at)];
-        let pairs: Vec<(Box<str>, u32)> =
-            fields.iter().zip(0..).flat_map(|(field, at)| own(field, at)).collect();
+        let names =
+            Names::new(fields.iter().zip(0..).flat_map(|(field, at)| {
+                [(field.json_name.as_ref(), at), (field.name.as_ref(), at)]
+            }));
         Self {
             name: name.into(),
             special: Special::of(name),
-            names: Names::new(pairs.iter().map(|(name, at)| (name.as_ref(), *at))),
+            names,
             by_tag,
             by_number: by_number.into(),
             fields,
@@ -209,13 +207,13 @@ impl Special {
 
 impl Field {
     fn new(
-        field: &FieldDescriptor,
+        field: &FieldDescriptor<'_>,
         at: u16,
         fields: usize,
         message: Features,
         index: &Index,
     ) -> Self {
-        let options = FieldOptions::decode(field.options.clone()).unwrap_or_default();
+        let options = FieldOptions::decode(field.options).unwrap_or_default();
         let features = message.with(options.features);
         let kind = Kind::of(field, features, index);
         let in_oneof = field.oneof_index.is_some() && !field.proto3_optional;
@@ -232,8 +230,8 @@ impl Field {
         let packed = packable && options.packed.unwrap_or(features.packed);
         let oneof =
             field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
-        let name = text(&field.name);
-        let json_name = match text(&field.json_name) {
+        let name = text(field.name);
+        let json_name = match text(field.json_name) {
             none if none.is_empty() => lower_camel(&name),
             given => given.into_owned(),
         };
@@ -250,7 +248,7 @@ impl Field {
             in_oneof,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
             name: name.into(),
-            key: Text::new(format!(",{}:", quoted(&json_name)).as_bytes()),
+            key: Text::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
             json_name: json_name.into(),
             tag: Tag::new(number << 3 | wire_type as u32),
         }
@@ -280,8 +278,8 @@ impl Field {
 
 impl Kind {
     /// Types by their number in `FieldDescriptorProto.Type`; references were checked with the schema.
-    fn of(field: &FieldDescriptor, features: Features, index: &Index) -> Self {
-        let message = || match index.find(&field.type_name) {
+    fn of(field: &FieldDescriptor<'_>, features: Features, index: &Index) -> Self {
+        let message = || match index.find(field.type_name) {
             Some(TypeId::Message(id)) => id,
             Some(TypeId::Enum(_)) | None => MessageId(0),
         };
@@ -300,7 +298,7 @@ impl Kind {
             11 => Self::Message(message()),
             12 => Self::Bytes,
             13 => Self::Uint32,
-            14 => match index.find(&field.type_name) {
+            14 => match index.find(field.type_name) {
                 Some(TypeId::Enum(id)) => Self::Enum(id),
                 Some(TypeId::Message(_)) | None => Self::Int32,
             },
@@ -356,7 +354,7 @@ impl WireType {
 
 /// A JSON string of a name, which may be a custom one with anything in it.
 pub(super) fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+    serde_json::to_string(name).unwrap_or_default()
 }
 
 /// protoc's rule for a JSON name: letters after underscores are raised.

@@ -2,10 +2,12 @@
 
 mod descriptor;
 mod enumeration;
+mod features;
 mod message;
 mod method;
 mod names;
 mod padded;
+mod parts;
 pub(crate) mod rule;
 pub(crate) mod template;
 
@@ -14,15 +16,15 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use prost::Message as _;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::error::{Error, ErrorKind};
 use descriptor::{
-    EnumDescriptor, Features, FieldDescriptor, FieldReference, FileDescriptor, FileSet,
-    MessageDescriptor, MethodDescriptor,
+    EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
+    read_files,
 };
 pub(crate) use enumeration::Enum;
+use features::Features;
 pub(crate) use message::{Field, Kind, Message, Shape, Special, WireType};
 pub(crate) use method::Method;
 pub(crate) use padded::Tag;
@@ -55,17 +57,18 @@ enum TypeId {
 }
 
 /// All types by name; every reference between them has been checked.
-#[derive(Default)]
 struct Index {
+    /// What all descriptors lie in.
+    set: Bytes,
     types: FxHashMap<Box<[u8]>, TypeId>,
-    messages: Vec<Lazy<MessageDescriptor, Message>>,
-    enums: Vec<Lazy<EnumDescriptor, Enum>>,
+    messages: Vec<Lazy<Message>>,
+    enums: Vec<Lazy<Enum>>,
 }
 
-/// A descriptor, and the table that it becomes when it is first used.
-struct Lazy<D, T> {
+/// An encoded descriptor, and the table that it becomes when it is first used.
+struct Lazy<T> {
     name: Box<str>,
-    descriptor: D,
+    descriptor: Bytes,
     features: Features,
     /// Boxed, as most of them are never made.
     table: OnceLock<Box<T>>,
@@ -81,28 +84,24 @@ impl Schema {
     /// [`ErrorKind::Schema`]: the bytes are no descriptor set, a type is missing, or an HTTP rule is wrong; the
     /// text names the method and the rule.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, Error> {
-        Self::with_http_overrides(bytes, &[])
+        Self::with_http_overrides(&Bytes::copy_from_slice(bytes), &[])
     }
 
     /// The same, with the HTTP rules of a service configuration, which replace those of the methods.
     pub(crate) fn with_http_overrides(
-        bytes: &[u8],
+        set: &Bytes,
         overrides: &[HttpOverride],
     ) -> Result<Self, Error> {
-        let files = FileSet::decode(Bytes::copy_from_slice(bytes))
-            .map_err(|error| refused("the bytes are not a descriptor set").with_source(error))?
-            .files;
-        let mut index = Index::default();
-        let mut services = Vec::new();
-        for mut file in files {
-            services.push((file.package.clone(), std::mem::take(&mut file.services)));
-            index.add_file(file);
+        let files = read_files(set)?;
+        let mut index = Index::new(set, &files);
+        for file in &files {
+            index.add_file(file)?;
         }
-        index.check_references().map_err(refused)?;
+        index.check_references()?;
         let mut methods = FxHashMap::default();
-        for (package, services) in &services {
-            for service in services {
-                let service_name = qualified(package, &service.name);
+        for file in &files {
+            for service in &file.services {
+                let service_name = qualified(file.package, service.name);
                 for method in &service.methods {
                     let method = read_method(&service_name, method, overrides, &index)?;
                     methods.insert(method.path.clone(), Arc::new(method));
@@ -153,54 +152,83 @@ impl fmt::Debug for Schema {
 }
 
 impl Index {
-    fn add_file(&mut self, file: FileDescriptor) {
-        let features = Features::of_file(&file);
-        for descriptor in file.enums {
-            self.add_enum(&file.package, descriptor, features);
-        }
-        for descriptor in file.messages {
-            self.add_message(&file.package, descriptor, features);
+    /// With room for all types but those inside messages, which are few.
+    fn new(set: &Bytes, files: &[FileDescriptor<'_>]) -> Self {
+        let messages = files.iter().map(|file| file.messages.len()).sum();
+        let enums = files.iter().map(|file| file.enums.len()).sum();
+        Self {
+            set: set.clone(),
+            types: FxHashMap::with_capacity_and_hasher(messages + enums, FxBuildHasher),
+            messages: Vec::with_capacity(messages),
+            enums: Vec::with_capacity(enums),
         }
     }
 
-    fn add_message(&mut self, scope: &str, mut descriptor: MessageDescriptor, features: Features) {
-        let name = qualified(scope, &text(&descriptor.name));
-        let own = descriptor.options.as_ref().and_then(|options| options.features);
-        let features = features.with(own);
-        for nested in std::mem::take(&mut descriptor.enums) {
-            self.add_enum(&name, nested, features);
+    fn add_file(&mut self, file: &FileDescriptor<'_>) -> Result<(), Error> {
+        let features = Features::of_file(file);
+        for encoded in &file.enums {
+            self.add_enum(file.package, encoded, features)?;
         }
-        for nested in std::mem::take(&mut descriptor.messages) {
-            self.add_message(&name, nested, features);
+        for encoded in &file.messages {
+            self.add_message(file.package, encoded, features, MAX_DEPTH)?;
+        }
+        Ok(())
+    }
+
+    /// `depth`: how many messages may still stand inside each other.
+    fn add_message(
+        &mut self,
+        scope: &str,
+        encoded: &[u8],
+        outer: Features,
+        depth: u32,
+    ) -> Result<(), Error> {
+        let descriptor = MessageDescriptor::read(encoded)?;
+        let name = qualified(scope, &text(descriptor.name));
+        let depth = depth
+            .checked_sub(1)
+            .ok_or_else(|| refused("more than 100 messages stand inside each other"))?;
+        let features = outer.with(descriptor.options.features);
+        for nested in descriptor.enums {
+            self.add_enum(&name, nested, features)?;
+        }
+        for nested in descriptor.messages {
+            self.add_message(&name, nested, features, depth)?;
         }
         let id = MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
         self.types.insert(name.as_bytes().into(), TypeId::Message(id));
+        let descriptor = self.set.slice_ref(encoded);
         self.messages.push(Lazy { name, descriptor, features, table: OnceLock::new() });
+        Ok(())
     }
 
-    fn add_enum(&mut self, scope: &str, descriptor: EnumDescriptor, features: Features) {
-        let name = qualified(scope, &text(&descriptor.name));
+    fn add_enum(&mut self, scope: &str, encoded: &[u8], outer: Features) -> Result<(), Error> {
+        let descriptor = EnumDescriptor::read(encoded)?;
+        let name = qualified(scope, &text(descriptor.name));
+        let features = outer.with(descriptor.options.features);
         let id = EnumId(u32::try_from(self.enums.len()).unwrap_or(u32::MAX));
         self.types.insert(name.as_bytes().into(), TypeId::Enum(id));
+        let descriptor = self.set.slice_ref(encoded);
         self.enums.push(Lazy { name, descriptor, features, table: OnceLock::new() });
+        Ok(())
     }
 
     /// So that no table can meet a missing type later.
-    fn check_references(&self) -> Result<(), String> {
-        for message in &self.messages {
-            for encoded in &message.descriptor.fields {
-                let field = FieldReference::decode(encoded.clone())
-                    .map_err(|error| format!("a field of `{}`: {error}", message.name))?;
-                let fits = match (field.kind, self.find(&field.type_name)) {
-                    (TYPE_GROUP | TYPE_MESSAGE, found) => matches!(found, Some(TypeId::Message(_))),
-                    (TYPE_ENUM, found) => matches!(found, Some(TypeId::Enum(_))),
-                    (kind, _) => (1..=18).contains(&kind),
+    fn check_references(&self) -> Result<(), Error> {
+        for Lazy { name, descriptor, .. } in &self.messages {
+            for field in MessageDescriptor::fields(descriptor) {
+                let field = field?;
+                let fits = match field.kind {
+                    TYPE_GROUP | TYPE_MESSAGE => {
+                        matches!(self.find(field.type_name), Some(TypeId::Message(_)))
+                    }
+                    TYPE_ENUM => matches!(self.find(field.type_name), Some(TypeId::Enum(_))),
+                    kind => (1..=18).contains(&kind),
                 };
                 if !fits || field.number <= 0 {
-                    let (message, kind) = (&message.name, text(&field.type_name));
-                    let field = FieldDescriptor::decode(encoded.clone()).unwrap_or_default();
-                    let field = text(&field.name);
-                    return Err(format!("field `{message}.{field}` has no known type (`{kind}`)"));
+                    let (field, kind) = (text(field.name), text(field.type_name));
+                    let why = format!("field `{name}.{field}` has no known type (`{kind}`)");
+                    return Err(refused(why));
                 }
             }
         }
@@ -213,13 +241,13 @@ impl Index {
         self.types.get(name.strip_prefix(b".").unwrap_or(name)).copied()
     }
 
-    fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor> {
-        self.lazy_message(message).descriptor.fields().find(|field| field.name == name)
+    fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor<'_>> {
+        MessageDescriptor::field(&self.lazy_message(message).descriptor, name)
     }
 
     fn is_map_entry(&self, message: MessageId) -> bool {
-        let options = self.lazy_message(message).descriptor.options.as_ref();
-        options.is_some_and(|options| options.map_entry)
+        let descriptor = MessageDescriptor::read(&self.lazy_message(message).descriptor);
+        descriptor.is_ok_and(|descriptor| descriptor.options.map_entry)
     }
 
     #[inline]
@@ -232,7 +260,7 @@ impl Index {
 
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "an id is made where its message is pushed")]
-    fn lazy_message(&self, id: MessageId) -> &Lazy<MessageDescriptor, Message> {
+    fn lazy_message(&self, id: MessageId) -> &Lazy<Message> {
         &self.messages[id.0 as usize]
     }
 
@@ -246,37 +274,35 @@ impl Index {
 
 fn read_method(
     service: &str,
-    descriptor: &MethodDescriptor,
+    descriptor: &MethodDescriptor<'_>,
     overrides: &[HttpOverride],
     index: &Index,
 ) -> Result<Method, Error> {
-    let name = format!("{service}.{}", descriptor.name);
+    let name = descriptor.name;
+    let refuse = |why: String| refused(format!("method `{service}.{name}`{why}"));
     let message = |type_name: &str| match index.find(type_name) {
         Some(TypeId::Message(id)) => Ok(id),
-        Some(TypeId::Enum(_)) | None => {
-            Err(refused(format!("method `{name}` has no known type (`{type_name}`)")))
-        }
+        Some(TypeId::Enum(_)) | None => Err(refuse(format!(" has no known type (`{type_name}`)"))),
     };
-    let (input, output) = (message(&descriptor.input_type)?, message(&descriptor.output_type)?);
-    let annotation = descriptor.options.as_ref().and_then(|options| options.http.as_ref());
+    let (input, output) = (message(descriptor.input_type)?, message(descriptor.output_type)?);
     let rules: Result<Box<[Rule]>, String> =
-        match (overrides.iter().find(|given| given.selector == name), annotation) {
+        match (overrides.iter().find(|given| given.is_for(service, name)), &descriptor.http) {
             (Some(given), _) => read_override(given, input, output, index),
             (None, Some(rule)) => read_rules(rule, input, output, index),
             (None, None) => Ok(Box::default()),
         };
     Ok(Method {
-        path: format!("/{service}/{}", descriptor.name).into(),
+        path: ["/", service, "/", name].concat().into(),
         input,
         output,
         client_streaming: descriptor.client_streaming,
         server_streaming: descriptor.server_streaming,
-        rules: rules.map_err(|why| refused(format!("method `{name}`: {why}")))?,
+        rules: rules.map_err(|why| refuse(format!(": {why}")))?,
     })
 }
 
 /// A name as text; what is not UTF-8 is no name, and is found by nobody.
-fn text(name: &Bytes) -> Cow<'_, str> {
+fn text(name: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(name)
 }
 
@@ -288,6 +314,8 @@ fn refused(why: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Schema, why)
 }
 
+/// Of messages inside each other, as in every protobuf runtime.
+const MAX_DEPTH: u32 = 100;
 /// `FieldDescriptorProto.Type`
 const TYPE_GROUP: i32 = 10;
 const TYPE_MESSAGE: i32 = 11;

@@ -2,7 +2,7 @@
 //!
 //! Grammar and meaning: [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
 
-use super::descriptor::{FieldDescriptor, HttpPattern, HttpRule};
+use super::descriptor::{FieldDescriptor, HttpRule};
 use super::template::Template;
 use super::{Index, MessageId, TypeId};
 
@@ -50,29 +50,37 @@ pub(crate) struct HttpBinding {
     pub(crate) body: &'static str,
 }
 
+impl HttpOverride {
+    pub(super) fn is_for(&self, service: &str, method: &str) -> bool {
+        self.selector.rsplit_once('.') == Some((service, method))
+    }
+}
+
 /// A rule and its additional bindings, in order.
 ///
 /// # Errors
 /// A binding cannot be used; the text says which, and why.
 pub(super) fn read_rules(
-    rule: &HttpRule,
+    rule: &HttpRule<'_>,
     input: MessageId,
     output: MessageId,
     index: &Index,
 ) -> Result<Box<[Rule]>, String> {
-    let nested =
-        rule.additional_bindings.iter().find(|binding| !binding.additional_bindings.is_empty());
-    if nested.is_some() {
-        return Err("an additional binding has additional bindings of its own".into());
-    }
-    let bindings = std::iter::once(rule).chain(&rule.additional_bindings);
-    let read = |binding: &HttpRule| {
+    let read = |binding: &HttpRule<'_>| {
         let (verb, path) = verb_and_path(binding)?;
         let read =
-            read_binding(verb, path, &binding.body, &binding.response_body, (input, output), index);
+            read_binding(verb, path, binding.body, binding.response_body, (input, output), index);
         read.map_err(|why| format!("rule `{verb} {path}`: {why}"))
     };
-    bindings.map(read).collect()
+    let mut rules = vec![read(rule)?];
+    for encoded in &rule.additional_bindings {
+        let binding = HttpRule::read(encoded).map_err(|error| error.to_string())?;
+        if !binding.additional_bindings.is_empty() {
+            return Err("an additional binding has additional bindings of its own".into());
+        }
+        rules.push(read(&binding)?);
+    }
+    Ok(rules.into())
 }
 
 /// The bindings of a service configuration.
@@ -93,17 +101,12 @@ pub(super) fn read_override(
     given.bindings.iter().map(read).collect()
 }
 
-fn verb_and_path(rule: &HttpRule) -> Result<(&str, &str), String> {
-    match &rule.pattern {
-        Some(HttpPattern::Get(path)) => Ok(("GET", path)),
-        Some(HttpPattern::Put(path)) => Ok(("PUT", path)),
-        Some(HttpPattern::Post(path)) => Ok(("POST", path)),
-        Some(HttpPattern::Delete(path)) => Ok(("DELETE", path)),
-        Some(HttpPattern::Patch(path)) => Ok(("PATCH", path)),
-        Some(HttpPattern::Custom(custom)) if custom.kind == "*" => {
+fn verb_and_path<'a>(rule: &HttpRule<'a>) -> Result<(&'a str, &'a str), String> {
+    match rule.pattern {
+        Some(("*", _)) => {
             Err("custom kind `*` stands for any verb, which a client cannot send".into())
         }
-        Some(HttpPattern::Custom(custom)) => Ok((&custom.kind, &custom.path)),
+        Some(pattern) => Ok(pattern),
         None => Err("a rule has no verb and path".into()),
     }
 }
@@ -162,8 +165,8 @@ fn resolve_variable(path: &str, input: MessageId, index: &Index) -> Result<Field
     }
 }
 
-fn message_of(field: &FieldDescriptor, index: &Index) -> Option<MessageId> {
-    match index.find(&field.type_name) {
+fn message_of(field: &FieldDescriptor<'_>, index: &Index) -> Option<MessageId> {
+    match index.find(field.type_name) {
         Some(TypeId::Message(id)) => Some(id),
         Some(TypeId::Enum(_)) | None => None,
     }

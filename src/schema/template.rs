@@ -276,6 +276,9 @@ fn fit_segment(segment: &str) -> Result<(), Reason> {
 /// `.` and `..` need no encoding, so encoding would not protect them; nor does `%2e`, which WHATWG URL
 /// parsers take for a dot.
 fn refuse_dots(segment: &str) -> Result<(), Reason> {
+    if !segment.contains(['.', '%']) {
+        return Ok(());
+    }
     let is_dots = |text: &str| {
         let mut dots = 0;
         let mut rest = text;

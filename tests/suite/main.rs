@@ -32,6 +32,7 @@ mod parameters;
 mod parity;
 mod peers;
 mod proto_facts;
+mod schema;
 mod secrets;
 mod setting;
 #[cfg(feature = "cli")]
