@@ -103,21 +103,53 @@ pub(super) struct MethodDescriptor<'a> {
     pub(super) name: &'a str,
     pub(super) input_type: &'a str,
     pub(super) output_type: &'a str,
-    /// `google.api.http`
-    pub(super) http: Option<HttpRule<'a>>,
+    pub(super) options: MethodOptions,
     pub(super) client_streaming: bool,
     pub(super) server_streaming: bool,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MethodOptions {
+    /// `google.api.http`
+    #[prost(message, optional, tag = "72295728")]
+    pub(super) http: Option<HttpRule>,
+}
+
 /// `google.api.HttpRule`
-#[derive(Debug, Default)]
-pub(super) struct HttpRule<'a> {
-    /// Verb and path.
-    pub(super) pattern: Option<(&'a str, &'a str)>,
-    pub(super) body: &'a str,
-    /// Each an encoded rule.
-    pub(super) additional_bindings: Vec<&'a [u8]>,
-    pub(super) response_body: &'a str,
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HttpRule {
+    #[prost(oneof = "HttpPattern", tags = "2, 3, 4, 5, 6, 8")]
+    pub(super) pattern: Option<HttpPattern>,
+    #[prost(string, tag = "7")]
+    pub(super) body: String,
+    #[prost(message, repeated, tag = "11")]
+    pub(super) additional_bindings: Vec<Self>,
+    #[prost(string, tag = "12")]
+    pub(super) response_body: String,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(super) enum HttpPattern {
+    #[prost(string, tag = "2")]
+    Get(String),
+    #[prost(string, tag = "3")]
+    Put(String),
+    #[prost(string, tag = "4")]
+    Post(String),
+    #[prost(string, tag = "5")]
+    Delete(String),
+    #[prost(string, tag = "6")]
+    Patch(String),
+    #[prost(message, tag = "8")]
+    Custom(CustomHttpPattern),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CustomHttpPattern {
+    #[prost(string, tag = "1")]
+    pub(super) kind: String,
+    #[prost(string, tag = "2")]
+    pub(super) path: String,
 }
 
 /// The files of an encoded `FileDescriptorSet`.
@@ -257,7 +289,7 @@ impl<'a> MethodDescriptor<'a> {
                 (1, Part::Bytes(name)) => method.name = utf8(name)?,
                 (2, Part::Bytes(name)) => method.input_type = utf8(name)?,
                 (3, Part::Bytes(name)) => method.output_type = utf8(name)?,
-                (4, Part::Bytes(options)) => method.read_options(options)?,
+                (4, Part::Bytes(options)) => merge(&mut method.options, options)?,
                 (5, Part::Varint(streaming)) => method.client_streaming = streaming != 0,
                 (6, Part::Varint(streaming)) => method.server_streaming = streaming != 0,
                 _ => {}
@@ -265,49 +297,6 @@ impl<'a> MethodDescriptor<'a> {
         }
         Ok(method)
     }
-
-    fn read_options(&mut self, encoded: &'a [u8]) -> Result<(), Error> {
-        for part in Parts::of(encoded) {
-            if let (HTTP, Part::Bytes(rule)) = part? {
-                self.http = Some(HttpRule::read(rule)?);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<'a> HttpRule<'a> {
-    pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
-        let mut rule = Self::default();
-        for part in Parts::of(encoded) {
-            match part? {
-                (2, Part::Bytes(path)) => rule.pattern = Some(("GET", utf8(path)?)),
-                (3, Part::Bytes(path)) => rule.pattern = Some(("PUT", utf8(path)?)),
-                (4, Part::Bytes(path)) => rule.pattern = Some(("POST", utf8(path)?)),
-                (5, Part::Bytes(path)) => rule.pattern = Some(("DELETE", utf8(path)?)),
-                (6, Part::Bytes(path)) => rule.pattern = Some(("PATCH", utf8(path)?)),
-                (7, Part::Bytes(body)) => rule.body = utf8(body)?,
-                (8, Part::Bytes(custom)) => rule.pattern = Some(read_custom(custom)?),
-                (11, Part::Bytes(binding)) => rule.additional_bindings.push(binding),
-                (12, Part::Bytes(field)) => rule.response_body = utf8(field)?,
-                _ => {}
-            }
-        }
-        Ok(rule)
-    }
-}
-
-/// Verb and path of an encoded `CustomHttpPattern`.
-fn read_custom(encoded: &[u8]) -> Result<(&str, &str), Error> {
-    let mut pattern = ("", "");
-    for part in Parts::of(encoded) {
-        match part? {
-            (1, Part::Bytes(verb)) => pattern.0 = utf8(verb)?,
-            (2, Part::Bytes(path)) => pattern.1 = utf8(path)?,
-            _ => {}
-        }
-    }
-    Ok(pattern)
 }
 
 /// The values of one repeated field of bytes, up to a fault.
@@ -330,6 +319,3 @@ fn utf8(text: &[u8]) -> Result<&str, Error> {
 const fn int32(varint: u64) -> i32 {
     varint as i32
 }
-
-/// `google.api.http`, an extension of `MethodOptions`.
-const HTTP: u32 = 72_295_728;

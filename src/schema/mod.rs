@@ -81,8 +81,8 @@ impl Schema {
     /// Give the bytes as the compiler made them: a set that went through prost-types has lost its HTTP rules.
     ///
     /// # Errors
-    /// [`ErrorKind::Schema`]: the bytes are no descriptor set, a type is missing, or an HTTP rule is wrong; the
-    /// text names the method and the rule.
+    /// [`ErrorKind::Schema`]: the bytes are no descriptor set, more than 100 messages stand inside each other, a type is
+    /// missing, or an HTTP rule is wrong; the text names the method and the rule.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, Error> {
         Self::with_http_overrides(&Bytes::copy_from_slice(bytes), &[])
     }
@@ -204,6 +204,7 @@ impl Index {
 
     fn add_enum(&mut self, scope: &str, encoded: &[u8], outer: Features) -> Result<(), Error> {
         let descriptor = EnumDescriptor::read(encoded)?;
+        EnumDescriptor::values(encoded).try_for_each(|value| value.map(drop))?;
         let name = qualified(scope, &text(descriptor.name));
         let features = outer.with(descriptor.options.features);
         let id = EnumId(u32::try_from(self.enums.len()).unwrap_or(u32::MAX));
@@ -286,7 +287,7 @@ fn read_method(
     };
     let (input, output) = (message(descriptor.input_type)?, message(descriptor.output_type)?);
     let rules: Result<Box<[Rule]>, String> =
-        match (overrides.iter().find(|given| given.is_for(service, name)), &descriptor.http) {
+        match (overrides.iter().find(|given| given.is_for(service, name)), &descriptor.options.http) {
             (Some(given), _) => read_override(given, input, output, index),
             (None, Some(rule)) => read_rules(rule, input, output, index),
             (None, None) => Ok(Box::default()),

@@ -2,7 +2,7 @@
 //!
 //! Grammar and meaning: [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
 
-use super::descriptor::{FieldDescriptor, HttpRule};
+use super::descriptor::{FieldDescriptor, HttpPattern, HttpRule};
 use super::template::Template;
 use super::{Index, MessageId, TypeId};
 
@@ -61,26 +61,24 @@ impl HttpOverride {
 /// # Errors
 /// A binding cannot be used; the text says which, and why.
 pub(super) fn read_rules(
-    rule: &HttpRule<'_>,
+    rule: &HttpRule,
     input: MessageId,
     output: MessageId,
     index: &Index,
 ) -> Result<Box<[Rule]>, String> {
-    let read = |binding: &HttpRule<'_>| {
+    let nested =
+        rule.additional_bindings.iter().find(|binding| !binding.additional_bindings.is_empty());
+    if nested.is_some() {
+        return Err("an additional binding has additional bindings of its own".into());
+    }
+    let bindings = std::iter::once(rule).chain(&rule.additional_bindings);
+    let read = |binding: &HttpRule| {
         let (verb, path) = verb_and_path(binding)?;
         let read =
-            read_binding(verb, path, binding.body, binding.response_body, (input, output), index);
+            read_binding(verb, path, &binding.body, &binding.response_body, (input, output), index);
         read.map_err(|why| format!("rule `{verb} {path}`: {why}"))
     };
-    let mut rules = vec![read(rule)?];
-    for encoded in &rule.additional_bindings {
-        let binding = HttpRule::read(encoded).map_err(|error| error.to_string())?;
-        if !binding.additional_bindings.is_empty() {
-            return Err("an additional binding has additional bindings of its own".into());
-        }
-        rules.push(read(&binding)?);
-    }
-    Ok(rules.into())
+    bindings.map(read).collect()
 }
 
 /// The bindings of a service configuration.
@@ -101,12 +99,17 @@ pub(super) fn read_override(
     given.bindings.iter().map(read).collect()
 }
 
-fn verb_and_path<'a>(rule: &HttpRule<'a>) -> Result<(&'a str, &'a str), String> {
-    match rule.pattern {
-        Some(("*", _)) => {
+fn verb_and_path(rule: &HttpRule) -> Result<(&str, &str), String> {
+    match &rule.pattern {
+        Some(HttpPattern::Get(path)) => Ok(("GET", path)),
+        Some(HttpPattern::Put(path)) => Ok(("PUT", path)),
+        Some(HttpPattern::Post(path)) => Ok(("POST", path)),
+        Some(HttpPattern::Delete(path)) => Ok(("DELETE", path)),
+        Some(HttpPattern::Patch(path)) => Ok(("PATCH", path)),
+        Some(HttpPattern::Custom(custom)) if custom.kind == "*" => {
             Err("custom kind `*` stands for any verb, which a client cannot send".into())
         }
-        Some(pattern) => Ok(pattern),
+        Some(HttpPattern::Custom(custom)) => Ok((&custom.kind, &custom.path)),
         None => Err("a rule has no verb and path".into()),
     }
 }

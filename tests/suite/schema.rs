@@ -58,6 +58,7 @@ fn what_is_no_descriptor_set_is_refused() {
         ("a field cut off", &message(&field(2, b"\x0a\x05"))),
         ("options of a message cut off", &message(&field(7, b"\x38"))),
         ("an enum cut off", &file(&field(5, b"\x0a\x05"))),
+        ("a value of an enum cut off", &file(&field(5, &field(2, b"\x0a\x05")))),
         ("options of a method cut off", &method(b"\x0a\x05")),
         ("a rule cut off", &method(&rule(b"\x12\x05"))),
         ("a path that is no text", &method(&rule(&field(2, b"\xff")))),
@@ -78,9 +79,32 @@ fn what_is_nested_without_end_is_refused() {
         let error = Schema::from_descriptor_set(&messages(depth)).expect_err("too deep");
         assert!(error.to_string().contains("inside each other"), "{error}");
     }
-    let bindings = method(&rule(&nest(11, 10_000, &field(2, b"/v1"))));
-    let error = Schema::from_descriptor_set(&bindings).expect_err("too deep");
+    let bindings = |depth| method(&rule(&nest(11, depth, &field(2, b"/v1"))));
+    assert!(Schema::from_descriptor_set(&bindings(2)).is_ok());
+    let error = Schema::from_descriptor_set(&bindings(3)).expect_err("too deep");
     assert!(error.to_string().contains("additional bindings of its own"), "{error}");
+    assert!(Schema::from_descriptor_set(&bindings(10_000)).is_err());
+}
+
+#[test]
+fn a_rule_may_come_in_pieces_as_compilers_write_single_options() {
+    let post = field(4, b"/v1");
+    let body = field(7, b"*");
+    let custom = |piece: &[u8]| rule(&field(8, piece));
+    let (kind, path) = (custom(&field(1, b"HEAD")), custom(&field(2, b"/v1")));
+    let a_group = [0x8b, 0xb5, 0x18, 0x0a, 0x01, b'x', 0x8c, 0xb5, 0x18];
+    for (options, verb, has_body) in [
+        ([rule(&post), rule(&body)].concat(), "POST", true),
+        ([rule(&body), rule(&post)].concat(), "POST", true),
+        ([rule(&post), a_group.to_vec(), rule(&body)].concat(), "POST", true),
+        ([kind.clone(), path.clone()].concat(), "HEAD", false),
+        ([path, kind].concat(), "HEAD", false),
+    ] {
+        let schema = Schema::from_descriptor_set(&method(&options)).expect("a schema");
+        let request = schema.http_request("/S/m", b"").expect("a request");
+        assert_eq!((request.method().as_str(), request.uri().path()), (verb, "/v1"));
+        assert_eq!(!request.body().is_empty(), has_body, "{request:?}");
+    }
 }
 
 #[test]
