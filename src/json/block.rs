@@ -23,7 +23,7 @@ pub(crate) fn special_bits(stretch: &[u8; STRETCH]) -> u64 {
     blocks.iter().rev().fold(0, |word, block| word << BLOCK | bits(block))
 }
 
-/// Bytes that two times two blocks have in common at their start.
+/// Bytes that two pairs of blocks have in common at their start.
 #[inline]
 pub(crate) fn common_length(one: &[u8; 2 * BLOCK], other: &[u8; 2 * BLOCK]) -> usize {
     let (one, other) = (one.as_chunks().0, other.as_chunks().0);
@@ -112,6 +112,17 @@ mod tests {
     use std::cmp::Ordering;
 
     use super::*;
+
+    #[test]
+    fn the_first_difference_is_found() {
+        let one = *b"abcdefghijklmnopqrstuvwxyz012345";
+        assert_eq!(common_length(&one, &one), one.len());
+        for at in 0..one.len() {
+            let mut other = one;
+            other.iter_mut().skip(at).for_each(|byte| *byte += 1);
+            assert_eq!(common_length(&one, &other), at);
+        }
+    }
 
     #[test]
     fn the_first_special_byte_is_found() {

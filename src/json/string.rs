@@ -28,6 +28,10 @@ impl<'a> Scan<'a> {
         let inside = self.rest;
         let plain = memchr::memchr2(b'"', b'\\', inside).unwrap_or(inside.len());
         let (plain, after) = inside.split_at_checked(plain).unwrap_or_default();
+        if let [b'"', after @ ..] = after {
+            self.rest = after;
+            return Ok((plain, Vec::new()));
+        }
         self.rest = after;
         let mut unescaped = Vec::new();
         self.unescape_rest_into(&mut unescaped)?;

@@ -262,8 +262,8 @@ const CLIENT: &str =
     concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " grpc/", env!("CARGO_PKG_VERSION"));
 const CLIENT_OVER_REST: &str =
     concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " rest/", env!("CARGO_PKG_VERSION"));
-/// Headers that REST adds to the metadata of a call: the client's, the server's time, the body's two, the host and the
-/// encodings.
+/// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's two, the host and
+/// the encodings.
 const OWN_HEADERS: usize = 6;
 const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");

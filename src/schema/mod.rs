@@ -286,12 +286,14 @@ fn read_method(
         Some(TypeId::Enum(_)) | None => Err(refuse(format!(" has no known type (`{type_name}`)"))),
     };
     let (input, output) = (message(descriptor.input_type)?, message(descriptor.output_type)?);
-    let rules: Result<Box<[Rule]>, String> =
-        match (overrides.iter().find(|given| given.is_for(service, name)), &descriptor.options.http) {
-            (Some(given), _) => read_override(given, input, output, index),
-            (None, Some(rule)) => read_rules(rule, input, output, index),
-            (None, None) => Ok(Box::default()),
-        };
+    let rules: Result<Box<[Rule]>, String> = match (
+        overrides.iter().find(|given| given.is_for(service, name)),
+        &descriptor.options.http,
+    ) {
+        (Some(given), _) => read_override(given, input, output, index),
+        (None, Some(rule)) => read_rules(rule, input, output, index),
+        (None, None) => Ok(Box::default()),
+    };
     Ok(Method {
         path: ["/", service, "/", name].concat().into(),
         input,

@@ -75,7 +75,7 @@ impl Names {
     }
 }
 
-/// Whether two names of the same length are one; of up to 32 bytes without a call of memcmp.
+/// Whether two names of the same length, over 16 bytes, are one; of up to 32 bytes without a call of memcmp.
 #[inline]
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let same_heads = one.first_chunk::<16>() == other.first_chunk();

@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
         Some((field, at))
     }
 
-    /// The same for a name that is written with escapes. `None`: the field is not known, and its value is passed over.
+    /// The same for any other name: one with escapes, or an unknown one, whose value is passed over; then `None`.
     #[inline(never)]
     fn other_name<'m>(
         &mut self,

@@ -135,35 +135,31 @@ impl Reader<'_> {
     fn bytes(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.scan.skip_space();
         let at = self.scan.offset();
-        let (plain, escaped) = self.scan.long_string()?;
-        let plain = if escaped.is_empty() { without_padding(plain) } else { plain };
-        let (blocks, rest) = plain.split_at(plain.len() / 4 * 4);
-        let joined;
+        let (plain, mut escaped) = self.scan.long_string()?;
+        let padding = plain.iter().rev().take_while(|byte| **byte == b'=').count();
+        let (blocks, rest) = plain.split_at((plain.len() - padding) / 4 * 4);
         let end = if escaped.is_empty() {
             rest
         } else {
-            joined = [rest, &escaped].concat();
-            without_padding(&joined)
+            escaped.splice(..0, rest.iter().copied());
+            &escaped
         };
-        let (end_blocks, tail) = end.split_at(end.len() / 4 * 4);
+        let padding = end.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+        let digits = end.get(..end.len() - padding).unwrap_or_default();
+        let (end_blocks, tail) = digits.split_at(digits.len() / 4 * 4);
         let length = (blocks.len() + end_blocks.len()) / 4 * 3 + tail.len().saturating_sub(1);
         push_varint(out, length as u64);
+        let start = out.len();
+        // The standard alphabet is the usual one; what is neither is refused by both.
         let read =
-            decode_blocks(blocks, out) && decode_blocks(end_blocks, out) && decode_tail(tail, out);
-        if read { Ok(()) } else { Err(Fault::new("no base64", at)) }
+            [base64_simd::STANDARD_NO_PAD, base64_simd::URL_SAFE_NO_PAD].iter().any(|alphabet| {
+                out.truncate(start);
+                [blocks, end_blocks]
+                    .iter()
+                    .all(|part| alphabet.decode_append(part, &mut *out).is_ok())
+            });
+        if read && decode_tail(tail, out) { Ok(()) } else { Err(Fault::new("no base64", at)) }
     }
-}
-
-fn without_padding(base64: &[u8]) -> &[u8] {
-    let padding = base64.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
-    base64.get(..base64.len() - padding).unwrap_or_default()
-}
-
-/// Decodes digits four by four.
-fn decode_blocks(digits: &[u8], out: &mut Vec<u8>) -> bool {
-    // The standard alphabet is the usual one; what is neither is refused by both.
-    base64_simd::STANDARD_NO_PAD.decode_append(digits, &mut *out).is_ok()
-        || base64_simd::URL_SAFE_NO_PAD.decode_append(digits, out).is_ok()
 }
 
 /// The last two or three digits of base64; bits beyond the last byte are ignored, as protobuf does.
