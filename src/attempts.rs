@@ -1,15 +1,12 @@
 //! Attempts: one call is sent until a transport carries it: again on the same one, or once on the other.
 
 use std::fmt;
-use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::future::{Future, pending};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::header;
-use tokio::task::unconstrained;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
 use crate::bridge::Inner;
@@ -308,20 +305,7 @@ pub(crate) async fn within<T>(
     if deadline <= Instant::now() {
         return Err(expired());
     }
-    let (mut work, mut timer) = (pin!(work), pin!(None));
-    poll_fn(|context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(done);
-        }
-        // Most work ends at once, and needs no timer. Work that has used up what tokio lets a task do at a time
-        // must not hold up the timer.
-        if timer.is_none() {
-            timer.set(Some(unconstrained(sleep_until(deadline))));
-        }
-        let timer = timer.as_mut().as_pin_mut();
-        timer.map_or(Poll::Pending, |timer| timer.poll(context).map(|()| Err(expired())))
-    })
-    .await
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(expired()))
 }
 
 /// The error of a call that failed on both transports. What the network did not cause, such as
