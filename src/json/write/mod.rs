@@ -69,7 +69,6 @@ pub(crate) fn write_field(
     let mut writer = Writer::new(schema, source, options);
     writer.source = Some(source);
     writer.only = Some(field.number);
-    writer.deepest_omitted = writer.deepest_omitted.max(1);
     writer.outermost(message, source)?;
     // `{"name":value}` without all but the value.
     let Writer { out: mut text, mut gaps, .. } = writer;
@@ -103,8 +102,6 @@ pub(super) struct Writer<'a> {
     only: Option<u32>,
     /// Fields entered, while one inside them may have to be left out.
     trail: Vec<u32>,
-    /// How deep the fields lie that are left out.
-    deepest_omitted: usize,
     /// A message was out of order; from then on each one is put in order before it is written.
     /// Else messages inside each other would be written again and again, twice as often at each level.
     out_of_order: bool,
@@ -121,7 +118,6 @@ pub(super) struct Mark {
 
 impl<'a> Writer<'a> {
     fn new(schema: &'a Schema, wire: &[u8], options: WriteOptions<'a>) -> Self {
-        let deepest_omitted = options.omit.iter().map(|path| path.len()).max().unwrap_or_default();
         let base64 = if options.gap_from.is_some() { 0 } else { wire.len() / 3 };
         let out = Vec::with_capacity(wire.len().min(MOST_RESERVED) * 3 / 2 + base64 + 256);
         Self {
@@ -130,7 +126,6 @@ impl<'a> Writer<'a> {
             options,
             only: None,
             trail: Vec::new(),
-            deepest_omitted,
             out_of_order: false,
             out,
             gaps: Vec::new(),
@@ -234,7 +229,9 @@ impl<'a> Writer<'a> {
     /// Whether some field of the message at hand, or one inside it, may have to be left out.
     #[inline]
     fn is_partial(&self) -> bool {
-        self.trail.len() < self.deepest_omitted
+        let entered = self.trail.len();
+        let is_longer = |path: &FieldPath| path.len() > entered;
+        entered == 0 && self.only.is_some() || self.options.omit.iter().any(is_longer)
     }
 
     /// Whether the path holds the field, or another one alone is asked for.
