@@ -37,10 +37,7 @@ pub(crate) fn read_message(
     unknown: Unknown,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let mut reader = Reader::new(schema, json, unknown)?;
-    out.reserve(room_for(json));
-    reader.message(message, MAX_DEPTH, out)?;
-    reader.scan.expect_end()
+    read_whole(schema, message, json, unknown, out).map(drop)
 }
 
 /// Bytes to keep for the wire form of a text.
@@ -59,11 +56,21 @@ pub(crate) fn read_answer(
     json: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<bool> {
-    let mut reader = Reader::new(schema, json, Unknown::Ignore)?;
+    Ok(read_whole(schema, message, json, Unknown::Ignore, out)?.has_error)
+}
+
+fn read_whole<'a>(
+    schema: &'a Schema,
+    message: MessageId,
+    json: &'a [u8],
+    unknown: Unknown,
+    out: &mut Vec<u8>,
+) -> Result<Reader<'a>> {
+    let mut reader = Reader::new(schema, json, unknown)?;
     out.reserve(room_for(json));
     reader.message(message, MAX_DEPTH, out)?;
     reader.scan.expect_end()?;
-    Ok(reader.has_error)
+    Ok(reader)
 }
 
 /// Appends the wire form of one field, tag included, whose JSON value is the whole text.
