@@ -85,10 +85,15 @@ pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
     let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
     let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
     let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
-    while let Some(name) = headers.keys().find(|name| OF_HTTP.contains(name)).cloned() {
+    remove_headers(&mut headers, |name| OF_HTTP.contains(name));
+    Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
+}
+
+/// Removes the headers of these names.
+pub(crate) fn remove_headers(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {
         headers.remove(name);
     }
-    Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
 }
 
 /// `Timeout → TimeoutValue TimeoutUnit`, at most 8 digits

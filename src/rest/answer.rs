@@ -13,7 +13,7 @@ use tonic::metadata::MetadataMap;
 use super::client::{HttpAnswer, HttpBody};
 use super::status::read_status;
 use super::stream::read_stream;
-use crate::call::{Answer, trailers_of};
+use crate::call::{Answer, remove_headers, trailers_of};
 use crate::error::Error;
 use crate::frame::{PREFIX_LENGTH, too_large};
 use crate::json::{Fault, Unknown, push_varint, read_answer, read_field, room_for};
@@ -214,11 +214,9 @@ fn failed(status: &Status, metadata: HeaderMap) -> Answer {
 
 /// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
 pub(super) fn metadata_of(mut headers: HeaderMap) -> HeaderMap {
-    let of_http =
-        |name: &&HeaderName| HTTP_HEADERS.contains(name) || name.as_str().starts_with("grpc-");
-    while let Some(name) = headers.keys().find(of_http).cloned() {
-        headers.remove(name);
-    }
+    remove_headers(&mut headers, |name| {
+        HTTP_HEADERS.contains(name) || name.as_str().starts_with("grpc-")
+    });
     headers
 }
 
