@@ -9,10 +9,10 @@ use tonic::Status;
 use super::Doctor;
 use super::report::{Check, Report, Step, Target};
 use super::service::{Line, check_service};
-use crate::builder::{BridgeBuilder, Built};
+use crate::bridge::builder::{BridgeBuilder, Built};
+use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
 use crate::network::{Alpn, Network, Origin, ProxyHop};
-use crate::policy::ActiveTransport;
 use crate::symptom::{Station, Symptom, SymptomKind};
 
 pub(super) async fn examine(doctor: Doctor) -> Report {

@@ -8,7 +8,7 @@ mod text;
 
 use std::time::Duration;
 
-use crate::builder::BridgeBuilder;
+use crate::bridge::builder::BridgeBuilder;
 
 pub use report::{Check, Diagnosis, Outcome, Report, Step};
 

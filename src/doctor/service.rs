@@ -12,21 +12,21 @@ use tonic::{Code, Status};
 
 use super::examination::{Answers, within};
 use super::report::{Check, Step};
-use crate::builder::Built;
+use crate::bridge::builder::Built;
+use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
+use crate::call::frame::{Frame, FrameCounter, PREFIX_LENGTH};
 use crate::call::{Answer, Call, Message};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::may_resend;
-use crate::frame::{Frame, FrameCounter, PREFIX_LENGTH};
 use crate::gemini::{advice, proof_call};
 use crate::network::Alpn;
-use crate::policy::{ActiveTransport, CallOptions, ResendPolicy};
-use crate::proof::is_forged;
+use crate::probe::is_forged;
 use crate::proto::google::ai::generativelanguage::v1beta::{
     Content, CountTokensRequest, GenerateContentRequest, GenerationConfig, GetModelRequest, Model,
     Part, part::Data,
 };
-use crate::rest::HttpVersions;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::transport::rest::HttpVersions;
 
 /// What an examination calls over, until its deadline.
 pub(super) struct Line<'a> {

@@ -1,7 +1,7 @@
 //! Course: how one call has fared so far, and where it may go after its last attempt broke.
 
 use super::verdict::{Again, Verdict, may_resend};
-use crate::policy::{ActiveTransport, ResendPolicy};
+use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::symptom::Symptom;
 
 /// The way of one call: at most one switch, a few attempts on the same transport.

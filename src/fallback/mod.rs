@@ -1,7 +1,6 @@
 //! Fallback: which transport a call takes (the only lock, the only clock).
 
 mod course;
-mod retry;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -15,14 +14,13 @@ use tokio::time::Instant;
 use tracing::info;
 
 pub(crate) use course::{Course, Other};
-pub(crate) use retry::{Budget, next_wait};
 pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
 use verdict::is_final;
 pub(crate) use verdict::may_resend;
 
+use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
-use crate::policy::ActiveTransport;
 use crate::symptom::Symptom;
 
 /// Decides which transport a call takes, and remembers why.

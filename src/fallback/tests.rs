@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::state::{Event, Expiry, Machine, Route, State};
 use super::verdict::{Mark, Verdict};
 use super::{Course, Other};
-use crate::policy::{ActiveTransport, ResendPolicy};
+use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::symptom::{Proof, Symptom, SymptomKind};
 use ActiveTransport::{Grpc, Rest};
 

@@ -2,7 +2,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use crate::policy::ResendPolicy;
+use crate::bridge::options::ResendPolicy;
 use crate::symptom::{Proof, SymptomKind};
 
 /// What a symptom, met on gRPC, says about gRPC on this network.

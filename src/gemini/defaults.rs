@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
-use crate::policy::RetryPolicy;
+use crate::bridge::options::RetryPolicy;
 use crate::proto::google::ai::generativelanguage::v1beta::ListModelsRequest;
 
 pub(crate) const ENDPOINT: &str = "https://generativelanguage.googleapis.com";

@@ -19,10 +19,10 @@ use super::connection::Visit;
 use super::metrics::Metrics;
 use super::refusal::Form;
 use super::service::shutting_down;
+use crate::bridge::options::ActiveTransport;
 use crate::call::{Answer, GRPC_STATUS, trailers_of};
-use crate::policy::ActiveTransport;
-use crate::rest::name_of_code;
 use crate::schema::Method;
+use crate::transport::rest::name_of_code;
 
 /// What is called; of what no schema knows, nothing is kept that a client could make up.
 #[derive(Debug)]

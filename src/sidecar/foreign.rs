@@ -9,7 +9,7 @@ use tonic::body::Body;
 
 use super::refusal::Form;
 use crate::call::Answer;
-use crate::grpc::is_grpc_content_type;
+use crate::transport::grpc::is_grpc_content_type;
 
 /// The answer to a request in another protocol; `None` for gRPC and REST.
 pub(super) fn refuse_foreign<B>(request: &Request<B>) -> Option<Answer> {

@@ -10,7 +10,7 @@ use tower_service::Service as _;
 use super::account::Account;
 use super::service::Service;
 use crate::call::Answer;
-use crate::frame::PREFIX_LENGTH;
+use crate::call::frame::PREFIX_LENGTH;
 
 /// Sends a call. A message that comes alone is read here, so that nobody keeps a call open by sending it slowly.
 ///

@@ -11,8 +11,8 @@ use prometheus::{
 };
 
 use crate::bridge::Bridge;
+use crate::bridge::options::ActiveTransport;
 use crate::error::{Error, ErrorKind};
-use crate::policy::ActiveTransport;
 
 /// The counters of a sidecar, beside those of its bridge.
 #[derive(Debug)]

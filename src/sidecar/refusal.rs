@@ -8,8 +8,8 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::call::Answer;
-use crate::grpc::is_grpc_content_type;
-use crate::rest::{http_of_code, name_of_code};
+use crate::transport::grpc::is_grpc_content_type;
+use crate::transport::rest::{http_of_code, name_of_code};
 
 /// What a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use tonic::Status;
 use super::account::Account;
 use super::placeholder::{is_key, move_to_bearer};
 use super::service::Service;
+use crate::bridge::options::ActiveTransport;
 use crate::call::Answer;
 use crate::credentials::API_KEY;
-use crate::policy::ActiveTransport;
 
 /// Sends a request.
 ///

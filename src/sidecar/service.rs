@@ -24,8 +24,8 @@ use super::shutdown::Shutdown;
 use super::{grpc, rest};
 use crate::bridge::Bridge;
 use crate::call::Answer;
+use crate::call::frame::Whole;
 use crate::credentials::API_KEY;
-use crate::frame::Whole;
 
 /// What all connections share.
 pub(super) struct Service {

@@ -66,7 +66,11 @@ fn a_size_that_is_refused_is_laid_to_whoever_set_the_limit() {
     for (status, speaker, text) in [
         (Status::from(of(SymptomKind::NotGrpc)), Speaker::Network, "neither the bridge's nor"),
         (Status::from(of(SymptomKind::ForeignError)), Speaker::Network, "neither the bridge's nor"),
-        (crate::frame::too_large(2, 1).into(), Speaker::Client, "the limit is the bridge's own"),
+        (
+            crate::call::frame::too_large(2, 1).into(),
+            Speaker::Client,
+            "the limit is the bridge's own",
+        ),
         (
             Status::invalid_argument("Request payload size exceeds the limit: 20971520 bytes."),
             Speaker::Service,

@@ -10,9 +10,9 @@ use tonic::Code;
 use tracing::warn;
 
 use super::{Limits, Violation, check_parameters};
+use crate::bridge::options::ParameterCheck;
 use crate::call::{Call, Message};
 use crate::error::Error;
-use crate::policy::ParameterCheck;
 use crate::proto::google::ai::generativelanguage::v1beta::GenerationConfig;
 use crate::proto::google::rpc;
 

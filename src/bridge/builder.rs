@@ -1,0 +1,395 @@
+//! `BridgeBuilder`: every option with its default, checked once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+
+use crate::bridge::options::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
+use crate::bridge::stats::Counters;
+use crate::bridge::{Bridge, DefaultDeadline, Inner, Settings};
+use crate::call::frame::Frame;
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind};
+use crate::fallback::{Expiry, Fallback};
+use crate::gemini;
+use crate::gemini::parameters::{Guard, Limits};
+use crate::network::{Network, NetworkSettings, Origin, Proxy};
+use crate::probe::{Proof, ProofRequest};
+use crate::retry::{Retries, RetryPolicies};
+use crate::schema::Schema;
+use crate::transport::grpc::{GrpcSettings, GrpcTransport};
+use crate::transport::rest::{RestSettings, RestTransport};
+
+/// Settings of a [`Bridge`]; made by [`Bridge::builder`].
+///
+/// Nothing is checked before [`build`](Self::build), which names the setting that is wrong; after it
+/// no setting can fail.
+#[must_use = "a builder does nothing before build()"]
+pub struct BridgeBuilder {
+    credentials: Result<Credentials, Error>,
+    endpoint: String,
+    allow_plaintext: bool,
+    transport: Transport,
+    proxy: Proxy,
+    roots: Vec<Vec<u8>>,
+    client_identity: Option<(Vec<u8>, Vec<u8>)>,
+    schema: Option<Schema>,
+    proof: Option<(String, Vec<u8>)>,
+    connect_timeout: Option<Duration>,
+    grpc_head_start: Duration,
+    default_deadline: Option<DefaultDeadline>,
+    stream_idle_limit: Option<Duration>,
+    retry: Option<RetryPolicy>,
+    resend: ResendPolicy,
+    max_message_size: usize,
+    rest_connections: usize,
+    rest_http2: bool,
+    parameters: ParameterCheck,
+    model_limits: Vec<Limits>,
+}
+
+/// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
+const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
+const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// So that no limit overflows the clock.
+const ONE_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl BridgeBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            credentials: Ok(Credentials::none()),
+            endpoint: gemini::ENDPOINT.to_owned(),
+            allow_plaintext: false,
+            transport: Transport::Auto,
+            proxy: Proxy::from_env(),
+            roots: Vec::new(),
+            client_identity: None,
+            schema: None,
+            proof: None,
+            connect_timeout: None,
+            grpc_head_start: Duration::from_millis(300),
+            default_deadline: None,
+            stream_idle_limit: Some(STREAM_IDLE_LIMIT),
+            retry: None,
+            resend: ResendPolicy::default(),
+            max_message_size: MAX_MESSAGE_SIZE,
+            rest_connections: 64,
+            rest_http2: false,
+            parameters: ParameterCheck::default(),
+            model_limits: Vec::new(),
+        }
+    }
+
+    /// The API key, sent as `x-goog-api-key`. Default: none, so that each call brings its own.
+    pub fn api_key(self, key: impl AsRef<str>) -> Self {
+        self.credentials(Credentials::api_key(key))
+    }
+
+    /// Any credentials. A call that brings its own in its metadata keeps them.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Ok(credentials);
+        self
+    }
+
+    /// The API key from `GEMINI_API_KEY`, else from `GOOGLE_API_KEY`; `build` fails without either.
+    pub fn from_env(mut self) -> Self {
+        self.credentials = Credentials::from_env(|name| std::env::var(name).ok());
+        self
+    }
+
+    /// The service's address, `https://host[:port]`. Default: `https://generativelanguage.googleapis.com`.
+    ///
+    /// `http://` is accepted for loopback hosts, and for others after
+    /// [`allow_plaintext`](Self::allow_plaintext).
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// Accepts an `http://` endpoint on another host: keys and messages then cross the network in
+    /// the clear. Default: refused.
+    pub fn allow_plaintext(mut self) -> Self {
+        self.allow_plaintext = true;
+        self
+    }
+
+    /// Which transport carries the calls. Default: [`Transport::Auto`].
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// The proxy for both transports. Default: [`Proxy::from_env`].
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Root certificates to trust besides the operating system's: PEM (one or more) or DER (one).
+    pub fn add_root_certificates(mut self, certificates: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(certificates.into());
+        self
+    }
+
+    /// A client certificate for mutual TLS: the chain and its private key, both PEM.
+    pub fn client_identity(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.client_identity = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// The services that REST can carry. Default: the Gemini API, v1 and v1beta.
+    ///
+    /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines,
+    /// no retries, no system parameters, and no proof call beyond HTTP/2 SETTINGS unless you name
+    /// one with [`proof_call`](Self::proof_call).
+    pub fn schema(mut self, schema: Schema) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// The call that proves gRPC before it carries others: a unary method, of the schema or not, that costs nothing
+    /// and changes nothing, as `/package.Service/Method`, and its encoded request.
+    /// Default: `ListModels` for the Gemini API, none for a schema of your own.
+    pub fn proof_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
+        self.proof = Some((method.into(), message.into()));
+        self
+    }
+
+    /// The time for a connection to come about, from DNS to TLS. Default: 5 s, 10 s through a proxy.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the first calls wait for gRPC's proof before they go over REST. Default: 300 ms.
+    pub fn grpc_head_start(mut self, head_start: Duration) -> Self {
+        self.grpc_head_start = head_start;
+        self
+    }
+
+    /// The time for a call whose caller sets none (`Duration::MAX` for no limit). It covers
+    /// connecting, the proof, both transports, retries and the whole answer. A stream that the client writes, and a
+    /// method that the schema does not know, have no limit but their caller's. Default: what Google's service
+    /// configuration says, 600 s for (Stream)GenerateContent and 60 s for others.
+    pub fn default_deadline(mut self, deadline: Duration) -> Self {
+        let limit = Some(deadline).filter(|deadline| *deadline != Duration::MAX);
+        self.default_deadline = Some(DefaultDeadline::Fixed(limit));
+        self
+    }
+
+    /// How long a streamed answer may be silent, once it has begun, while its reader waits; then it ends as
+    /// [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), whatever is left of the call's deadline.
+    /// `Duration::MAX` for no limit. Default: 5 minutes, above the pauses of models that think. Streams that the
+    /// client writes have none.
+    pub fn stream_idle_limit(mut self, limit: Duration) -> Self {
+        self.stream_idle_limit =
+            Some(limit).filter(|limit| *limit != Duration::MAX).map(|limit| limit.min(ONE_YEAR));
+        self
+    }
+
+    /// Which answers of the service are tried again. Default: what Google's service configuration
+    /// says of each method.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// When a call that the network broke may be sent a second time. Default:
+    /// [`ResendPolicy::WhenUnprocessed`].
+    pub fn resend(mut self, resend: ResendPolicy) -> Self {
+        self.resend = resend;
+        self
+    }
+
+    /// Largest message in bytes, sent or received, on both transports. Default: 64 MiB. tonic has a
+    /// limit of its own for what it decodes, 4 MiB unless the client's `max_decoding_message_size` is raised.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// Most HTTP/1.1 connections to the service; calls beyond it queue inside their deadline.
+    /// Default: 64.
+    pub fn rest_connections(mut self, connections: usize) -> Self {
+        self.rest_connections = connections;
+        self
+    }
+
+    /// What to do about parameters out of their documented range, in calls that ask a model to write.
+    /// Default: [`ParameterCheck::Warn`].
+    pub fn parameters(mut self, check: ParameterCheck) -> Self {
+        self.parameters = check;
+        self
+    }
+
+    /// The limits of one model, which hold in place of the documented ones for calls to it: a `Model` as
+    /// `GetModel` returns it. May be given for several models.
+    pub fn model_limits(mut self, limits: impl Into<Limits>) -> Self {
+        self.model_limits.push(limits.into());
+        self
+    }
+
+    /// Offers HTTP/2 beside HTTP/1.1 where [`Transport::Rest`] was chosen, so that one connection carries many calls.
+    /// Default: off, since a network that breaks gRPC often breaks HTTP/2. [`Transport::Auto`] never offers it on REST.
+    pub fn rest_http2(mut self, offered: bool) -> Self {
+        self.rest_http2 = offered;
+        self
+    }
+
+    /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
+    ///
+    /// # Errors
+    /// A setting is wrong ([`ErrorKind::Configuration`], [`ErrorKind::Schema`]), or
+    /// [`from_env`](Self::from_env) found no key ([`ErrorKind::Credentials`]).
+    pub fn build(self) -> Result<Bridge, Error> {
+        self.build_parts().map(|built| built.bridge)
+    }
+
+    /// The bridge, and the network below it.
+    pub(crate) fn build_parts(self) -> Result<Built, Error> {
+        let network = Network::new(NetworkSettings {
+            proxy: self.proxy,
+            roots: self.roots,
+            client_identity: self.client_identity,
+            connect_timeout: self.connect_timeout,
+        })?;
+        let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
+        let service = Service::new(self.schema, self.proof)?;
+        let credentials = self.credentials?;
+        credentials.check()?;
+        let grpc = GrpcSettings { max_message_size: self.max_message_size, ..Default::default() };
+        let rest = RestSettings {
+            max_message_size: self.max_message_size,
+            connections: self.rest_connections,
+            ..service.rest
+        };
+        let bridge = Bridge::from_inner(Inner {
+            credentials,
+            grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
+            rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
+            schema: service.schema,
+            proof: Proof::new(service.proof),
+            fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
+            retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
+            counters: Counters::default(),
+            guard: Guard::new(self.parameters, self.model_limits),
+            settings: Settings {
+                transport: self.transport,
+                resend: self.resend,
+                grpc_head_start: self.grpc_head_start,
+                default_deadline: self.default_deadline.unwrap_or(service.deadline),
+                stream_idle_limit: self.stream_idle_limit,
+                max_message_size: self.max_message_size,
+                rest_http2: self.rest_http2,
+            },
+        });
+        Ok(Built { bridge, network, origin })
+    }
+
+    /// Goes on without credentials where the environment held none: the rest can be examined.
+    pub(crate) fn go_on_without_key(&mut self) {
+        if self.credentials.is_err() {
+            self.credentials = Ok(Credentials::none());
+        }
+    }
+
+    pub(crate) fn limit_connect_timeout(&mut self, limit: Duration) {
+        self.connect_timeout = Some(self.connect_timeout.map_or(limit, |own| own.min(limit)));
+    }
+
+    pub(crate) fn endpoint_text(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The settings that decide about the way, for a person; no secret among them.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let credentials = match &self.credentials {
+            Ok(credentials) => credentials.describe(),
+            Err(_) => "no key",
+        };
+        let store = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
+            let place = std::env::var_os(name).filter(|place| !place.is_empty())?;
+            Some(format!("roots of {name}={}", place.to_string_lossy()))
+        });
+        let mut told = vec![store.unwrap_or_else(|| "roots of the operating system".to_owned())];
+        match self.roots.len() {
+            0 => {}
+            1 => told.push("added roots".to_owned()),
+            count => told.push(format!("added roots from {count} sources")),
+        }
+        told.push(credentials.to_owned());
+        told
+    }
+}
+
+/// What [`BridgeBuilder::build_parts`] makes.
+pub(crate) struct Built {
+    pub(crate) bridge: Bridge,
+    pub(crate) network: Network,
+    pub(crate) origin: Origin,
+}
+
+/// What is known of the service that is called: much of the Gemini API, nothing of others.
+struct Service {
+    schema: Schema,
+    proof: Option<ProofRequest>,
+    rest: RestSettings,
+    retries: RetryPolicies,
+    deadline: DefaultDeadline,
+}
+
+impl Service {
+    fn new(schema: Option<Schema>, proof: Option<(String, Vec<u8>)>) -> Result<Self, Error> {
+        match schema {
+            Some(schema) => Ok(Self {
+                proof: proof.map(|proof| proof_request(&schema, &proof)).transpose()?,
+                rest: RestSettings::default(),
+                retries: RetryPolicies::Fixed(RetryPolicy::none()),
+                deadline: DefaultDeadline::Fixed(None),
+                schema,
+            }),
+            None => Self::gemini(&proof.unwrap_or_else(gemini::proof_call)),
+        }
+    }
+
+    fn gemini(proof: &(String, Vec<u8>)) -> Result<Self, Error> {
+        let schema = gemini::schema()?;
+        Ok(Self {
+            proof: Some(proof_request(&schema, proof)?),
+            rest: RestSettings::google(),
+            retries: RetryPolicies::ByMethod(gemini::retry_policy),
+            deadline: DefaultDeadline::ByMethod(gemini::deadline),
+            schema,
+        })
+    }
+}
+
+fn proof_request(
+    schema: &Schema,
+    (path, message): &(String, Vec<u8>),
+) -> Result<ProofRequest, Error> {
+    let refuse =
+        |why: &str| Error::new(ErrorKind::Configuration, format!("proof call `{path}` {why}"));
+    let method = schema.method(path).cloned();
+    if method.as_ref().is_some_and(|method| method.client_streaming || method.server_streaming) {
+        return Err(refuse("is not a unary method"));
+    }
+    Ok(ProofRequest {
+        path: PathAndQuery::try_from(path.as_str()).map_err(|_| refuse("is not a path"))?,
+        method,
+        message: Frame::wrap(message).ok_or_else(|| refuse("has a message over 4 GiB"))?,
+    })
+}
+
+/// Hides the credentials; their own `Debug` does so too.
+impl fmt::Debug for BridgeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeBuilder")
+            .field("endpoint", &self.endpoint)
+            .field("transport", &self.transport)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}

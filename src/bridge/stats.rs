@@ -1,0 +1,123 @@
+//! Stats: what happened so far, counted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::bridge::options::ActiveTransport;
+use crate::symptom::SymptomKind;
+
+/// Counts since the bridge was built, shared by its clones.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    grpc_connections: usize,
+    rest_connections: usize,
+    calls: u64,
+    grpc_attempts: u64,
+    rest_attempts: u64,
+    switches: u64,
+    retries: u64,
+    resends: u64,
+    symptoms: HashMap<SymptomKind, u64>,
+}
+
+impl Stats {
+    /// Connections of this transport that stand at this moment and take calls.
+    pub fn connections(&self, transport: ActiveTransport) -> usize {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_connections,
+            ActiveTransport::Rest => self.rest_connections,
+        }
+    }
+
+    /// Calls that were begun, whatever became of them.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Calls handed to this transport, resends and retries included, proof calls not.
+    pub fn attempts(&self, transport: ActiveTransport) -> u64 {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_attempts,
+            ActiveTransport::Rest => self.rest_attempts,
+        }
+    }
+
+    /// Calls that went over REST because gRPC had failed them, or its proof while they waited for it; where only the
+    /// head start ran out, nothing had failed.
+    pub fn switches(&self) -> u64 {
+        self.switches
+    }
+
+    /// Attempts that followed an answer of the service which invites another.
+    pub fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// Attempts that followed a failure of the network.
+    pub fn resends(&self) -> u64 {
+        self.resends
+    }
+
+    /// How often this failure was met by a call.
+    pub fn symptoms(&self, kind: SymptomKind) -> u64 {
+        self.symptoms.get(&kind).copied().unwrap_or_default()
+    }
+}
+
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    calls: AtomicU64,
+    grpc_attempts: AtomicU64,
+    rest_attempts: AtomicU64,
+    switches: AtomicU64,
+    retries: AtomicU64,
+    resends: AtomicU64,
+    symptoms: Mutex<HashMap<SymptomKind, u64>>,
+}
+
+impl Counters {
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_attempt(&self, transport: ActiveTransport) {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_attempts.fetch_add(1, Relaxed),
+            ActiveTransport::Rest => self.rest_attempts.fetch_add(1, Relaxed),
+        };
+    }
+
+    pub(crate) fn count_switch(&self) {
+        self.switches.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_resend(&self) {
+        self.resends.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_symptom(&self, kind: SymptomKind) {
+        let mut symptoms = self.symptoms.lock().unwrap_or_else(PoisonError::into_inner);
+        *symptoms.entry(kind).or_default() += 1;
+    }
+
+    /// `connections` of either transport stand now.
+    pub(crate) fn snapshot(&self, grpc_connections: usize, rest_connections: usize) -> Stats {
+        Stats {
+            grpc_connections,
+            rest_connections,
+            calls: self.calls.load(Relaxed),
+            grpc_attempts: self.grpc_attempts.load(Relaxed),
+            rest_attempts: self.rest_attempts.load(Relaxed),
+            switches: self.switches.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            resends: self.resends.load(Relaxed),
+            symptoms: self.symptoms.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Watched: the answer of a stream, kept inside the call's deadline and its idle limit; tells how it ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::bridge::Inner;
+use crate::bridge::options::ActiveTransport;
+use crate::call::frame::FrameCounter;
+use crate::call::{Answer, Call, Message};
+use crate::carry::attempt::Carried;
+use crate::credentials::{headers_with_secrets, secret_in};
+use crate::error::{Error, ErrorKind};
+use crate::probe::liveness::Vigil;
+use crate::symptom::{Evidence, Symptom, SymptomKind};
+
+/// Marks the answer with the transport that carried it, and watches the body of a stream.
+///
+/// A unary answer is complete and checked already: it passes as it is.
+pub(crate) fn watch_answer(
+    Carried { mut answer, transport, vigil }: Carried,
+    call: &Call,
+    bridge: Arc<Inner>,
+) -> Answer {
+    answer.extensions_mut().insert(transport);
+    if call.method.as_ref().is_some_and(|method| !method.server_streaming) {
+        return answer;
+    }
+    let deadline = call.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+    // Where the client writes a stream as well, the service may be waiting for it.
+    let idle_limit = match call.message {
+        Message::One(_) => bridge.settings.stream_idle_limit,
+        Message::Stream(_) => None,
+    };
+    let silence = idle_limit.map(Silence::new);
+    let secrets = headers_with_secrets(&call.metadata).cloned().collect();
+    answer.map(|body| {
+        Body::new(WatchedBody {
+            body,
+            deadline,
+            silence,
+            vigil,
+            frames: FrameCounter::default(),
+            transport,
+            bridge,
+            secrets,
+            ended: false,
+        })
+    })
+}
+
+struct WatchedBody {
+    body: Body,
+    deadline: Option<Pin<Box<Sleep>>>,
+    silence: Option<Silence>,
+    vigil: Option<Vigil>,
+    frames: FrameCounter,
+    transport: ActiveTransport,
+    bridge: Arc<Inner>,
+    /// What must not leave with an error, should the peer repeat it.
+    secrets: Vec<HeaderValue>,
+    ended: bool,
+}
+
+/// The time for which nothing arrived although the caller waited.
+struct Silence {
+    limit: Duration,
+    end: Pin<Box<Sleep>>,
+    is_broken: bool,
+}
+
+impl Silence {
+    fn new(limit: Duration) -> Self {
+        Self { limit, end: Box::pin(sleep_until(Instant::now())), is_broken: true }
+    }
+
+    /// Ready once it lasts for longer than its limit.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::take(&mut self.is_broken) {
+            self.end.as_mut().reset(Instant::now() + self.limit);
+        }
+        self.end.as_mut().poll(context)
+    }
+}
+
+impl WatchedBody {
+    fn pass(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
+        let frame = frame.map_err(|status| self.end_with(status))?;
+        if let Some(silence) = &mut self.silence {
+            silence.is_broken = true;
+        }
+        if let Some(data) = frame.data_ref() {
+            // The transport has refused what is no frame.
+            let _ = self.frames.feed(data);
+        }
+        Ok(frame)
+    }
+
+    /// Ready when the answer has taken too long.
+    fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            let text = "the call's deadline passed in the middle of the answer";
+            return Poll::Ready(Error::new(ErrorKind::DeadlineExceeded, text));
+        }
+        if let Some(vigil) = &mut self.vigil
+            && let Poll::Ready(loss) = vigil.as_mut().poll(context)
+        {
+            return Poll::Ready(loss.in_body(self.frames.messages()).into());
+        }
+        let Some(silence) = &mut self.silence else { return Poll::Pending };
+        ready!(silence.poll(context));
+        let waited = format!("nothing arrived for {:?}", silence.limit);
+        let evidence = Evidence::new().with_messages(self.frames.messages()).with_detail(waited);
+        let hop = self.bridge.grpc.hop();
+        Poll::Ready(Symptom::new(SymptomKind::BodyStalled, hop).with_evidence(evidence).into())
+    }
+
+    fn end_with(&mut self, status: Status) -> Status {
+        self.ended = true;
+        self.body = Body::empty();
+        self.vigil = None;
+        if let Some(error) = Error::of(&status)
+            && !self.is_too_long(error)
+        {
+            self.bridge.record(self.transport, Some(error));
+        }
+        self.hide_secrets(status)
+    }
+
+    fn hide_secrets(&self, status: Status) -> Status {
+        let Some(mut symptom) = Error::of(&status).and_then(Error::symptom).cloned() else {
+            return status;
+        };
+        let hidden = self.secrets.iter().filter(|header| symptom.hide(secret_in(header))).count();
+        if hidden == 0 { status } else { Error::from(symptom).into() }
+    }
+
+    /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.
+    fn is_too_long(&self, error: &Error) -> bool {
+        self.frames.messages() > 0 && error.kind() == ErrorKind::DeadlineExceeded
+    }
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| self.pass(frame)));
+        }
+        let error = ready!(self.poll_limits(context));
+        Poll::Ready(Some(Err(self.end_with(error.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_counts_from_the_wait_after_the_last_piece() {
+        let mut silence = Silence::new(Duration::from_secs(10));
+        // A reader who comes late has not waited.
+        advance(Duration::from_secs(60)).await;
+        for _ in 0..3 {
+            let now = Instant::now();
+            assert!(poll_fn(|context| Poll::Ready(silence.poll(context))).await.is_pending());
+            advance(Duration::from_secs(9)).await;
+            assert!(poll_fn(|context| Poll::Ready(silence.poll(context))).await.is_pending());
+            poll_fn(|context| silence.poll(context)).await;
+            assert_eq!(now.elapsed().as_secs(), 10);
+            silence.is_broken = true;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Fuzz: what must hold for any bytes at all. `fuzz/` runs these for hours, and the tests below over its seeds.
+#![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a fuzz target speaks")]
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use http::uri::PathAndQuery;
+use serde::de::IgnoredAny;
+
+use crate::call::frame::FrameCounter;
+use crate::proto::DESCRIPTORS;
+use crate::schema::Schema;
+use crate::schema::template::Template;
+use crate::transport::rest::{ArrayStream, Cut, CutFault, EventStream};
+
+static SCHEMA: LazyLock<Schema> =
+    LazyLock::new(|| Schema::from_descriptor_set(DESCRIPTORS).expect("our own descriptors"));
+
+/// Chosen by the first byte of an input; together they have nearly every type of field.
+const MESSAGES: [&str; 8] = [
+    "google.ai.generativelanguage.v1beta.GenerateContentRequest",
+    "google.ai.generativelanguage.v1beta.GenerateContentResponse",
+    "google.ai.generativelanguage.v1beta.UpdateCachedContentRequest",
+    "google.ai.generativelanguage.v1beta.BatchEmbedContentsResponse",
+    "google.rpc.Status",
+    "google.protobuf.Value",
+    "google.protobuf.FileDescriptorSet",
+    "google.protobuf.UninterpretedOption",
+];
+
+/// JSON is read, or refused with its place; what was read is JSON, and stays the same from then on.
+pub fn json_to_wire(data: &[u8]) {
+    let Some((name, json)) = choose_message(data) else { return };
+    match SCHEMA.message_from_json(name, json) {
+        Ok(wire) => {
+            assert!(serde_json::from_slice::<IgnoredAny>(json).is_ok(), "this is no JSON");
+            assert!(wire.len() <= 16 * json.len(), "the message is far larger than its JSON");
+            assert_stays_the_same(name, &wire);
+        }
+        Err(error) => assert!(error.to_string().contains(" at byte "), "{error}"),
+    }
+}
+
+/// Wire bytes are written as JSON that reads back, or refused with the place of the fault.
+pub fn wire_to_json(data: &[u8]) {
+    let Some((name, wire)) = choose_message(data) else { return };
+    match SCHEMA.json_from_message(name, wire) {
+        Ok(_) => assert_stays_the_same(name, wire),
+        Err(error) => assert!(error.to_string().contains(" at byte "), "{error}"),
+    }
+}
+
+fn choose_message(data: &[u8]) -> Option<(&'static str, &[u8])> {
+    let (choice, rest) = data.split_first()?;
+    let name = MESSAGES.get(usize::from(*choice) % MESSAGES.len())?;
+    Some((name, rest))
+}
+
+fn assert_stays_the_same(name: &str, wire: &[u8]) {
+    let json = SCHEMA.json_from_message(name, wire).expect("what was read can be written");
+    assert!(serde_json::from_slice::<IgnoredAny>(&json).is_ok(), "wrote what is no JSON");
+    let again = SCHEMA.message_from_json(name, &json).expect("what was written can be read");
+    assert_eq!(SCHEMA.json_from_message(name, &again).ok(), Some(json));
+}
+
+/// An event stream is cut the same, whatever its chunks; the first byte is their size.
+pub fn sse(data: &[u8]) {
+    let Some((size, body)) = data.split_first() else { return };
+    let cut = |size: usize| {
+        let mut stream = EventStream::new(LIMIT);
+        let mut cuts = Vec::new();
+        for chunk in body.chunks(size) {
+            stream.feed(chunk);
+            while let Some(cut) = stream.next()? {
+                cuts.push(text_of(cut));
+            }
+        }
+        while let Some(cut) = stream.finish()? {
+            cuts.push(text_of(cut));
+        }
+        Ok::<_, CutFault>(cuts)
+    };
+    assert_eq!(cut(usize::from(*size).max(1)), cut(usize::MAX));
+}
+
+/// An array is cut the same, whatever its chunks; the first byte is their size.
+pub fn array(data: &[u8]) {
+    let Some((size, body)) = data.split_first() else { return };
+    let cut = |size: usize| {
+        let mut stream = ArrayStream::new(LIMIT);
+        let mut cuts = Vec::new();
+        for chunk in body.chunks(size) {
+            stream.feed(chunk);
+            while let Some(cut) = stream.next()? {
+                cuts.push(text_of(cut));
+            }
+        }
+        stream.finish()?;
+        Ok::<_, CutFault>(cuts)
+    };
+    assert_eq!(cut(usize::from(*size).max(1)), cut(usize::MAX));
+}
+
+/// No input of a fuzzer is as large, so that only its content decides.
+const LIMIT: usize = 1 << 24;
+
+fn text_of(cut: Cut) -> (bool, Vec<u8>) {
+    match cut {
+        Cut::Message(text) => (true, text.to_vec()),
+        Cut::Error(text) => (false, text.to_vec()),
+    }
+}
+
+/// A template, in the first line, and its values, in the lines below, give a path of a URL or nothing.
+pub fn template(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.split('\n');
+    let Some(Ok(template)) = lines.next().map(Template::parse) else { return };
+    let values: Vec<&str> = lines.collect();
+    let Ok(path) = template.expand(|at| values.get(at).copied().map(Cow::Borrowed)) else { return };
+    let parsed: PathAndQuery = path.parse().expect("a path");
+    assert_eq!((parsed.path(), parsed.query()), (path.as_str(), None));
+    assert!(
+        !path.split('/').any(|segment| matches!(segment, "." | "..")),
+        "{path} leaves its place"
+    );
+}
+
+/// Frames are counted the same, whatever their chunks; the first byte is their size.
+pub fn frame(data: &[u8]) {
+    let Some((size, body)) = data.split_first() else { return };
+    let count = |size: usize| {
+        let mut counter = FrameCounter::default();
+        let fed: Result<(), _> = body.chunks(size).try_for_each(|chunk| counter.feed(chunk));
+        fed.map(|()| (counter.messages(), counter.is_inside()))
+    };
+    assert_eq!(count(usize::from(*size).max(1)), count(usize::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    /// Runs a target over its seeds, and over what is left when each is cut or spoilt somewhere.
+    fn run(target: &str, check: fn(&[u8])) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/");
+        let seeds = std::fs::read_dir(format!("{folder}{target}")).expect("seeds");
+        let mut count = 0;
+        for seed in seeds {
+            let seed = std::fs::read(seed.expect("an entry").path()).expect("a seed");
+            check(&seed);
+            for at in 0..seed.len() {
+                check(&seed[..at]);
+                let mut spoilt = seed.clone();
+                for byte in [b'"', b'\\', b'{', 0, 0x80, 0xff] {
+                    spoilt[at] = byte;
+                    check(&spoilt);
+                }
+            }
+            count += 1;
+        }
+        assert!(count > 0, "no seeds for {target}");
+    }
+
+    #[test]
+    fn seeds_of_json_hold() {
+        run("json_to_wire", json_to_wire);
+    }
+
+    #[test]
+    fn seeds_of_wire_bytes_hold() {
+        run("wire_to_json", wire_to_json);
+    }
+
+    #[test]
+    fn seeds_of_streams_hold() {
+        run("sse", sse);
+        run("array", array);
+        run("frame", frame);
+    }
+
+    #[test]
+    fn seeds_of_templates_hold() {
+        run("template", template);
+    }
+}

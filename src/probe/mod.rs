@@ -1,0 +1,151 @@
+//! Proof: the free call that shows whether gRPC works here, before it carries paid calls.
+
+pub(crate) mod liveness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::uri::PathAndQuery;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, debug_span};
+
+use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
+use crate::call::frame::Frame;
+use crate::call::{Call, GRPC_STATUS, Message};
+use crate::credentials::{API_KEY, secrets_of};
+use crate::error::Error;
+use crate::fallback::{Course, Event, Fallback, Other};
+use crate::schema::Method;
+use crate::symptom::SymptomKind;
+use crate::transport::grpc::GrpcTransport;
+
+/// What is called to prove gRPC.
+pub(crate) struct Proof {
+    request: Option<ProofRequest>,
+}
+
+/// A unary call that costs nothing and changes nothing.
+pub(crate) struct ProofRequest {
+    pub(crate) path: PathAndQuery,
+    pub(crate) method: Option<Arc<Method>>,
+    pub(crate) message: Frame,
+}
+
+/// Longest wait for the answer to the proof, once there is a connection.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+impl Proof {
+    /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.
+    pub(crate) fn new(request: Option<ProofRequest>) -> Self {
+        Self { request }
+    }
+
+    /// The credentials that the proof takes from `metadata`; `None` if this schema has none.
+    pub(crate) fn credentials(&self, metadata: &HeaderMap) -> Option<HeaderMap> {
+        self.request.as_ref().map(|_| credentials_of(metadata))
+    }
+
+    /// The proof as a call, with the credentials found in `metadata`; `None` if this schema has none.
+    pub(crate) fn call(&self, metadata: &HeaderMap) -> Option<Call> {
+        let request = self.request.as_ref()?;
+        Some(Call {
+            path: request.path.clone(),
+            method: request.method.clone(),
+            metadata: credentials_of(metadata),
+            encoding: None,
+            accept_encoding: None,
+            // Who waits keeps the time, and takes silence for a sign.
+            deadline: None,
+            message: Message::One(request.message.clone()),
+            options: CallOptions::default(),
+            attempts: 0,
+        })
+    }
+
+    /// Runs the proof in the background, with the credentials of the call that waits for it.
+    pub(crate) fn begin(
+        &self,
+        grpc: &Arc<GrpcTransport>,
+        fallback: &Arc<Fallback>,
+        metadata: &HeaderMap,
+    ) {
+        let call = self.call(metadata);
+        let grpc = Arc::clone(grpc);
+        let run = Run { fallback: Arc::clone(fallback), ended: false };
+        let metadata = metadata.clone();
+        let prove = async move {
+            let outcome = prove(&grpc, call).await.map_err(|mut error| {
+                secrets_of(&metadata).for_each(|secret| error.hide(secret));
+                error
+            });
+            run.end(outcome);
+        };
+        tokio::spawn(prove.instrument(debug_span!("proof")));
+    }
+}
+
+async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
+    grpc.connect().await?;
+    let Some(mut call) = call else { return Ok(()) };
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut course = Course::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
+    loop {
+        let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
+        let sent = timeout_at(deadline, sending).await;
+        match sent.unwrap_or_else(|_| Err(grpc.unanswered().into())) {
+            Ok(answer) if is_forged(answer.headers()) => {
+                return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
+            }
+            Ok(_) => return Ok(()),
+            // A connection that was about to close proves nothing: another one is asked.
+            Err(error) => match error.symptom() {
+                Some(symptom) if course.after(symptom, Other::NONE).is_some() => {}
+                Some(_) | None => return Err(error),
+            },
+        }
+    }
+}
+
+/// Whether an intermediary wrote this gRPC status: Envoy names itself in `server`.
+pub(crate) fn is_forged(headers: &HeaderMap) -> bool {
+    headers.contains_key(&GRPC_STATUS)
+        && headers.get(header::SERVER).is_some_and(|server| server == "envoy")
+}
+
+fn credentials_of(metadata: &HeaderMap) -> HeaderMap {
+    let found =
+        CREDENTIALS.iter().filter_map(|name| Some((name.clone(), metadata.get(name)?.clone())));
+    found.collect()
+}
+
+static CREDENTIALS: [HeaderName; 3] =
+    [header::AUTHORIZATION, API_KEY, HeaderName::from_static("x-goog-user-project")];
+
+/// A proof under way; tells the fallback how it ended, even when its task is dropped.
+struct Run {
+    fallback: Arc<Fallback>,
+    ended: bool,
+}
+
+impl Run {
+    fn end(mut self, outcome: Result<(), Error>) {
+        self.ended = true;
+        let event = match outcome {
+            Ok(()) => Event::ProofSucceeded,
+            Err(error) => match error.symptom() {
+                Some(symptom) => Event::ProofFailed(symptom.clone()),
+                None => Event::ProofAbandoned,
+            },
+        };
+        self.fallback.record(event);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.fallback.record(Event::ProofAbandoned);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a `Symptom`.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use http_body::Body as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either, Empty, Full};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_http::decompression::Decompression;
+use tower_service::Service as _;
+
+use crate::call::frame::Whole;
+use crate::error::{BoxError, Error};
+use crate::json::JsonBody;
+use crate::network::{Alpn, Network, Origin};
+use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::transport::carrier::http1::dialler::{Dialler, Issuer, waiting};
+use crate::transport::carrier::http1::failure;
+use crate::transport::rest::HttpVersions;
+use crate::transport::rest::request::{JSON, RequestBody, RestRequest, header_value};
+
+/// Sends HTTP requests to one origin.
+pub(crate) struct Client {
+    network: Network,
+    origin: Origin,
+    /// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
+    one: Pool,
+    any: Pool,
+    open: Arc<AtomicUsize>,
+    /// How failures name the service.
+    hop: Arc<str>,
+}
+
+type Pool = legacy::Client<Dialler, SentBody>;
+type SentBody = Either<JsonBody, Full<Bytes>>;
+
+/// An answer whose body is still on its way.
+pub(crate) struct HttpAnswer {
+    pub(crate) status: http::StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: HttpBody,
+}
+
+/// The body of an answer. Dropped or closed before its end, it cancels the request.
+pub(crate) struct HttpBody {
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    hop: Arc<str>,
+    issuer: Option<Issuer>,
+}
+
+impl Client {
+    /// Each pool has at most so many HTTP/1.1 connections.
+    pub(crate) fn new(network: Network, origin: Origin, connections: usize) -> Self {
+        let open = Arc::<AtomicUsize>::default();
+        let pool = |versions: HttpVersions| {
+            let (network, origin, open) = (network.clone(), origin.clone(), Arc::clone(&open));
+            build(Dialler::new(network, origin, versions.alpn(), connections, open), versions)
+        };
+        let (one, any) = (pool(HttpVersions::One), pool(HttpVersions::Any));
+        let hop = network.hop(&origin).into();
+        Self { network, origin, one, any, open, hop }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Opens a connection and closes it: shows whether the service can be reached.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        self.network.connect(&self.origin, Alpn::Http1).await.map(drop)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: RestRequest,
+        headers: HeaderMap,
+        versions: HttpVersions,
+    ) -> Result<HttpAnswer, Error> {
+        let mut request = self.build_request(request, headers)?;
+        if versions == HttpVersions::One {
+            request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
+        }
+        let pool = match versions {
+            HttpVersions::One => &self.one,
+            HttpVersions::Any => &self.any,
+        };
+        match waiting(Decompression::new(pool).call(request)).await {
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                let issuer = head.extensions.get().cloned();
+                let body =
+                    HttpBody { body: body.boxed_unsync(), hop: Arc::clone(&self.hop), issuer };
+                Ok(HttpAnswer { status: head.status, headers: head.headers, body })
+            }
+            Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
+        }
+    }
+
+    fn build_request(
+        &self,
+        request: RestRequest,
+        headers: HeaderMap,
+    ) -> Result<http::Request<SentBody>, Error> {
+        let RestRequest { verb, path, query, body } = request;
+        let uri = self.address_of(&path, &query)?;
+        let empty = || Either::Right(Full::default());
+        let (content_type, length, body) = match body {
+            RequestBody::None if verb == http::Method::GET => (None, None, empty()),
+            // Some proxies refuse a POST that does not say that it has no body.
+            RequestBody::None => (None, Some(0), empty()),
+            RequestBody::Json(json) => {
+                (Some(HeaderValue::from_static(JSON)), Some(json.len()), Either::Left(json))
+            }
+            RequestBody::Raw { content_type, data } => {
+                let length = Some(data.len());
+                (Some(header_value(&content_type)?), length, Either::Right(data.into()))
+            }
+        };
+        let mut built = http::Request::new(body);
+        *built.method_mut() = verb;
+        *built.uri_mut() = uri;
+        *built.headers_mut() = headers;
+        let headers = built.headers_mut();
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        Ok(built)
+    }
+
+    /// What we encoded must reach the wire as it is, or not at all.
+    fn address_of(&self, path: &str, query: &str) -> Result<Uri, Error> {
+        let refused =
+            || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
+        let target = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
+        let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
+        if target.path() != path || target.query().unwrap_or_default() != query {
+            return Err(refused());
+        }
+        let mut parts = self.origin.uri().clone().into_parts();
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).map_err(|_| refused())
+    }
+}
+
+impl HttpBody {
+    /// The next bytes; `None` at a clean end.
+    ///
+    /// `messages` were received before: with one, the service did the work.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+        messages: u64,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                    // Trailers of HTTP say nothing here.
+                    Ok(_) | Err(_) => {}
+                },
+                Some(Err(error)) => {
+                    self.close();
+                    return Poll::Ready(Some(Err(self.name_failure(error, messages))));
+                }
+                None => {
+                    self.close();
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    /// The whole body; `None` if it has more bytes than `limit`.
+    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
+        let mut whole = Whole::default();
+        while let Some(data) = poll_fn(|context| self.poll_chunk(context, 0)).await {
+            if whole.add(data?) > limit {
+                return Ok(None);
+            }
+        }
+        Ok(Some(whole.into_bytes()))
+    }
+
+    /// Lets go of the connection: nothing more is read.
+    pub(crate) fn close(&mut self) {
+        self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.body)
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn size_hint(&self) -> http_body::SizeHint {
+        http_body::Body::size_hint(&self.body)
+    }
+
+    /// A failure that this answer shows.
+    pub(crate) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
+        let evidence = match &self.issuer {
+            Some(Issuer(issuer)) => evidence.with_issuer(issuer),
+            None => evidence,
+        };
+        Symptom::new(kind, &*self.hop).with_evidence(evidence)
+    }
+
+    fn name_failure(&self, error: BoxError, messages: u64) -> Error {
+        let (kind, evidence) = failure::within_body(&error);
+        Error::from(self.symptom(kind, evidence.with_messages(messages))).with_source(error)
+    }
+}
+
+/// hyper's client sends a request again by itself only if the connection was closed before any of it
+/// was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only where HTTP/2, which has
+/// none, may be spoken.
+fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
+    legacy::Client::builder(TokioExecutor::new())
+        .set_host(versions == HttpVersions::Any)
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_LIMIT)
+        .timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .build(dialler)
+}
+
+/// An idle connection is closed after this, before a firewall forgets it.
+const IDLE_LIMIT: Duration = Duration::from_secs(45);
+/// Silence on an HTTP/2 connection with calls in flight before it is asked whether it lives.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// Google's front end compresses for clients that say "gzip" here too
+/// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
+const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
+
+#[cfg(test)]
+impl HttpBody {
+    /// A body that arrives in chunks of this size, and ends well.
+    pub(crate) fn in_chunks(bytes: &[u8], size: usize) -> Self {
+        let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+        let body = Chunks(chunks).map_err(BoxError::from).boxed_unsync();
+        Self { body, hop: "a service".into(), issuer: None }
+    }
+}
+
+#[cfg(test)]
+struct Chunks(std::collections::VecDeque<Bytes>);
+
+#[cfg(test)]
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop_front().map(|chunk| Ok(http_body::Frame::data(chunk))))
+    }
+}

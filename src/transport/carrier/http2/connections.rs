@@ -1,0 +1,233 @@
+//! Connections: dialled one at a time, added under load, retired when idle or told to go.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::{Error, ErrorKind};
+use crate::network::{Alpn, Network, Origin};
+use crate::transport::carrier::http2::connection::{Connection, Seat};
+use crate::transport::grpc::GrpcSettings;
+
+/// Every connection to one origin. Dropping it ends its tasks; calls in flight finish.
+pub(crate) struct Connections(Arc<Shared>);
+
+struct Shared {
+    network: Network,
+    origin: Origin,
+    settings: GrpcSettings,
+    list: Mutex<List>,
+    /// Woken when a connection stops taking calls.
+    changed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct List {
+    open: Vec<Arc<Connection>>,
+    dials: Vec<PendingDial>,
+    dials_started: u64,
+    keeper: Option<AbortHandle>,
+    /// The dials under way and the keeper, aborted with the list.
+    tasks: JoinSet<()>,
+}
+
+struct PendingDial {
+    number: u64,
+    /// Calls that count on it; at most as many as the connection will carry.
+    joined: usize,
+    outcome: Outcome,
+}
+
+type Dialled = Result<Arc<Connection>, Arc<Error>>;
+type Outcome = watch::Receiver<Option<Dialled>>;
+
+impl Connections {
+    pub(crate) fn new(network: Network, origin: Origin, settings: GrpcSettings) -> Self {
+        Self(Arc::new(Shared {
+            network,
+            origin,
+            settings,
+            list: Mutex::default(),
+            changed: Arc::new(Notify::new()),
+        }))
+    }
+
+    /// Waits until a connection stands whose peer speaks HTTP/2.
+    ///
+    /// # Errors
+    /// No connection came about.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        let pending = {
+            let mut list = self.0.list();
+            if list.open.iter().any(|connection| !connection.is_closing()) {
+                return Ok(());
+            }
+            self.0.join_dial(&mut list)
+        };
+        match outcome_of(pending).await {
+            Ok(connection) if connection.is_closing() => Err(connection.fault_before_use()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.repeat()),
+        }
+    }
+
+    /// How many connections take calls.
+    pub(crate) fn count(&self) -> usize {
+        self.0.list().open.iter().filter(|connection| !connection.is_closing()).count()
+    }
+
+    /// Takes no further calls on the open connections.
+    pub(crate) fn forget(&self) {
+        let forgotten = std::mem::take(&mut self.0.list().open);
+        drop(forgotten);
+    }
+
+    /// A place on a connection for one call: on one that stands, or on one that is dialled for it.
+    ///
+    /// # Errors
+    /// There is no connection, and none came about; nothing was sent.
+    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
+        let limit = self.0.settings.calls_per_connection;
+        loop {
+            let pending = {
+                let mut list = self.0.list();
+                if let Some(seat) = list.take_seat(limit) {
+                    return Ok(seat);
+                }
+                self.0.join_dial(&mut list)
+            };
+            match outcome_of(pending).await {
+                Ok(connection) if connection.is_closing() => {
+                    return Err(connection.fault_before_use());
+                }
+                Ok(connection) => {
+                    if let Some(seat) = connection.take_seat(limit) {
+                        return Ok(seat);
+                    }
+                }
+                Err(error) => return self.0.crowd(&error),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins a dial that still has room for this call, or starts one.
+    fn join_dial(self: &Arc<Self>, list: &mut List) -> Outcome {
+        while list.tasks.try_join_next().is_some() {}
+        // A dial whose task died with its runtime has no sender left.
+        list.dials.retain(|dial| dial.outcome.has_changed().is_ok());
+        let limit = self.settings.calls_per_connection;
+        if let Some(dial) = list.dials.iter_mut().find(|dial| dial.joined < limit) {
+            dial.joined += 1;
+            return dial.outcome.clone();
+        }
+        let (tell, outcome) = watch::channel(None);
+        list.dials_started += 1;
+        let number = list.dials_started;
+        list.dials.push(PendingDial { number, joined: 1, outcome: outcome.clone() });
+        let dialled = open(self);
+        let shared = Arc::downgrade(self);
+        list.tasks.spawn(async move {
+            let dialled = dialled.await.map_err(Arc::new);
+            if let Some(shared) = shared.upgrade() {
+                shared.end_dial(number, &dialled);
+            }
+            tell.send_replace(Some(dialled));
+        });
+        outcome
+    }
+
+    fn end_dial(self: &Arc<Self>, number: u64, dialled: &Dialled) {
+        let mut list = self.list();
+        list.dials.retain(|dial| dial.number != number);
+        let Ok(connection) = dialled else { return };
+        list.open.push(Arc::clone(connection));
+        if list.keeper.as_ref().is_none_or(AbortHandle::is_finished) {
+            let keeper = keep(Arc::downgrade(self), Arc::clone(&self.changed));
+            list.keeper = Some(list.tasks.spawn(keeper));
+        }
+    }
+
+    /// No further connection could be had: shares a full one, where the call waits its turn, and
+    /// fails only when none is left.
+    fn crowd(&self, error: &Arc<Error>) -> Result<Seat, Error> {
+        let list = self.list();
+        let emptiest = list
+            .open
+            .iter()
+            .filter(|connection| !connection.is_closing())
+            .min_by_key(|connection| connection.in_flight());
+        emptiest.map(Connection::take_any_seat).ok_or_else(|| error.repeat())
+    }
+
+    /// Lets go of connections that are closing or idle too long; tells when to look again.
+    fn sweep(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let idle_limit = self.settings.idle_limit;
+        let mut list = self.list();
+        let mut next: Option<Instant> = None;
+        list.open.retain(|connection| {
+            let expiry = connection.idle_since().unwrap_or(now) + idle_limit;
+            let stays = !connection.is_closing() && expiry > now;
+            if stays {
+                next = Some(next.map_or(expiry, |earliest| earliest.min(expiry)));
+            }
+            stays
+        });
+        if next.is_none() {
+            list.keeper = None;
+        }
+        next
+    }
+}
+
+impl List {
+    /// The fullest connection with room, so that the others fall idle and are retired.
+    fn take_seat(&self, limit: usize) -> Option<Seat> {
+        self.open
+            .iter()
+            .filter(|connection| connection.has_room(limit))
+            .max_by_key(|connection| connection.in_flight())
+            .and_then(|connection| connection.take_seat(limit))
+    }
+}
+
+/// Dials and opens one connection, holding nothing of the list.
+fn open(shared: &Shared) -> impl Future<Output = Result<Arc<Connection>, Error>> + use<> {
+    let (network, origin) = (shared.network.clone(), shared.origin.clone());
+    let settings = shared.settings.clone();
+    let changed = Arc::clone(&shared.changed);
+    async move {
+        let started = Instant::now();
+        let dialled = network.connect(&origin, Alpn::Http2).await?;
+        let limit = settings.wait_for_settings(started.elapsed());
+        Connection::open(dialled, limit, &settings, changed).await
+    }
+}
+
+/// Sweeps the list until no connection is left in it.
+async fn keep(shared: Weak<Shared>, changed: Arc<Notify>) {
+    while let Some(next) = shared.upgrade().and_then(|shared| shared.sweep()) {
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = changed.notified() => {}
+        }
+    }
+}
+
+async fn outcome_of(mut pending: Outcome) -> Dialled {
+    match pending.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(dialled)) => dialled.clone(),
+        Ok(None) | Err(_) => Err(Arc::new(Error::new(
+            ErrorKind::Connect,
+            "the runtime that opened the connection has ended",
+        ))),
+    }
+}

@@ -1,0 +1,252 @@
+//! HTTP/2 frames of the peer, walked by their headers as the bytes pass by.
+//!
+//! Only what decides about a connection is read: SETTINGS and GOAWAY. All other payload is stepped over
+//! ([RFC 9113, section 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
+
+/// A frame that says something about the whole connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PeerFrame {
+    /// The peer's settings, not the acknowledgement of ours.
+    Settings {
+        max_streams: Option<u32>,
+    },
+    GoAway(GoAway),
+}
+
+/// The peer closes the connection: streams above `last_stream` were not processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GoAway {
+    pub(crate) last_stream: u32,
+    pub(crate) reason: u32,
+    /// The first bytes of what the peer says about it.
+    pub(crate) text: Box<[u8]>,
+}
+
+/// Where in the stream of frames the last byte stood.
+#[derive(Debug)]
+pub(crate) struct FrameWalk {
+    part: Part,
+    /// Payload of the current frame that has not come yet.
+    left: usize,
+    held: [u8; MAX_HELD],
+    held_length: usize,
+    max_streams: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Header,
+    Settings,
+    GoAway,
+    Other,
+}
+
+impl FrameWalk {
+    pub(crate) fn new() -> Self {
+        Self { part: Part::Header, left: 0, held: [0; MAX_HELD], held_length: 0, max_streams: None }
+    }
+
+    /// Takes the next bytes and tells each frame of interest once it is complete.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(PeerFrame)) {
+        while !bytes.is_empty() {
+            if let Part::Header = self.part {
+                bytes = self.feed_header(bytes);
+            } else {
+                let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
+                self.feed_payload(payload);
+                bytes = rest;
+            }
+            if self.left == 0
+                && let Some(frame) = self.finish_frame()
+            {
+                tell(frame);
+            }
+        }
+    }
+
+    fn feed_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let rest = self.hold(bytes, HEADER_LENGTH);
+        let Some(&[a, b, c, kind, flags, ..]) = self.held.get(..self.held_length) else {
+            return rest;
+        };
+        if self.held_length == HEADER_LENGTH {
+            self.held_length = 0;
+            self.left = u32::from_be_bytes([0, a, b, c]) as usize;
+            self.part = match kind {
+                SETTINGS if flags & ACK == 0 => Part::Settings,
+                GOAWAY => Part::GoAway,
+                _ => Part::Other,
+            };
+        }
+        rest
+    }
+
+    fn feed_payload(&mut self, mut payload: &[u8]) {
+        self.left -= payload.len();
+        match self.part {
+            Part::Settings => {
+                while !payload.is_empty() {
+                    payload = self.hold(payload, SETTING_LENGTH);
+                    self.read_setting();
+                }
+            }
+            Part::GoAway => {
+                self.hold(payload, MAX_HELD);
+            }
+            Part::Header | Part::Other => {}
+        }
+    }
+
+    fn read_setting(&mut self) {
+        if let Some(&[0, MAX_CONCURRENT_STREAMS, a, b, c, d]) = self.held.get(..self.held_length) {
+            self.max_streams = Some(u32::from_be_bytes([a, b, c, d]));
+        }
+        if self.held_length == SETTING_LENGTH {
+            self.held_length = 0;
+        }
+    }
+
+    /// Ends the current frame, if one is open: a frame without payload ends with its header.
+    fn finish_frame(&mut self) -> Option<PeerFrame> {
+        let part = std::mem::replace(&mut self.part, Part::Header);
+        if let Part::Header = part {
+            return None;
+        }
+        let held = self.held.get(..self.held_length).unwrap_or_default();
+        let frame = match part {
+            Part::Settings => Some(PeerFrame::Settings { max_streams: self.max_streams.take() }),
+            Part::GoAway => read_go_away(held).map(PeerFrame::GoAway),
+            Part::Header | Part::Other => None,
+        };
+        self.held_length = 0;
+        frame
+    }
+
+    /// Holds bytes until `wanted` are there; what is beyond stays outside.
+    fn hold<'a>(&mut self, bytes: &'a [u8], wanted: usize) -> &'a [u8] {
+        let taken = wanted.saturating_sub(self.held_length).min(bytes.len());
+        let (part, rest) = bytes.split_at(taken);
+        if let Some(room) = self.held.get_mut(self.held_length..self.held_length + taken) {
+            room.copy_from_slice(part);
+        }
+        self.held_length += taken;
+        rest
+    }
+}
+
+/// `None` if the frame is shorter than the specification allows; h2 fails the connection then.
+fn read_go_away(held: &[u8]) -> Option<GoAway> {
+    let (last_stream, held) = held.split_first_chunk()?;
+    let (reason, text) = held.split_first_chunk()?;
+    Some(GoAway {
+        last_stream: u32::from_be_bytes(*last_stream) & 0x7fff_ffff,
+        reason: u32::from_be_bytes(*reason),
+        text: text.into(),
+    })
+}
+
+/// What the first bytes of a connection are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FirstBytes {
+    Http2,
+    Http1,
+    Other,
+    TooFew,
+}
+
+/// A server opens with SETTINGS
+/// ([RFC 9113, section 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)); one that wants no
+/// connection at all may send GOAWAY in its place.
+pub(crate) fn judge_first_bytes(bytes: &[u8]) -> FirstBytes {
+    if bytes.starts_with(b"HTTP/1.") {
+        return FirstBytes::Http1;
+    }
+    let Some(&[a, b, c, kind, flags, stream @ ..]) = bytes.first_chunk::<HEADER_LENGTH>() else {
+        return FirstBytes::TooFew;
+    };
+    let length = u32::from_be_bytes([0, a, b, c]) as usize;
+    let opens = match kind {
+        SETTINGS => flags & ACK == 0 && length.is_multiple_of(SETTING_LENGTH),
+        GOAWAY => length >= 8,
+        _ => false,
+    };
+    if opens && stream == [0; 4] && length <= MAX_FIRST_FRAME {
+        FirstBytes::Http2
+    } else {
+        FirstBytes::Other
+    }
+}
+
+const HEADER_LENGTH: usize = 9;
+const SETTING_LENGTH: usize = 6;
+const SETTINGS: u8 = 0x4;
+const GOAWAY: u8 = 0x7;
+const ACK: u8 = 0x1;
+const MAX_CONCURRENT_STREAMS: u8 = 0x3;
+/// A header, a setting, or GOAWAY's eight bytes and the beginning of its text.
+const MAX_HELD: usize = 72;
+/// `SETTINGS_MAX_FRAME_SIZE` as it stands before any SETTINGS.
+const MAX_FIRST_FRAME: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS_100: &[u8] = b"\0\0\x0c\x04\0\0\0\0\0\0\x04\0\0\xff\xff\0\x03\0\0\0\x64";
+    const SETTINGS_EMPTY: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+    const DATA: &[u8] = b"\0\0\x05\0\0\0\0\0\x01\0\0\x08\x07\0";
+    const GOAWAY_CALM: &[u8] = b"\0\0\x0c\x07\0\0\0\0\0\0\0\0\x05\0\0\0\x0bcalm";
+
+    fn walk(stream: &[u8], size: usize) -> Vec<PeerFrame> {
+        let mut walk = FrameWalk::new();
+        let mut frames = Vec::new();
+        for chunk in stream.chunks(size) {
+            walk.feed(chunk, |frame| frames.push(frame));
+        }
+        frames
+    }
+
+    #[test]
+    fn any_chunking_tells_the_same_frames() {
+        let stream = [SETTINGS_100, SETTINGS_ACK, DATA, SETTINGS_EMPTY, GOAWAY_CALM, DATA].concat();
+        let expected = [
+            PeerFrame::Settings { max_streams: Some(100) },
+            PeerFrame::Settings { max_streams: None },
+            PeerFrame::GoAway(GoAway { last_stream: 5, reason: 11, text: (*b"calm").into() }),
+        ];
+        for size in 1..=stream.len() {
+            assert_eq!(walk(&stream, size), expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_long_farewell_is_cut_and_a_short_frame_ignored() {
+        let long = [b"\0\x01\0\x07\0\0\0\0\0".as_slice(), &[b'x'; 256]].concat();
+        let frames = walk(&[long.as_slice(), SETTINGS_EMPTY].concat(), 7);
+        let lengths = frames.iter().map(|frame| match frame {
+            PeerFrame::GoAway(go_away) => Some(go_away.text.len()),
+            PeerFrame::Settings { .. } => None,
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), [Some(MAX_HELD - 8), None]);
+        assert_eq!(walk(b"\0\0\x02\x07\0\0\0\0\0ab", 3), []);
+    }
+
+    #[test]
+    fn first_bytes_tell_the_protocol() {
+        let cases: [(&[u8], FirstBytes); 9] = [
+            (SETTINGS_100, FirstBytes::Http2),
+            (SETTINGS_EMPTY, FirstBytes::Http2),
+            (GOAWAY_CALM, FirstBytes::Http2),
+            (SETTINGS_ACK, FirstBytes::Other),
+            (DATA, FirstBytes::Other),
+            (b"HTTP/1.1 400 Bad Request", FirstBytes::Http1),
+            (b"<html><body>", FirstBytes::Other),
+            (b"HTTP/", FirstBytes::TooFew),
+            (b"", FirstBytes::TooFew),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(judge_first_bytes(bytes), expected, "{bytes:?}");
+        }
+    }
+}

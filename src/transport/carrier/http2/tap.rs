@@ -1,0 +1,343 @@
+//! Watch: what the peer says about one connection, seen as its bytes pass by.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::symptom::{Evidence, SymptomKind};
+use crate::transport::carrier::http2::frames::{
+    FirstBytes, FrameWalk, GoAway, PeerFrame, judge_first_bytes,
+};
+
+/// A byte stream that notes the peer's SETTINGS, its GOAWAY and its end.
+pub(crate) struct Watched<I> {
+    io: I,
+    walk: FrameWalk,
+    opening: Option<Opening>,
+    seen: Arc<Seen>,
+}
+
+/// Told once: the peer's SETTINGS arrived, or what came instead.
+pub(crate) type Opened = oneshot::Receiver<Result<(), OpeningFault>>;
+
+/// Why a connection cannot carry a first request.
+#[derive(Debug)]
+pub(crate) struct OpeningFault {
+    pub(crate) kind: SymptomKind,
+    pub(crate) evidence: Evidence,
+}
+
+impl OpeningFault {
+    fn new(kind: SymptomKind, evidence: Evidence) -> Self {
+        Self { kind, evidence }
+    }
+
+    fn go_away(go_away: &GoAway) -> Self {
+        let evidence = describe_go_away(Evidence::new(), go_away);
+        Self::new(SymptomKind::GoAwayAtStart, evidence)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(SymptomKind::ClosedBeforeSettings, Evidence::new())
+    }
+
+    pub(crate) fn timeout(waited: Duration) -> Self {
+        let waited = format!("waited {} ms", waited.as_millis());
+        Self::new(SymptomKind::SettingsTimeout, Evidence::new().with_detail(waited))
+    }
+}
+
+/// What has been seen of a connection's peer so far.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    closing: AtomicBool,
+    max_streams: AtomicU32,
+    opened: Instant,
+    /// When the peer was last heard, in microseconds after `opened`.
+    last_heard: AtomicU64,
+    farewell: Mutex<Farewell>,
+    changed: Arc<Notify>,
+}
+
+/// How the peer ended the connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Farewell {
+    pub(crate) go_away: Option<GoAway>,
+    /// The error that ended the stream, if it was not in order.
+    pub(crate) error: Option<io::ErrorKind>,
+    /// It left a PING unanswered.
+    pub(crate) is_silent: bool,
+}
+
+impl Seen {
+    /// Whether the connection takes no further calls.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// The peer's limit for calls in flight.
+    pub(crate) fn max_streams(&self) -> usize {
+        self.max_streams.load(Ordering::Relaxed) as usize
+    }
+
+    /// When the last bytes of the peer came.
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.opened + Duration::from_micros(self.last_heard.load(Ordering::Relaxed))
+    }
+
+    fn hear(&self) {
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_heard.store(now, Ordering::Relaxed);
+    }
+
+    /// Takes no further calls, though the peer has not said goodbye.
+    pub(crate) fn give_up(&self) {
+        self.close(|_| {});
+    }
+
+    /// The peer answers nothing any more.
+    pub(crate) fn time_out(&self) {
+        self.close(|farewell| farewell.is_silent = true);
+    }
+
+    pub(crate) fn farewell(&self) -> Farewell {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What to tell a call that finds the connection closing before it could use it.
+    pub(crate) fn fault_before_use(&self) -> OpeningFault {
+        let farewell = self.farewell();
+        match (farewell.go_away, farewell.error) {
+            (Some(go_away), _) => OpeningFault::go_away(&go_away),
+            (None, Some(kind)) => {
+                OpeningFault::new(SymptomKind::NeverSent, Evidence::new().with_io(kind))
+            }
+            (None, None) => OpeningFault::new(SymptomKind::NeverSent, Evidence::new()),
+        }
+    }
+
+    fn note(&self, frame: PeerFrame) {
+        match frame {
+            PeerFrame::Settings { max_streams } => {
+                if let Some(limit) = max_streams {
+                    self.max_streams.store(limit, Ordering::Relaxed);
+                }
+            }
+            PeerFrame::GoAway(go_away) => self.close(|farewell| farewell.go_away = Some(go_away)),
+        }
+    }
+
+    fn close(&self, add: impl FnOnce(&mut Farewell)) {
+        add(&mut self.farewell.lock().unwrap_or_else(PoisonError::into_inner));
+        self.closing.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+}
+
+impl<I> Watched<I> {
+    /// `changed` is woken when the connection takes no further calls.
+    pub(crate) fn new(io: I, changed: Arc<Notify>) -> (Self, Opened, Arc<Seen>) {
+        let (report, opened) = oneshot::channel();
+        let seen = Arc::new(Seen {
+            closing: AtomicBool::new(false),
+            max_streams: AtomicU32::new(u32::MAX),
+            opened: Instant::now(),
+            last_heard: AtomicU64::new(0),
+            farewell: Mutex::default(),
+            changed,
+        });
+        let watched = Self {
+            io,
+            walk: FrameWalk::new(),
+            opening: Some(Opening { first: Vec::new(), has_settings: false, report }),
+            seen: Arc::clone(&seen),
+        };
+        (watched, opened, seen)
+    }
+
+    fn note_bytes(&mut self, bytes: &[u8]) {
+        self.seen.hear();
+        if let Some(opening) = &mut self.opening
+            && let Some(fault) = opening.judge(bytes)
+        {
+            return self.report(Err(fault));
+        }
+        let (opening, seen) = (&mut self.opening, &self.seen);
+        self.walk.feed(bytes, |frame| {
+            if let (Some(opening), PeerFrame::Settings { .. }) = (opening.as_mut(), &frame) {
+                opening.has_settings = true;
+            }
+            seen.note(frame);
+        });
+        if let Some(opening) = &self.opening
+            && let Some(result) = opening.result(&self.seen)
+        {
+            self.report(result);
+        }
+    }
+
+    fn note_end(&mut self, error: Option<io::ErrorKind>) {
+        self.seen.close(|farewell| {
+            farewell.error = farewell.error.or(error);
+        });
+        if let Some(opening) = &mut self.opening {
+            let fault = opening.fault_at_end(error);
+            self.report(Err(fault));
+        }
+    }
+
+    fn note_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Err(error)) = &result {
+            self.note_end(Some(error.kind()));
+        }
+        result
+    }
+
+    fn report(&mut self, result: Result<(), OpeningFault>) {
+        if let Some(opening) = self.opening.take() {
+            // Nobody waits any more if the dial was given up.
+            let _ = opening.report.send(result);
+        }
+    }
+}
+
+/// The time before the peer's SETTINGS.
+struct Opening {
+    /// Up to [`Evidence::MAX_FIRST_BYTES`] of what came.
+    first: Vec<u8>,
+    has_settings: bool,
+    report: oneshot::Sender<Result<(), OpeningFault>>,
+}
+
+impl Opening {
+    /// The fault, if what came so far is not HTTP/2.
+    fn judge(&mut self, bytes: &[u8]) -> Option<OpeningFault> {
+        let room = Evidence::MAX_FIRST_BYTES.saturating_sub(self.first.len());
+        self.first.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        let kind = match judge_first_bytes(&self.first) {
+            FirstBytes::Http2 | FirstBytes::TooFew => return None,
+            FirstBytes::Http1 => SymptomKind::Http1Answer,
+            FirstBytes::Other => SymptomKind::NotHttp2,
+        };
+        Some(OpeningFault::new(kind, self.evidence()))
+    }
+
+    fn result(&self, seen: &Seen) -> Option<Result<(), OpeningFault>> {
+        if let Some(go_away) = seen.farewell().go_away {
+            return Some(Err(OpeningFault::go_away(&go_away)));
+        }
+        // A peer that allows no stream has not opened the connection yet: it may raise the limit,
+        // and if it does not, the wait for its SETTINGS runs out.
+        (self.has_settings && seen.max_streams() > 0).then_some(Ok(()))
+    }
+
+    fn fault_at_end(&self, error: Option<io::ErrorKind>) -> OpeningFault {
+        match error {
+            // rustls calls an end without close_notify an UnexpectedEof.
+            None | Some(io::ErrorKind::UnexpectedEof) => {
+                let is_silent = self.first.is_empty();
+                match judge_first_bytes(&self.first) {
+                    FirstBytes::Http2 => OpeningFault::closed(),
+                    FirstBytes::TooFew if is_silent => OpeningFault::closed(),
+                    FirstBytes::Http1 | FirstBytes::Other | FirstBytes::TooFew => {
+                        OpeningFault::new(SymptomKind::NotHttp2, self.evidence())
+                    }
+                }
+            }
+            Some(kind) => {
+                OpeningFault::new(SymptomKind::ResetBeforeSettings, Evidence::new().with_io(kind))
+            }
+        }
+    }
+
+    fn evidence(&self) -> Evidence {
+        let evidence = Evidence::new().with_first_bytes(&self.first);
+        let status = self.first.strip_prefix(b"HTTP/1.").and_then(|rest| {
+            let digits = rest.get(2..5)?;
+            StatusCode::from_bytes(digits).ok()
+        });
+        match status {
+            Some(status) => evidence.with_status(status),
+            None => evidence,
+        }
+    }
+}
+
+/// The reason and the words of a GOAWAY.
+pub(crate) fn describe_go_away(evidence: Evidence, go_away: &GoAway) -> Evidence {
+    let evidence = evidence.with_http2_reason(go_away.reason);
+    if go_away.text.is_empty() {
+        return evidence;
+    }
+    evidence.with_detail(String::from_utf8_lossy(&go_away.text))
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let has_room = buf.remaining() > 0;
+        let result = ready!(Pin::new(&mut this.io).poll_read(cx, buf));
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        match &result {
+            Ok(()) if !bytes.is_empty() => this.note_bytes(bytes),
+            Ok(()) if has_room => this.note_end(None),
+            Ok(()) => {}
+            Err(error) => this.note_end(Some(error.kind())),
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.note_write(result)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+/// h2 lets go of the stream when the connection is over, for whatever reason.
+impl<I> Drop for Watched<I> {
+    fn drop(&mut self) {
+        self.seen.give_up();
+    }
+}

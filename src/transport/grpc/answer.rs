@@ -1,0 +1,192 @@
+//! Answer: the head of a response is judged before tonic decodes anything behind it.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Response, StatusCode};
+use tokio::time::timeout;
+use tonic::body::Body;
+
+use crate::call::{Answer, GRPC_STATUS};
+use crate::error::Error;
+use crate::symptom::{Evidence, SymptomKind};
+use crate::transport::carrier::http2::connection::Seat;
+use crate::transport::carrier::http2::exchange::Upload;
+use crate::transport::grpc::body::AnswerBody;
+
+/// How much of an answer must be seen before it is handed to the caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// All of it, at most so many bytes: the verdict on a unary call is complete.
+    Whole { limit: usize },
+    /// Its head; the messages follow as they come.
+    Head,
+}
+
+/// Reads an answer as far as it is wanted.
+///
+/// # Errors
+/// Something that does not speak gRPC answered, or the whole answer was wanted and broke.
+pub(crate) async fn read_answer(
+    response: Response<RecvStream>,
+    upload: Option<Upload>,
+    seat: Seat,
+    wanted: Wanted,
+) -> Result<Answer, Error> {
+    let (mut head, body) = response.into_parts();
+    let has_status = head.headers.contains_key(&GRPC_STATUS);
+    let kind = judge_head(head.status, &head.headers, has_status);
+    if let Some(kind) = kind {
+        let evidence = Evidence::new()
+            .with_status(head.status)
+            .with_headers(&head.headers)
+            .with_first_bytes(&read_first_bytes(body).await);
+        return Err(seat.peer().symptom(kind, evidence).into());
+    }
+    drop_malformed_details(&mut head.headers);
+    let body = AnswerBody::new(body, upload, seat, has_status);
+    let body = match wanted {
+        Wanted::Whole { limit } => {
+            let mut whole = body.collect(limit).await?;
+            // Without a message, trailers say what a head could have said: whoever asks for the status finds it there.
+            head.headers.extend(whole.take_trailers_alone().unwrap_or_default());
+            Body::new(whole)
+        }
+        Wanted::Head => Body::new(body),
+    };
+    Ok(Answer::from_parts(head, body))
+}
+
+/// What stands in the way of reading the answer as gRPC, if anything.
+///
+/// tonic does not look at the content type, so a page would reach the caller as a decoding error.
+fn judge_head(status: StatusCode, headers: &HeaderMap, has_status: bool) -> Option<SymptomKind> {
+    let is_grpc = match headers.get(header::CONTENT_TYPE) {
+        Some(value) => is_grpc_content_type(value.as_bytes()),
+        None => has_status,
+    };
+    if is_grpc && (has_status || status == StatusCode::OK) {
+        None
+    } else if status.is_redirection() {
+        Some(SymptomKind::Redirected)
+    } else {
+        Some(SymptomKind::NotGrpc)
+    }
+}
+
+/// `application/grpc`, with a message format or parameters; gRPC-Web is another protocol.
+pub(crate) fn is_grpc_content_type(value: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    value.split_at_checked(GRPC.len()).is_some_and(|(name, rest)| {
+        name.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
+}
+
+/// The beginning of a foreign answer, as far as it comes at once.
+async fn read_first_bytes(mut body: RecvStream) -> Bytes {
+    let mut first = BytesMut::new();
+    let reading = async {
+        while first.len() < Evidence::MAX_FIRST_BYTES
+            && let Some(Ok(data)) = body.data().await
+        {
+            let room = Evidence::MAX_FIRST_BYTES - first.len();
+            first.extend_from_slice(data.get(..room).unwrap_or(&data));
+        }
+    };
+    // What has come when the time is up is enough.
+    let _ = timeout(FIRST_BYTES_LIMIT, reading).await;
+    first.freeze()
+}
+
+/// tonic 0.14 panics on details that are not base64; the status without them is worth more.
+pub(crate) fn drop_malformed_details(headers: &mut HeaderMap) {
+    let is_malformed =
+        headers.get(&GRPC_STATUS_DETAILS).is_some_and(|value| !is_base64(value.as_bytes()));
+    if is_malformed {
+        headers.remove(&GRPC_STATUS_DETAILS);
+    }
+}
+
+/// Base64 with or without padding, as tonic accepts it.
+fn is_base64(text: &[u8]) -> bool {
+    if text.len().is_multiple_of(4) {
+        base64_simd::STANDARD.check(text).is_ok()
+    } else {
+        base64_simd::STANDARD_NO_PAD.check(text).is_ok()
+    }
+}
+
+static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+/// A page that comes slower than this is not worth the caller's waiting.
+const FIRST_BYTES_LIMIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use tonic::Status;
+
+    use super::*;
+
+    #[test]
+    fn heads_are_judged_by_content_type_and_status() {
+        use SymptomKind::{NotGrpc, Redirected};
+        let cases = [
+            (200, Some("application/grpc"), false, None),
+            (200, Some("application/grpc+proto"), false, None),
+            (200, Some("Application/gRPC; charset=utf-8"), false, None),
+            (200, Some("application/grpc"), true, None),
+            (503, Some("application/grpc"), true, None),
+            (503, Some("application/grpc"), false, Some(NotGrpc)),
+            (200, None, true, None),
+            (200, None, false, Some(NotGrpc)),
+            (200, Some("application/grpc-web+proto"), false, Some(NotGrpc)),
+            (200, Some("text/html"), false, Some(NotGrpc)),
+            (200, Some("application/json"), true, Some(NotGrpc)),
+            (302, Some("text/html"), false, Some(Redirected)),
+            (307, None, false, Some(Redirected)),
+            (403, Some("text/html"), false, Some(NotGrpc)),
+        ];
+        for (status, content_type, has_status, expected) in cases {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = content_type {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            let status = StatusCode::from_u16(status).expect("valid");
+            assert_eq!(
+                judge_head(status, &headers, has_status),
+                expected,
+                "{status} {content_type:?} {has_status}"
+            );
+        }
+    }
+
+    #[test]
+    fn details_that_tonic_would_panic_on_are_dropped() {
+        let cases = [
+            ("CAU", true),
+            ("CAU=", true),
+            ("", true),
+            ("CAUSA2Zvbw", true),
+            ("CAUSA2Zvbw==", true),
+            ("CAUSA2Zvbx", false),
+            ("CAUSA2Zvbw=", false),
+            ("A", false),
+            ("CA U", false),
+            ("CAU,CAU", false),
+            ("-_-_", false),
+            ("====", false),
+            ("<html>", false),
+        ];
+        for (text, kept) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(&GRPC_STATUS, HeaderValue::from_static("5"));
+            headers.insert(&GRPC_STATUS_DETAILS, HeaderValue::from_static(text));
+            drop_malformed_details(&mut headers);
+            assert_eq!(headers.contains_key(&GRPC_STATUS_DETAILS), kept, "{text}");
+            let status = Status::from_header_map(&headers).expect("a status");
+            assert_eq!(status.code(), tonic::Code::NotFound);
+        }
+    }
+}

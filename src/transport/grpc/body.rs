@@ -1,0 +1,254 @@
+//! Body: the messages of an answer pass through, counted; an end without `grpc-status` is a failure.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use h2::{Reason, RecvStream};
+use http::header::HeaderMap;
+use http_body::{Body as HttpBody, Frame as Part};
+use tonic::Status;
+
+use crate::call::GRPC_STATUS;
+use crate::call::frame::{FrameCounter, PREFIX_LENGTH, too_large};
+use crate::error::Error;
+use crate::symptom::{Evidence, SymptomKind};
+use crate::transport::carrier::http2::connection::Seat;
+use crate::transport::carrier::http2::exchange::Upload;
+use crate::transport::carrier::http2::failure;
+use crate::transport::grpc::answer::drop_malformed_details;
+
+/// The body of an answer on a connection. Dropping it before its end resets the stream.
+pub(crate) struct AnswerBody {
+    /// `None` once the body has ended.
+    flow: Option<Flow>,
+}
+
+/// An answer that has not ended yet.
+struct Flow {
+    stream: RecvStream,
+    /// Only trailers can follow.
+    has_data: bool,
+    /// Ends with the answer.
+    _upload: Option<Upload>,
+    seat: Seat,
+    frames: FrameCounter,
+    /// Whether the head held the status already.
+    has_status: bool,
+}
+
+impl AnswerBody {
+    pub(crate) fn new(
+        stream: RecvStream,
+        upload: Option<Upload>,
+        seat: Seat,
+        has_status: bool,
+    ) -> Self {
+        let has_ended = has_status && stream.is_end_stream();
+        let frames = FrameCounter::default();
+        let flow = Flow { stream, has_data: true, _upload: upload, seat, frames, has_status };
+        Self { flow: (!has_ended).then_some(flow) }
+    }
+
+    /// Reads the answer to its end.
+    ///
+    /// # Errors
+    /// The answer breaks, or its messages are larger than `limit`.
+    pub(crate) async fn collect(mut self, limit: usize) -> Result<Collected, Error> {
+        let mut whole = Collected::default();
+        let mut length = 0;
+        while let Some(part) = poll_fn(|cx| self.poll_part(cx)).await {
+            let part = part?;
+            length += part.data_ref().map_or(0, Bytes::len);
+            if length > limit.saturating_add(PREFIX_LENGTH) {
+                return Err(too_large(length - PREFIX_LENGTH, limit));
+            }
+            whole.push(part);
+        }
+        whole.close_run();
+        Ok(whole)
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part<Bytes>, Error>>> {
+        let Some(flow) = &mut self.flow else {
+            return Poll::Ready(None);
+        };
+        let part = match ready!(flow.poll_stream(cx)) {
+            Some(Ok(part)) => Some(flow.check(part)),
+            Some(Err(error)) => Some(Err(flow.lost(error))),
+            None if flow.has_status => None,
+            None => Some(Err(flow.cut())),
+        };
+        if !matches!(&part, Some(Ok(part)) if part.is_data()) {
+            self.flow = None;
+        }
+        Poll::Ready(part)
+    }
+}
+
+impl Flow {
+    fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part<Bytes>, h2::Error>>> {
+        if self.has_data {
+            if let Some(data) = ready!(self.stream.poll_data(cx)) {
+                if let Ok(data) = &data {
+                    // Fails only if more is given back than came.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                }
+                return Poll::Ready(or_end(data.map(Part::data).map(Some)));
+            }
+            self.has_data = false;
+        }
+        let trailers = ready!(self.stream.poll_trailers(cx));
+        Poll::Ready(or_end(trailers.map(|trailers| trailers.map(Part::trailers))))
+    }
+
+    fn check(&mut self, mut part: Part<Bytes>) -> Result<Part<Bytes>, Error> {
+        if let Some(data) = part.data_ref() {
+            self.frames.feed(data).map_err(|flag| {
+                let evidence = Evidence::new()
+                    .with_detail(format!("a message begins with flag {}", flag.0))
+                    .with_first_bytes(data);
+                self.fail(SymptomKind::BodyMalformed, evidence)
+            })?;
+        } else if let Some(trailers) = part.trailers_mut() {
+            drop_malformed_details(trailers);
+            if !self.is_complete(trailers) {
+                return Err(self.cut());
+            }
+        }
+        Ok(part)
+    }
+
+    /// A service that fails may stop inside a message; one that succeeds may not.
+    fn is_complete(&self, trailers: &HeaderMap) -> bool {
+        match trailers.get(&GRPC_STATUS) {
+            Some(status) => status != "0" || !self.frames.is_inside(),
+            None => self.has_status,
+        }
+    }
+
+    /// The answer ended too early.
+    fn cut(&self) -> Error {
+        let kind = if self.frames.is_inside() {
+            SymptomKind::BodyTruncated
+        } else {
+            SymptomKind::TrailersMissing
+        };
+        self.fail(kind, Evidence::new())
+    }
+
+    fn lost(&self, error: h2::Error) -> Error {
+        failure::in_body(error, self.seat.peer(), self.frames.messages())
+    }
+
+    fn fail(&self, kind: SymptomKind, evidence: Evidence) -> Error {
+        let evidence = evidence.with_messages(self.frames.messages());
+        Error::from(self.seat.peer().symptom(kind, evidence))
+    }
+}
+
+/// A reset with `NO_ERROR` ends an answer without breaking it
+/// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)); a GOAWAY does not.
+fn or_end<T>(part: Result<Option<T>, h2::Error>) -> Option<Result<T, h2::Error>> {
+    match part {
+        Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => None,
+        part => part.transpose(),
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
+        self.get_mut().poll_part(cx).map(|part| part.map(|part| part.map_err(Status::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.flow.is_none()
+    }
+}
+
+/// An answer that was read to its end.
+#[derive(Default)]
+pub(crate) struct Collected {
+    parts: VecDeque<Part<Bytes>>,
+    /// Small pieces of data behind them, put together: each alone costs more than its bytes.
+    run: BytesMut,
+}
+
+impl Collected {
+    fn push(&mut self, part: Part<Bytes>) {
+        match part.data_ref() {
+            Some(data) if data.len() < SMALL && !self.parts.is_empty() => {
+                self.run.extend_from_slice(data);
+            }
+            _ => {
+                self.close_run();
+                self.parts.push_back(part);
+            }
+        }
+    }
+
+    fn close_run(&mut self) {
+        if !self.run.is_empty() {
+            self.parts.push_back(Part::data(self.run.split().freeze()));
+        }
+    }
+
+    /// The trailers, if nothing comes before them.
+    pub(crate) fn take_trailers_alone(&mut self) -> Option<HeaderMap> {
+        let is_alone = self.parts.front()?.is_trailers();
+        is_alone.then(|| self.parts.pop_front()?.into_trailers().ok()).flatten()
+    }
+}
+
+impl HttpBody for Collected {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part<Bytes>, Status>>> {
+        Poll::Ready(self.parts.pop_front().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.is_empty()
+    }
+}
+
+/// Bytes of a piece that is kept as it came.
+const SMALL: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pieces_are_put_together_in_order() {
+        let mut whole = Collected::default();
+        let large = vec![b'l'; SMALL];
+        for piece in [&b"a"[..], b"b", b"c", &large, b"d", b"", b"e"] {
+            whole.push(Part::data(Bytes::copy_from_slice(piece)));
+        }
+        whole.push(Part::trailers(HeaderMap::new()));
+        whole.push(Part::data(Bytes::from_static(b"f")));
+        whole.close_run();
+        let pieces: Vec<_> = whole.parts.iter().map(|part| part.data_ref().cloned()).collect();
+        let data = |bytes: &'static [u8]| Some(Bytes::from_static(bytes));
+        assert_eq!(
+            pieces,
+            [data(b"a"), data(b"bc"), Some(large.into()), data(b"de"), None, data(b"f")]
+        );
+    }
+}

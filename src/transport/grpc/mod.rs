@@ -1,0 +1,206 @@
+//! gRPC, transport one: calls as HTTP/2 streams on our own connections, each failure named.
+
+mod answer;
+mod body;
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Uri, Version};
+
+use crate::call::{
+    Answer, Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, format_timeout,
+};
+use crate::error::Error;
+use crate::network::{Network, Origin};
+use crate::symptom::{Symptom, SymptomKind};
+use crate::transport::carrier::http2::connection::Seat;
+use crate::transport::carrier::http2::connections::Connections;
+use crate::transport::carrier::http2::exchange;
+use answer::Wanted;
+#[cfg(feature = "cli")]
+pub(crate) use answer::is_grpc_content_type;
+
+/// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
+pub(crate) struct GrpcTransport {
+    connections: Connections,
+    origin: Uri,
+    max_message_size: usize,
+    /// How failures name the service.
+    hop: Box<str>,
+}
+
+/// The numbers of the transport.
+#[derive(Debug, Clone)]
+pub(crate) struct GrpcSettings {
+    /// Calls in flight on a connection before another one is opened: the number of streams that
+    /// servers commonly allow, and RFC 9113 recommends as the least.
+    pub(crate) calls_per_connection: usize,
+    /// A connection without a call for so long is closed, before a firewall forgets it.
+    pub(crate) idle_limit: Duration,
+    /// Least time to wait for the peer's SETTINGS.
+    pub(crate) settings_limit: Duration,
+    /// Silence on a connection with calls in flight before it is asked whether it lives.
+    pub(crate) keep_alive_interval: Duration,
+    /// Time for the answer to that.
+    pub(crate) keep_alive_timeout: Duration,
+    /// Largest answer to a unary call, in bytes.
+    pub(crate) max_message_size: usize,
+}
+
+impl Default for GrpcSettings {
+    fn default() -> Self {
+        Self {
+            calls_per_connection: 100,
+            idle_limit: Duration::from_secs(45),
+            settings_limit: Duration::from_secs(2),
+            keep_alive_interval: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(20),
+            max_message_size: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl GrpcTransport {
+    pub(crate) fn new(network: Network, origin: Origin, settings: GrpcSettings) -> Self {
+        Self {
+            max_message_size: settings.max_message_size,
+            hop: network.hop(&origin).into(),
+            origin: origin.uri().clone(),
+            connections: Connections::new(network, origin, settings),
+        }
+    }
+
+    /// Waits until a connection stands whose peer speaks HTTP/2.
+    ///
+    /// # Errors
+    /// No connection came about.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        self.connections.connect().await
+    }
+
+    /// A place for one call on a connection, which is opened first if need be.
+    ///
+    /// # Errors
+    /// No connection came about; nothing was sent.
+    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
+        self.connections.take_seat().await
+    }
+
+    /// How many connections take calls.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.count()
+    }
+
+    /// Leaves the open connections to the calls that are on them.
+    pub(crate) fn forget_connections(&self) {
+        self.connections.forget();
+    }
+
+    /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
+    ///
+    /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error` where
+    /// the network breaks it. There is no time limit inside; dropping the future, or the body, resets
+    /// the stream.
+    ///
+    /// # Errors
+    /// The network broke the call.
+    pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+        // A method of no known service may stream.
+        let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
+        self.send_wanting(call, seat, if is_unary { self.whole() } else { Wanted::Head }).await
+    }
+
+    /// The same for a call that is known to be unary, also where its method is not.
+    ///
+    /// # Errors
+    /// The network broke the call.
+    pub(crate) async fn send_unary(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+        self.send_wanting(call, seat, self.whole()).await
+    }
+
+    async fn send_wanting(
+        &self,
+        call: &mut Call,
+        seat: Seat,
+        wanted: Wanted,
+    ) -> Result<Answer, Error> {
+        let request = self.write_request(call);
+        let (response, upload) = exchange::exchange(request, &mut call.message, &seat).await?;
+        answer::read_answer(response, upload, seat, wanted).await
+    }
+
+    fn write_request(&self, call: &Call) -> Request<()> {
+        let mut parts = self.origin.clone().into_parts();
+        parts.path_and_query = Some(call.path.clone());
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = Uri::from_parts(parts).expect("an origin has a scheme and a host");
+        *request.headers_mut() = write_headers(call);
+        request
+    }
+
+    /// How failures name the service, on either transport.
+    pub(crate) fn hop(&self) -> &str {
+        &self.hop
+    }
+
+    /// A failure that only the whole shows: the connection stood, and no answer came in time.
+    pub(crate) fn unanswered(&self) -> Symptom {
+        self.symptom(SymptomKind::Unanswered)
+    }
+
+    /// A failure that was seen in an answer, after it had passed.
+    pub(crate) fn symptom(&self, kind: SymptomKind) -> Symptom {
+        Symptom::new(kind, self.hop.clone())
+    }
+
+    fn whole(&self) -> Wanted {
+        Wanted::Whole { limit: self.max_message_size }
+    }
+}
+
+fn write_headers(call: &Call) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(call.metadata.len() + OWN_HEADERS);
+    for (name, value) in &call.metadata {
+        headers.append(name, value.clone());
+    }
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let agent = match headers.get(header::USER_AGENT) {
+        Some(caller) => join_agents(caller),
+        None => HeaderValue::from_static(USER_AGENT),
+    };
+    headers.insert(header::USER_AGENT, agent);
+    let timeout = call.time_left().map(format_timeout);
+    let optional = [
+        (GRPC_ENCODING, call.encoding.clone()),
+        (GRPC_ACCEPT_ENCODING, call.accept_encoding.clone()),
+        (GRPC_TIMEOUT, timeout),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// The caller's name first, as tonic's own channel has it.
+fn join_agents(caller: &HeaderValue) -> HeaderValue {
+    let joined = [caller.as_bytes(), b" ", USER_AGENT.as_bytes()].concat();
+    HeaderValue::from_bytes(&joined).unwrap_or_else(|_| caller.clone())
+}
+
+impl GrpcSettings {
+    /// A slow way to the peer is given three times what it took so far, within reason.
+    pub(crate) fn wait_for_settings(&self, dialled_in: Duration) -> Duration {
+        let slow = (dialled_in * 3).min(self.settings_limit * 3);
+        self.settings_limit.max(slow)
+    }
+}
+
+const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"));
+/// As many headers as are added to a call's metadata.
+const OWN_HEADERS: usize = 6;

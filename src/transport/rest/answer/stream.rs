@@ -1,0 +1,164 @@
+//! Stream: the body of a streamed answer, a gRPC frame for each JSON text as it arrives.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::header::HeaderMap;
+use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::call::{Answer, trailers_of};
+use crate::error::Error;
+use crate::symptom::{Evidence, SymptomKind};
+use crate::transport::carrier::http1::client::HttpBody;
+use crate::transport::rest::answer::status::read_status;
+use crate::transport::rest::answer::{
+    Reading, Unreadable, broken, foreign, head, metadata_of, read_frame,
+};
+use crate::transport::rest::events::{Cut, CutFault, Cutter};
+
+/// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
+/// connection alive, are not held.
+pub(crate) async fn read_stream(
+    status: http::StatusCode,
+    headers: HeaderMap,
+    mut body: HttpBody,
+    reading: Reading,
+) -> Result<Answer, Error> {
+    let mut start = BytesMut::new();
+    let mut ended = false;
+    while !ended && start.is_empty() {
+        match poll_fn(|context| body.poll_chunk(context, 0)).await {
+            Some(chunk) => start.extend_from_slice(chunk?.trim_ascii_start()),
+            None => ended = true,
+        }
+    }
+    if start.starts_with(b"<") {
+        return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start.freeze()));
+    }
+    let mut cutter = Cutter::for_body(&start, reading.json_limit());
+    cutter.feed(&start);
+    let stream = AnswerStream { cutter, body, reading, messages: 0, place: Place::of_body(ended) };
+    Ok(head(metadata_of(headers), Body::new(stream)))
+}
+
+/// The body of a streamed answer: a frame for each message, as it arrives.
+struct AnswerStream {
+    cutter: Cutter,
+    body: HttpBody,
+    reading: Reading,
+    messages: u64,
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Reading,
+    /// The HTTP body ended well; what is held is left.
+    BodyEnded,
+    Done,
+}
+
+impl Place {
+    const fn of_body(ended: bool) -> Self {
+        if ended { Self::BodyEnded } else { Self::Reading }
+    }
+}
+
+impl AnswerStream {
+    /// A frame from what is held, if there is enough.
+    fn take_frame(&mut self) -> Result<Option<BodyFrame<Bytes>>, Error> {
+        let cut = match self.place {
+            Place::BodyEnded => match self.cutter.next() {
+                Ok(None) => self.cutter.finish(),
+                other => other,
+            },
+            Place::Reading | Place::Done => self.cutter.next(),
+        };
+        match cut.map_err(|fault| self.name_fault(fault))? {
+            Some(Cut::Message(text)) => self.write_frame(&text).map(Some),
+            Some(Cut::Error(text)) => {
+                let found = read_status(&self.reading.schema, 200, &text);
+                found
+                    .map(|status| Some(self.end(&status)))
+                    .ok_or_else(|| self.name_fault(CutFault::NotAStream))
+            }
+            None if self.place == Place::BodyEnded => Ok(Some(self.end(&Status::ok("")))),
+            None => Ok(None),
+        }
+    }
+
+    fn write_frame(&mut self, text: &[u8]) -> Result<BodyFrame<Bytes>, Error> {
+        match read_frame(&self.reading, text) {
+            Ok(frame) => {
+                self.reading.check_size(&frame)?;
+                self.messages += 1;
+                Ok(BodyFrame::data(frame))
+            }
+            Err(Unreadable::Failure(status)) => Ok(self.end(&status)),
+            Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream)),
+            Err(Unreadable::Broken(fault)) => Err(broken(&fault, &self.body, self.messages)),
+        }
+    }
+
+    fn end(&mut self, status: &Status) -> BodyFrame<Bytes> {
+        self.close();
+        BodyFrame::trailers(trailers_of(status))
+    }
+
+    fn close(&mut self) {
+        self.place = Place::Done;
+        self.body.close();
+    }
+
+    fn name_fault(&self, fault: CutFault) -> Error {
+        let kind = match fault {
+            CutFault::TooLarge => return self.reading.too_large(),
+            CutFault::Truncated => SymptomKind::BodyTruncated,
+            CutFault::NotAStream if self.messages == 0 => SymptomKind::NotJson,
+            CutFault::NotAStream => SymptomKind::BodyMalformed,
+        };
+        self.body.symptom(kind, Evidence::new().with_messages(self.messages)).into()
+    }
+}
+
+impl HttpBodyTrait for AnswerStream {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
+        let this = &mut *self;
+        loop {
+            if this.place == Place::Done {
+                return Poll::Ready(None);
+            }
+            let failure = match this.take_frame() {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) => match ready!(this.body.poll_chunk(context, this.messages)) {
+                    Some(Ok(chunk)) => {
+                        this.cutter.feed(&chunk);
+                        continue;
+                    }
+                    None => {
+                        this.place = Place::BodyEnded;
+                        continue;
+                    }
+                    Some(Err(error)) => error,
+                },
+                Err(error) => error,
+            };
+            this.close();
+            return Poll::Ready(Some(Err(failure.into())));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.place == Place::Done
+    }
+}

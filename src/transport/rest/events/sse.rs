@@ -1,0 +1,372 @@
+//! SSE: cuts an event stream into JSON texts, whatever its chunks
+//! ([server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
+//!
+//! What a client of an API need not have is left out: event types, ids, and reconnection.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
+
+use crate::transport::rest::events::array::ArrayStream;
+use crate::transport::rest::events::{Cut, CutFault};
+
+/// An event stream, cut as it arrives.
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    held: BytesMut,
+    /// Bytes of `held` known to hold no line end.
+    scanned: usize,
+    /// The line before ended in CR: an LF that follows belongs to it.
+    after_cr: bool,
+    place: Place,
+    data: Option<Data>,
+    /// The body turned into plain JSON: an error, which the service writes without any framing.
+    raw: Option<ArrayStream>,
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first line.
+    Start,
+    /// Before the first field.
+    Opening,
+    Stream,
+    /// After a line that is no field. Readers pass over such lines; as the last thing in a body it is the text of an
+    /// intermediary that broke the stream.
+    Foreign,
+}
+
+/// The data of an event so far. Nearly always it is one line, which is not copied.
+#[derive(Debug)]
+enum Data {
+    Line(Bytes),
+    Lines(BytesMut),
+}
+
+impl EventStream {
+    /// `limit` is the most bytes of one event.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            held: BytesMut::new(),
+            scanned: 0,
+            after_cr: false,
+            place: Place::Start,
+            data: None,
+            raw: None,
+            limit,
+        }
+    }
+
+    /// Takes the next bytes of the body.
+    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+        match &mut self.raw {
+            Some(raw) => raw.feed(chunk),
+            None => self.held.extend_from_slice(chunk),
+        }
+    }
+
+    /// The next event, or `None` until more was fed.
+    pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
+        while self.raw.is_none() {
+            let line = self.next_line();
+            let length = line.as_ref().map_or(self.held.len(), Bytes::len);
+            if length + self.data.as_ref().map_or(0, Data::len) > self.limit {
+                return Err(CutFault::TooLarge);
+            }
+            let Some(line) = line else { return Ok(None) };
+            if let Some(event) = self.take_line(line)? {
+                return Ok(Some(Cut::Message(event)));
+            }
+        }
+        self.next_raw()
+    }
+
+    /// What is left when the body has ended well. A last event needs no empty line after it: JSON shows for itself
+    /// whether it is whole.
+    pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
+        if self.raw.is_none() && !self.held.is_empty() {
+            let line = self.held.split().freeze();
+            self.scanned = 0;
+            let is_whole =
+                is_comment(&line) || value_of(&line).is_some_and(|value| !value.is_empty());
+            if let Some(event) = self.take_line(line)? {
+                return Ok(Some(Cut::Message(event)));
+            }
+            if !is_whole && self.raw.is_none() {
+                return Err(CutFault::Truncated);
+            }
+        }
+        if let Some(event) = self.end_event() {
+            return Ok(Some(Cut::Message(event)));
+        }
+        match &mut self.raw {
+            Some(raw) => match raw.next()? {
+                Some(error) => Ok(Some(as_error(error))),
+                None => raw.finish(),
+            },
+            None if self.place == Place::Foreign => Err(CutFault::NotAStream),
+            None => Ok(None),
+        }
+    }
+
+    /// A whole line, without its end.
+    fn next_line(&mut self) -> Option<Bytes> {
+        if self.after_cr && !self.held.is_empty() {
+            self.after_cr = false;
+            if self.held.first() == Some(&b'\n') {
+                drop(self.held.split_to(1));
+            }
+        }
+        let rest = self.held.get(self.scanned..).unwrap_or_default();
+        let Some(found) = memchr2(b'\n', b'\r', rest) else {
+            self.scanned = self.held.len();
+            return None;
+        };
+        self.after_cr = rest.get(found) == Some(&b'\r');
+        let mut line = self.held.split_to(self.scanned + found + 1);
+        line.truncate(line.len() - 1);
+        self.scanned = 0;
+        Some(line.freeze())
+    }
+
+    /// An event, if the line ended one.
+    fn take_line(&mut self, mut line: Bytes) -> Result<Option<Bytes>, CutFault> {
+        if self.place == Place::Start {
+            self.place = Place::Opening;
+            if line.starts_with(BYTE_ORDER_MARK) {
+                line = line.slice(BYTE_ORDER_MARK.len()..);
+            }
+        }
+        if line.is_empty() {
+            return Ok(self.end_event());
+        }
+        if let Some(value) = value_of(&line) {
+            self.place = Place::Stream;
+            self.add_line(line.slice_ref(value));
+            return Ok(None);
+        }
+        if is_comment(&line) {
+            return Ok(None);
+        }
+        if is_other_field(&line) {
+            self.place = Place::Stream;
+            return Ok(None);
+        }
+        if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            self.begin_raw(&line);
+            return Ok(self.end_event());
+        }
+        if self.place == Place::Opening {
+            return Err(CutFault::NotAStream);
+        }
+        self.place = Place::Foreign;
+        Ok(None)
+    }
+
+    fn add_line(&mut self, value: Bytes) {
+        self.data = Some(match self.data.take() {
+            None => Data::Line(value),
+            Some(data) => {
+                let mut lines = data.into_lines();
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&value);
+                Data::Lines(lines)
+            }
+        });
+    }
+
+    fn end_event(&mut self) -> Option<Bytes> {
+        let data = self.data.take()?.into_bytes();
+        let text = data.trim_ascii();
+        let has_message = !text.is_empty() && text != DONE;
+        has_message.then_some(data)
+    }
+
+    fn begin_raw(&mut self, line: &[u8]) {
+        let mut raw = ArrayStream::new(MAX_RAW);
+        raw.feed(line);
+        raw.feed(b"\n");
+        raw.feed(&self.held.split());
+        self.raw = Some(raw);
+    }
+
+    fn next_raw(&mut self) -> Result<Option<Cut>, CutFault> {
+        let Some(raw) = &mut self.raw else { return Ok(None) };
+        Ok(raw.next()?.map(as_error))
+    }
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Line(line) => line.len(),
+            Self::Lines(lines) => lines.len(),
+        }
+    }
+
+    fn into_lines(self) -> BytesMut {
+        match self {
+            Self::Line(line) => BytesMut::from(line),
+            Self::Lines(lines) => lines,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Line(line) => line,
+            Self::Lines(lines) => lines.freeze(),
+        }
+    }
+}
+
+/// The value of a `data` field.
+fn value_of(line: &[u8]) -> Option<&[u8]> {
+    match line.strip_prefix(b"data")? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    }
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    line.first() == Some(&b':')
+}
+
+/// Whether the line is a field that says nothing about the data.
+fn is_other_field(line: &[u8]) -> bool {
+    [&b"event"[..], b"id", b"retry"].iter().any(|name| {
+        line.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with(b":"))
+    })
+}
+
+fn as_error(cut: Cut) -> Cut {
+    match cut {
+        Cut::Message(text) | Cut::Error(text) => Cut::Error(text),
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The end mark of other services; tolerated.
+const DONE: &[u8] = b"[DONE]";
+/// Most bytes of an error outside the framing.
+const MAX_RAW: usize = 1 << 20;
+
+#[cfg(test)]
+#[path = "../../../../tests/shared_data/sse.rs"]
+mod shared_data;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Events as text; an error is marked with `!`, and ends the stream.
+    pub(crate) fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, CutFault> {
+        let mut stream = EventStream::new(1 << 16);
+        let mut found = Vec::new();
+        let mut chunks = body.chunks(chunk);
+        let mut ended = false;
+        loop {
+            let cut = if ended { stream.finish()? } else { stream.next()? };
+            match cut {
+                Some(Cut::Message(event)) => found.push(String::from_utf8_lossy(&event).into()),
+                Some(Cut::Error(error)) => {
+                    found.push(format!("!{}", String::from_utf8_lossy(error.trim_ascii())));
+                    return Ok(found);
+                }
+                None if ended => return Ok(found),
+                None => match chunks.next() {
+                    Some(chunk) => stream.feed(chunk),
+                    None => ended = true,
+                },
+            }
+        }
+    }
+
+    fn check_whatever_the_chunks(body: &str, expected: &Result<Vec<String>, CutFault>) {
+        for chunk in 1..=body.len().max(1) {
+            assert_eq!(cut(body.as_bytes(), chunk), *expected, "{body:?} by {chunk}");
+        }
+    }
+
+    #[test]
+    fn events_are_cut_by_the_rules() {
+        let cases: &[(&str, &[&str])] = &[
+            ("data: {}\n\n", &["{}"]),
+            ("data:{}\r\n\r\ndata: 1\r\rdata: 2\n\n", &["{}", "1", "2"]),
+            ("data: a\ndata: b\n\n", &["a\nb"]),
+            ("data: a\ndata\ndata:b\n\n", &["a\n\nb"]),
+            ("\u{feff}data: 1\n\n", &["1"]),
+            (": note\nevent: x\nid: 7\nretry: 1\ndata: 1\n\n", &["1"]),
+            ("data: \u{2028}\n\n", &["\u{2028}"]),
+            ("data: 1\n\ndata: [DONE]\n\n", &["1"]),
+            ("data: 1\n\ndata: [DONE]", &["1"]),
+            ("data: 1\n\ndata: 2", &["1", "2"]),
+            ("data: 1\n\ndata: 2\n", &["1", "2"]),
+            ("data: 1\n\n: note", &["1"]),
+            ("\n\n\ndata\n\ndata: 1\n\n", &["1"]),
+            ("data:  two spaces\n\n", &[" two spaces"]),
+            ("data: 1\nno field\n\n other: 2\ndata: 3\n\n", &["1", "3"]),
+            (
+                "data: 1\n\n{\n \"error\": {\"a\": \"}\"}\n}\n",
+                &["1", "!{\n \"error\": {\"a\": \"}\"}\n}"],
+            ),
+            ("data: 1\r\n{\r\n\"error\":{}}", &["1", "!{\n\n\"error\":{}}"]),
+            ("{\"error\":{}}", &["!{\"error\":{}}"]),
+            ("[{\"error\":{}}]\n", &["!{\"error\":{}}"]),
+            ("", &[]),
+            ("\n", &[]),
+        ];
+        for (body, expected) in cases {
+            check_whatever_the_chunks(
+                body,
+                &Ok(expected.iter().map(ToString::to_string).collect()),
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_foreign_is_an_error() {
+        for (body, fault) in [
+            ("<html>\n", CutFault::NotAStream),
+            ("Bad gateway", CutFault::NotAStream),
+            ("data: 1\n\nupstream connect error\n", CutFault::NotAStream),
+            ("data: 1\n\nupstream connect error", CutFault::Truncated),
+            ("data: 1\n\n{\"error\":", CutFault::Truncated),
+            ("data: 1\n\n{\"error\":\n", CutFault::Truncated),
+            ("data: 1\n\nda", CutFault::Truncated),
+            ("data: 1\n\ndata", CutFault::Truncated),
+            ("data: 1\n\ndata: ", CutFault::Truncated),
+            ("data: 1\n\nid: 7", CutFault::Truncated),
+        ] {
+            check_whatever_the_chunks(body, &Err(fault));
+        }
+    }
+
+    #[test]
+    fn no_body_is_held_without_limit() {
+        let line = vec![b'x'; 1 << 17];
+        let event = b"data: x\n".repeat(1 << 16);
+        let error = [b"data: 1\n\n{\n", b" ".repeat(MAX_RAW).as_slice()].concat();
+        let whole = [b"data: ", line.as_slice(), b"\n\n"].concat();
+        for (name, body) in [("line", line), ("event", event), ("error", error), ("whole", whole)] {
+            for chunk in [1 << 10, body.len()] {
+                assert!(cut(&body, chunk) == Err(CutFault::TooLarge), "{name} by {chunk}");
+            }
+        }
+    }
+
+    /// Each of its lines could be the last one; it is read once all the same.
+    #[test]
+    fn an_error_outside_the_framing_costs_its_size() {
+        let error = format!("{{\"error\":[\n{}0]}}\n", "{},\n".repeat(MAX_RAW / 4 - 10));
+        let found = cut(format!("data: 1\n\n{error}").as_bytes(), 1).expect("a stream");
+        assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [1, error.len()]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_chunking_gives_the_same(body in "(data:? ?[a-z{}\u{e9}]{0,4}|[\r\n:]|\\{\"a\":1\\}|x){0,20}", chunk in 1_usize..9) {
+            proptest::prop_assert_eq!(cut(body.as_bytes(), chunk), cut(body.as_bytes(), usize::MAX));
+        }
+    }
+}

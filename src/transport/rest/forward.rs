@@ -1,0 +1,99 @@
+//! Forward: a request that is REST already, passed on as it is.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::error::Error;
+use crate::transport::carrier::http1::client;
+use crate::transport::rest::request::{RequestBody, RestRequest};
+use crate::transport::rest::{HttpVersions, RestTransport};
+
+impl RestTransport {
+    /// Sends a request once, and returns whatever answers it.
+    ///
+    /// # Errors
+    /// The network broke it before there was an answer.
+    pub(crate) async fn forward(
+        &self,
+        request: Request<Bytes>,
+        versions: HttpVersions,
+    ) -> Result<Response<Body>, Error> {
+        let (head, data) = request.into_parts();
+        let mut headers = without_connection(&head.headers);
+        headers.remove(header::CONTENT_LENGTH);
+        let content_type = headers.remove(header::CONTENT_TYPE);
+        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
+        let body = if data.is_empty() {
+            RequestBody::None
+        } else {
+            let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
+            RequestBody::Raw { content_type, data }
+        };
+        let request = RestRequest {
+            verb: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            body,
+        };
+        let answer = self.client.send(request, headers, versions).await?;
+        let mut response = Response::new(Body::new(ForwardedBody(answer.body)));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = without_connection(&answer.headers);
+        Ok(response)
+    }
+}
+
+/// Headers but those of the connection, which are also what `Connection` names
+/// ([RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
+fn without_connection(headers: &HeaderMap) -> HeaderMap {
+    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<&str> = named.flat_map(|list| list.split(',')).map(str::trim).collect();
+    let is_named = |name: &str| named.iter().any(|other| other.eq_ignore_ascii_case(name));
+    let kept = headers.iter().filter(|(name, _)| {
+        !CONNECTION_HEADERS.contains(name) && *name != "keep-alive" && !is_named(name.as_str())
+    });
+    kept.map(|(name, value): (_, &HeaderValue)| (name.clone(), value.clone())).collect()
+}
+
+/// They belong to a connection, not to a call.
+static CONNECTION_HEADERS: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::EXPECT,
+];
+
+/// The body of an answer, as it comes.
+struct ForwardedBody(client::HttpBody);
+
+impl HttpBody for ForwardedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let chunk = self.0.poll_chunk(context, 0);
+        chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data).map_err(Status::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

@@ -1,0 +1,280 @@
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
+
+mod answer;
+mod events;
+#[cfg(feature = "cli")]
+mod forward;
+pub(crate) mod request;
+mod routing;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use events::{Cut, CutFault, array::ArrayStream, sse::EventStream};
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::read::{GzDecoder, ZlibDecoder};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::call::frame::too_large;
+use crate::call::{Answer, Call, Message};
+use crate::error::{Error, ErrorKind};
+use crate::network::{Alpn, Network, Origin};
+use crate::schema::{Method, Schema};
+use crate::transport::carrier::http1::client::Client;
+#[cfg(feature = "cli")]
+pub(crate) use answer::status::{http_of_code, name_of_code};
+
+use answer::{Reading, read_http_answer};
+use request::{RestRequest, write_request};
+use routing::routing_parameters;
+
+/// Sends calls to one origin as JSON over HTTP.
+pub(crate) struct RestTransport {
+    schema: Schema,
+    client: Client,
+    settings: RestSettings,
+}
+
+/// The choices of the transport.
+#[derive(Debug, Clone)]
+pub(crate) struct RestSettings {
+    /// Largest message, sent or received, in bytes.
+    pub(crate) max_message_size: usize,
+    /// Most HTTP/1.1 connections.
+    pub(crate) connections: usize,
+    /// Whether the service knows Google's system parameters.
+    pub(crate) google_parameters: bool,
+}
+
+impl Default for RestSettings {
+    fn default() -> Self {
+        Self { max_message_size: 64 * 1024 * 1024, connections: 64, google_parameters: false }
+    }
+}
+
+impl RestSettings {
+    /// For services of Google's front end.
+    pub(crate) fn google() -> Self {
+        Self { google_parameters: true, ..Self::default() }
+    }
+}
+
+/// The versions of HTTP that are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpVersions {
+    /// HTTP/1.1 only.
+    One,
+    /// HTTP/2 and HTTP/1.1.
+    Any,
+}
+
+impl HttpVersions {
+    pub(crate) const fn alpn(self) -> Alpn {
+        match self {
+            Self::One => Alpn::Http1,
+            Self::Any => Alpn::Any,
+        }
+    }
+}
+
+impl RestTransport {
+    pub(crate) fn new(
+        schema: Schema,
+        network: Network,
+        origin: Origin,
+        settings: RestSettings,
+    ) -> Self {
+        let client = Client::new(network, origin, settings.connections);
+        Self { schema, client, settings }
+    }
+
+    /// Opens a connection and closes it.
+    ///
+    /// # Errors
+    /// The service cannot be reached.
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
+        self.client.connect().await
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.client.connections()
+    }
+
+    /// Sends a call and returns the service's answer, in the shape of a gRPC one.
+    ///
+    /// There is no time limit inside; dropping the future, or the body, cancels the request.
+    ///
+    /// # Errors
+    /// The call has no REST form, or the network broke it.
+    pub(crate) async fn send(
+        &self,
+        call: &mut Call,
+        versions: HttpVersions,
+    ) -> Result<Answer, Error> {
+        let method = method_of(call)?;
+        let message = message_of(call, self.settings.max_message_size)?;
+        let mut request = write_request(&self.schema, &method, &message)?;
+        drop(message);
+        if let Some(prefix) = call.name().strip_suffix(&*method.path) {
+            request.path.insert_str(0, prefix);
+        }
+        self.add_parameters(&mut request, &method);
+        let headers = headers_of(call, &method);
+        let answer = self.client.send(request, headers, versions).await?;
+        let max_message_size = self.settings.max_message_size;
+        read_http_answer(answer, Reading { schema: self.schema.clone(), method, max_message_size })
+            .await
+    }
+
+    /// What Google's own clients add to the metadata of a call, whichever transport it takes: who
+    /// sends it, and what of it decides where it goes.
+    pub(crate) fn add_google_headers(&self, call: &mut Call) {
+        if !self.settings.google_parameters {
+            return;
+        }
+        call.metadata.entry(API_CLIENT).or_insert(HeaderValue::from_static(CLIENT));
+        if !call.metadata.contains_key(&REQUEST_PARAMS)
+            && let (Some(method), Message::One(frame)) = (&call.method, &call.message)
+            && !frame.is_compressed()
+            && let Some(parameters) = routing_parameters(&self.schema, method, &frame.message())
+        {
+            call.metadata.insert(REQUEST_PARAMS, parameters);
+        }
+    }
+
+    /// `alt=sse` streams events. Elsewhere enums are asked for as numbers: a name that the schema does not
+    /// know would be lost, a number is not
+    /// ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
+    fn add_parameters(&self, request: &mut RestRequest, method: &Method) {
+        let parameter = match (self.settings.google_parameters, method.server_streaming) {
+            (true, false) => "$alt=json%3Benum-encoding=int",
+            (true, true) => "alt=sse",
+            (false, _) => return,
+        };
+        if !request.query.is_empty() {
+            request.query.push('&');
+        }
+        request.query.push_str(parameter);
+    }
+}
+
+/// The method of a call that has a REST form.
+fn method_of(call: &Call) -> Result<Arc<Method>, Error> {
+    let refuse =
+        |why: &str| Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", call.name()));
+    let method = call
+        .method
+        .as_ref()
+        .ok_or_else(|| refuse("is not in the schema, so REST cannot carry it"))?;
+    if method.client_streaming {
+        return Err(refuse("streams from the client, which REST cannot carry"));
+    }
+    if method.rules.is_empty() {
+        return Err(refuse("has no HTTP rule, so REST cannot carry it"));
+    }
+    Ok(Arc::clone(method))
+}
+
+/// The message of the call, decompressed.
+fn message_of(call: &Call, limit: usize) -> Result<Bytes, Error> {
+    let Message::One(frame) = &call.message else {
+        return Err(Error::new(ErrorKind::Unsupported, "REST cannot carry a stream of messages"));
+    };
+    if !frame.is_compressed() {
+        return Ok(frame.message());
+    }
+    let message = frame.message();
+    match call.encoding.as_ref().map(HeaderValue::as_bytes) {
+        Some(b"gzip") => decompress(GzDecoder::new(message.as_ref()), limit),
+        // HTTP's name for the format of zlib.
+        Some(b"deflate") => decompress(ZlibDecoder::new(message.as_ref()), limit),
+        Some(_) => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the request is compressed in a way that REST cannot carry; use gzip, deflate or none",
+        )),
+        None => Err(Error::invalid_request(
+            "the request's frame is compressed, but `grpc-encoding` is missing",
+        )),
+    }
+}
+
+fn decompress(decoder: impl Read, limit: usize) -> Result<Bytes, Error> {
+    let mut plain = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    decoder.take(most).read_to_end(&mut plain).map_err(|error| {
+        Error::invalid_request("the request cannot be decompressed").with_source(error)
+    })?;
+    if plain.len() > limit { Err(too_large(plain.len(), limit)) } else { Ok(plain.into()) }
+}
+
+/// The caller's metadata as HTTP headers.
+fn headers_of(call: &Call, method: &Method) -> HeaderMap {
+    let mut headers = call.metadata.clone();
+    headers.reserve(OWN_HEADERS);
+    if let Some(client) = headers.get_mut(&API_CLIENT) {
+        *client = over_rest(client);
+    }
+    if let Some(left) = call.time_left() {
+        headers.insert(SERVER_TIMEOUT, whole_seconds(left).into());
+    }
+    if method.server_streaming {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    headers
+}
+
+/// The service's statistics tell transports apart by `grpc/1.2.3` or `rest/1.2.3` in this header.
+fn over_rest(client: &HeaderValue) -> HeaderValue {
+    if client == CLIENT {
+        return HeaderValue::from_static(CLIENT_OVER_REST);
+    }
+    let text = client.to_str().unwrap_or_default();
+    let words: Vec<String> = text
+        .split(' ')
+        .map(|word| {
+            word.strip_prefix("grpc/")
+                .map_or_else(|| word.to_owned(), |version| format!("rest/{version}"))
+        })
+        .collect();
+    HeaderValue::from_str(&words.join(" ")).unwrap_or_else(|_| client.clone())
+}
+
+/// Rounded up: the service must not give up before the caller does.
+fn whole_seconds(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
+}
+
+/// `NAME/VERSION` of what sends the call; over REST `grpc` becomes `rest`.
+const CLIENT: &str =
+    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " grpc/", env!("CARGO_PKG_VERSION"));
+const CLIENT_OVER_REST: &str =
+    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " rest/", env!("CARGO_PKG_VERSION"));
+/// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's two, the host and
+/// the encodings.
+const OWN_HEADERS: usize = 6;
+const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
+const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
+const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        for (left, seconds) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(left)), seconds);
+        }
+    }
+
+    #[test]
+    fn the_client_header_names_rest() {
+        let value = HeaderValue::from_static("gl-rust/1.88 grpc/0.14 gapic/1");
+        assert_eq!(over_rest(&value), "gl-rust/1.88 rest/0.14 gapic/1");
+        assert_eq!(CLIENT.replace("grpc", "rest"), CLIENT_OVER_REST);
+    }
+}
