@@ -4,6 +4,7 @@ mod bridge;
 mod call;
 mod carry;
 mod credentials;
+mod dialect;
 pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;

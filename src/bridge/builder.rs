@@ -11,6 +11,7 @@ use crate::bridge::stats::Counters;
 use crate::bridge::{Bridge, DefaultDeadline, Inner, Settings};
 use crate::call::frame::Frame;
 use crate::credentials::Credentials;
+use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::gemini;
@@ -263,7 +264,7 @@ impl BridgeBuilder {
         let rest = RestSettings {
             max_message_size: self.max_message_size,
             connections: self.rest_connections,
-            ..service.rest
+            dialect: service.dialect,
         };
         let bridge = Bridge::from_inner(Inner {
             credentials,
@@ -276,6 +277,7 @@ impl BridgeBuilder {
             counters: Counters::default(),
             guard: Guard::new(self.parameters, self.model_limits),
             settings: Settings {
+                dialect: service.dialect,
                 transport: self.transport,
                 resend: self.resend,
                 grpc_head_start: self.grpc_head_start,
@@ -335,7 +337,7 @@ pub(crate) struct Built {
 struct Service {
     schema: Schema,
     proof: Option<ProofRequest>,
-    rest: RestSettings,
+    dialect: Dialect,
     retries: RetryPolicies,
     deadline: DefaultDeadline,
 }
@@ -345,7 +347,7 @@ impl Service {
         match schema {
             Some(schema) => Ok(Self {
                 proof: proof.map(|proof| proof_request(&schema, &proof)).transpose()?,
-                rest: RestSettings::default(),
+                dialect: Dialect::Plain,
                 retries: RetryPolicies::Fixed(RetryPolicy::none()),
                 deadline: DefaultDeadline::Fixed(None),
                 schema,
@@ -358,7 +360,7 @@ impl Service {
         let schema = gemini::schema()?;
         Ok(Self {
             proof: Some(proof_request(&schema, proof)?),
-            rest: RestSettings::google(),
+            dialect: Dialect::Google,
             retries: RetryPolicies::ByMethod(gemini::retry_policy),
             deadline: DefaultDeadline::ByMethod(gemini::deadline),
             schema,

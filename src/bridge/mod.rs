@@ -26,6 +26,7 @@ use crate::call::{Answer, Call, Message, read_head};
 use crate::carry::attempt::{Busy, within};
 use crate::carry::stream::watch_answer;
 use crate::credentials::Credentials;
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::fallback::{Active, Event, Fallback, Route};
 use crate::gemini::parameters::Guard;
@@ -70,6 +71,7 @@ pub(crate) struct Inner {
 
 /// Choices of the builder that a call reads.
 pub(crate) struct Settings {
+    pub(crate) dialect: Dialect,
     pub(crate) transport: Transport,
     pub(crate) resend: ResendPolicy,
     pub(crate) grpc_head_start: Duration,
@@ -174,7 +176,7 @@ impl Inner {
         within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
         self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
-        self.rest.add_google_headers(&mut call);
+        self.settings.dialect.add_headers(&self.schema, &mut call);
         let carried = self.send_with_retries(&mut call).await;
         Span::current().record("attempts", call.attempts);
         let carried = carried?;

@@ -134,7 +134,7 @@ impl Line<'_> {
             options: CallOptions::default(),
             attempts: 0,
         };
-        inner.rest.add_google_headers(&mut call);
+        inner.settings.dialect.add_headers(&inner.schema, &mut call);
         match transport {
             ActiveTransport::Grpc => {
                 let answer = inner.grpc.send(&mut call, inner.grpc.take_seat().await?).await?;

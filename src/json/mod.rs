@@ -3,6 +3,7 @@
 mod block;
 mod body;
 mod fault;
+mod field;
 mod gather;
 mod keys;
 mod number;
@@ -20,6 +21,7 @@ use crate::schema::{MessageId, Schema};
 
 pub(crate) use body::JsonBody;
 pub(crate) use fault::Fault;
+pub(crate) use field::{default_text, text_of_field, text_of_value};
 pub(crate) use gather::gather;
 pub(crate) use read::{Unknown, read_answer, read_field, read_message, room_for};
 pub(crate) use wire::{MAX_DEPTH, Wire, push_varint};

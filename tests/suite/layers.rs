@@ -9,6 +9,7 @@ const GROUPS: &[&[&str]] = &[
     &["symptom", "error"],
     &["proto", "call/frame", "bridge/options", "schema"],
     &["json", "call", "credentials"],
+    &["dialect"],
     &["network", "fallback"],
     &["transport/carrier/http2", "transport/carrier/http1", "transport/grpc", "transport/rest"],
     &["transport/carrier", "transport"],

@@ -5,7 +5,6 @@ mod events;
 #[cfg(feature = "cli")]
 mod forward;
 pub(crate) mod request;
-mod routing;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use events::{Cut, CutFault, array::ArrayStream, sse::EventStream};
@@ -20,6 +19,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::frame::too_large;
 use crate::call::{Answer, Call, Message};
+use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
 use crate::network::{Alpn, Network, Origin};
 use crate::schema::{Method, Schema};
@@ -28,8 +28,7 @@ use crate::transport::carrier::http1::client::Client;
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
 use answer::{Reading, read_http_answer};
-use request::{RestRequest, write_request};
-use routing::routing_parameters;
+use request::write_request;
 
 /// Sends calls to one origin as JSON over HTTP.
 pub(crate) struct RestTransport {
@@ -45,20 +44,12 @@ pub(crate) struct RestSettings {
     pub(crate) max_message_size: usize,
     /// Most HTTP/1.1 connections.
     pub(crate) connections: usize,
-    /// Whether the service knows Google's system parameters.
-    pub(crate) google_parameters: bool,
+    pub(crate) dialect: Dialect,
 }
 
 impl Default for RestSettings {
     fn default() -> Self {
-        Self { max_message_size: 64 * 1024 * 1024, connections: 64, google_parameters: false }
-    }
-}
-
-impl RestSettings {
-    /// For services of Google's front end.
-    pub(crate) fn google() -> Self {
-        Self { google_parameters: true, ..Self::default() }
+        Self { max_message_size: 64 * 1024 * 1024, connections: 64, dialect: Dialect::Plain }
     }
 }
 
@@ -122,43 +113,14 @@ impl RestTransport {
         if let Some(prefix) = call.name().strip_suffix(&*method.path) {
             request.path.insert_str(0, prefix);
         }
-        self.add_parameters(&mut request, &method);
+        if let Some(parameter) = self.settings.dialect.query_parameter(&method) {
+            request.add_parameter(parameter);
+        }
         let headers = headers_of(call, &method);
         let answer = self.client.send(request, headers, versions).await?;
         let max_message_size = self.settings.max_message_size;
         read_http_answer(answer, Reading { schema: self.schema.clone(), method, max_message_size })
             .await
-    }
-
-    /// What Google's own clients add to the metadata of a call, whichever transport it takes: who
-    /// sends it, and what of it decides where it goes.
-    pub(crate) fn add_google_headers(&self, call: &mut Call) {
-        if !self.settings.google_parameters {
-            return;
-        }
-        call.metadata.entry(API_CLIENT).or_insert(HeaderValue::from_static(CLIENT));
-        if !call.metadata.contains_key(&REQUEST_PARAMS)
-            && let (Some(method), Message::One(frame)) = (&call.method, &call.message)
-            && !frame.is_compressed()
-            && let Some(parameters) = routing_parameters(&self.schema, method, &frame.message())
-        {
-            call.metadata.insert(REQUEST_PARAMS, parameters);
-        }
-    }
-
-    /// `alt=sse` streams events. Elsewhere enums are asked for as numbers: a name that the schema does not
-    /// know would be lost, a number is not
-    /// ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
-    fn add_parameters(&self, request: &mut RestRequest, method: &Method) {
-        let parameter = match (self.settings.google_parameters, method.server_streaming) {
-            (true, false) => "$alt=json%3Benum-encoding=int",
-            (true, true) => "alt=sse",
-            (false, _) => return,
-        };
-        if !request.query.is_empty() {
-            request.query.push('&');
-        }
-        request.query.push_str(parameter);
     }
 }
 
@@ -215,9 +177,7 @@ fn decompress(decoder: impl Read, limit: usize) -> Result<Bytes, Error> {
 fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     let mut headers = call.metadata.clone();
     headers.reserve(OWN_HEADERS);
-    if let Some(client) = headers.get_mut(&API_CLIENT) {
-        *client = over_rest(client);
-    }
+    name_rest(&mut headers);
     if let Some(left) = call.time_left() {
         headers.insert(SERVER_TIMEOUT, whole_seconds(left).into());
     }
@@ -227,37 +187,14 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     headers
 }
 
-/// The service's statistics tell transports apart by `grpc/1.2.3` or `rest/1.2.3` in this header.
-fn over_rest(client: &HeaderValue) -> HeaderValue {
-    if client == CLIENT {
-        return HeaderValue::from_static(CLIENT_OVER_REST);
-    }
-    let text = client.to_str().unwrap_or_default();
-    let words: Vec<String> = text
-        .split(' ')
-        .map(|word| {
-            word.strip_prefix("grpc/")
-                .map_or_else(|| word.to_owned(), |version| format!("rest/{version}"))
-        })
-        .collect();
-    HeaderValue::from_str(&words.join(" ")).unwrap_or_else(|_| client.clone())
-}
-
 /// Rounded up: the service must not give up before the caller does.
 fn whole_seconds(left: Duration) -> u64 {
     left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
-/// `NAME/VERSION` of what sends the call; over REST `grpc` becomes `rest`.
-const CLIENT: &str =
-    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " grpc/", env!("CARGO_PKG_VERSION"));
-const CLIENT_OVER_REST: &str =
-    concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " rest/", env!("CARGO_PKG_VERSION"));
 /// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's two, the host and
 /// the encodings.
 const OWN_HEADERS: usize = 6;
-const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
-const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 
 #[cfg(test)]
@@ -269,12 +206,5 @@ mod tests {
         for (left, seconds) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
             assert_eq!(whole_seconds(Duration::from_millis(left)), seconds);
         }
-    }
-
-    #[test]
-    fn the_client_header_names_rest() {
-        let value = HeaderValue::from_static("gl-rust/1.88 grpc/0.14 gapic/1");
-        assert_eq!(over_rest(&value), "gl-rust/1.88 rest/0.14 gapic/1");
-        assert_eq!(CLIENT.replace("grpc", "rest"), CLIENT_OVER_REST);
     }
 }

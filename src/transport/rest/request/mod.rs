@@ -1,17 +1,15 @@
 //! Request: a message becomes verb, path, query and body by the method's HTTP rule.
 
-pub(crate) mod field;
 mod query;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{Fault, JsonBody, Wire, WriteOptions, write_field, write_message};
+use crate::json::{Fault, JsonBody, Wire, WriteOptions, text_of_field, write_field, write_message};
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::{Mismatch, Reason};
 use crate::schema::{Kind, MessageId, Method, Schema, Special};
-use crate::transport::rest::request::field::text_of_field;
 use crate::transport::rest::request::query::write_query;
 
 /// A call in the terms of HTTP; no host, no credentials.
@@ -34,6 +32,16 @@ pub(crate) enum RequestBody {
         content_type: String,
         data: Bytes,
     },
+}
+
+impl RestRequest {
+    /// `parameter` is encoded already.
+    pub(crate) fn add_parameter(&mut self, parameter: &str) {
+        if !self.query.is_empty() {
+            self.query.push('&');
+        }
+        self.query.push_str(parameter);
+    }
 }
 
 /// `bytes` fields from this size on become base64 while they are sent.

@@ -1,12 +1,13 @@
 //! Query: the fields that neither path nor body holds, as parameters of the URL.
 
 use crate::error::Error;
-use crate::json::{Fault, MAX_DEPTH, Wire, WriteOptions, gather, write_message};
+use crate::json::{
+    Fault, MAX_DEPTH, Wire, WriteOptions, default_text, gather, text_of_value, write_message,
+};
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::encode;
 use crate::schema::{Field, Kind, MessageId, Schema, Shape, Special};
 
-use crate::transport::rest::request::field::{default_text, text_of_value};
 use crate::transport::rest::request::invalid;
 
 /// `name=value` pairs joined by `&`, sorted; empty without any.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Fault, MAX_DEPTH, Wire, write_scalar};
+use super::{Fault, MAX_DEPTH, Wire, write_scalar};
 use crate::schema::{Field, Kind, MessageId, Schema, Shape};
 
 type Result<T> = std::result::Result<T, Box<Fault>>;

@@ -2,9 +2,9 @@
 
 use http::HeaderValue;
 
+use crate::json::text_of_field;
 use crate::schema::template::encode_segments;
 use crate::schema::{Method, Schema};
-use crate::transport::rest::request::field::text_of_field;
 
 /// `field=value` for each variable of the method's first HTTP rule, joined by `&`; `None` if all are
 /// empty, or the message cannot be read ([AIP-4222](https://google.aip.dev/client-libraries/4222)).
