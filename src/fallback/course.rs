@@ -1,8 +1,8 @@
 //! Course: how one call has fared so far, and where it may go after its last attempt broke.
 
-use super::verdict::{Again, Verdict, may_resend};
+use super::verdict::may_resend;
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
-use crate::symptom::Symptom;
+use crate::symptom::{Again, Symptom};
 
 /// The way of one call: at most one switch, a few attempts on the same transport.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Course {
     /// The verdict on an attempt that `symptom` broke: the transport to send the call over once
     /// more, or `None` if the failure is final.
     pub(crate) fn after(&mut self, symptom: &Symptom, other: Other) -> Option<ActiveTransport> {
-        let again = Verdict::of(symptom.kind()).again;
+        let again = symptom.kind().again();
         if again == Again::Nowhere || !may_resend(self.policy, symptom.proof()) {
             return None;
         }

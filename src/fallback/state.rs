@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::verdict::{Mark, Verdict};
-use crate::symptom::{Station, Symptom};
+use crate::symptom::{Mark, Station, Symptom};
 
 /// What is known about gRPC on this network.
 #[derive(Debug, Clone)]
@@ -171,7 +170,7 @@ impl Machine {
     fn fail_proof(&mut self, symptom: Symptom, now: Instant) -> bool {
         self.proving = false;
         self.is_suspect = false;
-        let marks = Verdict::of(symptom.kind()).mark != Mark::No;
+        let marks = symptom.kind().mark() != Mark::No;
         match &mut self.state {
             // Unproven -> Unproven: broken only once REST shows that the network itself is up.
             State::Unproven if marks => {
@@ -198,7 +197,7 @@ impl Machine {
         if !matches!(self.state, State::OnGrpc) {
             return false;
         }
-        match Verdict::of(symptom.kind()).mark {
+        match symptom.kind().mark() {
             Mark::No => return false,
             Mark::Ambiguous => {
                 self.is_suspect = true;

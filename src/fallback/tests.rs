@@ -11,10 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::state::{Event, Expiry, Machine, Route, State};
-use super::verdict::{Mark, Verdict};
 use super::{Course, Other};
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
-use crate::symptom::{Proof, Symptom, SymptomKind};
+use crate::symptom::{Mark, Proof, Symptom, SymptomKind};
 use ActiveTransport::{Grpc, Rest};
 
 const CALLS: usize = 100_000;
@@ -216,7 +215,7 @@ impl World {
         match met {
             None => self.on(Event::ProofSucceeded),
             Some(kind) => {
-                self.has_failed_proof |= Verdict::of(kind).mark != Mark::No;
+                self.has_failed_proof |= kind.mark() != Mark::No;
                 self.on(Event::ProofFailed(symptom(kind)));
             }
         }
@@ -277,7 +276,7 @@ impl World {
 
     /// An ambiguous symptom asks for a proof; one before the request is a failed proof itself.
     fn break_grpc(&mut self, kind: SymptomKind) {
-        let is_certain = Verdict::of(kind).mark == Mark::Certain;
+        let is_certain = kind.mark() == Mark::Certain;
         if is_certain && matches!(self.machine.state(), State::OnGrpc) {
             (self.has_failed_proof, self.rest_answered) = (kind.proof() == Proof::NotSent, false);
         }

@@ -1,492 +1,328 @@
-//! `SymptomKind`: the whole vocabulary, one row per failure: station, proof, text, advice.
+//! Kinds: each way a network breaks a call, in one row.
 
-/// How far a call had come when the network broke it, in the order of the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Station {
-    /// Looking up a name.
-    Dns,
-    /// Opening the TCP connection.
-    Tcp,
-    /// Asking the proxy for a tunnel.
-    Proxy,
-    /// The TLS handshake.
-    Tls,
-    /// Agreeing on HTTP/2 inside the handshake.
-    Alpn,
-    /// Waiting for the peer's HTTP/2 SETTINGS, before any request.
-    Http2,
-    /// The request was handed to the connection; no answer yet.
-    Request,
-    /// The head of an answer.
-    Answer,
-    /// The body of an answer.
-    Body,
-    /// The end of an answer.
-    Trailers,
-}
+use std::fmt;
+use std::str::FromStr;
 
-/// What a failure proves about the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Proof {
-    /// It never left this process.
-    NotSent,
-    /// The peer said, in a way the protocol guarantees, that it did not process it.
-    Refused,
-    /// Something on the way answered; whether the service saw the request is open.
-    Answered,
-    /// Nothing is known.
-    Unknown,
-    /// The service did the work.
-    Processed,
-}
+use super::row::{self, Again, Mark, Row, Station, symptoms};
+use super::{Proof, UnknownName};
 
-/// Each way a network breaks a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SymptomKind {
+// Each row: name, station, what it proves about the request, what it says of gRPC, where the call
+// may go again; text, advice, and the advice where the proxy itself fails like that.
+symptoms! {
+    // An outage or a firewall: it meets both transports, and says nothing of gRPC.
+
     /// The name of the service, or of the proxy, has no address.
-    NameNotFound,
+    NameNotFound = "name-not-found", Dns, NotSent, No, Other,
+        "could not be found by name", CHECK_NAME, PROXY_UNREACHABLE;
     /// Nothing listens on the port.
-    ConnectionRefused,
+    ConnectionRefused = "connection-refused", Tcp, NotSent, No, Other,
+        "refused the connection", CHECK_ADDRESS, PROXY_UNREACHABLE;
     /// No route, or a firewall said so (ICMP).
-    Unreachable,
+    Unreachable = "unreachable", Tcp, NotSent, No, Other,
+        "cannot be reached", CHECK_ADDRESS, PROXY_UNREACHABLE;
     /// The connection was reset before anything was said.
-    ConnectReset,
+    ConnectReset = "connect-reset", Tcp, NotSent, No, Other,
+        "reset the connection while it was opened", CHECK_ADDRESS, PROXY_UNREACHABLE;
     /// Packets vanish: a firewall drops them.
-    ConnectTimeout,
+    ConnectTimeout = "connect-timeout", Tcp, NotSent, No, Other,
+        "did not accept a connection in time", CHECK_ADDRESS, PROXY_UNREACHABLE;
+
+    // The other transport logs in alike, and a proxy that counts wrong logins locks the user out.
+
     /// The proxy answered 407.
-    ProxyAuthenticationRequired,
+    ProxyAuthenticationRequired = "proxy-authentication-required", Proxy, NotSent, No, Nowhere,
+        "refused CONNECT and asks for a login", GIVE_LOGIN, SAME;
+
+    // The tunnel is refused before anyone can know what it will carry.
+
     /// The proxy answered 403, 405 or another 4xx.
-    ProxyForbidden,
+    ProxyForbidden = "proxy-forbidden", Proxy, NotSent, No, Other,
+        "refused CONNECT by its rules", ASK_FOR_CONNECT, SAME;
     /// The proxy answered 5xx, or its SOCKS5 reply says that the service was not reached.
-    ProxyUpstreamFailed,
+    ProxyUpstreamFailed = "proxy-upstream-failed", Proxy, NotSent, No, Other,
+        "could not reach the service", PROXY_IS_CUT_OFF, SAME;
     /// The proxy answered 3xx: usually a login portal.
-    ProxyRedirected,
+    ProxyRedirected = "proxy-redirected", Proxy, NotSent, No, Other,
+        "answered CONNECT with a redirect", LOG_IN_TO_PORTAL, SAME;
     /// Any other answer that is not a 2xx: 400, 404, 501 of what is no proxy, or 511 of a portal.
-    ProxyRejected,
+    ProxyRejected = "proxy-rejected", Proxy, NotSent, No, Other,
+        "answered CONNECT with an unexpected status", CHECK_WHO_ANSWERS, SAME;
     /// End of stream, or a reset, before the answer was complete.
-    ProxyClosed,
+    ProxyClosed = "proxy-closed", Proxy, NotSent, No, Other,
+        "closed the connection instead of answering CONNECT", CHECK_SCHEME_OR_WAIT, SAME;
     /// Not HTTP, or beyond the limits for an answer to CONNECT.
-    ProxyMalformed,
+    ProxyMalformed = "proxy-malformed", Proxy, NotSent, No, Other,
+        "gave no readable answer to CONNECT", CHECK_SCHEME, SAME;
     /// The proxy is silent.
-    ProxyTimeout,
+    ProxyTimeout = "proxy-timeout", Proxy, NotSent, No, Other,
+        "accepted the connection and did not answer CONNECT in time", CHECK_SCHEME, SAME;
+
+    // The other transport logs in alike, and a proxy that counts wrong logins locks the user out.
+
     /// The SOCKS5 reply names another failure, or no common login method, or is missing.
-    SocksRefused,
+    SocksRefused = "socks-refused", Proxy, NotSent, No, Nowhere,
+        "refused the SOCKS request", CHECK_SOCKS, SAME;
+
+    // Both transports trust the same roots.
+
     /// Usually an inspecting proxy whose root is not in the trust store.
-    CertificateUnknownIssuer,
+    CertificateUnknownIssuer = "certificate-unknown-issuer", Tls, NotSent, No, Other,
+        "showed a certificate of an unknown issuer", TRUST_ISSUER, TRUST_PROXY;
     /// Expired, or not valid yet.
-    CertificateExpired,
+    CertificateExpired = "certificate-expired", Tls, NotSent, No, Other,
+        "showed a certificate that is not valid now", CHECK_CLOCK, SAME;
     /// The certificate is not for the service.
-    CertificateWrongName,
+    CertificateWrongName = "certificate-wrong-name", Tls, NotSent, No, Other,
+        "showed a certificate for another name", CHECK_HOST, CHECK_PROXY_NAME;
     /// Any other fault of the certificate.
-    CertificateInvalid,
+    CertificateInvalid = "certificate-invalid", Tls, NotSent, No, Other,
+        "showed a certificate that cannot be accepted", CHECK_HOST, CHECK_PROXY_NAME;
+
+    // May be an inspection that dislikes the offer of h2, or an outage.
+
     /// The peer sent a TLS alert.
-    TlsAlert,
+    TlsAlert = "tls-alert", Tls, NotSent, Ambiguous, Other,
+        "refused the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// End of stream in the handshake.
-    TlsClosed,
+    TlsClosed = "tls-closed", Tls, NotSent, Ambiguous, Other,
+        "closed the connection during the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// Typical of deep packet inspection.
-    TlsReset,
+    TlsReset = "tls-reset", Tls, NotSent, Ambiguous, Other,
+        "reset the connection during the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// The handshake did not end within the connect budget.
-    TlsTimeout,
+    TlsTimeout = "tls-timeout", Tls, NotSent, Ambiguous, Other,
+        "fell silent during the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// Plain bytes where TLS was expected: a block page, or a plain HTTP port.
-    NotTls,
+    NotTls = "not-tls", Tls, NotSent, Ambiguous, Other,
+        "does not speak TLS", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// Any other fault of the handshake.
-    TlsMalformed,
+    TlsMalformed = "tls-malformed", Tls, NotSent, Ambiguous, Other,
+        "broke the rules of TLS", TLS_IS_BLOCKED, TLS_TO_PROXY;
+
+    // This way does not carry HTTP/2.
+
     /// ALPN chose HTTP/1.1, or nothing, or ended in `no_application_protocol`.
-    Http2NotOffered,
+    Http2NotOffered = "http2-not-offered", Alpn, NotSent, Certain, Other,
+        "does not offer HTTP/2", NO_HTTP2, SAME;
     /// The peer took the HTTP/2 preface for a bad HTTP/1 request.
-    Http1Answer,
+    Http1Answer = "http1-answer", Http2, NotSent, Certain, Other,
+        "answered HTTP/1.1 on an HTTP/2 connection", NO_HTTP2, SAME;
     /// The first bytes are not an HTTP/2 SETTINGS frame.
-    NotHttp2,
+    NotHttp2 = "not-http2", Http2, NotSent, Certain, Other,
+        "does not speak HTTP/2", NO_HTTP2, SAME;
+
+    // HTTP/2 was agreed on and then denied: a middlebox, or a service going down.
+
     /// End of stream before the peer's SETTINGS.
-    ClosedBeforeSettings,
+    ClosedBeforeSettings = "closed-before-settings", Http2, NotSent, Ambiguous, Other,
+        "closed the connection at the HTTP/2 preface", NO_HTTP2, SAME;
     /// Reset before the peer's SETTINGS.
-    ResetBeforeSettings,
+    ResetBeforeSettings = "reset-before-settings", Http2, NotSent, Ambiguous, Other,
+        "reset the connection at the HTTP/2 preface", NO_HTTP2, SAME;
     /// The preface was swallowed.
-    SettingsTimeout,
+    SettingsTimeout = "settings-timeout", Http2, NotSent, Ambiguous, Other,
+        "never sent its HTTP/2 settings", NO_HTTP2, SAME;
     /// The peer opened HTTP/2 only to close it.
-    GoAwayAtStart,
+    GoAwayAtStart = "go-away-at-start", Http2, NotSent, Ambiguous, Other,
+        "sent GOAWAY before any request", NO_HTTP2, SAME;
+
+    // Ordinary life of an HTTP/2 connection: another connection takes the call.
+
     /// The connection closed before the request was given to it.
-    NeverSent,
+    NeverSent = "never-sent", Request, NotSent, No, Same,
+        "closed the connection before the request was sent", SEND_AGAIN, SAME;
+
+    // The peer is full for a moment, or will have no gRPC at all.
+
     /// `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, section 8.7).
-    StreamRefused,
+    StreamRefused = "stream-refused", Request, Refused, Ambiguous, Same,
+        "refused the stream unprocessed", SEND_AGAIN, SAME;
+
+    // Ordinary life of an HTTP/2 connection: another connection takes the call.
+
     /// GOAWAY with `NO_ERROR` and a last stream below ours (RFC 9113, section 6.8).
-    GoAwayGraceful,
+    GoAwayGraceful = "go-away-graceful", Request, Refused, No, Same,
+        "is closing the connection and did not process the request", SEND_AGAIN, SAME;
+
+    // The peer closes with an error: load, or a dislike of gRPC.
+
     /// GOAWAY with an error and a last stream below ours.
-    GoAwayUnprocessed,
+    GoAwayUnprocessed = "go-away-unprocessed", Request, Refused, Ambiguous, Other,
+        "closed the connection and did not process the request", SEND_AGAIN, SAME;
+
+    // The peer says so itself.
+
     /// `RST_STREAM` or GOAWAY with `HTTP_1_1_REQUIRED`.
-    Http11Required,
+    Http11Required = "http11-required", Request, Unknown, Certain, Other,
+        "requires HTTP/1.1", NO_HTTP2, SAME;
+
+    // A middlebox that cuts gRPC, or an ordinary loss.
+
     /// `RST_STREAM` with any other reason, before an answer.
-    StreamReset,
+    StreamReset = "stream-reset", Request, Unknown, Ambiguous, Other,
+        "reset the call", MAY_BE_PROCESSED, SAME;
     /// End of stream, reset or broken pipe, before an answer.
-    ConnectionLost,
+    ConnectionLost = "connection-lost", Request, Unknown, Ambiguous, Other,
+        "dropped the connection with the call on it", MAY_BE_PROCESSED, SAME;
     /// The connection is dead: no answer to an HTTP/2 PING, nor to a free call that others are answered.
-    KeepAliveTimeout,
+    KeepAliveTimeout = "keep-alive-timeout", Request, Unknown, Ambiguous, Other,
+        "fell silent with the call on the connection", MAY_BE_PROCESSED, SAME;
     /// No answer over gRPC, while the service answers over REST.
-    Unanswered,
+    Unanswered = "unanswered", Request, Unknown, Ambiguous, Other,
+        "swallowed the call", MAY_BE_PROCESSED, SAME;
+
+    // Something that does not speak gRPC answers in place of the service.
+
     /// The content type is not `application/grpc`.
-    NotGrpc,
+    NotGrpc = "not-grpc", Answer, Answered, Certain, Other,
+        "answered with something that is not gRPC", NOT_THE_SERVICE, SAME;
     /// A 3xx: never followed, since it would carry the key elsewhere.
-    Redirected,
+    Redirected = "redirected", Answer, Answered, Certain, Other,
+        "answered with a redirect", LOG_IN_TO_PORTAL, SAME;
+
+    // Met on REST.
+
     /// A success without JSON: a block page or a portal.
-    NotJson,
+    NotJson = "not-json", Answer, Answered, No, Other,
+        "answered with something that is not the service's JSON", NOT_THE_SERVICE, SAME;
     /// An error status whose body is not the service's error JSON.
-    ForeignError,
+    ForeignError = "foreign-error", Answer, Answered, No, Other,
+        "answered with an error page", NOT_THE_SERVICE, SAME;
+
+    // An intermediary answers for its dead upstream, mostly on both transports; if REST works all
+    // the same, gRPC is what it cannot carry.
+
     /// An intermediary wrote the gRPC status (Envoy).
-    ForgedStatus,
+    ForgedStatus = "forged-status", Answer, Answered, Ambiguous, Other,
+        "made up a gRPC status", NOT_THE_SERVICE, SAME;
+
+    // The answer was cut: a limit of a middlebox, or an ordinary loss.
+
     /// The head of the answer cannot be read.
-    AnswerMalformed,
+    AnswerMalformed = "answer-malformed", Answer, Unknown, Ambiguous, Other,
+        "sent an answer that is not HTTP", NOT_THE_SERVICE, SAME;
     /// `RST_STREAM` after the head of the answer.
-    BodyReset,
+    BodyReset = "body-reset", Body, Unknown, Ambiguous, Other,
+        "reset the call in the middle of the answer", MAY_BE_PROCESSED, SAME;
     /// End of stream or reset after the head of the answer.
-    BodyLost,
+    BodyLost = "body-lost", Body, Unknown, Ambiguous, Other,
+        "dropped the connection in the middle of the answer", MAY_BE_PROCESSED, SAME;
     /// A frame, an event or a JSON text is cut.
-    BodyTruncated,
+    BodyTruncated = "body-truncated", Body, Unknown, Ambiguous, Other,
+        "ended the answer in the middle of a message", DAMAGED, SAME;
     /// A frame or a JSON text breaks its own rules.
-    BodyMalformed,
+    BodyMalformed = "body-malformed", Body, Unknown, Ambiguous, Other,
+        "sent an answer that cannot be read", DAMAGED, SAME;
     /// Nothing arrived for longer than the idle limit of a stream.
-    BodyStalled,
+    BodyStalled = "body-stalled", Body, Unknown, Ambiguous, Other,
+        "stopped in the middle of the answer", MAY_BE_PROCESSED, SAME;
+
+    // A hop speaks HTTP/1 behind HTTP/2 and drops trailers.
+
     /// The answer ended without `grpc-status`: a proxy that drops trailers.
-    TrailersMissing,
+    TrailersMissing = "trailers-missing", Trailers, Unknown, Certain, Other,
+        "lost the end of the answer", DAMAGED, SAME;
 }
 
 impl SymptomKind {
-    /// Every kind, in the order of the way.
-    pub const ALL: &[Self] = &[
-        Self::NameNotFound,
-        Self::ConnectionRefused,
-        Self::Unreachable,
-        Self::ConnectReset,
-        Self::ConnectTimeout,
-        Self::ProxyAuthenticationRequired,
-        Self::ProxyForbidden,
-        Self::ProxyUpstreamFailed,
-        Self::ProxyRedirected,
-        Self::ProxyRejected,
-        Self::ProxyClosed,
-        Self::ProxyMalformed,
-        Self::ProxyTimeout,
-        Self::SocksRefused,
-        Self::CertificateUnknownIssuer,
-        Self::CertificateExpired,
-        Self::CertificateWrongName,
-        Self::CertificateInvalid,
-        Self::TlsAlert,
-        Self::TlsClosed,
-        Self::TlsReset,
-        Self::TlsTimeout,
-        Self::NotTls,
-        Self::TlsMalformed,
-        Self::Http2NotOffered,
-        Self::Http1Answer,
-        Self::NotHttp2,
-        Self::ClosedBeforeSettings,
-        Self::ResetBeforeSettings,
-        Self::SettingsTimeout,
-        Self::GoAwayAtStart,
-        Self::NeverSent,
-        Self::StreamRefused,
-        Self::GoAwayGraceful,
-        Self::GoAwayUnprocessed,
-        Self::Http11Required,
-        Self::StreamReset,
-        Self::ConnectionLost,
-        Self::KeepAliveTimeout,
-        Self::Unanswered,
-        Self::NotGrpc,
-        Self::Redirected,
-        Self::NotJson,
-        Self::ForeignError,
-        Self::ForgedStatus,
-        Self::AnswerMalformed,
-        Self::BodyReset,
-        Self::BodyLost,
-        Self::BodyTruncated,
-        Self::BodyMalformed,
-        Self::BodyStalled,
-        Self::TrailersMissing,
-    ];
+    /// Its name in kebab case, as [`FromStr`] reads it: a label for metrics and logs. It stays as it is.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
 
     /// How far the call had come.
     pub const fn station(self) -> Station {
-        match self {
-            Self::NameNotFound => Station::Dns,
-            Self::ConnectionRefused
-            | Self::Unreachable
-            | Self::ConnectReset
-            | Self::ConnectTimeout => Station::Tcp,
-            Self::ProxyAuthenticationRequired
-            | Self::ProxyForbidden
-            | Self::ProxyUpstreamFailed
-            | Self::ProxyRedirected
-            | Self::ProxyRejected
-            | Self::ProxyClosed
-            | Self::ProxyMalformed
-            | Self::ProxyTimeout
-            | Self::SocksRefused => Station::Proxy,
-            Self::CertificateUnknownIssuer
-            | Self::CertificateExpired
-            | Self::CertificateWrongName
-            | Self::CertificateInvalid
-            | Self::TlsAlert
-            | Self::TlsClosed
-            | Self::TlsReset
-            | Self::TlsTimeout
-            | Self::NotTls
-            | Self::TlsMalformed => Station::Tls,
-            Self::Http2NotOffered => Station::Alpn,
-            Self::Http1Answer
-            | Self::NotHttp2
-            | Self::ClosedBeforeSettings
-            | Self::ResetBeforeSettings
-            | Self::SettingsTimeout
-            | Self::GoAwayAtStart => Station::Http2,
-            Self::NeverSent
-            | Self::StreamRefused
-            | Self::GoAwayGraceful
-            | Self::GoAwayUnprocessed
-            | Self::Http11Required
-            | Self::StreamReset
-            | Self::ConnectionLost
-            | Self::KeepAliveTimeout
-            | Self::Unanswered => Station::Request,
-            Self::NotGrpc
-            | Self::Redirected
-            | Self::NotJson
-            | Self::ForeignError
-            | Self::ForgedStatus
-            | Self::AnswerMalformed => Station::Answer,
-            Self::BodyReset
-            | Self::BodyLost
-            | Self::BodyTruncated
-            | Self::BodyMalformed
-            | Self::BodyStalled => Station::Body,
-            Self::TrailersMissing => Station::Trailers,
-        }
+        self.row().station
     }
 
     /// What the failure proves about the request. A body that broke after a message proves more:
     /// see [`Symptom::proof`](crate::Symptom::proof).
     pub const fn proof(self) -> Proof {
-        match self {
-            Self::NameNotFound
-            | Self::ConnectionRefused
-            | Self::Unreachable
-            | Self::ConnectReset
-            | Self::ConnectTimeout
-            | Self::ProxyAuthenticationRequired
-            | Self::ProxyForbidden
-            | Self::ProxyUpstreamFailed
-            | Self::ProxyRedirected
-            | Self::ProxyRejected
-            | Self::ProxyClosed
-            | Self::ProxyMalformed
-            | Self::ProxyTimeout
-            | Self::SocksRefused
-            | Self::CertificateUnknownIssuer
-            | Self::CertificateExpired
-            | Self::CertificateWrongName
-            | Self::CertificateInvalid
-            | Self::TlsAlert
-            | Self::TlsClosed
-            | Self::TlsReset
-            | Self::TlsTimeout
-            | Self::NotTls
-            | Self::TlsMalformed
-            | Self::Http2NotOffered
-            | Self::Http1Answer
-            | Self::NotHttp2
-            | Self::ClosedBeforeSettings
-            | Self::ResetBeforeSettings
-            | Self::SettingsTimeout
-            | Self::GoAwayAtStart
-            | Self::NeverSent => Proof::NotSent,
-            Self::StreamRefused | Self::GoAwayGraceful | Self::GoAwayUnprocessed => Proof::Refused,
-            Self::Http11Required
-            | Self::StreamReset
-            | Self::ConnectionLost
-            | Self::KeepAliveTimeout
-            | Self::Unanswered
-            | Self::AnswerMalformed
-            | Self::BodyReset
-            | Self::BodyLost
-            | Self::BodyTruncated
-            | Self::BodyMalformed
-            | Self::BodyStalled
-            | Self::TrailersMissing => Proof::Unknown,
-            Self::NotGrpc
-            | Self::Redirected
-            | Self::NotJson
-            | Self::ForeignError
-            | Self::ForgedStatus => Proof::Answered,
-        }
+        self.row().delivery
     }
 
-    /// What the peer did; reads on from the name of the hop.
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::NameNotFound => "could not be found by name",
-            Self::ConnectionRefused => "refused the connection",
-            Self::Unreachable => "cannot be reached",
-            Self::ConnectReset => "reset the connection while it was opened",
-            Self::ConnectTimeout => "did not accept a connection in time",
-            Self::ProxyAuthenticationRequired => "refused CONNECT and asks for a login",
-            Self::ProxyForbidden => "refused CONNECT by its rules",
-            Self::ProxyUpstreamFailed => "could not reach the service",
-            Self::ProxyRedirected => "answered CONNECT with a redirect",
-            Self::ProxyRejected => "answered CONNECT with an unexpected status",
-            Self::ProxyClosed => "closed the connection instead of answering CONNECT",
-            Self::ProxyMalformed => "gave no readable answer to CONNECT",
-            Self::ProxyTimeout => "accepted the connection and did not answer CONNECT in time",
-            Self::SocksRefused => "refused the SOCKS request",
-            Self::CertificateUnknownIssuer => "showed a certificate of an unknown issuer",
-            Self::CertificateExpired => "showed a certificate that is not valid now",
-            Self::CertificateWrongName => "showed a certificate for another name",
-            Self::CertificateInvalid => "showed a certificate that cannot be accepted",
-            Self::TlsAlert => "refused the TLS handshake",
-            Self::TlsClosed => "closed the connection during the TLS handshake",
-            Self::TlsReset => "reset the connection during the TLS handshake",
-            Self::TlsTimeout => "fell silent during the TLS handshake",
-            Self::NotTls => "does not speak TLS",
-            Self::TlsMalformed => "broke the rules of TLS",
-            Self::Http2NotOffered => "does not offer HTTP/2",
-            Self::Http1Answer => "answered HTTP/1.1 on an HTTP/2 connection",
-            Self::NotHttp2 => "does not speak HTTP/2",
-            Self::ClosedBeforeSettings => "closed the connection at the HTTP/2 preface",
-            Self::ResetBeforeSettings => "reset the connection at the HTTP/2 preface",
-            Self::SettingsTimeout => "never sent its HTTP/2 settings",
-            Self::GoAwayAtStart => "sent GOAWAY before any request",
-            Self::NeverSent => "closed the connection before the request was sent",
-            Self::StreamRefused => "refused the stream unprocessed",
-            Self::GoAwayGraceful => "is closing the connection and did not process the request",
-            Self::GoAwayUnprocessed => "closed the connection and did not process the request",
-            Self::Http11Required => "requires HTTP/1.1",
-            Self::StreamReset => "reset the call",
-            Self::ConnectionLost => "dropped the connection with the call on it",
-            Self::KeepAliveTimeout => "fell silent with the call on the connection",
-            Self::Unanswered => "swallowed the call",
-            Self::NotGrpc => "answered with something that is not gRPC",
-            Self::Redirected => "answered with a redirect",
-            Self::NotJson => "answered with something that is not the service's JSON",
-            Self::ForeignError => "answered with an error page",
-            Self::ForgedStatus => "made up a gRPC status",
-            Self::AnswerMalformed => "sent an answer that is not HTTP",
-            Self::BodyReset => "reset the call in the middle of the answer",
-            Self::BodyLost => "dropped the connection in the middle of the answer",
-            Self::BodyTruncated => "ended the answer in the middle of a message",
-            Self::BodyMalformed => "sent an answer that cannot be read",
-            Self::BodyStalled => "stopped in the middle of the answer",
-            Self::TrailersMissing => "lost the end of the answer",
-        }
+    /// What it says about gRPC, where it was met on gRPC.
+    pub(crate) const fn mark(self) -> Mark {
+        self.row().mark
     }
 
-    /// What a person can do about it.
-    #[expect(clippy::too_many_lines, reason = "a table, one row for each remedy")]
-    pub(super) const fn advice(self) -> &'static str {
-        match self {
-            Self::NameNotFound => {
-                "check the host name and the DNS server; behind a proxy, name the proxy (HTTPS_PROXY), with SOCKS as socks5h://, so that it looks the name up"
-            }
-            Self::ConnectionRefused
-            | Self::Unreachable
-            | Self::ConnectReset
-            | Self::ConnectTimeout => {
-                "check the address and the firewall; a company network often allows only its proxy: set HTTPS_PROXY"
-            }
-            Self::ProxyAuthenticationRequired => {
-                "give the proxy's user and password: http://user:password@proxy:port, or the builder's proxy(); NTLM, Kerberos and Digest need a local helper proxy"
-            }
-            Self::ProxyRejected => {
-                "check the proxy's address and port: what answers there may be no proxy for CONNECT, or a portal that wants a login in a browser first"
-            }
-            Self::ProxyForbidden => {
-                "ask the network team to allow CONNECT to this host and port; the other transport takes the same way and does not help"
-            }
-            Self::ProxyUpstreamFailed => {
-                "the proxy cannot reach the service: try again later, then ask the network team"
-            }
-            Self::ProxyRedirected | Self::Redirected => {
-                "log in to the network's portal in a browser first"
-            }
-            Self::ProxyMalformed | Self::ProxyTimeout => {
-                "check the proxy's address, port and scheme (http, https, socks5)"
-            }
-            Self::ProxyClosed => {
-                "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may close as well"
-            }
-            Self::SocksRefused => {
-                "for a login write socks5h://user:password@proxy:port; else ask who runs the proxy whether it may and can reach this host and port"
-            }
-            Self::CertificateUnknownIssuer => {
-                "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
-            }
-            Self::CertificateExpired => {
-                "check the clock of this machine, then the certificate named above"
-            }
-            Self::CertificateWrongName | Self::CertificateInvalid => {
-                "check the endpoint's host name; a proxy may be presenting a wrong certificate"
-            }
-            Self::TlsAlert
-            | Self::TlsClosed
-            | Self::TlsReset
-            | Self::TlsTimeout
-            | Self::NotTls
-            | Self::TlsMalformed => {
-                "something on the way blocks TLS to this host: ask the network team, and name the host"
-            }
-            Self::Http2NotOffered
-            | Self::Http1Answer
-            | Self::NotHttp2
-            | Self::ClosedBeforeSettings
-            | Self::ResetBeforeSettings
-            | Self::SettingsTimeout
-            | Self::GoAwayAtStart
-            | Self::Http11Required => {
-                "the network does not carry HTTP/2, which gRPC needs: use Transport::Auto or Transport::Rest"
-            }
-            Self::NeverSent
-            | Self::StreamRefused
-            | Self::GoAwayGraceful
-            | Self::GoAwayUnprocessed => "nothing was processed: send the call again",
-            Self::StreamReset
-            | Self::ConnectionLost
-            | Self::KeepAliveTimeout
-            | Self::Unanswered
-            | Self::BodyReset
-            | Self::BodyLost
-            | Self::BodyStalled => {
-                "the service may have processed the call: send it again only if paying twice is acceptable"
-            }
-            Self::NotGrpc
-            | Self::NotJson
-            | Self::ForeignError
-            | Self::ForgedStatus
-            | Self::AnswerMalformed => {
-                "something on the way answered in place of the service: the first bytes of its answer say who; ask the network team"
-            }
-            Self::BodyTruncated | Self::BodyMalformed | Self::TrailersMissing => {
-                "the answer was damaged on the way: use Transport::Auto or Transport::Rest; the service has processed this call"
-            }
-        }
+    /// Where the call goes, if it may be sent again.
+    pub(crate) const fn again(self) -> Again {
+        self.row().again
     }
 }
+
+const _: () = row::check(&SymptomKind::ROWS);
+
+impl fmt::Display for SymptomKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SymptomKind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.iter().find(|kind| kind.name() == name);
+        found.copied().ok_or_else(|| UnknownName::new("symptom", name))
+    }
+}
+
+// What a person can do about it.
+
+const CHECK_NAME: &str = "check the host name and the DNS server; behind a proxy, name the proxy (HTTPS_PROXY), with SOCKS as socks5h://, so that it looks the name up";
+const CHECK_ADDRESS: &str = "check the address and the firewall; a company network often allows only its proxy: set HTTPS_PROXY";
+const GIVE_LOGIN: &str = "give the proxy's user and password: http://user:password@proxy:port, or the builder's proxy(); NTLM, Kerberos and Digest need a local helper proxy";
+const ASK_FOR_CONNECT: &str = "ask the network team to allow CONNECT to this host and port; the other transport takes the same way and does not help";
+const PROXY_IS_CUT_OFF: &str =
+    "the proxy cannot reach the service: try again later, then ask the network team";
+const LOG_IN_TO_PORTAL: &str = "log in to the network's portal in a browser first";
+const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: what answers there may be no proxy for CONNECT, or a portal that wants a login in a browser first";
+const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may close as well";
+const CHECK_SCHEME: &str = "check the proxy's address, port and scheme (http, https, socks5)";
+const CHECK_SOCKS: &str = "for a login write socks5h://user:password@proxy:port; else ask who runs the proxy whether it may and can reach this host and port";
+const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()";
+const CHECK_CLOCK: &str = "check the clock of this machine, then the certificate named above";
+const CHECK_HOST: &str =
+    "check the endpoint's host name; a proxy may be presenting a wrong certificate";
+const TLS_IS_BLOCKED: &str =
+    "something on the way blocks TLS to this host: ask the network team, and name the host";
+const NO_HTTP2: &str =
+    "the network does not carry HTTP/2, which gRPC needs: use Transport::Auto or Transport::Rest";
+const SEND_AGAIN: &str = "nothing was processed: send the call again";
+const MAY_BE_PROCESSED: &str =
+    "the service may have processed the call: send it again only if paying twice is acceptable";
+const NOT_THE_SERVICE: &str = "something on the way answered in place of the service: the first bytes of its answer say who; ask the network team";
+const DAMAGED: &str = "the answer was damaged on the way: use Transport::Auto or Transport::Rest; the service has processed this call";
+
+// What a person can do where the proxy itself fails, before it is asked for a tunnel.
+
+/// The peer makes no difference.
+const SAME: Option<&str> = None;
+const PROXY_UNREACHABLE: Option<&str> = Some(
+    "the proxy itself cannot be reached: check its address and port, whether it runs, and whether this machine is in its network",
+);
+const TRUST_PROXY: Option<&str> = Some(
+    "the proxy's URL says https://, and its certificate is not trusted: add the root of it to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()",
+);
+const CHECK_PROXY_NAME: Option<&str> = Some(
+    "name the proxy in its URL as its certificate does, or ask who runs it for a valid certificate",
+);
+const TLS_TO_PROXY: Option<&str> = Some(
+    "https:// in the proxy's URL means TLS to the proxy itself, which few proxies speak: try http://; the service behind it is reached over TLS all the same",
+);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_sent_before_http2_is_settled() {
+    fn a_name_is_read_as_it_is_written() {
         for kind in SymptomKind::ALL {
-            let before = kind.station() < Station::Request;
-            assert!(!before || kind.proof() == Proof::NotSent, "{kind:?}");
+            assert_eq!(kind.to_string().parse(), Ok(*kind));
         }
-    }
-
-    #[test]
-    fn kinds_stand_in_the_order_of_the_way() {
-        assert!(SymptomKind::ALL.is_sorted_by_key(|kind| kind.station()));
+        let unknown = "no-such-thing".parse::<SymptomKind>().expect_err("unknown");
+        assert_eq!(unknown.to_string(), r#"no symptom is called "no-such-thing""#);
     }
 }

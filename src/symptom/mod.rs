@@ -1,13 +1,19 @@
 //! Symptom: each way a network breaks a call, what it proves, what to tell a person.
 
-mod at_proxy;
+mod delivery;
 mod evidence;
 mod kind;
+mod name;
+mod row;
 
 use std::fmt;
 
+pub use delivery::Proof;
 pub use evidence::Evidence;
-pub use kind::{Proof, Station, SymptomKind};
+pub use kind::SymptomKind;
+pub use name::UnknownName;
+pub use row::Station;
+pub(crate) use row::{Again, Mark};
 
 /// One observed failure of the network: what broke, at which hop, and what was seen there.
 ///
@@ -75,14 +81,14 @@ impl Symptom {
 
     /// What a person can do about it, in plain words.
     pub fn advice(&self) -> &'static str {
-        let at_proxy = if self.is_at_proxy { at_proxy::advice(self.kind) } else { None };
-        at_proxy.unwrap_or(self.kind.advice())
+        let row = self.kind.row();
+        row.at_proxy.filter(|_| self.is_at_proxy).unwrap_or(row.advice)
     }
 }
 
 impl fmt::Display for Symptom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.hop, self.kind.text(), self.evidence)
+        write!(f, "{} {}{}", self.hop, self.kind.row().text, self.evidence)
     }
 }
 
