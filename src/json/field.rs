@@ -47,12 +47,9 @@ pub(crate) fn text_of_field<'a>(
 fn each_value<'a>(field: &Field, wire: &'a [u8], mut take: impl FnMut(&'a [u8])) -> Result<()> {
     let mut wire = Wire::new(wire);
     while !wire.is_empty() {
-        let (number, wire_type) = wire.tag()?;
-        let before = wire;
-        wire.skip(number, wire_type, MAX_DEPTH)?;
-        if number == field.number && field.accepts(wire_type) {
-            let length = before.rest().len() - wire.rest().len();
-            take(before.rest().get(..length).unwrap_or_default());
+        let found = wire.next_field(MAX_DEPTH)?;
+        if found.number == field.number && field.accepts(found.wire_type) {
+            take(found.value);
         }
     }
     Ok(())

@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 
 use super::fault::Result;
-use super::wire::{Wire, push_varint};
+use super::wire::{Wire, WireField, push_varint};
 use crate::schema::{Field, Kind, Message, Shape};
 
-/// One field as it stood on the wire.
+/// One field of the message as it stood on the wire.
 struct Record<'a> {
     field: &'a Field,
-    /// Tag and value.
-    whole: &'a [u8],
-    /// The value, without its tag.
-    value: &'a [u8],
+    wire: WireField<'a>,
 }
 
 /// The same message with each field once, in the order of their numbers: of a scalar the last value counts,
@@ -37,22 +34,10 @@ fn read_records<'a>(
 ) -> Result<Vec<Record<'a>>> {
     let mut records = Vec::new();
     while !wire.is_empty() {
-        let start = wire;
-        let (number, wire_type) = wire.tag()?;
-        let value_start = wire;
-        wire.skip(number, wire_type, depth)?;
-        let until_here = |from: Wire<'a>| {
-            let length = from.rest().len() - wire.rest().len();
-            from.rest().get(..length).unwrap_or_default()
-        };
-        if let Some(field) =
-            message.field_of_number(number).filter(|field| field.accepts(wire_type))
-        {
-            records.push(Record {
-                field,
-                whole: until_here(start),
-                value: until_here(value_start),
-            });
+        let found = wire.next_field(depth)?;
+        let field = message.field_of_number(found.number);
+        if let Some(field) = field.filter(|field| field.accepts(found.wire_type)) {
+            records.push(Record { field, wire: found });
         }
     }
     Ok(records)
@@ -82,18 +67,18 @@ fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
             for record in run {
                 if last.field.kind.is_packable() {
                     // Packed or not, so with the tag that it came with.
-                    out.extend_from_slice(record.whole);
+                    out.extend_from_slice(record.wire.whole);
                 } else {
                     // A run goes on by the tag in its shortest form.
                     last.field.tag.append_to(out);
-                    out.extend_from_slice(record.value);
+                    out.extend_from_slice(record.wire.value);
                 }
             }
         }
         (Shape::Explicit, Kind::Message(_)) if run.len() > 1 => {
             let mut merged = Vec::new();
             for record in run {
-                merged.extend_from_slice(Wire::new(record.value).delimited()?);
+                merged.extend_from_slice(Wire::new(record.wire.value).delimited()?);
             }
             out.extend_from_slice(last.field.tag.as_bytes());
             push_varint(out, merged.len() as u64);
@@ -102,14 +87,14 @@ fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
         (Shape::Explicit, Kind::Group(_)) if run.len() > 1 => {
             out.extend_from_slice(last.field.tag.as_bytes());
             for record in run {
-                let mut value = Wire::new(record.value);
+                let mut value = Wire::new(record.wire.value);
                 out.extend_from_slice(
                     value.group(last.field.number, super::wire::MAX_DEPTH)?.rest(),
                 );
             }
             push_varint(out, u64::from(last.field.number) << 3 | 4);
         }
-        (Shape::Implicit | Shape::Explicit, _) => out.extend_from_slice(last.whole),
+        (Shape::Implicit | Shape::Explicit, _) => out.extend_from_slice(last.wire.whole),
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) use fault::Fault;
 pub(crate) use field::{default_text, text_of_field, text_of_value};
 pub(crate) use gather::gather;
 pub(crate) use read::{Unknown, read_answer, read_field, read_message, room_for};
-pub(crate) use wire::{MAX_DEPTH, Wire, push_varint};
+pub(crate) use wire::{MAX_DEPTH, Wire, WireField, push_varint};
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 
 impl Schema {

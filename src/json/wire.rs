@@ -11,6 +11,17 @@ pub(crate) struct Wire<'a> {
     rest: &'a [u8],
 }
 
+/// One field as it stands on the wire.
+#[derive(Clone, Copy)]
+pub(crate) struct WireField<'a> {
+    pub(crate) number: u32,
+    pub(crate) wire_type: WireType,
+    /// Tag and value.
+    pub(crate) whole: &'a [u8],
+    /// The value, without its tag.
+    pub(crate) value: &'a [u8],
+}
+
 /// Messages inside messages beyond this are refused, as in every protobuf runtime.
 pub(crate) const MAX_DEPTH: u32 = 100;
 
@@ -119,6 +130,31 @@ impl<'a> Wire<'a> {
         self.delimited().map(Self::new)
     }
 
+    /// The next field, read past.
+    pub(crate) fn next_field(&mut self, depth: u32) -> Result<WireField<'a>> {
+        let start = *self;
+        let (number, wire_type) = self.tag()?;
+        let value = self.value(number, wire_type, depth)?;
+        Ok(WireField { number, wire_type, whole: start.until(*self), value })
+    }
+
+    /// The value of a field whose tag was read, as it is encoded.
+    pub(crate) fn value(
+        &mut self,
+        number: u32,
+        wire_type: WireType,
+        depth: u32,
+    ) -> Result<&'a [u8]> {
+        let start = *self;
+        self.skip(number, wire_type, depth)?;
+        Ok(start.until(*self))
+    }
+
+    /// The bytes from here to where `later` stands.
+    fn until(self, later: Self) -> &'a [u8] {
+        self.rest.get(..self.rest.len() - later.rest.len()).unwrap_or_default()
+    }
+
     /// The fields of a group whose start tag was read, without its end tag.
     pub(crate) fn group(&mut self, number: u32, depth: u32) -> Result<Self> {
         let start = *self;
@@ -129,9 +165,7 @@ impl<'a> Wire<'a> {
                 if found != number {
                     return Err(before.fault("the end of another group"));
                 }
-                let length = start.rest.len() - before.rest.len();
-                let bytes = start.rest.get(..length).unwrap_or_default();
-                return Ok(Self::new(bytes));
+                return Ok(Self::new(start.until(before)));
             }
             self.skip(found, wire_type, depth)?;
             before = *self;

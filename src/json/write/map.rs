@@ -152,13 +152,10 @@ impl<'a> MapEntry<'a> {
                 found_key = MapKey::read(key.kind, &mut wire)?;
                 continue;
             }
-            let before = wire;
-            wire.skip(number, wire_type, depth)?;
+            let bytes = wire.value(number, wire_type, depth)?;
             if number != 2 || !value.accepts(wire_type) {
                 continue;
             }
-            let length = before.rest().len() - wire.rest().len();
-            let bytes = before.rest().get(..length).unwrap_or_default();
             found = Some(match (found.take(), value.kind) {
                 // A message that comes twice is merged, as anywhere.
                 (Some(first), Kind::Message(_)) => merged(&first, bytes)?.into(),

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{Fault, JsonBody, Wire, WriteOptions, text_of_field, write_field, write_message};
+use crate::json::{
+    Fault, JsonBody, MAX_DEPTH, Wire, WriteOptions, text_of_field, write_field, write_message,
+};
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::{Mismatch, Reason};
-use crate::schema::{Kind, MessageId, Method, Schema, Special};
+use crate::schema::{Kind, MessageId, Method, Schema, Special, WireType};
 use crate::transport::rest::request::query::write_query;
 
 /// A call in the terms of HTTP; no host, no credentials.
@@ -188,12 +190,10 @@ fn field_payload(message: &Bytes, number: u32) -> Result<Bytes, Error> {
     let mut wire = Wire::new(message);
     let mut found = Bytes::new();
     while !wire.is_empty() {
-        let (field, wire_type) = wire.tag().map_err(|fault| invalid(fault, message))?;
-        if field == number && wire_type == crate::schema::WireType::Delimited {
-            found = message.slice_ref(wire.delimited().map_err(|fault| invalid(fault, message))?);
-        } else {
-            wire.skip(field, wire_type, crate::json::MAX_DEPTH)
-                .map_err(|fault| invalid(fault, message))?;
+        let field = wire.next_field(MAX_DEPTH).map_err(|fault| invalid(fault, message))?;
+        if field.number == number && field.wire_type == WireType::Delimited {
+            let value = Wire::new(field.value).delimited();
+            found = message.slice_ref(value.map_err(|fault| invalid(fault, message))?);
         }
     }
     Ok(found)

@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::json::{
-    Fault, MAX_DEPTH, Wire, WriteOptions, default_text, gather, text_of_value, write_message,
+    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, gather, text_of_value,
+    write_message,
 };
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::encode;
@@ -131,10 +132,8 @@ impl Query<'_> {
     fn add_elements(&mut self, name: &str, kind: Kind, value: &[u8]) -> Result<(), Error> {
         let mut wire = Wire::new(value);
         while !wire.is_empty() {
-            let before = wire;
-            wire.skip(0, kind.wire_type(), 0).map_err(|fault| self.invalid(fault))?;
-            let length = before.rest().len() - wire.rest().len();
-            let element = before.rest().get(..length).unwrap_or_default();
+            let element =
+                wire.value(0, kind.wire_type(), 0).map_err(|fault| self.invalid(fault))?;
             let text =
                 text_of_value(self.schema, kind, element).map_err(|fault| self.invalid(fault))?;
             self.pairs.push((name.to_owned(), text.into_owned()));
@@ -182,11 +181,7 @@ fn next_field<'m, 'w>(
     rest: &mut Wire<'w>,
     depth: u32,
 ) -> Result<(Option<&'m Field>, &'w [u8]), Box<Fault>> {
-    let (number, wire_type) = rest.tag()?;
-    let before = *rest;
-    rest.skip(number, wire_type, depth)?;
-    let length = before.rest().len() - rest.rest().len();
-    let mut value = before.rest().get(..length).unwrap_or_default();
+    let WireField { number, wire_type, mut value, .. } = rest.next_field(depth)?;
     let field = message.field_of_number(number);
     // A packed run is its elements; its length tells nothing more.
     if let Some(field) = field.filter(|field| field.shape == Shape::Repeated)
