@@ -78,12 +78,31 @@ pub(super) struct BrokenBody {
     /// What has come of the first message.
     held: BytesMut,
     has_passed: bool,
+    /// What may still pass, where the length of an answer decides.
+    allowance: Option<usize>,
 }
 
 impl BrokenBody {
     pub(super) fn new(answer: Incoming, at: At, ends: Break) -> Self {
-        let has_passed = matches!(at, At::Start | At::Head);
-        Self { answer, at, ends, held: BytesMut::new(), has_passed }
+        let has_passed = matches!(at, At::Start | At::Head | At::Bytes(_));
+        let allowance = match at {
+            At::Bytes(most) => Some(most),
+            At::SecondMessage => Some(0),
+            At::Start | At::Head | At::HalfMessage | At::Message => None,
+        };
+        Self { answer, at, ends, held: BytesMut::new(), has_passed, allowance }
+    }
+
+    /// The next frame, unless it is what the answer breaks at.
+    fn poll_allowed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Passed>> {
+        let Some(left) = self.allowance.filter(|_| self.held.is_empty()) else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(&mut self.answer).poll_frame(cx));
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        self.allowance = left.checked_sub(data.map_or(0, Bytes::len));
+        let is_allowed = self.allowance.is_some();
+        Poll::Ready(is_allowed.then(|| frame.map(|frame| frame.map_err(Into::into))))
     }
 
     /// The part of the first message that passes, once all of it has come.
@@ -118,8 +137,14 @@ impl Body for BrokenBody {
                 return Poll::Ready(Some(Ok(Frame::data(part))));
             }
         }
+        if let Some(passed) = ready!(self.poll_allowed(cx)) {
+            return Poll::Ready(passed);
+        }
         self.ends.poll(cx).map(|error| error.map(Err))
     }
 }
+
+/// As a body gives it.
+type Passed = Option<Result<Frame<Bytes>, BoxError>>;
 
 const PREFIX_LENGTH: usize = 5;

@@ -144,6 +144,10 @@ pub enum Fault {
     ForgedUnavailable,
     /// A call is answered `grpc-status: 7` by the proxy itself (Envoy's RBAC filter).
     ForgedPermissionDenied,
+    /// A call of another service than `ModelService` is answered `grpc-status: 12` (gateways that route by service).
+    UnroutedUnimplemented,
+    /// A call of another service than `ModelService` is answered by a page with status 404 (nginx, by location).
+    UnroutedPage,
     /// A call is processed and its answer replaced by a 403 page (data loss prevention).
     AnswerReplaced,
     /// The trailers of an answer are lost; those in the head stay (nginx `proxy_pass`, Envoy to HTTP/1.1).
@@ -172,6 +176,13 @@ pub enum Fault {
     StalledAfterHead,
     /// Nothing comes after the first message of an answer (buffering proxies).
     StalledAfterMessage,
+    /// The stream is reset with `INTERNAL_ERROR` at the second message: unary calls pass.
+    SecondMessageReset,
+    /// The stream is reset with `INTERNAL_ERROR` where an answer has more than 64 KiB.
+    LargeAnswerReset,
+    /// A call whose answer takes longer than the proxy's limit gets a page with status 504
+    /// (nginx `grpc_read_timeout`).
+    SlowAnswerPage,
     /// An answer ends in the middle of its first message, as if it were complete.
     AnswerTruncated,
     /// Requests are passed on once they are complete (nginx `proxy_request_buffering`). Hits REST as well.
@@ -180,6 +191,10 @@ pub enum Fault {
     AnswerBuffered,
     /// Requests above 64 KiB are answered 413 (nginx `client_max_body_size`). Hits REST as well.
     RequestLimited,
+    /// Calls above 64 KiB are answered 413 (nginx `client_max_body_size`, by location).
+    CallLimited,
+    /// Every second call is answered by a page with status 502 (one of two hosts is bad).
+    EverySecondCall,
     /// Every third call is answered by a page with status 502 (one bad host behind a load balancer).
     EveryThirdCall,
     /// Every request is answered by a page with status 403 (a policy). Hits REST as well.

@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 
 use super::Proxy;
 use super::broken::{Break, BrokenBody, Order};
@@ -127,7 +128,9 @@ impl Courier {
         };
         let http = *self.http.lock().unwrap_or_else(PoisonError::into_inner);
         match http {
-            Http::Requests(aim, treatment) if aim.hits(grpc_call) => {
+            Http::Requests(aim, treatment)
+                if aim.hits(grpc_call, request.uri().path()) && !self.is_spared(&request) =>
+            {
                 self.proxy.tally.strike();
                 self.treat(treatment, request).await
             }
@@ -135,6 +138,10 @@ impl Courier {
                 self.pass(request).await
             }
         }
+    }
+
+    fn is_spared(&self, request: &Request<Incoming>) -> bool {
+        self.proxy.spared.iter().any(|path| **path == *request.uri().path())
     }
 
     /// Passes a request on, and what follows it where the connection is upgraded (a WebSocket).
@@ -174,6 +181,13 @@ impl Courier {
             Treatment::Reset(reason) => Err(h2::Error::from(reason).into()),
             Treatment::BufferRequest => self.send_whole(request, usize::MAX).await,
             Treatment::LimitRequest(limit) => self.send_whole(request, limit).await,
+            Treatment::LimitWait(answer) => {
+                let sending = self.upstream.send(request.map(boxed));
+                match timeout(self.proxy.idle_limit, sending).await {
+                    Ok(response) => Ok(response?.map(boxed)),
+                    Err(_) => Ok(answer.response()),
+                }
+            }
             Treatment::BufferAnswer => {
                 let response = self.upstream.send(request.map(boxed)).await?;
                 let (head, body) = response.into_parts();

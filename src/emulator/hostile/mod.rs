@@ -154,6 +154,7 @@ pub struct HostileProxyBuilder {
     login: Option<String>,
     target: Option<SocketAddr>,
     idle_limit: Option<Duration>,
+    spared: Vec<Box<str>>,
 }
 
 impl HostileProxyBuilder {
@@ -179,7 +180,15 @@ impl HostileProxyBuilder {
         self
     }
 
-    /// How long a tunnel is without traffic before a `TunnelIdle…` fault strikes. Default: one second.
+    /// Lets requests to this path pass where a fault hits single requests. Default: none.
+    #[must_use]
+    pub fn spare(mut self, path: impl Into<Box<str>>) -> Self {
+        self.spared.push(path.into());
+        self
+    }
+
+    /// How long a tunnel is without traffic before a `TunnelIdle…` fault strikes, and an answer away before
+    /// [`Fault::SlowAnswerPage`] does. Default: one second.
     #[must_use]
     pub fn idle_limit(mut self, idle_limit: Duration) -> Self {
         self.idle_limit = Some(idle_limit);
@@ -198,6 +207,7 @@ impl HostileProxyBuilder {
             login: self.login,
             target: self.target,
             idle_limit: self.idle_limit.unwrap_or(Duration::from_secs(1)),
+            spared: self.spared,
             fault: Mutex::new(fault),
             tally: Tally::default(),
             open: Mutex::default(),
@@ -216,6 +226,8 @@ struct Proxy {
     login: Option<String>,
     target: Option<SocketAddr>,
     idle_limit: Duration,
+    /// Paths that no fault of single requests hits.
+    spared: Vec<Box<str>>,
     fault: Mutex<Fault>,
     tally: Tally,
     /// What becomes of requests on each open connection.

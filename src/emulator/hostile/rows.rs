@@ -6,7 +6,7 @@ use super::ending::Ending;
 use super::fault::{Fault, Row};
 use super::frames::{self, GARBAGE, HTTP_1_BAD_REQUEST};
 use super::stages::Treatment::{
-    BufferAnswer, BufferRequest, LimitRequest, ReplaceAnswer, StripTrailers, Swallow,
+    BufferAnswer, BufferRequest, LimitRequest, LimitWait, ReplaceAnswer, StripTrailers, Swallow,
 };
 use super::stages::{
     Aim, Answer, At, Certificate, Connect, GoAway, HTML, HTTP_2_AND_1, Hello, How, Http, PAGE,
@@ -84,6 +84,8 @@ pub(super) const ROWS: &[Row] = &[
     row(Fault::EmptyAnswer, "empty-answer", answer(&EMPTY_GRPC)),
     row(Fault::ForgedUnavailable, "forged-unavailable", answer(&FORGED_UNAVAILABLE)),
     row(Fault::ForgedPermissionDenied, "forged-permission-denied", answer(&FORGED_DENIED)),
+    row(Fault::UnroutedUnimplemented, "unrouted-unimplemented", unrouted(&UNIMPLEMENTED)),
+    row(Fault::UnroutedPage, "unrouted-page", unrouted(&Answer::page(404))),
     row(Fault::AnswerReplaced, "answer-replaced", Stages::grpc(ReplaceAnswer(&POLICY))),
     row(Fault::TrailersStripped, "trailers-stripped", Stages::grpc(StripTrailers)),
     row(Fault::CallSwallowed, "call-swallowed", Stages::grpc(Swallow)),
@@ -98,11 +100,16 @@ pub(super) const ROWS: &[Row] = &[
     row(Fault::StreamResetAfterMessage, "stream-reset-after-message", breaks(At::Message, STREAM)),
     row(Fault::StalledAfterHead, "stalled-after-head", breaks(At::Head, How::Stall)),
     row(Fault::StalledAfterMessage, "stalled-after-message", breaks(At::Message, How::Stall)),
+    row(Fault::SecondMessageReset, "second-message-reset", breaks(At::SecondMessage, STREAM)),
+    row(Fault::LargeAnswerReset, "large-answer-reset", breaks(At::Bytes(64 * 1024), STREAM)),
+    row(Fault::SlowAnswerPage, "slow-answer-page", Stages::grpc(LimitWait(&Answer::page(504)))),
     row(Fault::AnswerTruncated, "answer-truncated", breaks(At::HalfMessage, How::End)),
     row(Fault::RequestBuffered, "request-buffered", everything(BufferRequest)),
     row(Fault::AnswerBuffered, "answer-buffered", everything(BufferAnswer)),
     row(Fault::RequestLimited, "request-limited", everything(LimitRequest(64 * 1024))),
-    row(Fault::EveryThirdCall, "every-third-call", every_third(&Answer::page(502))),
+    row(Fault::CallLimited, "call-limited", Stages::grpc(LimitRequest(64 * 1024))),
+    row(Fault::EverySecondCall, "every-second-call", each(2, &Answer::page(502))),
+    row(Fault::EveryThirdCall, "every-third-call", each(3, &Answer::page(502))),
     row(Fault::PolicyPage, "policy-page", everything(Treatment::Answer(&POLICY))),
     row(Fault::PolicyPageWithoutAlpn, "policy-page-without-alpn", POLICY_WITHOUT_ALPN),
     row(Fault::PortalRedirect, "portal-redirect", everything(Treatment::Answer(&LOGIN_PAGE))),
@@ -142,8 +149,13 @@ const fn everything(treatment: Treatment) -> Stages {
     Stages::http(Http::Requests(Aim::Everything, treatment))
 }
 
-const fn every_third(answer: &'static Answer) -> Stages {
-    Stages::http(Http::Requests(Aim::EveryThirdGrpc, Treatment::Answer(answer)))
+const fn each(nth: usize, answer: &'static Answer) -> Stages {
+    Stages::http(Http::Requests(Aim::EachGrpc(nth), Treatment::Answer(answer)))
+}
+
+/// The proxy knows the service of the models, and no other.
+const fn unrouted(answer: &'static Answer) -> Stages {
+    Stages::http(Http::Requests(Aim::GrpcOutside(".ModelService"), Treatment::Answer(answer)))
 }
 
 // CONNECT.
@@ -258,5 +270,10 @@ const FORGED_UNAVAILABLE: Answer = Answer {
 const FORGED_DENIED: Answer = Answer {
     status: 200,
     headers: &[GRPC, ENVOY, ("grpc-status", "7"), ("grpc-message", "RBAC: access denied")],
+    body: "",
+};
+const UNIMPLEMENTED: Answer = Answer {
+    status: 200,
+    headers: &[GRPC, ("grpc-status", "12"), ("grpc-message", "no route")],
     body: "",
 };

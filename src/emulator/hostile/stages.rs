@@ -126,16 +126,23 @@ pub(super) struct GoAway {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aim {
     Grpc,
-    EveryThirdGrpc,
+    /// One gRPC call in so many.
+    EachGrpc(usize),
+    /// gRPC calls of services whose name does not end so.
+    GrpcOutside(&'static str),
     Everything,
 }
 
 impl Aim {
     /// `grpc_call` numbers a gRPC call from one.
-    pub(super) fn hits(self, grpc_call: Option<usize>) -> bool {
+    pub(super) fn hits(self, grpc_call: Option<usize>, path: &str) -> bool {
         match self {
             Self::Grpc => grpc_call.is_some(),
-            Self::EveryThirdGrpc => grpc_call.is_some_and(|call| call.is_multiple_of(3)),
+            Self::EachGrpc(nth) => grpc_call.is_some_and(|call| call.is_multiple_of(nth)),
+            Self::GrpcOutside(service) => {
+                let of = path.rsplit_once('/').map_or("", |(of, _)| of);
+                grpc_call.is_some() && !of.ends_with(service)
+            }
             Self::Everything => true,
         }
     }
@@ -156,6 +163,8 @@ pub(super) enum Treatment {
     BufferRequest,
     /// It goes to the target once it has come whole, unless it has more bytes than this.
     LimitRequest(usize),
+    /// The proxy answers by itself where the target has not begun to within the proxy's limit.
+    LimitWait(&'static Answer),
     /// The answer goes to the client once it has come whole.
     BufferAnswer,
     StripTrailers,
@@ -171,6 +180,10 @@ pub(super) enum At {
     /// In the middle of the first message.
     HalfMessage,
     Message,
+    /// The first message; an answer that has no other passes whole.
+    SecondMessage,
+    /// So many bytes; an answer that has no more passes whole.
+    Bytes(usize),
 }
 
 /// How an answer breaks.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use client::{Client, GO_AWAY_KIND, PATIENCE, handshake, read_head, start_call};
 pub(crate) use client::{PREFACE, SETTINGS, read_frame};
-use origin::{FAIL, GATED, HOST, Origin, STREAM};
+use origin::{FAIL, GATED, HOST, LARGE, LATE, Origin, STREAM};
 pub(crate) use table::passes_rest;
 use table::{OK, REST_OK};
 
@@ -235,14 +235,41 @@ async fn go_away_over_a_request_leaves_open_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn every_third_call_of_all_connections_fails() {
-    let origin = Origin::start().await;
-    let proxy = start(Fault::EveryThirdCall, &origin).await;
-    for call in 1..=6 {
-        let observed = through(&proxy).observe_grpc(STREAM).await;
-        assert_eq!(observed == OK, call % 3 != 0, "call {call}: {observed}");
+async fn one_in_so_many_calls_of_all_connections_fails() {
+    for (fault, nth) in [(Fault::EverySecondCall, 2), (Fault::EveryThirdCall, 3)] {
+        let origin = Origin::start().await;
+        let proxy = start(fault, &origin).await;
+        for call in 1..=6 {
+            let observed = through(&proxy).observe_grpc(STREAM).await;
+            assert_eq!(observed == OK, call % nth != 0, "{fault}, call {call}: {observed}");
+        }
+        assert_eq!(origin.grpc_calls(), 6 - 6 / nth);
     }
-    assert_eq!(origin.grpc_calls(), 4);
+}
+
+#[tokio::test]
+async fn a_spared_path_passes_whatever_the_fault() {
+    let origin = Origin::start().await;
+    let builder = HostileProxy::builder().target(origin.address).spare(STREAM);
+    let proxy = builder.start(Fault::Page403).await.unwrap();
+    assert_eq!(through(&proxy).observe_grpc(STREAM).await, OK);
+    assert!(through(&proxy).observe_grpc(FAIL).await.starts_with("403"));
+    assert_eq!((proxy.counts().strikes(), origin.grpc_calls()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_long_answer_and_a_slow_one_break_where_the_fault_says() {
+    let origin = Origin::start().await;
+    let proxy = start(Fault::LargeAnswerReset, &origin).await;
+    let observed = through(&proxy).observe_grpc(LARGE).await;
+    assert!(observed.ends_with("RST_STREAM INTERNAL_ERROR"), "{observed}");
+    let proxy = start(Fault::SecondMessageReset, &origin).await;
+    let observed = through(&proxy).observe_grpc(LARGE).await;
+    assert!(observed.ends_with("status 0"), "one message, however long: {observed}");
+    let builder = HostileProxy::builder().target(origin.address);
+    let builder = builder.idle_limit(Duration::from_millis(1));
+    let proxy = builder.start(Fault::SlowAnswerPage).await.unwrap();
+    assert!(through(&proxy).observe_grpc(LATE).await.starts_with("504"));
 }
 
 #[tokio::test]
@@ -288,9 +315,18 @@ async fn a_buffered_request_goes_on_when_it_is_complete() {
 
 #[tokio::test]
 async fn a_large_request_is_refused() {
-    let origin = Origin::start().await;
-    let proxy = start(Fault::RequestLimited, &origin).await;
-    let client = through(&proxy);
+    let too_large = || Bytes::from(vec![0; 64 * 1024 + 1]);
+    for (fault, rest) in [(Fault::RequestLimited, "413 text/html"), (Fault::CallLimited, REST_OK)] {
+        let origin = Origin::start().await;
+        let proxy = start(fault, &origin).await;
+        refuse_large(&proxy, &origin).await;
+        let observed = through(&proxy).observe_rest_with(too_large()).await;
+        assert!(observed.starts_with(rest), "{fault}: {observed}");
+    }
+}
+
+async fn refuse_large(proxy: &HostileProxy, origin: &Origin) {
+    let client = through(proxy);
     assert_eq!(client.observe_rest_with(Bytes::from(vec![0; 64 * 1024])).await, REST_OK);
     let mut sender = handshake(client.open_http2().await.unwrap()).await;
     let (answer, mut request) = start_call(&mut sender, STREAM).await.unwrap();

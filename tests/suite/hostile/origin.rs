@@ -32,6 +32,10 @@ pub(super) const HOST: &str = "service.test";
 pub(super) const STREAM: &str = "/test.Service/Stream";
 /// The same; the second message waits for the gate.
 pub(super) const GATED: &str = "/test.Service/Gated";
+/// One message of more than 64 KiB.
+pub(super) const LARGE: &str = "/test.Service/Large";
+/// Nothing, until the gate opens.
+pub(super) const LATE: &str = "/test.Service/Late";
 /// A status in the head of the answer.
 pub(super) const FAIL: &str = "/test.Service/Fail";
 pub(super) const JSON: &str = "/v1/models";
@@ -98,6 +102,9 @@ async fn answer(
         return Ok(with_content_type(body, "application/json"));
     }
     work.grpc_calls.fetch_add(1, Ordering::SeqCst);
+    if path == LATE {
+        work.gate.acquire().await.expect_err("the gate opens by closing the semaphore");
+    }
     let message = |text: &'static [u8]| Frame::data(Bytes::from_static(text));
     let body = match path.as_str() {
         STREAM | GATED => Script::new([
@@ -105,6 +112,7 @@ async fn answer(
             message(b"\0\0\0\0\x03two"),
             Frame::trailers(status("0")),
         ]),
+        LARGE => Script::new([message(const { &large_message() }), Frame::trailers(status("0"))]),
         _ => Script::new([]),
     };
     let body = if path == GATED { body.gated(Arc::clone(&work.gate)) } else { body };
@@ -113,6 +121,13 @@ async fn answer(
         response.headers_mut().extend(status("5"));
     }
     Ok(response)
+}
+
+/// The prefix and as many bytes as it says.
+const fn large_message() -> [u8; 5 + (1 << 17)] {
+    let mut message = [0; 5 + (1 << 17)];
+    message[2] = 2;
+    message
 }
 
 fn with_content_type(body: Script, value: &'static str) -> Response<Script> {
