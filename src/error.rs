@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tonic::{Code, Status};
 
-use crate::symptom::{Proof, Station, Symptom, SymptomKind};
+use crate::symptom::{Delivery, Station, Symptom, SymptomKind};
 
 /// Any cause that can stand behind an [`Error`].
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -214,7 +214,7 @@ impl From<Symptom> for Error {
         let kind = match (symptom.kind(), symptom.station()) {
             (SymptomKind::BodyTruncated | SymptomKind::TrailersMissing, _) => ErrorKind::Truncated,
             (SymptomKind::BodyMalformed, _) => ErrorKind::MalformedAnswer,
-            _ if symptom.proof() == Proof::Answered => ErrorKind::ForeignAnswer,
+            _ if symptom.delivery() == Delivery::Answered => ErrorKind::ForeignAnswer,
             (_, station) if station < Station::Request => ErrorKind::Connect,
             _ => ErrorKind::Interrupted,
         };
@@ -316,6 +316,6 @@ mod tests {
         let error = Error::from(Symptom::new(SymptomKind::ConnectionLost, "host b:2"))
             .after(Symptom::new(SymptomKind::Http2NotOffered, "proxy a:1").into());
         assert_eq!(error.kind(), ErrorKind::Interrupted);
-        assert_eq!(error.symptom().map(Symptom::proof), Some(Proof::Unknown));
+        assert_eq!(error.symptom().map(Symptom::delivery), Some(Delivery::Unknown));
     }
 }

@@ -42,4 +42,4 @@ pub use proto::google::{
     longrunning, rpc,
 };
 pub use schema::Schema;
-pub use symptom::{Evidence, Proof, Station, Symptom, SymptomKind, UnknownName};
+pub use symptom::{Delivery, Evidence, Station, Symptom, SymptomKind, UnknownName};

@@ -58,7 +58,7 @@ pub enum ResendPolicy {
     /// Never: each call goes out once.
     Never,
     /// If the failure proves that the service did not process it
-    /// ([`Proof::NotSent`](crate::Proof::NotSent), [`Proof::Refused`](crate::Proof::Refused)). The default.
+    /// ([`Delivery::NotSent`](crate::Delivery::NotSent), [`Delivery::Refused`](crate::Delivery::Refused)). The default.
     #[default]
     WhenUnprocessed,
     /// Also if nothing is proven, as long as no answer arrived: may be processed, and paid, twice.

@@ -157,7 +157,7 @@ impl Line<'_> {
 }
 
 fn is_unprocessed(symptom: &Symptom) -> bool {
-    may_resend(ResendPolicy::WhenUnprocessed, symptom.proof())
+    may_resend(ResendPolicy::WhenUnprocessed, symptom.delivery())
 }
 
 async fn read_unary(answer: Answer) -> Result<(Status, Bytes), Error> {

@@ -47,7 +47,7 @@ impl Course {
     /// more, or `None` if the failure is final.
     pub(crate) fn after(&mut self, symptom: &Symptom, other: Other) -> Option<ActiveTransport> {
         let again = symptom.kind().again();
-        if again == Again::Nowhere || !may_resend(self.policy, symptom.proof()) {
+        if again == Again::Nowhere || !may_resend(self.policy, symptom.delivery()) {
             return None;
         }
         if again == Again::Same && self.repeats < MAX_REPEATS {

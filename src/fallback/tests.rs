@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::state::{Event, Expiry, Machine, Route, State};
 use super::{Course, Other};
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
-use crate::symptom::{Mark, Proof, Symptom, SymptomKind};
+use crate::symptom::{Delivery, Mark, Symptom, SymptomKind};
 use ActiveTransport::{Grpc, Rest};
 
 const CALLS: usize = 100_000;
@@ -234,14 +234,14 @@ impl World {
         let transport = self.calls[number].course.as_ref().expect("chosen").transport();
         let met = self.weather.meets(transport, &mut self.dice);
         let ends = self.now + self.dice.millis(20_000);
-        let proof = met.map_or(Proof::Processed, SymptomKind::proof);
-        let is_processed = match proof {
-            Proof::Processed => true,
-            Proof::Answered | Proof::Unknown => self.dice.one_in(2),
-            Proof::NotSent | Proof::Refused => false,
+        let delivery = met.map_or(Delivery::Processed, SymptomKind::delivery);
+        let is_processed = match delivery {
+            Delivery::Processed => true,
+            Delivery::Answered | Delivery::Unknown => self.dice.one_in(2),
+            Delivery::NotSent | Delivery::Refused => false,
         };
         let call = &mut self.calls[number];
-        call.left += u32::from(proof != Proof::NotSent);
+        call.left += u32::from(delivery != Delivery::NotSent);
         call.processed += u32::from(is_processed);
         let (ends, met) = if ends < call.deadline { (ends, met) } else { (call.deadline, None) };
         self.plan(ends, Step::Attempted(number, met));
@@ -278,7 +278,8 @@ impl World {
     fn break_grpc(&mut self, kind: SymptomKind) {
         let is_certain = kind.mark() == Mark::Certain;
         if is_certain && matches!(self.machine.state(), State::OnGrpc) {
-            (self.has_failed_proof, self.rest_answered) = (kind.proof() == Proof::NotSent, false);
+            (self.has_failed_proof, self.rest_answered) =
+                (kind.delivery() == Delivery::NotSent, false);
         }
         self.on(Event::GrpcBroke(symptom(kind)));
         self.begin_proof_if_due();

@@ -1,9 +1,9 @@
-//! `Proof`: what a failure proves about the request.
+//! `Delivery`: what a failure proves about the request.
 
 /// What a failure proves about the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Proof {
+pub enum Delivery {
     /// It never left this process.
     NotSent,
     /// The peer said, in a way the protocol guarantees, that it did not process it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::row::{self, Again, Mark, Row, Station, symptoms};
-use super::{Proof, UnknownName};
+use super::{Delivery, UnknownName};
 
 // Each row: name, station, what it proves about the request, what it says of gRPC, where the call
 // may go again; text, advice, and the advice where the proxy itself fails like that.
@@ -236,8 +236,8 @@ impl SymptomKind {
     }
 
     /// What the failure proves about the request. A body that broke after a message proves more:
-    /// see [`Symptom::proof`](crate::Symptom::proof).
-    pub const fn proof(self) -> Proof {
+    /// see [`Symptom::delivery`](crate::Symptom::delivery).
+    pub const fn delivery(self) -> Delivery {
         self.row().delivery
     }
 

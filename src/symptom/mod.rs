@@ -8,7 +8,7 @@ mod row;
 
 use std::fmt;
 
-pub use delivery::Proof;
+pub use delivery::Delivery;
 pub use evidence::Evidence;
 pub use kind::SymptomKind;
 pub use name::UnknownName;
@@ -62,10 +62,12 @@ impl Symptom {
     /// What the failure proves about the request; decides whether it may be sent again.
     ///
     /// A body that broke after a message proves that the service did the work, whatever broke it.
-    pub fn proof(&self) -> Proof {
+    pub fn delivery(&self) -> Delivery {
         match self.station() {
-            Station::Body | Station::Trailers if self.evidence.messages() > 0 => Proof::Processed,
-            _ => self.kind.proof(),
+            Station::Body | Station::Trailers if self.evidence.messages() > 0 => {
+                Delivery::Processed
+            }
+            _ => self.kind.delivery(),
         }
     }
 

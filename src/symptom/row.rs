@@ -1,6 +1,6 @@
 //! Row: all that is known of one kind of symptom, and the table that is checked when compiled.
 
-use super::Proof;
+use super::Delivery;
 
 /// How far a call had come when the network broke it, in the order of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,7 @@ pub(crate) enum Again {
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) station: Station,
-    pub(super) delivery: Proof,
+    pub(super) delivery: Delivery,
     pub(super) mark: Mark,
     pub(super) again: Again,
     /// What the peer did; reads on from the name of the hop.
@@ -92,7 +92,7 @@ macro_rules! symptoms {
                     $(Self::$kind => &Row {
                         name: $name,
                         station: Station::$station,
-                        delivery: Proof::$delivery,
+                        delivery: Delivery::$delivery,
                         mark: Mark::$mark,
                         again: Again::$again,
                         text: $text,
@@ -113,7 +113,7 @@ pub(super) const fn check(rows: &[&Row]) {
     while place < rows.len() {
         let row = rows[place];
         let is_before_request = (row.station as u8) < Station::Request as u8;
-        let is_unsent = matches!(row.delivery, Proof::NotSent);
+        let is_unsent = matches!(row.delivery, Delivery::NotSent);
         assert!(!is_before_request || is_unsent, "nothing is sent before HTTP/2 is settled");
         let is_outage = row.station as u8 <= Station::Proxy as u8;
         assert!(!is_outage || matches!(row.mark, Mark::No), "an outage says nothing of gRPC");

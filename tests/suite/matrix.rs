@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{ActiveTransport, Bridge, Error, Proof, SymptomKind, Transport};
+use genai_bridge::{ActiveTransport, Bridge, Delivery, Error, SymptomKind, Transport};
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tonic::{Request, Status};
@@ -296,11 +296,11 @@ impl Line {
 
 /// Symptoms of one fault that race must prove the same, and be few.
 fn is_one_class(told: &BTreeSet<&str>) -> bool {
-    let proof = |name: &str| {
+    let delivery = |name: &str| {
         let kind = SymptomKind::ALL.iter().find(|kind| format!("{kind:?}") == name);
-        kind.map(|kind| kind.proof())
+        kind.map(|kind| kind.delivery())
     };
-    let classes: Vec<Option<Proof>> = told.iter().map(|name| proof(name)).collect();
+    let classes: Vec<Option<Delivery>> = told.iter().map(|name| delivery(name)).collect();
     told.len() <= 3 && classes.windows(2).all(|pair| pair[0] == pair[1])
 }
 
