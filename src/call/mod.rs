@@ -146,8 +146,9 @@ pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// Names that say nothing about a call: on either transport they are written anew, or not at all.
-pub(crate) static OF_HTTP: [HeaderName; 14] = [
+/// Names that say nothing about a call, in a request or in an answer: on either transport they are written anew, or
+/// not at all.
+pub(crate) static OF_HTTP: [HeaderName; 15] = [
     header::ACCEPT_ENCODING,
     header::CONNECTION,
     header::CONTENT_ENCODING,
@@ -162,6 +163,7 @@ pub(crate) static OF_HTTP: [HeaderName; 14] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    header::VARY,
 ];
 
 /// Made once: looking for a name given as text parses it each time.

@@ -44,6 +44,13 @@ impl Caller {
         }
     }
 
+    /// Whether hyper asks for no body, whatever the length in the head says
+    /// ([RFC 9110, section 6.4.1](https://www.rfc-editor.org/rfc/rfc9110#section-6.4.1)).
+    fn gets_no_body(&self, status: StatusCode) -> bool {
+        let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        matches!(self, Self::Rest(verb) if has_none || verb == http::Method::HEAD)
+    }
+
     /// For logs and counters.
     fn name(&self) -> &str {
         match self {
@@ -120,11 +127,14 @@ impl Account {
     pub(super) fn follow(mut self, answer: Answer, calls_ended: CancellationToken) -> Answer {
         self.transport = answer.extensions().get::<ActiveTransport>().copied();
         self.outcome = self.outcome_of(&answer);
-        if answer.body().is_end_stream() {
+        if answer.body().is_end_stream() || self.caller.gets_no_body(answer.status()) {
             return answer;
         }
         let stop = Box::pin(calls_ended.cancelled_owned());
-        let left = length_of(answer.headers());
+        let left = match self.caller.form() {
+            Form::Grpc => None,
+            Form::Rest => length_of(answer.headers()),
+        };
         answer.map(|body| Body::new(FollowedBody { body, left, stop, account: self, ended: false }))
     }
 
@@ -167,7 +177,8 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
 /// An answer on its way to the client.
 struct FollowedBody {
     body: Body,
-    /// Bytes still to come, where the head says how many. Behind the last one hyper does not ask for an end.
+    /// Bytes still to come over REST, where the head says how many. Behind the last one hyper does not ask for an
+    /// end. Over gRPC the trailers are the end.
     left: Option<u64>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     account: Account,

@@ -34,6 +34,7 @@ mod peers;
 mod proto_facts;
 mod schema;
 mod secrets;
+mod servers;
 mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;

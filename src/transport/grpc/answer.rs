@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use tokio::time::timeout;
 use tonic::body::Body;
 
-use crate::call::{Answer, GRPC_STATUS};
+use crate::call::{Answer, GRPC_STATUS, OF_HTTP, remove_headers};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http2::connection::Seat;
@@ -45,7 +45,7 @@ pub(crate) async fn read_answer(
             .with_first_bytes(&read_first_bytes(body).await);
         return Err(seat.peer().symptom(kind, evidence).into());
     }
-    drop_malformed_details(&mut head.headers);
+    keep_metadata(&mut head.headers);
     let body = AnswerBody::new(body, upload, seat, has_status);
     let body = match wanted {
         Wanted::Whole { limit } => {
@@ -100,8 +100,15 @@ async fn read_first_bytes(mut body: RecvStream) -> Bytes {
     first.freeze()
 }
 
+/// Keeps of a head or of trailers what is the service's. A length of HTTP, for instance, would hold for the next hop
+/// too, where the same answer may end in another way.
+pub(crate) fn keep_metadata(headers: &mut HeaderMap) {
+    remove_headers(headers, |name| *name != header::CONTENT_TYPE && OF_HTTP.contains(name));
+    drop_malformed_details(headers);
+}
+
 /// tonic 0.14 panics on details that are not base64; the status without them is worth more.
-pub(crate) fn drop_malformed_details(headers: &mut HeaderMap) {
+fn drop_malformed_details(headers: &mut HeaderMap) {
     let is_malformed =
         headers.get(&GRPC_STATUS_DETAILS).is_some_and(|value| !is_base64(value.as_bytes()));
     if is_malformed {

@@ -18,7 +18,7 @@ use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::exchange::Upload;
 use crate::transport::carrier::http2::failure;
-use crate::transport::grpc::answer::drop_malformed_details;
+use crate::transport::grpc::answer::keep_metadata;
 
 /// The body of an answer on a connection. Dropping it before its end resets the stream.
 pub(crate) struct AnswerBody {
@@ -116,7 +116,7 @@ impl Flow {
                 self.fail(SymptomKind::BodyMalformed, evidence)
             })?;
         } else if let Some(trailers) = part.trailers_mut() {
-            drop_malformed_details(trailers);
+            keep_metadata(trailers);
             if !self.is_complete(trailers) {
                 return Err(self.cut());
             }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
@@ -46,6 +46,10 @@ impl RestTransport {
         let mut response = Response::new(Body::new(ForwardedBody(answer.body)));
         *response.status_mut() = answer.status;
         *response.headers_mut() = without_connection(&answer.headers);
+        if matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            // The length of what is not sent: no server of ours could keep its word.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         Ok(response)
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod calls;
 mod command;
+mod headers;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod keys;

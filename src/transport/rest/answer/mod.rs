@@ -7,14 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 
 use crate::call::frame::{PREFIX_LENGTH, too_large};
-use crate::call::{Answer, remove_headers, trailers_of};
+use crate::call::{Answer, OF_HTTP, remove_headers, trailers_of};
 use crate::error::Error;
 use crate::json::{Fault, Unknown, push_varint, read_answer, read_field, room_for};
 use crate::schema::{Method, Schema, Special};
@@ -218,23 +218,10 @@ fn failed(status: &Status, metadata: HeaderMap) -> Answer {
 /// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
 pub(crate) fn metadata_of(mut headers: HeaderMap) -> HeaderMap {
     remove_headers(&mut headers, |name| {
-        HTTP_HEADERS.contains(name) || name.as_str().starts_with("grpc-")
+        OF_HTTP.contains(name) || name.as_str().starts_with("grpc-")
     });
     headers
 }
-
-static HTTP_HEADERS: [HeaderName; 10] = [
-    header::CONNECTION,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    HeaderName::from_static("keep-alive"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::VARY,
-];
 
 #[cfg(test)]
 mod tests {
