@@ -157,6 +157,9 @@ impl Error {
             ErrorKind::DeadlineExceeded => Some(
                 "raise the call's timeout, shorten the prompt, or choose a faster model; if no call ends in time, look at the network with `genai-bridge doctor`",
             ),
+            ErrorKind::Truncated => Some(
+                "the text may be cut: send the prompt again if paying twice is acceptable",
+            ),
             ErrorKind::MessageTooLarge => Some(
                 "the limit is the bridge's own: raise max_message_size on the builder, and max_decoding_message_size on the client",
             ),

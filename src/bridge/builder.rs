@@ -21,7 +21,7 @@ use crate::probe::{Proof, ProofRequest};
 use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
 use crate::transport::grpc::{GrpcSettings, GrpcTransport};
-use crate::transport::rest::{RestSettings, RestTransport};
+use crate::transport::rest::{EndFields, RestSettings, RestTransport};
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
 ///
@@ -265,6 +265,7 @@ impl BridgeBuilder {
             max_message_size: self.max_message_size,
             connections: self.rest_connections,
             dialect: service.dialect,
+            end_fields: service.end_fields,
         };
         let bridge = Bridge::from_inner(Inner {
             credentials,
@@ -338,6 +339,7 @@ struct Service {
     schema: Schema,
     proof: Option<ProofRequest>,
     dialect: Dialect,
+    end_fields: fn(&str) -> EndFields,
     retries: RetryPolicies,
     deadline: DefaultDeadline,
 }
@@ -348,6 +350,7 @@ impl Service {
             Some(schema) => Ok(Self {
                 proof: proof.map(|proof| proof_request(&schema, &proof)).transpose()?,
                 dialect: Dialect::Plain,
+                end_fields: |_| &[],
                 retries: RetryPolicies::Fixed(RetryPolicy::none()),
                 deadline: DefaultDeadline::Fixed(None),
                 schema,
@@ -361,6 +364,7 @@ impl Service {
         Ok(Self {
             proof: Some(proof_request(&schema, proof)?),
             dialect: Dialect::Google,
+            end_fields: gemini::end_fields,
             retries: RetryPolicies::ByMethod(gemini::retry_policy),
             deadline: DefaultDeadline::ByMethod(gemini::deadline),
             schema,

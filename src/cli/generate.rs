@@ -58,20 +58,12 @@ async fn stream(
 ) -> Result<GenerateContentResponse, Status> {
     let answer = client.stream_generate_content(request).await?;
     tell_transport(answer.extensions());
-    Ok(collect_reply_with(answer.into_inner(), |chunk| out.write(&text_of(chunk))).await?)
+    Ok(collect_reply_with(answer.into_inner(), |chunk| out.write(&chunk.text_so_far())).await?)
 }
 
 fn tell_transport(extensions: &Extensions) {
     if let Some(transport) = extensions.get::<ActiveTransport>() {
         tell(&format!("answered over {}", transport.as_str()));
-    }
-}
-
-/// What a chunk adds to the text, whether or not it is the one that ends early.
-fn text_of(chunk: &GenerateContentResponse) -> String {
-    match chunk.text() {
-        Ok(text) => text,
-        Err(error) => error.text().to_owned(),
     }
 }
 

@@ -35,13 +35,12 @@ impl Dialect {
         }
     }
 
-    /// What the query of a REST request needs. `alt=sse` streams events. Elsewhere enums are asked for as numbers:
-    /// a name that the schema does not know would be lost, a number is not.
+    /// What the query of a REST request needs. `alt=sse` streams events. Enums come by name, unary and streamed: events
+    /// have no parameter to ask for numbers, and one way to read them is enough.
     pub(crate) fn query_parameter(self, method: &Method) -> Option<&'static str> {
         match self {
-            Self::Plain => None,
             Self::Google if method.server_streaming => Some("alt=sse"),
-            Self::Google => Some("$alt=json%3Benum-encoding=int"),
+            Self::Plain | Self::Google => None,
         }
     }
 }

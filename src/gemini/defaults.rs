@@ -1,4 +1,4 @@
-//! Defaults: endpoint, deadlines, retries and the call that proves gRPC.
+//! Defaults: endpoint, deadlines, retries, how a stream ends, and the call that proves gRPC.
 //!
 //! Deadlines and retries are those of the API's
 //! [gRPC service configuration](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/ai/generativelanguage/v1beta/generativeai_grpc_service_config.json).
@@ -45,6 +45,17 @@ pub(crate) fn retry_policy(path: &str) -> Option<RetryPolicy> {
             | "v1beta.TextService"
     );
     is_configured.then(RetryPolicy::google)
+}
+
+/// The fields of a streamed answer of which one says that it is whole. Server-sent events have no end mark, so an
+/// intermediary can end them early without a trace; but a model gives its reason to stop, or the prompt was blocked.
+pub(crate) fn end_fields(path: &str) -> &'static [&'static str] {
+    match path.rsplit_once('/') {
+        Some((_, "StreamGenerateContent")) => {
+            &["candidates.finish_reason", "prompt_feedback.block_reason"]
+        }
+        _ => &[],
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub use advice::{Advice, Speaker, advice, advice_for};
 
 pub use details::Details;
 
-pub(crate) use defaults::{ENDPOINT, deadline, proof_call, retry_policy};
+pub(crate) use defaults::{ENDPOINT, deadline, end_fields, proof_call, retry_policy};
 
 use std::sync::OnceLock;
 

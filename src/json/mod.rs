@@ -23,7 +23,7 @@ pub(crate) use body::JsonBody;
 pub(crate) use fault::Fault;
 pub(crate) use field::{default_text, text_of_field, text_of_value};
 pub(crate) use gather::gather;
-pub(crate) use read::{Unknown, read_answer, read_field, read_message, room_for};
+pub(crate) use read::{Mode, read_answer, read_field, read_message, room_for};
 pub(crate) use wire::{MAX_DEPTH, Wire, WireField, push_varint};
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 
@@ -47,11 +47,12 @@ impl Schema {
     /// The schema has no message `name`, or the text is not the JSON of such a message. The text of the error names
     /// the field and the byte.
     pub fn message_from_json(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
-        self.read(name, json, Unknown::Refuse)
+        self.read(name, json, Mode::Strict)
     }
 
-    /// The same, passing over fields and enum names that the schema does not know, as for the answer of
-    /// a service that is newer than the schema.
+    /// The same, passing over fields and enum names that the schema does not know: a field whose enum name is unknown
+    /// is absent, as the official conformance suite asks. The bridge itself reads an unknown name in an answer as -1,
+    /// so that it cannot be taken for the enum's "unspecified".
     ///
     /// # Errors
     /// As [`message_from_json`](Self::message_from_json), but for unknown names.
@@ -60,12 +61,12 @@ impl Schema {
         name: &str,
         json: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        self.read(name, json, Unknown::Ignore)
+        self.read(name, json, Mode::PassUnknown)
     }
 
-    fn read(&self, name: &str, json: &[u8], unknown: Unknown) -> Result<Vec<u8>, Error> {
+    fn read(&self, name: &str, json: &[u8], mode: Mode) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        read_message(self, self.find_message(name)?, json, unknown, &mut out).map_err(invalid)?;
+        read_message(self, self.find_message(name)?, json, mode, &mut out).map_err(invalid)?;
         Ok(out)
     }
 

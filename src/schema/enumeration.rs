@@ -19,6 +19,8 @@ pub(crate) struct Enum {
     pub(crate) is_null: bool,
     /// The value that stands for an absent one: the first.
     pub(crate) default: i32,
+    /// What a name reads as that is newer than the schema: a number without a name, -1 in nearly every enum.
+    pub(crate) unknown: i32,
     /// Sorted by number; of several names for a number the first.
     by_number: Box<[(i32, Text<40>)]>,
     /// By number, where numbers are small: index into `by_number` + 1, or 0.
@@ -50,12 +52,14 @@ impl Enum {
             }
         }
         dense.truncate(used);
+        let has_name = |number: &i32| values.binary_search_by_key(number, |value| value.0).is_ok();
         let numbers = declared.iter().map(|(number, name)| (name.as_ref(), number.cast_unsigned()));
         Self {
             name: name.into(),
             closed: features.closed_enum,
             is_null: name == "google.protobuf.NullValue",
             default: declared.first().map_or(0, |value| value.0),
+            unknown: (i32::MIN..0).rev().find(|number| !has_name(number)).unwrap_or(-1),
             by_number,
             dense: dense.into(),
             names: Names::new(numbers),

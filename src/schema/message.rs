@@ -152,6 +152,11 @@ impl Message {
         }
     }
 
+    /// Whether there is nothing to say in it: `google.protobuf.Empty`.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// The field that a one-byte tag names, if the wire type is one of the field's.
     #[inline]
     pub(crate) fn field_of_tag(&self, tag: u8) -> Option<&Field> {

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::error::{Error, ErrorKind};
+use crate::proto::DESCRIPTORS;
 use descriptor::{
     EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
     read_files,
@@ -111,6 +112,13 @@ impl Schema {
         Ok(Self(Arc::new(Tables { index, methods })))
     }
 
+    /// The descriptors that the crate embeds: the types of errors, and the well-known ones, which another schema need
+    /// not have. Compiled once in a process.
+    pub(crate) fn own() -> Option<&'static Self> {
+        static SCHEMA: OnceLock<Option<Schema>> = OnceLock::new();
+        SCHEMA.get_or_init(|| Self::from_descriptor_set(DESCRIPTORS).ok()).as_ref()
+    }
+
     /// By `/package.Service/Method`.
     pub(crate) fn method(&self, path: &str) -> Option<&Arc<Method>> {
         self.0.methods.get(path)
@@ -134,6 +142,20 @@ impl Schema {
     #[inline]
     pub(crate) fn message(&self, id: MessageId) -> &Message {
         self.0.index.message(id)
+    }
+
+    /// The numbers of the fields on a path of names, such as `candidates.finish_reason`; `None` if one is missing.
+    pub(crate) fn field_path(&self, message: MessageId, path: &str) -> Option<Vec<u32>> {
+        let mut inside = Some(message);
+        let numbers = path.split('.').map(|name| {
+            let field = self.message(inside?).field_of_name(name.as_bytes())?;
+            inside = match field.kind {
+                Kind::Message(id) => Some(id),
+                _ => None,
+            };
+            Some(field.number)
+        });
+        numbers.collect()
     }
 
     #[inline]

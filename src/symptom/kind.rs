@@ -209,7 +209,7 @@ symptoms! {
         "dropped the connection in the middle of the answer", MAY_BE_PROCESSED, SAME;
     /// A frame, an event or a JSON text is cut.
     BodyTruncated = "body-truncated", Body, Unknown, Ambiguous, Other,
-        "ended the answer in the middle of a message", DAMAGED, SAME;
+        "ended the answer before it was complete", DAMAGED, SAME;
     /// A frame or a JSON text breaks its own rules.
     BodyMalformed = "body-malformed", Body, Unknown, Ambiguous, Other,
         "sent an answer that cannot be read", DAMAGED, SAME;

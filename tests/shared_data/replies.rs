@@ -26,7 +26,7 @@ async fn reply_finds_what_a_walk_of_the_recording_finds() {
             Some("GenerativeService/StreamGenerateContent") => true,
             _ => continue,
         };
-        let Some(expected) = walk(&recording.body) else { continue };
+        let Some(expected) = walk(&recording.body, streams) else { continue };
         let found = match ask(bridge.clone(), streams, number).await {
             Ok(reply) => {
                 let twin = v1::GenerateContentResponse::decode(reply.encode_to_vec().as_slice());
@@ -76,6 +76,7 @@ fn read(reply: &impl Reply) -> Found {
                 ReplyError::CandidateStopped { finish_reason, .. } => {
                     format!("stopped {finish_reason}")
                 }
+                ReplyError::Unfinished { .. } => "unfinished".to_owned(),
                 _ => "empty".to_owned(),
             };
             Found { class, text: error.text().to_owned() }
@@ -108,7 +109,7 @@ async fn ask(
 
 /// A plain walk over the JSON of a body, of an array's elements, or of a stream's events; `None`: it holds an error,
 /// or no reply.
-fn walk(body: &[u8]) -> Option<Found> {
+fn walk(body: &[u8], streams: bool) -> Option<Found> {
     let chunks = chunks_of(body);
     if chunks.iter().any(|chunk| chunk.get("error").is_some()) {
         return None;
@@ -136,7 +137,16 @@ fn walk(body: &[u8]) -> Option<Found> {
     if ends_in_error(body) {
         return Some(Found { class: "broken".into(), text });
     }
-    Some(classify(&chunks, &candidates, parts.is_empty(), text))
+    let found = classify(&chunks, &candidates, parts.is_empty(), text.clone());
+    let is_cut = streams && !is_ended(&chunks);
+    Some(if is_cut { Found { class: "broken".into(), text } } else { found })
+}
+
+/// Whether anything says why there is no more.
+fn is_ended(chunks: &[Value]) -> bool {
+    let candidates = chunks.iter().filter_map(|chunk| chunk["candidates"].as_array()).flatten();
+    let blocks = chunks.iter().filter_map(|chunk| chunk["promptFeedback"].get("blockReason"));
+    candidates.filter_map(|candidate| candidate.get("finishReason")).chain(blocks).count() > 0
 }
 
 /// An error that follows the events of a stream, as lines of JSON that are no event.
@@ -150,26 +160,24 @@ fn classify(chunks: &[Value], candidates: &[&Value], is_empty: bool, text: Strin
     let feedback = chunks.iter().filter_map(|chunk| chunk.get("promptFeedback"));
     let reason =
         feedback.clone().filter_map(|feedback| feedback["blockReason"].as_str()).next_back();
-    let finish = candidates
-        .iter()
-        .filter_map(|candidate| candidate.get("finishReason"))
-        .rfind(|reason| is_known(reason));
+    let finish =
+        candidates.iter().filter_map(|candidate| candidate.get("finishReason")).next_back();
     let class = match (reason, finish.and_then(Value::as_str)) {
-        (Some("SAFETY"), _) => "blocked SAFETY".to_owned(),
-        // A name that the schema does not know is lost; that the prompt was blocked is not.
+        (Some(reason), _) => format!("blocked {}", as_read(reason)),
         _ if candidates.is_empty() && feedback.count() > 0 => {
             "blocked BLOCK_REASON_UNSPECIFIED".into()
         }
-        (_, Some(reason)) if reason != "STOP" => format!("stopped {reason}"),
+        (_, Some(reason)) if reason != "STOP" => format!("stopped {}", as_read(reason)),
         _ if is_empty => return Found { class: "empty".into(), text: String::new() },
+        (_, None) if !is_ended(chunks) => "unfinished".to_owned(),
         _ => "answered".to_owned(),
     };
     Found { class, text }
 }
 
-/// Names made up to be unknown stand in the recordings; the transport loses them.
-fn is_known(reason: &Value) -> bool {
-    !reason.as_str().is_some_and(|name| name.starts_with("FAKE"))
+/// Names made up to be unknown stand in the recordings.
+fn as_read(reason: &str) -> &str {
+    if reason.starts_with("FAKE") { "reason -1, unknown to this crate" } else { reason }
 }
 
 fn chunks_of(body: &[u8]) -> Vec<Value> {

@@ -15,6 +15,7 @@ use crate::setting::{
 };
 
 const GET_MODEL: &str = "/google.ai.generativelanguage.v1beta.ModelService/GetModel";
+const DELETE_FILE: &str = "/google.ai.generativelanguage.v1beta.FileService/DeleteFile";
 const COUNT: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/CountTokens";
 
 fn kind_of(outcome: &Outcome) -> Option<ErrorKind> {
@@ -166,10 +167,12 @@ async fn a_broken_rest_stream_never_ends_cleanly() {
     let error = "{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"overloaded\",\n    \"status\": \"UNAVAILABLE\"\n  }\n}\n";
     let cut = Some(SymptomKind::BodyTruncated);
     let malformed = Some(SymptomKind::BodyMalformed);
-    let cases: [StreamCase; 11] = [
+    let cases: [StreamCase; 13] = [
         ("E", 1, Code::Ok, None),
         ("EE", 2, Code::Ok, None),
-        ("", 0, Code::Ok, None),
+        ("NE", 2, Code::Ok, None),
+        ("", 0, Code::DataLoss, cut),
+        ("N", 1, Code::DataLoss, cut),
         ("Edata: {\"candidates\": [{\"fini", 1, Code::DataLoss, cut),
         ("Edata: {\"candidates\": [\n\n", 1, Code::DataLoss, cut),
         ("EX", 1, Code::Unavailable, None),
@@ -182,13 +185,35 @@ async fn a_broken_rest_stream_never_ends_cleanly() {
     for (body, messages, code, symptom) in cases {
         let error =
             if body.contains("data: X") { error.replace('\n', "") } else { error.to_owned() };
-        let body = body.replace('E', event).replace('X', &error);
+        let no_end = event.replace("STOP", "FINISH_REASON_UNSPECIFIED");
+        let body = body.replace('E', event).replace('N', &no_end).replace('X', &error);
         let port = http1(answer_of("200 OK", "text/event-stream", &body)).await;
         let bridge = plain(port, Transport::Rest).build().expect("a bridge");
         let outcome = call(bridge, STREAM, &question("?")).await;
         assert_eq!(outcome.messages.len(), messages, "{body}");
         assert_eq!(outcome.status.code(), code, "{body}: {:?}", outcome.status);
         assert_eq!(symptom_of(&outcome), symptom, "{body}");
+    }
+}
+
+/// A message is due from most methods; from one that answers `Empty`, nothing at all is its message.
+#[tokio::test]
+async fn nothing_is_an_answer_where_nothing_is_due() {
+    for status in ["200 OK", "204 No Content"] {
+        let nothing = answer_of(status, "application/json", "");
+        for (path, code) in [
+            (DELETE_FILE, Code::Ok),
+            (COUNT, Code::Unavailable),
+            (STREAM, if status.starts_with("204") { Code::Unavailable } else { Code::DataLoss }),
+        ] {
+            let bridge = plain(http1(nothing.clone()).await, Transport::Rest);
+            let request = genai_bridge::v1beta::DeleteFileRequest { name: "files/a".into() };
+            let outcome = match path {
+                DELETE_FILE => call(bridge.build().expect("a bridge"), path, &request).await,
+                _ => call(bridge.build().expect("a bridge"), path, &question("?")).await,
+            };
+            assert_eq!(outcome.status.code(), code, "{status} {path}: {:?}", outcome.status);
+        }
     }
 }
 
@@ -234,8 +259,8 @@ async fn a_unary_rest_answer_that_is_not_the_services_names_what_came() {
             Some(SymptomKind::BodyMalformed),
         ),
         ("200 OK", "application/json", google, Code::NotFound, None),
-        ("200 OK", "application/json", "", Code::Ok, None),
-        ("204 No Content", "application/json", "", Code::Ok, None),
+        ("200 OK", "application/json", "", Code::Unavailable, Some(SymptomKind::NotJson)),
+        ("204 No Content", "text/plain", "", Code::Unavailable, Some(SymptomKind::NotJson)),
         ("404 Not Found", "application/json", google, Code::NotFound, None),
         ("404 Not Found", "text/plain", google, Code::NotFound, None),
         (

@@ -67,6 +67,29 @@ async fn generate_says_what_went_wrong_and_keeps_what_had_come() {
     }
 }
 
+/// A reply that nothing ends, or that ends for a reason nobody here knows, is no success on either transport.
+#[tokio::test(flavor = "multi_thread")]
+async fn generate_fails_where_the_answer_may_be_cut() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    for (reason, words) in [(0, "nothing says why the model stopped"), (4711, "reason 4711")] {
+        let mut cut = answer("half");
+        cut.candidates[0].finish_reason = reason;
+        emulator.on(GENERATE, Reply::message(&cut));
+        emulator.on(STREAM, Reply::message(&cut));
+        for transport in ["grpc", "rest"] {
+            for stream in [&[][..], &["--stream"]] {
+                let arguments = ["generate", "why?", "--transport", transport];
+                let (code, out, err) =
+                    texts(&run(&emulator, &[&arguments[..], stream].concat()).await);
+                assert_eq!((code, out.as_str()), (Some(1), "half\n"), "{arguments:?} {stream:?}");
+                let cut_events = reason == 0 && transport == "rest" && !stream.is_empty();
+                let words = if cut_events { "no message says why" } else { words };
+                assert!(err.contains(words), "{arguments:?} {stream:?}: {err}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctors_exit_code_tells_its_result() {
     for (fault, code, word) in [

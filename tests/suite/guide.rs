@@ -185,7 +185,7 @@ async fn stop_candidate_exception_is_candidate_stopped_with_its_remedy() {
         let mut reply = answer("half");
         reply.candidates[0].finish_reason = reason.into();
         emulator.on(GENERATE, Answer::message(&reply));
-        emulator.on(STREAM, Answer::messages([answer("first "), reply]));
+        emulator.on(STREAM, Answer::messages([chunk("first "), reply]));
         for transport in BOTH {
             for (reply, text) in
                 replies(&emulator, transport).await.iter().zip(["half", "first half"])
@@ -204,13 +204,13 @@ async fn stop_candidate_exception_is_candidate_stopped_with_its_remedy() {
 #[tokio::test]
 async fn broken_response_error_is_a_broken_reply_that_keeps_what_had_come() {
     let emulator = Emulator::start().await.expect("an emulator");
-    let chunks = [answer("one "), answer("two")];
+    let chunks = [chunk("one "), chunk("two")];
     emulator.on(STREAM, Answer::messages(chunks).then_error(Status::internal("oh")));
     for transport in BOTH {
         let mut client = client(direct(&emulator).transport(transport));
         let stream = client.stream_generate_content(question("?")).await.expect("a stream");
         let broken = collect_reply(stream.into_inner()).await.expect_err("it breaks");
-        assert_eq!(broken.so_far().text().expect("a text"), "one two");
+        assert_eq!(broken.so_far().text_so_far(), "one two");
         assert_eq!((broken.status().code(), broken.status().message()), (Code::Internal, "oh"));
         assert!(Error::of(broken.status()).is_none(), "the service said it");
     }
@@ -219,8 +219,40 @@ async fn broken_response_error_is_a_broken_reply_that_keeps_what_had_come() {
     let stream = client.stream_generate_content(question("?")).await.expect("a stream");
     let (so_far, status) =
         collect_reply(stream.into_inner()).await.expect_err("it breaks").into_parts();
-    assert_eq!(so_far.text().expect("a text"), "The sky ");
+    assert_eq!(so_far.text_so_far(), "The sky ");
     assert_eq!(advice(&status).expect("an error").speaker(), Speaker::Network);
+}
+
+/// A stream that ends well within a reply: over REST something cut its events, over gRPC the service did.
+#[tokio::test]
+async fn incomplete_iteration_error_is_a_stream_that_never_says_why_it_ends() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    emulator.on(GENERATE, Answer::message(&chunk("half")));
+    for messages in [vec![], vec![chunk("one "), chunk("two")]] {
+        let text = if messages.is_empty() { "" } else { "one two" };
+        emulator.on(STREAM, Answer::messages(messages));
+        for transport in BOTH {
+            let mut client = client(direct(&emulator).transport(transport));
+            let one = client.generate_content(question("?")).await.expect("a reply").into_inner();
+            let error = one.text().expect_err("unfinished");
+            assert!(matches!(error, ReplyError::Unfinished { .. }), "{error}");
+            assert_eq!(error.text(), "half");
+            let stream = client.stream_generate_content(question("?")).await.expect("a stream");
+            let broken = collect_reply(stream.into_inner()).await.expect_err("unfinished");
+            assert_eq!(broken.so_far().text_so_far(), text);
+            assert_eq!(broken.status().code(), Code::DataLoss);
+            let error = Error::of(broken.status()).expect("ours");
+            assert_eq!(error.kind(), ErrorKind::Truncated);
+            assert_eq!(error.symptom().is_some(), transport == Transport::Rest, "{error}");
+        }
+    }
+}
+
+/// A chunk of a stream that is not its last.
+fn chunk(text: &str) -> GenerateContentResponse {
+    let mut chunk = answer(text);
+    chunk.candidates[0].finish_reason = 0;
+    chunk
 }
 
 #[tokio::test]

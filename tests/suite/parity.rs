@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 
 use genai_bridge::emulator::{Emulator, Reply};
-use genai_bridge::{Bridge, RetryPolicy, Transport, rpc};
+use genai_bridge::v1beta::candidate::FinishReason;
+use genai_bridge::{Bridge, BridgeBuilder, RetryPolicy, Schema, Transport, rpc};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use crate::messages::{Binding, bindings, example_of, filled, methods, path_of, pool, set};
-use crate::setting::{Outcome, direct, frame, outcome_of};
+use crate::messages::{
+    Binding, bindings, descriptors, example_of, filled, methods, path_of, pool, set,
+};
+use crate::setting::{Outcome, answer, direct, frame, outcome_of};
 
 /// Differences that stand in the nature of the two protocols: `case<TAB>reason`, at most 2 % of all.
 const KNOWN_GAPS: &str = include_str!("../data/known_gaps.txt");
@@ -41,7 +44,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
 #[tokio::test]
 async fn both_transports_tell_the_caller_the_same() {
     let emulator = Emulator::start().await.expect("an emulator");
-    let bridges = Bridges::on(&emulator);
+    let bridges = Bridges::with(|| direct(&emulator));
     let (mut cases, mut gaps, mut carried) = (0, BTreeSet::new(), BTreeSet::new());
     for method in methods() {
         for (number, prepare) in ways(&method).into_iter().enumerate() {
@@ -59,6 +62,7 @@ async fn both_transports_tell_the_caller_the_same() {
             }
         }
     }
+    gaps.extend(newer_than_the_schema(&emulator).await);
     println!("{} methods, {cases} cases, {} known gaps", carried.len(), gaps.len());
     assert!(carried.len() >= 64 + 4, "{carried:?}");
     let known: BTreeSet<String> = KNOWN_GAPS
@@ -68,6 +72,29 @@ async fn both_transports_tell_the_caller_the_same() {
         .collect();
     assert_eq!(gaps, known, "tests/data/known_gaps.txt must list exactly what differs");
     assert!(known.len() * 50 <= cases);
+}
+
+/// A service whose enum has a value that the schema of the bridges lacks: over REST it comes as a name.
+async fn newer_than_the_schema(emulator: &Emulator) -> Option<String> {
+    let (name, other) = (b"MALFORMED_FUNCTION_CALL", b"MALFORMED_FUNCTION_CALX");
+    let mut older = descriptors().to_vec();
+    while let Some(at) = older.windows(name.len()).position(|part| part == name) {
+        older[at..at + other.len()].copy_from_slice(other);
+    }
+    let schema = Schema::from_descriptor_set(&older).expect("a schema");
+    let bridges = Bridges::with(|| direct(emulator).schema(schema.clone()));
+    let method = methods().into_iter().find(|method| method.name() == "GenerateContent");
+    let method = method.expect("a method");
+    let mut request = filled(&method.input(), 0);
+    ways(&method)[0].apply(&mut request);
+    let mut reply = answer("half");
+    reply.candidates[0].finish_reason = FinishReason::MalformedFunctionCall.into();
+    let reply = DynamicMessage::decode(method.output(), reply.encode_to_vec().as_slice());
+    let messages = vec![reply.expect("a reply")];
+    let reply = with_metadata(Reply::messages(messages.clone()));
+    let script = Script { name: "success", reply, messages, status: Status::ok("") };
+    let found = bridges.compare(emulator, &method, &request, &script).await;
+    found.map(|what| format!("an enum value newer than the schema: {what}"))
 }
 
 /// How a request is made to fit one binding.
@@ -102,7 +129,8 @@ struct Script {
 }
 
 fn success(method: &MethodDescriptor, variant: usize) -> Script {
-    let count = if method.is_server_streaming() { variant % 4 } else { 1 };
+    // Without a message a stream of a model does not end well over REST.
+    let count = if method.is_server_streaming() { 1 + variant % 3 } else { 1 };
     let messages: Vec<_> = (0..count).map(|at| filled(&method.output(), variant + at)).collect();
     let reply = Reply::messages(messages.clone());
     Script { name: "success", reply: with_metadata(reply), messages, status: Status::ok("") }
@@ -170,9 +198,9 @@ struct Bridges {
 }
 
 impl Bridges {
-    fn on(emulator: &Emulator) -> Self {
+    fn with(builder: impl Fn() -> BridgeBuilder) -> Self {
         let with = |transport| {
-            let builder = direct(emulator).transport(transport).retry(RetryPolicy::none());
+            let builder = builder().transport(transport).retry(RetryPolicy::none());
             builder.build().expect("a bridge")
         };
         Self { grpc: with(Transport::Grpc), rest: with(Transport::Rest) }

@@ -3,7 +3,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::v1beta::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
+use genai_bridge::v1beta::{
+    Candidate, Content, GenerateContentRequest, GenerateContentResponse, Part,
+    candidate::FinishReason, part,
+};
 use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Proxy, Transport};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -72,9 +75,13 @@ pub(crate) fn question(text: &str) -> GenerateContentRequest {
     }
 }
 
+/// A whole answer; also the last chunk of a stream.
 pub(crate) fn answer(text: &str) -> GenerateContentResponse {
-    let candidate =
-        genai_bridge::v1beta::Candidate { content: Some(content(text)), ..Default::default() };
+    let candidate = Candidate {
+        content: Some(content(text)),
+        finish_reason: FinishReason::Stop.into(),
+        ..Candidate::default()
+    };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
 }
 

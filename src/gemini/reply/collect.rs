@@ -6,7 +6,8 @@ use std::fmt;
 use prost::Message;
 use tonic::{Status, Streaming};
 
-use super::Reply;
+use super::{Reply, is_finished};
+use crate::error::{Error, ErrorKind};
 use crate::proto::google::ai::generativelanguage::v1beta;
 use v1beta::part::Data;
 use v1beta::{Candidate, GenerateContentResponse, Part};
@@ -32,7 +33,8 @@ use v1beta::{Candidate, GenerateContentResponse, Part};
 /// ```
 ///
 /// # Errors
-/// The stream broke, or the service ended it with an error; nothing that had been received is lost.
+/// The stream broke, the service ended it with an error, or it ended while no message had said why the model stopped
+/// (`DATA_LOSS`); nothing that had been received is lost.
 pub async fn collect_reply<R: Reply>(stream: Streaming<R>) -> Result<R, BrokenReply<R>> {
     collect_reply_with(stream, |_| {}).await
 }
@@ -52,13 +54,9 @@ pub async fn collect_reply_with<R: Reply>(
                 on_chunk(&chunk);
                 merge(&mut so_far, chunk.as_v1beta().into_owned());
             }
-            Ok(None) => return Ok(R::from_v1beta(so_far)),
-            Err(status) => {
-                return Err(BrokenReply(Box::new(Broken {
-                    so_far: R::from_v1beta(so_far),
-                    status,
-                })));
-            }
+            Ok(None) if is_finished(&so_far) => return Ok(R::from_v1beta(so_far)),
+            Ok(None) => return Err(BrokenReply::new(so_far, unfinished())),
+            Err(status) => return Err(BrokenReply::new(so_far, status)),
         }
     }
 }
@@ -71,6 +69,18 @@ pub struct BrokenReply<R>(Box<Broken<R>>);
 struct Broken<R> {
     so_far: R,
     status: Status,
+}
+
+/// The stream ended well, and the reply within it did not.
+fn unfinished() -> Status {
+    Error::new(ErrorKind::Truncated, "the stream ended, and nothing says why the model stopped")
+        .into()
+}
+
+impl<R: Reply> BrokenReply<R> {
+    fn new(so_far: GenerateContentResponse, status: Status) -> Self {
+        Self(Box::new(Broken { so_far: R::from_v1beta(so_far), status }))
+    }
 }
 
 impl<R> BrokenReply<R> {

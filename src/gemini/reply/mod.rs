@@ -1,4 +1,8 @@
 //! Reply: what a model's answer holds: text, calls of functions, or why it holds none.
+//!
+//! Decide by [`Reply`], or by the numbers that the fields hold, not by prost's getters: `candidate.finish_reason()`
+//! turns a reason that is newer than this crate into `Unspecified`, which looks like a good end. Over gRPC such a reason
+//! is its number; over REST, where it comes as a name, it is -1.
 
 mod collect;
 mod reason;
@@ -13,7 +17,9 @@ pub use reason::{BlockReason, FinishReason};
 
 use crate::proto::google::ai::generativelanguage::{v1, v1beta};
 use sealed::AsV1beta;
+use v1beta::generate_content_response::PromptFeedback;
 use v1beta::part::Data;
+use v1beta::safety_rating::HarmProbability;
 
 /// Reads a `GenerateContentResponse` of v1 or v1beta: its first candidate, which is the only one unless
 /// `candidate_count` asked for more.
@@ -32,11 +38,18 @@ pub trait Reply: Message + Default + AsV1beta {
     /// The text of the answer, without the model's thoughts. Empty where the answer is calls of functions.
     ///
     /// # Errors
-    /// The prompt was blocked, the model stopped before its end, or nothing came. A candidate that stopped
-    /// keeps the text it had written: [`ReplyError::text`].
+    /// The prompt was blocked, the model stopped before its end, nothing says that it reached its end, or nothing came.
+    /// The text that had been written is kept: [`ReplyError::text`].
     fn text(&self) -> Result<String, ReplyError> {
         let reply = self.as_v1beta();
         candidate_of(&reply).map(text_of)
+    }
+
+    /// The text so far, without the model's thoughts, whether or not the answer is complete: what a chunk of a stream
+    /// adds to it.
+    fn text_so_far(&self) -> String {
+        let reply = self.as_v1beta();
+        reply.candidates.first().map(text_of).unwrap_or_default()
     }
 
     /// The functions that the model calls, in its order. v1 has none.
@@ -58,7 +71,7 @@ pub trait Reply: Message + Default + AsV1beta {
     /// As for [`text`](Self::text).
     fn parts(&self) -> Result<&[Self::Part], ReplyError>;
 
-    /// How the answer ended: `STOP`, or unspecified where a chunk of a stream, or the service, does not say.
+    /// How the answer ended: `STOP`, or unspecified where only another candidate says how it ended.
     ///
     /// # Errors
     /// As for [`text`](Self::text).
@@ -75,7 +88,7 @@ pub enum ReplyError {
     /// The service did not let the model see the prompt. Python's `BlockedPromptException`.
     #[non_exhaustive]
     PromptBlocked {
-        /// Why; unspecified where the service gave ratings only, or a name that this crate does not know.
+        /// Why; unspecified where the service gave ratings only.
         reason: BlockReason,
         /// How the prompt was rated.
         ratings: Vec<v1beta::SafetyRating>,
@@ -92,15 +105,21 @@ pub enum ReplyError {
         /// The text that had been written, without thoughts.
         text: String,
     },
+    /// No candidate says why the model stopped: the answer was cut, or this is a chunk of a stream that is not its last.
+    #[non_exhaustive]
+    Unfinished {
+        /// The text that had been written, without thoughts.
+        text: String,
+    },
     /// There is no candidate, or one without any part, and no reason for it.
     Empty,
 }
 
 impl ReplyError {
-    /// What had been written before the model stopped.
+    /// What had been written before the model stopped, or the answer was cut.
     pub fn text(&self) -> &str {
         match self {
-            Self::CandidateStopped { text, .. } => text,
+            Self::CandidateStopped { text, .. } | Self::Unfinished { text } => text,
             Self::PromptBlocked { .. } | Self::Empty => "",
         }
     }
@@ -110,6 +129,7 @@ impl ReplyError {
         match self {
             Self::PromptBlocked { reason, .. } => reason.advice(),
             Self::CandidateStopped { finish_reason, .. } => finish_reason.advice(),
+            Self::Unfinished { .. } => UNFINISHED_ADVICE,
             Self::Empty => {
                 "send the prompt again; if the answer stays empty, change the prompt or the model"
             }
@@ -131,6 +151,7 @@ impl fmt::Display for ReplyError {
                     message => write!(f, ": {message}"),
                 }
             }
+            Self::Unfinished { .. } => f.write_str("nothing says why the model stopped"),
             Self::Empty => f.write_str("the service answered without content"),
         }
     }
@@ -145,7 +166,8 @@ impl fmt::Display for Blocking<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let to_blame = self.0.iter().filter(|rating| {
             rating.blocked
-                || rating.probability >= v1beta::safety_rating::HarmProbability::Medium.into()
+                || HarmProbability::try_from(rating.probability)
+                    .map_or(true, |known| known >= HarmProbability::Medium)
         });
         let names: Vec<Cow<'_, str>> = to_blame
             .map(|rating| match v1beta::HarmCategory::try_from(rating.category) {
@@ -232,8 +254,26 @@ fn candidate_of(reply: &v1beta::GenerateContentResponse) -> Result<&v1beta::Cand
             text: text_of(candidate),
         });
     }
-    if parts_of(candidate).is_empty() { Err(ReplyError::Empty) } else { Ok(candidate) }
+    if parts_of(candidate).is_empty() {
+        Err(ReplyError::Empty)
+    } else if is_finished(reply) {
+        Ok(candidate)
+    } else {
+        Err(ReplyError::Unfinished { text: text_of(candidate) })
+    }
 }
+
+/// Whether anything says why there is no more: a candidate stopped, or the prompt was blocked.
+fn is_finished(reply: &v1beta::GenerateContentResponse) -> bool {
+    let has_reason = |candidate: &v1beta::Candidate| candidate.finish_reason != 0;
+    let is_blocked =
+        |feedback: &PromptFeedback| feedback.block_reason != 0 || reply.candidates.is_empty();
+    reply.candidates.iter().any(has_reason)
+        || reply.prompt_feedback.as_ref().is_some_and(is_blocked)
+}
+
+const UNFINISHED_ADVICE: &str =
+    "the text may be cut: read the stream to its end, or send the prompt again";
 
 fn parts_of(candidate: &v1beta::Candidate) -> &[v1beta::Part] {
     candidate.content.as_ref().map_or(&[], |content| &content.parts)

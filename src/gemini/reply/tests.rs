@@ -87,6 +87,22 @@ fn what_has_no_content_is_empty() {
 }
 
 #[test]
+fn what_no_reason_ends_is_unfinished() {
+    let mut reply = reply(vec![part("hm", true), part("half", false)], 0);
+    let unfinished = ReplyError::Unfinished { text: "half".into() };
+    assert_eq!(reply.text(), Err(unfinished.clone()));
+    assert_eq!(reply.finish(), Err(unfinished.clone()));
+    assert_eq!(reply.text_so_far(), "half");
+    let feedback = PromptFeedback::default();
+    let rated = GenerateContentResponse { prompt_feedback: Some(feedback), ..reply.clone() };
+    assert_eq!(rated.text(), Err(unfinished));
+    // Of several candidates one tells that the answer is whole.
+    reply.candidates.extend(self::reply(vec![], 1).candidates);
+    assert_eq!(reply.text().expect("a text"), "half");
+    assert_eq!(reply.finish().expect("whole").number(), 0);
+}
+
+#[test]
 fn v1_reads_as_v1beta_does() {
     let stopped = v1::Candidate { finish_reason: 3, ..v1::Candidate::default() };
     let reply = v1::GenerateContentResponse { candidates: vec![stopped], ..Default::default() };

@@ -17,13 +17,17 @@ use crate::json::seen::Seen;
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
 
-/// What becomes of names that the schema does not know.
+/// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unknown {
-    /// Skip the field, or the enum value: a service may be newer than its schema.
-    Ignore,
-    /// Refuse the text: a user mistyped.
-    Refuse,
+pub(crate) enum Mode {
+    /// To the letter; a name that the schema does not know is refused: a user mistyped.
+    Strict,
+    /// The same, but unknown fields and enum names are passed over, as the official conformance suite asks.
+    PassUnknown,
+    /// As a service's answer, which may be newer than the schema and may already be paid for. Unknown fields are
+    /// passed over; an unknown enum name never reads as 0, "all is well"; an `Any` that cannot be read is kept as its
+    /// JSON.
+    Answer,
 }
 
 /// Appends the wire form of a JSON text.
@@ -34,10 +38,10 @@ pub(crate) fn read_message(
     schema: &Schema,
     message: MessageId,
     json: &[u8],
-    unknown: Unknown,
+    mode: Mode,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    read_whole(schema, message, json, unknown, out).map(drop)
+    read_whole(schema, message, json, mode, out).map(drop)
 }
 
 /// Bytes to keep for the wire form of a text.
@@ -45,8 +49,8 @@ pub(crate) fn room_for(json: &[u8]) -> usize {
     (if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 }) + 64
 }
 
-/// Appends the wire form of an answer, passing over what the schema does not know; says whether the
-/// JSON has an `error` object that the message does not: then it is no answer but a failure.
+/// Appends the wire form of an answer; says whether the JSON has an `error` object that the message does not: then it
+/// is no answer but a failure.
 ///
 /// # Errors
 /// As [`read_message`].
@@ -56,24 +60,24 @@ pub(crate) fn read_answer(
     json: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<bool> {
-    Ok(read_whole(schema, message, json, Unknown::Ignore, out)?.has_error)
+    Ok(read_whole(schema, message, json, Mode::Answer, out)?.has_error)
 }
 
 fn read_whole<'a>(
     schema: &'a Schema,
     message: MessageId,
     json: &'a [u8],
-    unknown: Unknown,
+    mode: Mode,
     out: &mut Vec<u8>,
 ) -> Result<Reader<'a>> {
-    let mut reader = Reader::new(schema, json, unknown)?;
+    let mut reader = Reader::new(schema, json, mode)?;
     out.reserve(room_for(json));
     reader.message(message, MAX_DEPTH, out)?;
     reader.scan.expect_end()?;
     Ok(reader)
 }
 
-/// Appends the wire form of one field, tag included, whose JSON value is the whole text.
+/// Appends the wire form of one field of an answer, tag included, whose JSON value is the whole text.
 ///
 /// # Errors
 /// As [`read_message`].
@@ -81,10 +85,9 @@ pub(crate) fn read_field(
     schema: &Schema,
     field: &Field,
     json: &[u8],
-    unknown: Unknown,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let mut reader = Reader::new(schema, json, unknown)?;
+    let mut reader = Reader::new(schema, json, Mode::Answer)?;
     reader.field(field, MAX_DEPTH, out)?;
     reader.scan.expect_end()
 }
@@ -92,7 +95,7 @@ pub(crate) fn read_field(
 pub(super) struct Reader<'a> {
     pub(super) schema: &'a Schema,
     pub(super) scan: Scan<'a>,
-    pub(super) unknown: Unknown,
+    pub(super) mode: Mode,
     /// Bytes kept for a length.
     slot: usize,
     /// The outermost object has an `error` object that the schema does not know.
@@ -100,10 +103,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(schema: &'a Schema, json: &'a [u8], unknown: Unknown) -> Result<Self> {
+    fn new(schema: &'a Schema, json: &'a [u8], mode: Mode) -> Result<Self> {
         // No value is more than eight times as long on the wire as its JSON text.
         let slot = varint_length(json.len().saturating_mul(8)).min(MAX_SLOT);
-        Ok(Self { schema, scan: Scan::new(json)?, unknown, slot, has_error: false })
+        Ok(Self { schema, scan: Scan::new(json)?, mode, slot, has_error: false })
     }
 
     /// A message in the form that its type asks for, without its length.
@@ -190,7 +193,7 @@ impl<'a> Reader<'a> {
         if let Some(field) = message.field_of_name(&name) {
             return Ok(Some(field));
         }
-        if self.unknown == Unknown::Ignore || except == Some(&*name) {
+        if self.mode != Mode::Strict || except == Some(&*name) {
             let is_outermost = depth == MAX_DEPTH - 1;
             self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
             self.scan.skip_value()?;
@@ -363,3 +366,6 @@ const ONE_MIB: usize = 1 << 20;
 const MAX_SLOT: usize = 5;
 /// Values up to this many bytes are moved to close the slot before them.
 const SHORT: usize = 256;
+
+#[cfg(test)]
+mod tests;

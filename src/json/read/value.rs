@@ -1,6 +1,6 @@
 //! Values, read: scalars in every form that JSON has for them.
 
-use super::{Reader, Unknown};
+use super::{Mode, Reader};
 use crate::json::block::append_short;
 use crate::json::fault::{Fault, Result};
 use crate::json::number::{Number, double_of, float_of, parse_non_finite};
@@ -99,18 +99,25 @@ impl Reader<'_> {
                 let name = self.scan.string()?;
                 match of.number_of(&name) {
                     Some(number) => number,
-                    None if self.unknown == Unknown::Ignore => return Ok(()),
-                    None => {
-                        let name = String::from_utf8_lossy(&name).into_owned();
-                        return Err(Fault::new(format!("`{}` has no value `{name}`", of.name), at));
-                    }
+                    None => match self.mode {
+                        Mode::Answer => of.unknown,
+                        Mode::PassUnknown => return Ok(()),
+                        Mode::Strict => {
+                            let name = String::from_utf8_lossy(&name).into_owned();
+                            let what = format!("`{}` has no value `{name}`", of.name);
+                            return Err(Fault::new(what, at));
+                        }
+                    },
                 }
             }
             _ => {
                 let at = self.scan.offset();
                 let number = self.scan.number()?.to_integer();
-                let number = number.and_then(|number| i32::try_from(number).ok());
-                number.ok_or_else(|| Fault::new("no enum value", at))?
+                match number.and_then(|number| i32::try_from(number).ok()) {
+                    Some(number) => number,
+                    None if self.mode == Mode::Answer => of.unknown,
+                    None => return Err(Fault::new("no enum value", at)),
+                }
             }
         };
         push_varint(out, i64::from(number).cast_unsigned());

@@ -2,11 +2,11 @@
 //!
 //! Forms: [ProtoJSON](https://protobuf.dev/programming-guides/json/).
 
-use super::{Reader, Unknown};
+use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
 use crate::json::time::{Instant, parse_duration, parse_timestamp};
 use crate::json::wire::{TOO_DEEP, push_varint};
-use crate::schema::{Message, MessageId, Special};
+use crate::schema::{Message, MessageId, Schema, Special};
 
 /// Tags of the fields of `google.protobuf.Any`, `Timestamp`, `Duration` and `FieldMask`.
 const FIELD_1_VARINT: u8 = 0x08;
@@ -15,8 +15,44 @@ const FIELD_2_VARINT: u8 = 0x10;
 const FIELD_2: u8 = 0x12;
 
 impl Reader<'_> {
-    /// `google.protobuf.Any`: the type may stand anywhere among the fields.
+    /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none, must not cost the
+    /// message around it.
     pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let (scan, start) = (self.scan, out.len());
+        match self.typed_any(depth, out) {
+            Err(_) if self.mode == Mode::Answer => {
+                self.scan = scan;
+                out.truncate(start);
+                self.kept_any(depth, out)
+            }
+            read => read,
+        }
+    }
+
+    /// Keeps any JSON as what holds it: `google.protobuf.Struct` an object, `google.protobuf.Value` all else. The
+    /// schema need not have these types.
+    fn kept_any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let name = if self.scan.is_next(b'{') { STRUCT } else { VALUE };
+        let own = Schema::own().and_then(|schema| Some((schema, schema.message_id(name)?)));
+        let (schema, id) = own.ok_or_else(|| self.scan.fault("no type for it"))?;
+        self.open_any(&[b"type.googleapis.com/", name.as_bytes()].concat(), out);
+        let length = self.open(out);
+        let mut reader = Reader { schema, ..*self };
+        reader.message(id, depth, out)?;
+        self.scan = reader.scan;
+        self.close(length, out)
+    }
+
+    /// Writes the type of an `Any`, and the tag of its value.
+    fn open_any(&self, url: &[u8], out: &mut Vec<u8>) {
+        out.push(FIELD_1);
+        push_varint(out, url.len() as u64);
+        out.extend_from_slice(url);
+        out.push(FIELD_2);
+    }
+
+    /// The type may stand anywhere among the fields.
+    fn typed_any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let start = self.scan;
         let at = self.scan.offset();
         let Some(found) = self.find_type()? else { return Ok(()) };
@@ -29,10 +65,7 @@ impl Reader<'_> {
             return Err(Fault::new(text, at));
         };
         self.scan = start;
-        out.push(FIELD_1);
-        push_varint(out, found.len() as u64);
-        out.extend_from_slice(&found);
-        out.push(FIELD_2);
+        self.open_any(&found, out);
         let length = self.open(out);
         let message = self.schema.message(id);
         if message.special == Special::No {
@@ -83,7 +116,7 @@ impl Reader<'_> {
                     self.message(id, depth, out)?;
                     has_value = true;
                 }
-                other if *other == *TYPE || self.unknown == Unknown::Ignore => {
+                other if *other == *TYPE || self.mode != Mode::Strict => {
                     self.scan.skip_value()?;
                 }
                 _ => return Err(Fault::new("an Any of this type holds `value` alone", at)),
@@ -158,6 +191,8 @@ impl Reader<'_> {
 }
 
 const TYPE: &[u8] = b"@type";
+const STRUCT: &str = "google.protobuf.Struct";
+const VALUE: &str = "google.protobuf.Value";
 
 /// `aField.b` as `a_field.b`; `None` if it holds what no camelCase path holds.
 fn snake_path(path: &str) -> Option<String> {

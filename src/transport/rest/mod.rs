@@ -45,11 +45,21 @@ pub(crate) struct RestSettings {
     /// Most HTTP/1.1 connections.
     pub(crate) connections: usize,
     pub(crate) dialect: Dialect,
+    /// By a method's path: the fields of a streamed answer of which one says that it is whole.
+    pub(crate) end_fields: fn(&str) -> EndFields,
 }
+
+/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not tell its end.
+pub(crate) type EndFields = &'static [&'static str];
 
 impl Default for RestSettings {
     fn default() -> Self {
-        Self { max_message_size: 64 * 1024 * 1024, connections: 64, dialect: Dialect::Plain }
+        Self {
+            max_message_size: 64 * 1024 * 1024,
+            connections: 64,
+            dialect: Dialect::Plain,
+            end_fields: |_| &[],
+        }
     }
 }
 
@@ -118,9 +128,13 @@ impl RestTransport {
         }
         let headers = headers_of(call, &method);
         let answer = self.client.send(request, headers, versions).await?;
-        let max_message_size = self.settings.max_message_size;
-        read_http_answer(answer, Reading { schema: self.schema.clone(), method, max_message_size })
-            .await
+        let reading = Reading {
+            schema: self.schema.clone(),
+            end_fields: (self.settings.end_fields)(&method.path),
+            method,
+            max_message_size: self.settings.max_message_size,
+        };
+        read_http_answer(answer, reading).await
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_client_sees_the_same_as_from_the_service() {
         Reply::error(Status::not_found("no such model")),
         Reply::error(Status::permission_denied("not you")),
         Reply::messages([answer("b")]).then_error(quota),
-        Reply::messages(Vec::<genai_bridge::v1beta::GenerateContentResponse>::new()),
+        Reply::messages([answer("all")]),
     ];
     for upstream in BOTH {
         let sidecar = Running::start(keyless(&emulator).transport(upstream), |s| s).await;

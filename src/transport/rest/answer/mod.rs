@@ -1,5 +1,6 @@
 //! Answer: an HTTP answer becomes a gRPC one: head, frames, trailers.
 
+mod end;
 pub(crate) mod status;
 mod stream;
 
@@ -16,10 +17,11 @@ use tonic::metadata::MetadataMap;
 use crate::call::frame::{PREFIX_LENGTH, too_large};
 use crate::call::{Answer, OF_HTTP, remove_headers, trailers_of};
 use crate::error::Error;
-use crate::json::{Fault, Unknown, push_varint, read_answer, read_field, room_for};
+use crate::json::{Fault, push_varint, read_answer, read_field, room_for};
 use crate::schema::{Method, Schema, Special};
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http1::client::{HttpAnswer, HttpBody};
+use crate::transport::rest::EndFields;
 use crate::transport::rest::answer::status::read_status;
 use crate::transport::rest::answer::stream::read_stream;
 
@@ -29,6 +31,7 @@ pub(crate) struct Reading {
     pub(crate) schema: Schema,
     pub(crate) method: std::sync::Arc<Method>,
     pub(crate) max_message_size: usize,
+    pub(crate) end_fields: EndFields,
 }
 
 /// The JSON of a message is larger than the message, at worst by so much: base64, escapes, names.
@@ -57,9 +60,12 @@ pub(crate) async fn read_http_answer(
         return read_stream(status, headers, body, reading).await;
     }
     let text = body.collect(reading.json_limit()).await?.ok_or_else(|| reading.too_large())?;
-    let frame = match reading.schema.message(reading.method.output).special {
+    let output = reading.schema.message(reading.method.output);
+    let frame = match output.special {
         Special::HttpBody => raw_frame(&headers, &text),
-        _ if text.trim_ascii().is_empty() => Bytes::from_static(&[0; PREFIX_LENGTH]),
+        _ if text.trim_ascii().is_empty() && output.is_empty() => {
+            Bytes::from_static(&[0; PREFIX_LENGTH])
+        }
         _ => match read_frame(&reading, &text) {
             Ok(frame) => frame,
             Err(Unreadable::Failure(found)) => return Ok(failed(&found, metadata_of(headers))),
@@ -137,7 +143,7 @@ pub(crate) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
     let table = schema.message(method.output);
     let number = method.rules.first().and_then(|rule| rule.response_body);
     let read = match number.and_then(|number| table.field_of_number(number)) {
-        Some(field) => read_field(schema, field, text, Unknown::Ignore, &mut frame).map(|()| false),
+        Some(field) => read_field(schema, field, text, &mut frame).map(|()| false),
         None => read_answer(schema, method.output, text, &mut frame),
     };
     // An error is small; a long text that only begins as one must not become a tree.
@@ -156,6 +162,11 @@ pub(crate) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
             Some(_) | None => Unreadable::Foreign,
         }),
     }
+}
+
+/// The message of a frame.
+pub(crate) fn message_of(frame: &Bytes) -> &[u8] {
+    frame.get(PREFIX_LENGTH..).unwrap_or_default()
 }
 
 /// Writes the length of the message into the frame's prefix. A message beyond the 4 GiB that it can state is over
@@ -239,7 +250,7 @@ mod tests {
     async fn read(path: &str, status: u16, body: &str, chunk: usize) -> Outcome {
         let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema");
         let method = std::sync::Arc::clone(schema.method(path).expect("a method"));
-        let reading = Reading { schema, method, max_message_size: 1 << 10 };
+        let reading = Reading { schema, method, max_message_size: 1 << 10, end_fields: &[] };
         let answer = HttpAnswer {
             status: http::StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
@@ -281,9 +292,9 @@ mod tests {
             (200, "{\"totalTokens\": 3}", &[b"\0\0\0\0\x02\x08\x03"], "Ok"),
             (200, "{\"totalTokens\": 3, \"new\": [{}]}", &[b"\0\0\0\0\x02\x08\x03"], "Ok"),
             (200, "{}", &[b"\0\0\0\0\0"], "Ok"),
-            (200, "", &[b"\0\0\0\0\0"], "Ok"),
-            (204, "", &[b"\0\0\0\0\0"], "Ok"),
-            (200, " \r\n", &[b"\0\0\0\0\0"], "Ok"),
+            (200, "", &[], "NotJson"),
+            (204, "", &[], "NotJson"),
+            (200, " \r\n", &[], "NotJson"),
             (200, "{\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\"}}", &[], "Unavailable"),
             (200, "[{\"error\":{\"code\":429}}]", &[], "ResourceExhausted"),
             (200, "{\"error\":{}}", &[], "Unknown"),

@@ -1,15 +1,12 @@
 //! Status: the service's JSON errors, as a gRPC status.
 
-use std::sync::OnceLock;
-
 use bytes::Bytes;
 use prost::Message as _;
 use prost_types::Any;
 use serde_json::Value;
 use tonic::{Code, Status};
 
-use crate::json::{Unknown, read_message};
-use crate::proto::DESCRIPTORS;
+use crate::json::{Mode, read_message};
 use crate::rpc;
 use crate::schema::Schema;
 
@@ -68,29 +65,20 @@ fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
 
 /// Each detail alone: one that cannot be read must not cost the others.
 ///
-/// A schema need not have the types of `google.rpc`: those come from our own. The JSON of a type that neither has
-/// cannot become its bytes; such a detail is kept as a `google.protobuf.Struct` of its JSON, under a type URL that
-/// says so.
+/// A schema need not have the types of `google.rpc`: those come from our own. A detail of a type that neither has is
+/// kept as a `google.protobuf.Struct` of its JSON.
 fn read_detail(schema: &Schema, detail: &Value) -> Option<Any> {
     let text = serde_json::to_vec(detail).ok()?;
-    let read = |schema: &Schema, name: &str| {
-        let mut wire = Vec::new();
-        let id = schema.message_id(name)?;
-        read_message(schema, id, &text, Unknown::Ignore, &mut wire).ok()?;
-        Some(wire)
-    };
-    let any = |schema: &Schema| Any::decode(&*read(schema, "google.protobuf.Any")?).ok();
-    any(schema).or_else(|| any(own_schema()?)).or_else(|| {
-        let value = read(own_schema()?, "google.protobuf.Struct")?;
-        Some(Any { type_url: "type.googleapis.com/google.protobuf.Struct".into(), value })
-    })
+    let url = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
+    let name = url.rsplit('/').next().unwrap_or_default();
+    let has_types = schema.message_id(name).and(schema.message_id(ANY)).is_some();
+    let schema = if has_types { schema } else { Schema::own()? };
+    let mut wire = Vec::new();
+    read_message(schema, schema.message_id(ANY)?, &text, Mode::Answer, &mut wire).ok()?;
+    Any::decode(wire.as_slice()).ok()
 }
 
-/// The descriptors that the crate embeds; they hold all types of `google.rpc`.
-fn own_schema() -> Option<&'static Schema> {
-    static SCHEMA: OnceLock<Option<Schema>> = OnceLock::new();
-    SCHEMA.get_or_init(|| Schema::from_descriptor_set(DESCRIPTORS).ok()).as_ref()
-}
+const ANY: &str = "google.protobuf.Any";
 
 /// By the name of a `google.rpc.Code`.
 pub(crate) fn code_named(name: &str) -> Option<Code> {
@@ -183,6 +171,7 @@ pub(crate) const fn code_of_http(status: u16) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::DESCRIPTORS;
 
     fn schema() -> Schema {
         Schema::from_descriptor_set(DESCRIPTORS).expect("the schema")

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::HeaderMap;
 use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
 use tonic::Status;
@@ -14,16 +15,17 @@ use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http1::client::HttpBody;
+use crate::transport::rest::answer::end::End;
 use crate::transport::rest::answer::status::read_status;
 use crate::transport::rest::answer::{
-    Reading, Unreadable, broken, foreign, head, metadata_of, read_frame,
+    Reading, Unreadable, broken, foreign, head, message_of, metadata_of, read_frame,
 };
 use crate::transport::rest::events::{Cut, CutFault, Cutter};
 
 /// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
 /// connection alive, are not held.
 pub(crate) async fn read_stream(
-    status: http::StatusCode,
+    status: StatusCode,
     headers: HeaderMap,
     mut body: HttpBody,
     reading: Reading,
@@ -36,12 +38,17 @@ pub(crate) async fn read_stream(
             None => ended = true,
         }
     }
-    if start.starts_with(b"<") {
+    if start.starts_with(b"<") || status == StatusCode::NO_CONTENT {
         return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start.freeze()));
     }
     let mut cutter = Cutter::for_body(&start, reading.json_limit());
     cutter.feed(&start);
-    let stream = AnswerStream { cutter, body, reading, messages: 0, place: Place::of_body(ended) };
+    let end = match cutter.has_end_mark() {
+        true => End::default(),
+        false => End::of(&reading.schema, reading.method.output, reading.end_fields),
+    };
+    let place = Place::of_body(ended);
+    let stream = AnswerStream { cutter, body, reading, end, messages: 0, place };
     Ok(head(metadata_of(headers), Body::new(stream)))
 }
 
@@ -50,6 +57,7 @@ struct AnswerStream {
     cutter: Cutter,
     body: HttpBody,
     reading: Reading,
+    end: End,
     messages: u64,
     place: Place,
 }
@@ -83,10 +91,10 @@ impl AnswerStream {
             Some(Cut::Error(text)) => {
                 let found = read_status(&self.reading.schema, 200, &text);
                 found
-                    .map(|status| Some(self.end(&status)))
+                    .map(|status| Some(self.end_with(&status)))
                     .ok_or_else(|| self.name_fault(CutFault::NotAStream))
             }
-            None if self.place == Place::BodyEnded => Ok(Some(self.end(&Status::ok("")))),
+            None if self.place == Place::BodyEnded => self.end_well().map(Some),
             None => Ok(None),
         }
     }
@@ -95,16 +103,26 @@ impl AnswerStream {
         match read_frame(&self.reading, text) {
             Ok(frame) => {
                 self.reading.check_size(&frame)?;
+                self.end.see(message_of(&frame));
                 self.messages += 1;
                 Ok(BodyFrame::data(frame))
             }
-            Err(Unreadable::Failure(status)) => Ok(self.end(&status)),
+            Err(Unreadable::Failure(status)) => Ok(self.end_with(&status)),
             Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream)),
             Err(Unreadable::Broken(fault)) => Err(broken(&fault, &self.body, self.messages)),
         }
     }
 
-    fn end(&mut self, status: &Status) -> BodyFrame<Bytes> {
+    /// The end of the body, which is no end of the stream if its messages were due to say so and did not.
+    fn end_well(&mut self) -> Result<BodyFrame<Bytes>, Error> {
+        if self.end.is_missing() {
+            let evidence = Evidence::new().with_messages(self.messages).with_detail(NO_REASON);
+            return Err(self.body.symptom(SymptomKind::BodyTruncated, evidence).into());
+        }
+        Ok(self.end_with(&Status::ok("")))
+    }
+
+    fn end_with(&mut self, status: &Status) -> BodyFrame<Bytes> {
         self.close();
         BodyFrame::trailers(trailers_of(status))
     }
@@ -162,3 +180,5 @@ impl HttpBodyTrait for AnswerStream {
         self.place == Place::Done
     }
 }
+
+const NO_REASON: &str = "no message says why the model stopped";

@@ -61,6 +61,11 @@ impl Cutter {
         }
     }
 
+    /// Whether a stream that was cut between two messages would show it: an array has its bracket, events have nothing.
+    pub(crate) const fn has_end_mark(&self) -> bool {
+        matches!(self, Self::Array(_))
+    }
+
     /// What is left when the body has ended well.
     pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
         match self {

@@ -1,0 +1,108 @@
+//! End: whether the messages of a stream said that it is whole, where its framing cannot.
+
+use crate::json::{MAX_DEPTH, Wire};
+use crate::schema::{MessageId, Schema, WireType};
+
+/// What the messages of one stream have said of its end.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// Paths of field numbers: one of them, if set, says that the stream is whole.
+    paths: Vec<Vec<u32>>,
+    was_said: bool,
+}
+
+impl End {
+    /// `fields` are paths of names below `message`; what the schema does not have cannot be said.
+    pub(crate) fn of(schema: &Schema, message: MessageId, fields: &[&str]) -> Self {
+        let paths = fields.iter().filter_map(|path| schema.field_path(message, path)).collect();
+        Self { paths, was_said: false }
+    }
+
+    /// Looks at one message more.
+    pub(crate) fn see(&mut self, message: &[u8]) {
+        self.was_said = self.was_said || self.paths.iter().any(|path| is_set(message, path));
+    }
+
+    /// Whether the stream was due to say that it is whole, and did not.
+    pub(crate) fn is_missing(&self) -> bool {
+        !self.was_said && !self.paths.is_empty()
+    }
+}
+
+/// Whether a scalar down this path is anything but zero, in any element of the lists on the way.
+fn is_set(message: &[u8], path: &[u32]) -> bool {
+    let Some((number, below)) = path.split_first() else { return false };
+    let mut wire = Wire::new(message);
+    while !wire.is_empty() {
+        let Ok(field) = wire.next_field(MAX_DEPTH) else { return false };
+        let mut value = Wire::new(field.value);
+        let holds = match field.wire_type {
+            _ if field.number != *number => false,
+            WireType::Delimited => value.delimited().is_ok_and(|inside| is_set(inside, below)),
+            WireType::Varint => value.varint().is_ok_and(|value| value != 0),
+            _ => false,
+        };
+        if holds {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemini;
+    use crate::proto::google::ai::generativelanguage::v1beta::{
+        Candidate, GenerateContentResponse, candidate::FinishReason,
+        generate_content_response::PromptFeedback,
+    };
+    use prost::Message as _;
+
+    /// The end of a stream of Gemini's after these messages.
+    fn after(messages: &[GenerateContentResponse]) -> End {
+        let schema = gemini::schema().expect("a schema");
+        let path = "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
+        let method = schema.method(path).expect("a method");
+        let mut end = End::of(&schema, method.output, gemini::end_fields(path));
+        messages.iter().for_each(|message| end.see(&message.encode_to_vec()));
+        end
+    }
+
+    fn stopped(reasons: &[i32]) -> GenerateContentResponse {
+        let candidate = |reason: &i32| Candidate { finish_reason: *reason, ..Default::default() };
+        let candidates = reasons.iter().map(candidate).collect();
+        GenerateContentResponse { candidates, ..Default::default() }
+    }
+
+    fn blocked(block_reason: i32) -> GenerateContentResponse {
+        let feedback = PromptFeedback { block_reason, ..Default::default() };
+        GenerateContentResponse { prompt_feedback: Some(feedback), ..Default::default() }
+    }
+
+    #[test]
+    fn any_reason_in_any_candidate_of_any_message_is_an_end() {
+        let stop = FinishReason::Stop.into();
+        for messages in [
+            vec![stopped(&[stop])],
+            vec![stopped(&[0]), stopped(&[-1])],
+            vec![stopped(&[0, 0, 3])],
+            vec![stopped(&[stop]), stopped(&[0]), GenerateContentResponse::default()],
+            vec![blocked(1)],
+            vec![blocked(-1)],
+        ] {
+            assert!(!after(&messages).is_missing(), "{messages:?}");
+        }
+        for messages in [vec![], vec![stopped(&[])], vec![stopped(&[0, 0]), blocked(0)]] {
+            assert!(after(&messages).is_missing(), "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn other_streams_have_nothing_to_say() {
+        let schema = gemini::schema().expect("a schema");
+        let message = schema.message_id("google.rpc.Status").expect("a type");
+        assert!(!End::of(&schema, message, &[]).is_missing());
+        assert!(!End::of(&schema, message, &["candidates.finish_reason"]).is_missing());
+    }
+}
