@@ -1,6 +1,6 @@
 //! Checks against data that is not part of the project: recorded answers and public conformance suites.
 //!
-//! `.ci/run` runs them with `--ignored` and `GENAI_BRIDGE_SHARED` set to the folder that holds `testdata`.
+//! `.ci/run` runs them with `--ignored` and `GENAI_BRIDGE_SHARED` set to the folder that holds `testdata` and `cases`.
 //! `sse.rs` is not part of this binary: it is compiled into the crate, whose event streams are private, and runs with
 //! `cargo test --lib shared_data -- --ignored`.
 #![allow(
@@ -15,6 +15,7 @@
 )]
 
 mod advice;
+mod cases;
 mod http_rules;
 mod json_suite;
 mod proto_facts;

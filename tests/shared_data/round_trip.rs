@@ -207,7 +207,7 @@ fn is_default(given: &Value, field: &FieldDescriptor) -> bool {
     }
 }
 
-fn compile() -> (Vec<u8>, DescriptorPool) {
+pub(crate) fn compile() -> (Vec<u8>, DescriptorPool) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let mut compiler = protox::Compiler::new([&root]).expect("a folder of protos");
     compiler.include_imports(true);

@@ -1,0 +1,101 @@
+//! Answers of the wide world: each case of `cases/cases.jsonl`, served byte by byte, and what the bridge made of it.
+//!
+//! Rules and format: `cases/README.md` beside the cases.
+
+mod case;
+mod judge;
+mod serve;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use genai_bridge::Schema;
+
+use judge::{Seen, faults_of};
+
+/// Cases that are not right yet; a kind without any is whole.
+const NOT_YET: &[&str] = &[
+    "foreign-batch-errors",
+    "foreign-block-object",
+    "foreign-error-text",
+    "foreign-models-detail",
+    "foreign-sse-error-text",
+    "foreign-sse-first",
+    "framing-gateway-error",
+    "framing-gateway-old-error",
+    "framing-lines",
+    "framing-no-separator",
+    "framing-own-result",
+    "framing-result-lines",
+    "framing-result-one",
+    "framing-result-sse",
+    "http-deflate",
+    "http-folded",
+    "http-gzip-capitals",
+    "http-headers-120",
+    "http-space-colon",
+    "http-x-gzip",
+    "lenient-base64-lines",
+    "lenient-fraction",
+    "lenient-high-half",
+    "lenient-name-twice",
+    "lenient-nan",
+    "lenient-null-part",
+    "lenient-too-large",
+    "lenient-two-members",
+    "status_size-details-200k",
+    "status_size-message-100k",
+    "status_size-message-1m",
+    "words-apigee",
+    "words-aws",
+    "words-gateway-old",
+    "words-mark",
+    "words-openai",
+    "words-page-200",
+    "words-plain",
+    "words-title",
+    "words-trailing",
+];
+
+#[tokio::test]
+#[ignore = "needs the shared test data"]
+async fn answers_of_the_wide_world_become_what_the_rules_say() {
+    let schemas = Schemas::load();
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut failed = BTreeSet::new();
+    let mut total = 0;
+    for case in case::load() {
+        let faults = faults_of(&case, &schemas, &Seen::of(&case, &schemas).await).await;
+        let (right, of) = counts.entry(case.kind.clone()).or_default();
+        *of += 1;
+        total += 1;
+        if faults.is_empty() {
+            *right += 1;
+        } else {
+            println!("{}: {}\n      {}", case.id, case.what, faults.join("\n      "));
+            failed.insert(case.id);
+        }
+    }
+    for (kind, (right, of)) in &counts {
+        println!("{right:5} of {of:2} {kind}");
+    }
+    println!("{:5} of {total} in all", total - failed.len());
+    let not_yet: BTreeSet<String> = NOT_YET.iter().map(ToString::to_string).collect();
+    assert_eq!(failed, not_yet, "`NOT_YET` must list exactly what fails");
+    assert!(total >= 77, "the cases are not whole");
+}
+
+/// The schema of the Gemini API, and that of the cases with `"call": "generic"`.
+pub(super) struct Schemas {
+    pub(super) gemini: Schema,
+    pub(super) shop: Schema,
+}
+
+impl Schemas {
+    fn load() -> Self {
+        let shop = std::fs::read(crate::shared().join("cases/cases.binpb")).expect("descriptors");
+        Self {
+            gemini: Schema::from_descriptor_set(&crate::round_trip::compile().0).expect("a schema"),
+            shop: Schema::from_descriptor_set(&shop).expect("a schema"),
+        }
+    }
+}
