@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::address::{Address, Origin};
 use super::dial::{dial, look_up};
 use super::fault::Fault;
-use super::hop::{Login, ProxyHop, ProxyScheme};
+use super::hop::{ProxyHop, ProxyScheme};
 use super::io::Io;
+use super::login::Rounds;
 use super::socks::open_socks;
 use super::tls::{H2, Session, Tls, shake_hands};
 use super::tunnel::open_tunnel;
@@ -29,11 +29,15 @@ pub(super) async fn connect(
     let address = origin.address();
     let io = match proxy {
         None => dial(address, deadline).await.map_err(|fault| fault.at(&hop))?,
-        Some(proxy) => {
-            let io = reach_proxy(tls, proxy, deadline).await;
-            let io = io.map_err(|fault| fault.at_proxy(proxy))?;
-            ask_for_tunnel(proxy, io, address, deadline).await?
-        }
+        Some(proxy) => match proxy.scheme() {
+            ProxyScheme::Http | ProxyScheme::Https => {
+                let opened = through_http(tls, proxy, address, deadline).await;
+                opened.map_err(|fault| fault.at_proxy(proxy))?
+            }
+            ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
+                through_socks(proxy, address, deadline).await?
+            }
+        },
     };
     // Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113, section 3.3).
     let session = if origin.is_https() {
@@ -60,31 +64,33 @@ async fn reach_proxy(tls: &Tls, proxy: &ProxyHop, deadline: Instant) -> Result<I
     Ok(shake_hands(tls, Alpn::Http1, name, io, deadline).await?.io)
 }
 
-async fn ask_for_tunnel(
+async fn through_http(
+    tls: &Tls,
     proxy: &ProxyHop,
-    mut io: Io,
     target: &Address,
     deadline: Instant,
-) -> Result<Io, Error> {
-    let login = proxy.login();
-    let early = match proxy.scheme() {
-        ProxyScheme::Http | ProxyScheme::Https => {
-            let login = login.and_then(Login::basic);
-            let opened = open_tunnel(&mut io, target, login.as_ref(), deadline).await;
-            opened.map_err(|fault| fault.hiding(login.as_ref()))
-        }
-        ProxyScheme::Socks5h => {
-            let opened = open_socks(&mut io, target, None, login, deadline).await;
-            opened.map(|()| Bytes::new())
-        }
+) -> Result<Io, Fault> {
+    let host = proxy.address().host();
+    let mut login = Rounds::begin(proxy.login(), host, target.to_string(), deadline).await;
+    let dial = || reach_proxy(tls, proxy, deadline);
+    let opened = open_tunnel(dial, target, &mut login, deadline).await;
+    let (io, early) = opened.map_err(|fault| fault.hiding(&login.secrets()))?;
+    login.opened();
+    Ok(io.with_early(early))
+}
+
+async fn through_socks(proxy: &ProxyHop, target: &Address, deadline: Instant) -> Result<Io, Error> {
+    let mut io = dial(proxy.address(), deadline).await.map_err(|fault| fault.at_proxy(proxy))?;
+    let resolved = match proxy.scheme() {
         ProxyScheme::Socks5 => {
             let found = look_up(target, deadline).await;
-            let found = found.map_err(|fault| fault.at(&format!("host {target}")))?;
-            let opened = open_socks(&mut io, target, best_for_socks(&found), login, deadline).await;
-            opened.map(|()| Bytes::new())
+            best_for_socks(&found.map_err(|fault| fault.at(&format!("host {target}")))?)
         }
+        _ => None,
     };
-    early.map(|early| io.with_early(early)).map_err(|fault| fault.at_proxy(proxy))
+    let opened = open_socks(&mut io, target, resolved, proxy.password(), deadline).await;
+    opened.map_err(|fault| fault.at_proxy(proxy))?;
+    Ok(io)
 }
 
 /// The proxy may have no IPv6, whatever this side has.

@@ -3,11 +3,9 @@
 use std::io;
 use std::mem::take;
 
-use http::HeaderValue;
-
 use super::hop::ProxyHop;
 use crate::error::{BoxError, Error};
-use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::symptom::{Evidence, LoginTrouble, Symptom, SymptomKind};
 
 /// A failure of one step of connecting. [`Fault::at`] and [`Fault::at_proxy`] name the peer and make it an [`Error`].
 #[derive(Debug)]
@@ -49,11 +47,23 @@ impl Fault {
         self
     }
 
-    /// Blanks the login for a proxy out, should it repeat what it was sent.
-    pub(super) fn hiding(mut self, authorization: Option<&HeaderValue>) -> Self {
-        let login = authorization.map(HeaderValue::as_bytes).unwrap_or_default();
-        self.evidence.hide(login.strip_prefix(b"Basic ").unwrap_or(login));
+    /// Why a login did not come about.
+    pub(super) fn with_login(mut self, trouble: LoginTrouble, detail: impl AsRef<str>) -> Self {
+        *self.evidence = take(&mut *self.evidence).with_login(trouble).with_detail(detail);
         self
+    }
+
+    /// Blanks the login for a proxy out, should it repeat what it was sent.
+    pub(super) fn hiding(mut self, secrets: &[Vec<u8>]) -> Self {
+        for secret in secrets {
+            self.evidence.hide(secret);
+        }
+        self
+    }
+
+    /// The proxy closed the connection before it said a word.
+    pub(super) fn is_without_answer(&self) -> bool {
+        self.kind == SymptomKind::ProxyClosed && self.evidence.first_bytes().is_empty()
     }
 
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {

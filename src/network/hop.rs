@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 
 use super::address::{Address, split_scheme};
+use super::login::{Custom, Login, Password};
 
 /// How a proxy is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,9 @@ impl ProxyScheme {
 pub(crate) struct ProxyHop {
     scheme: ProxyScheme,
     address: Address,
-    login: Option<Arc<Login>>,
+    password: Option<Password>,
+    /// Shared by all dials.
+    login: Arc<Login>,
     /// The variable that names it; none if the program does.
     variable: Option<&'static str>,
 }
@@ -57,8 +59,8 @@ impl ProxyHop {
             Some(_) => return Err("the scheme is none of http, https, socks5, socks5h"),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (login, authority) = match rest.rsplit_once('@') {
-            Some((login, authority)) => (Some(Login::parse(login)?), authority),
+        let (password, authority) = match rest.rsplit_once('@') {
+            Some((login, authority)) => (Some(parse_password(login)?), authority),
             None => (None, rest),
         };
         if authority.contains(['/', '?', '#']) {
@@ -68,14 +70,35 @@ impl ProxyHop {
         Ok(Self {
             scheme,
             address: Address::parse(authority, default_port)?,
-            login: login.map(Arc::new),
+            password,
+            login: Arc::default(),
             variable: None,
         })
     }
 
+    /// Settles how the bridge logs in here, with `password` in place of the URL's.
+    ///
+    /// # Errors
+    /// It cannot, in words that repeat nothing of it.
+    pub(super) fn permit(
+        &mut self,
+        password: Option<&Password>,
+        custom: &[Custom],
+    ) -> Result<(), &'static str> {
+        if let Some(password) = password {
+            self.password = Some(password.clone());
+        }
+        self.check_password()?;
+        if self.scheme.is_socks() && !custom.is_empty() {
+            return Err("a login of your own is for http:// and https:// proxies");
+        }
+        self.login = Arc::new(Login::new(custom.to_vec(), self.password.clone()));
+        Ok(())
+    }
+
     /// RFC 1929 gives a length of one byte; RFC 7617 ends the user at the first colon.
-    pub(super) fn check_login(&self) -> Result<(), &'static str> {
-        let Some(login) = &self.login else {
+    fn check_password(&self) -> Result<(), &'static str> {
+        let Some(login) = &self.password else {
             return Ok(());
         };
         let short = |text: &str| (1..=255).contains(&text.len());
@@ -86,10 +109,6 @@ impl ProxyHop {
             false if login.user.contains(':') => Err("a user with a colon cannot log in by Basic"),
             _ => Ok(()),
         }
-    }
-
-    pub(super) fn set_login(&mut self, login: Login) {
-        self.login = Some(Arc::new(login));
     }
 
     pub(super) fn found_in(mut self, variable: &'static str) -> Self {
@@ -103,7 +122,8 @@ impl ProxyHop {
             || "from the program's settings".to_owned(),
             |variable| format!("from {variable}"),
         );
-        let login = if self.login.is_some() { "with" } else { "without" };
+        let login =
+            if self.password.is_some() || self.login.is_given() { "with" } else { "without" };
         format!("{} {self} {place}, {login} login", self.scheme.as_str())
     }
 
@@ -115,8 +135,12 @@ impl ProxyHop {
         &self.address
     }
 
-    pub(super) fn login(&self) -> Option<&Login> {
-        self.login.as_deref()
+    pub(super) fn password(&self) -> Option<&Password> {
+        self.password.as_ref()
+    }
+
+    pub(super) fn login(&self) -> &Login {
+        &self.login
     }
 }
 
@@ -126,46 +150,22 @@ impl fmt::Display for ProxyHop {
     }
 }
 
-/// User and password for a proxy.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Login {
-    pub(super) user: String,
-    pub(super) password: String,
-}
-
-impl Login {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        let decode = |part| {
-            percent_decode_str(part)
-                .decode_utf8()
-                .map(String::from)
-                .map_err(|_| "its user or password is not UTF-8 when percent-decoded")
-        };
-        Ok(Self { user: decode(user)?, password: decode(password)? })
-    }
-
-    /// The value of `proxy-authorization` (RFC 7617); base64 is always a legal header.
-    pub(super) fn basic(&self) -> Option<HeaderValue> {
-        let plain = format!("{}:{}", self.user, self.password);
-        let encoded = base64_simd::STANDARD.encode_to_string(plain);
-        let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Login(hidden)")
-    }
+fn parse_password(text: &str) -> Result<Password, &'static str> {
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    let decode = |part| {
+        percent_decode_str(part)
+            .decode_utf8()
+            .map(String::from)
+            .map_err(|_| "its user or password is not UTF-8 when percent-decoded")
+    };
+    Ok(Password { user: decode(user)?, password: decode(password)? })
 }
 
 #[cfg(test)]
 impl ProxyHop {
     /// The proxy with its login, decoded.
     pub(super) fn spelt_out(&self) -> String {
-        let login = self.login().map(|login| format!("{}:{}@", login.user, login.password));
+        let login = self.password().map(|login| format!("{}:{}@", login.user, login.password));
         let scheme = format!("{:?}", self.scheme).to_lowercase();
         format!("{scheme}://{}{}", login.unwrap_or_default(), self.address)
     }

@@ -8,6 +8,7 @@ mod exempt;
 mod fault;
 mod hop;
 mod io;
+mod login;
 mod proxy;
 mod socks;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 pub(crate) use address::Origin;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
+pub use login::{ProxyLogin, ProxyTunnel};
 pub use proxy::Proxy;
 
 use crate::error::Error;

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use super::address::Origin;
 use super::exempt::Exempt;
-use super::hop::{Login, ProxyHop};
+use super::hop::ProxyHop;
+use super::login::{Custom, Password, ProxyLogin, ProxyTunnel};
 use crate::error::{Error, ErrorKind};
 
 /// The proxy of both transports.
@@ -15,7 +16,8 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug)]
 pub struct Proxy {
     choice: Choice,
-    login: Option<Login>,
+    password: Option<Password>,
+    custom: Vec<Custom>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,12 +66,26 @@ impl Proxy {
     /// The login for the proxy, in place of one in its URL.
     #[must_use]
     pub fn basic_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.login = Some(Login { user: user.into(), password: password.into() });
+        self.password = Some(Password { user: user.into(), password: password.into() });
+        self
+    }
+
+    /// A login scheme of your own at an `http://` or `https://` proxy, by its name in `Proxy-Authenticate`.
+    ///
+    /// It comes before user and password where the proxy offers it. `begin` makes a new [`ProxyLogin`] for each
+    /// login. May be given for several schemes, the first one first.
+    #[must_use]
+    pub fn login_with<L: ProxyLogin + 'static>(
+        mut self,
+        scheme: &str,
+        begin: impl Fn(&ProxyTunnel) -> L + Send + Sync + 'static,
+    ) -> Self {
+        self.custom.push(Custom::new(scheme, begin));
         self
     }
 
     fn of(choice: Choice) -> Self {
-        Self { choice, login: None }
+        Self { choice, password: None, custom: Vec::new() }
     }
 
     /// The proxies in force, with the environment of this process.
@@ -81,6 +97,12 @@ impl Proxy {
         self,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Proxies, Error> {
+        if self.custom.iter().any(|custom| !is_token(custom.scheme())) {
+            return Err(wrong(
+                "proxy",
+                "the name of a login scheme is a word of letters and digits",
+            ));
+        }
         let mut proxies = match self.choice {
             Choice::None => Proxies::default(),
             Choice::Named(hop) => {
@@ -89,10 +111,8 @@ impl Proxy {
             Choice::Environment => Environment(lookup).proxies()?,
         };
         for hop in [&mut proxies.https, &mut proxies.http].into_iter().flatten() {
-            if let Some(login) = &self.login {
-                hop.set_login(login.clone());
-            }
-            hop.check_login().map_err(|what| wrong("proxy", what))?;
+            let permitted = hop.permit(self.password.as_ref(), &self.custom);
+            permitted.map_err(|what| wrong("proxy", what))?;
         }
         Ok(proxies)
     }
@@ -163,6 +183,12 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
             })
             .transpose()
     }
+}
+
+/// A word that can stand for a scheme (RFC 9110, section 5.6.2), without the rarer signs.
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Names the place, not the value: it may hold a password.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::fault::Fault;
-use super::hop::Login;
+use super::login::Password;
 use crate::symptom::SymptomKind;
 
 /// Asks the proxy for a tunnel to `target`, by name unless the name was `resolved` on this side. Reads
@@ -20,7 +20,7 @@ pub(super) async fn open_socks<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     target: &Address,
     resolved: Option<IpAddr>,
-    login: Option<&Login>,
+    login: Option<&Password>,
     deadline: Instant,
 ) -> Result<(), Fault> {
     let exchange = async {
@@ -36,7 +36,7 @@ pub(super) async fn open_socks<S: AsyncRead + AsyncWrite + Unpin>(
 
 async fn choose_method<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    login: Option<&Login>,
+    login: Option<&Password>,
 ) -> Result<(), Fault> {
     let offer: &[u8] = match login {
         Some(_) => &[VERSION, 2, NO_LOGIN, PASSWORD_LOGIN],
@@ -55,7 +55,7 @@ async fn choose_method<S: AsyncRead + AsyncWrite + Unpin>(
 
 async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    login: &Login,
+    login: &Password,
 ) -> Result<(), Fault> {
     let mut message = vec![LOGIN_VERSION];
     push_counted(&mut message, login.user.as_bytes());

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
 
+use super::login::LoginTrouble;
+
 /// What was seen at the hop that broke a call. Every part is optional.
 ///
 /// Holds nothing the caller sent: no key, no request header, no message.
@@ -21,6 +23,7 @@ pub struct Evidence {
     http2_reason: Option<u32>,
     io: Option<io::ErrorKind>,
     detail: Option<Box<str>>,
+    login: Option<LoginTrouble>,
     messages: u64,
 }
 
@@ -84,6 +87,12 @@ impl Evidence {
         self
     }
 
+    /// Why a login at a proxy did not come about; chooses the advice.
+    pub(crate) fn with_login(mut self, trouble: LoginTrouble) -> Self {
+        self.login = Some(trouble);
+        self
+    }
+
     pub(crate) fn with_messages(mut self, messages: u64) -> Self {
         self.messages = messages;
         self
@@ -107,6 +116,10 @@ impl Evidence {
             was_there = true;
         }
         was_there
+    }
+
+    pub(super) fn login(&self) -> Option<LoginTrouble> {
+        self.login
     }
 
     /// HTTP status of the answer, of a proxy to CONNECT or of whoever answered the call.
@@ -195,6 +208,7 @@ impl fmt::Debug for Evidence {
             .field("http2_reason", &self.http2_reason)
             .field("io", &self.io)
             .field("detail", &self.detail)
+            .field("login", &self.login)
             .field("messages", &self.messages)
             .finish()
     }

@@ -3,6 +3,7 @@
 mod delivery;
 mod evidence;
 mod kind;
+mod login;
 mod name;
 mod row;
 
@@ -11,6 +12,7 @@ use std::fmt;
 pub use delivery::Delivery;
 pub use evidence::Evidence;
 pub use kind::SymptomKind;
+pub(crate) use login::LoginTrouble;
 pub use name::UnknownName;
 pub use row::Station;
 pub(crate) use row::{Again, Mark};
@@ -84,7 +86,9 @@ impl Symptom {
     /// What a person can do about it, in plain words.
     pub fn advice(&self) -> &'static str {
         let row = self.kind.row();
-        row.at_proxy.filter(|_| self.is_at_proxy).unwrap_or(row.advice)
+        let at_proxy = row.at_proxy.filter(|_| self.is_at_proxy);
+        let login = self.evidence.login().map(LoginTrouble::advice);
+        login.or(at_proxy).unwrap_or(row.advice)
     }
 }
 

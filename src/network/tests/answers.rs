@@ -3,26 +3,26 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::network::address::Address;
 use crate::network::fault::Fault;
-use crate::network::tunnel::{MAX_HEAD, PAGE_PATIENCE, open_tunnel};
+use crate::network::login::{Login, Password, Rounds};
+use crate::network::tunnel::{MAX_HEAD, SKIM_PATIENCE, open_tunnel};
 use crate::symptom::SymptomKind;
 
 /// What becomes of CONNECT when the proxy writes `pieces`, one each second of virtual time.
 async fn dripping(pieces: Vec<Vec<u8>>, ends: bool) -> (Result<Bytes, Fault>, Duration) {
-    dripping_with(None, pieces, ends).await
+    dripping_with(&Login::default(), pieces, ends).await
 }
 
 async fn dripping_with(
-    login: Option<&HeaderValue>,
+    login: &Login,
     pieces: Vec<Vec<u8>>,
     ends: bool,
 ) -> (Result<Bytes, Fault>, Duration) {
-    let (mut near, mut far) = tokio::io::duplex(64 * 1024);
+    let (near, mut far) = tokio::io::duplex(64 * 1024);
     let proxy = tokio::spawn(async move {
         for piece in pieces {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -37,9 +37,20 @@ async fn dripping_with(
     let target = Address::parse("a.test", 443).expect("address");
     let started = Instant::now();
     let deadline = started + Duration::from_secs(10);
-    let outcome = open_tunnel(&mut near, &target, login, deadline).await;
+    let mut rounds = Rounds::begin(login, "proxy.test", target.to_string(), deadline).await;
+    let near = std::sync::Mutex::new(Some(near));
+    let dial = || {
+        let near = near.lock().expect("one dial at a time").take();
+        std::future::ready(near.ok_or_else(closed))
+    };
+    let outcome = open_tunnel(dial, &target, &mut rounds, deadline).await;
     proxy.abort();
-    (outcome, started.elapsed())
+    (outcome.map(|(_, early)| early), started.elapsed())
+}
+
+/// Whoever dials anew finds nobody.
+fn closed() -> Fault {
+    Fault::new(SymptomKind::ConnectionRefused)
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +82,7 @@ async fn a_refusal_does_not_wait_for_its_page() {
     assert_eq!(evidence.first_bytes(), b"<html>");
     assert_eq!(evidence.reason(), Some("Filtered"));
     assert_eq!(evidence.header("server"), Some("tinyproxy"));
-    assert_eq!(elapsed, Duration::from_secs(1) + PAGE_PATIENCE);
+    assert_eq!(elapsed, Duration::from_secs(1) + SKIM_PATIENCE);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,28 +112,25 @@ async fn an_oversized_head_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_says_why() {
-    let login = HeaderValue::from_static("Basic dTpw");
+    let given = || {
+        let (user, password) = ("u".to_owned(), "p".to_owned());
+        Login::new(Vec::new(), Some(Password { user, password }))
+    };
     for (challenges, login, detail) in [
-        ("", None, None),
-        ("Proxy-Authenticate: Basic realm=\"a, b\"\r\n", None, None),
-        ("Proxy-Authenticate: basic\r\n", Some(&login), Some("it does not accept the login")),
-        ("", Some(&login), Some("it does not accept the login")),
-        (
-            "Proxy-Authenticate: Digest realm=\"a, b\", nonce=\"b\"\r\n",
-            Some(&login),
-            Some("it takes Digest, not Basic"),
-        ),
-        (
-            "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n",
-            None,
-            Some("it takes Negotiate or NTLM, not Basic"),
-        ),
-        ("Proxy-Authenticate: Negotiate, Basic realm=\"a\"\r\n", None, None),
+        ("", None, "it does not say which login it takes"),
+        ("Basic realm=\"a, b\"", None, "it takes Basic"),
+        ("basic", Some(given()), "it does not accept the login by Basic"),
+        ("", Some(given()), "it does not accept the login by Basic"),
+        ("NTLM", Some(given()), "it takes NTLM, not Basic"),
+        ("Negotiate\r\nProxy-Authenticate: NTLM", None, "it takes Negotiate or NTLM"),
+        ("Negotiate, Basic realm=\"a\"", None, "it takes Negotiate or Basic"),
     ] {
-        let answer = format!("HTTP/1.1 407 Login\r\n{challenges}\r\n");
-        let (outcome, _) = dripping_with(login, vec![answer.into_bytes()], true).await;
+        let answer = format!("HTTP/1.1 407 Login\r\nProxy-Authenticate: {challenges}\r\n\r\n");
+        let login = login.unwrap_or_default();
+        let (outcome, _) = dripping_with(&login, vec![answer.into_bytes()], true).await;
         let fault = outcome.expect_err("refused").at("proxy");
-        assert_eq!(fault.symptom().expect("symptom").evidence().detail(), detail, "{challenges}");
+        let told = fault.symptom().expect("symptom").evidence().detail();
+        assert_eq!(told, Some(detail), "{challenges}");
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::error::{Error, ErrorKind};
 use crate::network::Proxy;
 use crate::network::address::Origin;
-use crate::network::hop::{Login, ProxyHop};
+use crate::network::hop::ProxyHop;
+use crate::network::login::Password;
 use crate::network::proxy::Proxies;
 
 fn resolved(variables: &[(&str, &str)]) -> Result<Proxies, Error> {
@@ -102,8 +103,8 @@ fn debug_and_display_hide_the_password() {
     let login = Proxy::none().basic_auth("user", "secret");
     let proxies = proxy.clone().resolve_with(|_| None).expect("resolved");
     let hop = proxies.https.as_ref().expect("hop");
-    let basic = hop.login().and_then(Login::basic).expect("basic");
+    let basic = hop.password().and_then(Password::basic).expect("basic");
     let text = format!("{proxy:?} {login:?} {proxies:?} {hop:?} {hop} {basic:?}");
-    assert!(!text.contains("secret") && !text.contains("Basic"), "{text}");
+    assert!(!text.contains("secret") && !text.contains("dXNl"), "{text}");
     assert_eq!(basic, "Basic dXNlcjpzZWNyZXQ=");
 }

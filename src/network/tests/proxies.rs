@@ -11,7 +11,7 @@ async fn connect_is_written_exactly_so_and_early_bytes_are_kept() {
     let question = format!(
         "CONNECT service.test:8080 HTTP/1.1\r\nHost: service.test:8080\r\n\
          User-Agent: genai-bridge/{VERSION}\r\n\
-         Proxy-Authorization: Basic dXMgZXI6cEBzcw==\r\n\r\n"
+         Proxy-Connection: Keep-Alive\r\nProxy-Authorization: Basic dXMgZXI6cEBzcw==\r\n\r\n"
     );
     let question = question.leak().as_bytes();
     let address = proxy(vec![(question, b"HTTP/1.1 201 Made\r\nVia: x\r\n\r\nEARLY")]).await;
