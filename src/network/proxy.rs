@@ -11,8 +11,12 @@ use crate::error::{Error, ErrorKind};
 /// The proxy of both transports.
 ///
 /// Spoken are `http://` and `https://` (CONNECT, over TLS to the proxy in the second case), `socks5://`
-/// (this machine looks the service's name up) and `socks5h://` (the proxy does). The login is Basic, or
-/// SOCKS5's user and password. NTLM, Kerberos, Digest and PAC files are not spoken.
+/// (this machine looks the service's name up) and `socks5h://` (the proxy does).
+///
+/// User and password log in where the proxy asks for it: by Digest (feature `digest`) or Basic, or SOCKS5's own way.
+/// [`login_with`](Self::login_with) takes a scheme of your own. The strongest that the proxy offers is used. A login that
+/// it refuses ends the call, and is not sent again for 5 minutes, then twice as long each time: accounts lock. NTLM and
+/// PAC files are not supported.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     choice: Choice,
@@ -63,7 +67,8 @@ impl Proxy {
             .map_err(|what| wrong("proxy", what))
     }
 
-    /// The login for the proxy, in place of one in its URL.
+    /// User and password for the proxy, in place of those in its URL: for Digest where the proxy offers it (feature
+    /// `digest`), else for Basic.
     #[must_use]
     pub fn basic_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.password = Some(Password { user: user.into(), password: password.into() });

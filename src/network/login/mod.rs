@@ -2,6 +2,11 @@
 
 mod challenge;
 mod custom;
+#[cfg(feature = "digest")]
+mod digest;
+#[cfg(not(feature = "digest"))]
+#[path = "no_digest.rs"]
+mod digest;
 mod memory;
 mod rounds;
 
@@ -17,6 +22,7 @@ pub(super) use challenge::Challenge;
 pub(super) use custom::Custom;
 pub(super) use rounds::{Rounds, Trouble};
 
+use digest::Digest;
 use memory::{Memory, Standing};
 
 /// The login at one proxy: the schemes that may be used, strongest first, and what was learnt.
@@ -35,6 +41,7 @@ pub(crate) struct Login {
 pub(super) enum Scheme {
     /// The program's own: chosen on purpose, so it comes first.
     Custom(Custom),
+    Digest(Digest),
     Basic(HeaderValue),
 }
 
@@ -42,6 +49,7 @@ impl Login {
     /// With these logins: the program's own before user and password.
     pub(super) fn new(custom: Vec<Custom>, password: Option<Password>) -> Self {
         let mut schemes: Vec<_> = custom.into_iter().map(Scheme::Custom).collect();
+        schemes.extend(password.as_ref().and_then(Digest::new).map(Scheme::Digest));
         schemes.extend(password.as_ref().and_then(Password::basic).map(Scheme::Basic));
         Self { schemes, password, ..Self::default() }
     }
@@ -70,6 +78,7 @@ impl Scheme {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Custom(custom) => custom.scheme(),
+            Self::Digest(_) => "Digest",
             Self::Basic(_) => "Basic",
         }
     }
@@ -78,6 +87,7 @@ impl Scheme {
     fn can_speak_first(&self) -> bool {
         match self {
             Self::Custom(_) => false,
+            Self::Digest(digest) => digest.speaks_first(),
             Self::Basic(_) => true,
         }
     }
@@ -86,7 +96,7 @@ impl Scheme {
     fn is_bound_to_connection(&self) -> bool {
         match self {
             Self::Custom(_) => true,
-            Self::Basic(_) => false,
+            Self::Digest(_) | Self::Basic(_) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::MutexGuard;
 use tokio::time::{Instant, timeout_at};
 
 use super::custom::{ProxyTunnel, Steps};
+use super::digest::Digest;
 use super::memory::Standing;
 use super::{Challenge, Login, Scheme};
 use crate::symptom::LoginTrouble;
@@ -57,6 +58,7 @@ impl Trouble {
 /// One scheme on its way.
 enum Attempt<'a> {
     Custom(Box<dyn Steps>),
+    Digest(&'a Digest),
     Basic(&'a HeaderValue),
 }
 
@@ -89,14 +91,10 @@ impl<'a> Rounds<'a> {
         rounds
     }
 
-    /// The scheme that need not be asked for: the one that was good before, or Basic where there is no better one.
+    /// The scheme that was good before. Else the proxy is asked first: a password is not for one that wants none, nor
+    /// in the clear for one that takes Digest.
     fn speaks_first(&self) -> Option<usize> {
-        let place = match self.login.memory.standing() {
-            Standing::Opened(place) => place?,
-            Standing::Untried => 0,
-            Standing::Refused { .. } if self.is_held => return None,
-            Standing::Refused { .. } => 0,
-        };
+        let Standing::Opened(Some(place)) = self.login.memory.standing() else { return None };
         let scheme = self.login.schemes.get(place)?;
         scheme.can_speak_first().then_some(place)
     }
@@ -162,6 +160,7 @@ impl<'a> Rounds<'a> {
         }
         let goes_on = match &current.attempt {
             Attempt::Basic(_) => false,
+            Attempt::Digest(_) => wants_another_nonce(&asked, was_asked_for, current.answers),
             Attempt::Custom(_) => asked.iter().any(|challenge| !challenge.is_bare()),
         };
         if !goes_on {
@@ -222,6 +221,7 @@ impl<'a> Rounds<'a> {
     async fn start(&mut self, place: usize, asked: Vec<Challenge>) -> Result<(), Trouble> {
         let attempt = match self.scheme(place)? {
             Scheme::Custom(custom) => Attempt::Custom(custom.begin(&self.tunnel)),
+            Scheme::Digest(digest) => Attempt::Digest(digest),
             Scheme::Basic(value) => Attempt::Basic(value),
         };
         self.step(Current { place, attempt, asked: Vec::new(), answers: 0 }, asked).await
@@ -236,6 +236,7 @@ impl<'a> Rounds<'a> {
         let name = self.scheme(current.place)?.name();
         let answer = match &mut current.attempt {
             Attempt::Basic(value) => Ok((*value).clone()),
+            Attempt::Digest(digest) => digest.answer(&asked, self.tunnel.target()),
             Attempt::Custom(steps) => {
                 let challenge = asked.first().map(Challenge::value).unwrap_or_default();
                 let challenge = String::from_utf8_lossy(challenge);
@@ -263,11 +264,13 @@ impl<'a> Rounds<'a> {
         }
         let offered = names(challenges);
         let takes = |scheme: &str| challenges.iter().any(|challenge| challenge.is(scheme));
-        let kind = if !self.login.is_given() && (offered.is_empty() || takes("Basic")) {
-            LoginTrouble::Missing
-        } else {
-            LoginTrouble::NotSpoken
-        };
+        if takes("Digest") && !cfg!(feature = "digest") && self.login.password.is_some() {
+            let detail = "it takes Digest, which needs the feature `digest` of genai-bridge";
+            return Trouble::new(LoginTrouble::NeedsFeature, detail);
+        }
+        let is_missing =
+            !self.login.is_given() && (offered.is_empty() || takes("Basic") || takes("Digest"));
+        let kind = if is_missing { LoginTrouble::Missing } else { LoginTrouble::NotSpoken };
         let own: Vec<&str> = self.login.schemes.iter().map(Scheme::name).collect();
         let detail = match (offered.is_empty(), own.is_empty()) {
             (true, _) => "it does not say which login it takes".to_owned(),
@@ -290,6 +293,16 @@ impl<'a> Rounds<'a> {
         let password = password.filter(|password| password.len() >= SHORTEST_SECRET);
         self.sent.iter().map(after_scheme).chain(password).collect()
     }
+}
+
+/// The proxy forgot the nonce, and refused nobody: it says so, or the nonce is one from a former connection.
+fn wants_another_nonce(asked: &[Challenge], was_asked_for: bool, answers: u32) -> bool {
+    let is_stale = |challenge: &Challenge| {
+        challenge.parameter("stale").is_some_and(|stale| stale.eq_ignore_ascii_case(b"true"))
+    };
+    !asked.is_empty()
+        && answers < MAX_NONCES
+        && (asked.iter().any(is_stale) || !was_asked_for && answers == 1)
 }
 
 /// A token of the program's own scheme, behind the scheme's name.
@@ -321,5 +334,7 @@ fn names(challenges: &[Challenge]) -> Vec<String> {
 
 /// NTLM takes three CONNECTs; further ones are no login but a mistake.
 const MAX_ANSWERS: u8 = 8;
+/// A proxy that calls each nonce of its own stale will not stop.
+const MAX_NONCES: u32 = 3;
 /// A shorter password would blank out half of every page.
 const SHORTEST_SECRET: usize = 4;

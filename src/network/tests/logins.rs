@@ -87,6 +87,29 @@ fn by_password() -> Login {
     Login::new(Vec::new(), Some(Password { user, password }))
 }
 
+fn digest(parameters: &str) -> String {
+    format!(
+        "HTTP/1.1 407 Login\r\nProxy-Authenticate: Basic\r\nProxy-Authenticate: Digest realm=\"r\", qop=\"auth\", \
+         {parameters}\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// What was seen, of Digest only the nonce and its count.
+fn in_short(seen: Vec<String>) -> Vec<String> {
+    let part = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(name).expect("a part of Digest");
+        rest.split([',', '"']).next().expect("a value").to_owned()
+    };
+    let shorten = |line: String| match line.split_once(" Digest ") {
+        Some((dial, rest)) => {
+            assert!(rest.contains("uri=\"service.test:443\""), "{rest}");
+            format!("{dial} {} {}", part(rest, " nonce=\""), part(rest, "nc="))
+        }
+        None => line,
+    };
+    seen.into_iter().map(shorten).collect()
+}
+
 /// A scheme of two rounds, whose tokens tell what they answer.
 struct Own(u32);
 
@@ -133,11 +156,16 @@ async fn rounds_go_over_one_connection_and_what_was_good_is_known_from_then_on()
     proxy.open(&login).await.expect("opened");
     assert_eq!(proxy.seen(), ["2: -"], "a scheme of the program's own is asked for");
 
+    let (proxy, login) = (Proxy::new(&[BASIC, OPENED, OPENED]), by_password());
+    proxy.open(&login).await.expect("opened");
+    assert_eq!(proxy.seen(), ["1: -", &format!("1: {WORD}")]);
+    proxy.open(&login).await.expect("opened");
+    assert_eq!(proxy.seen(), [format!("2: {WORD}")]);
+
     let (proxy, login) = (Proxy::new(&[OPENED, OPENED]), by_password());
-    for dial in 1..=2 {
-        proxy.open(&login).await.expect("opened");
-        assert_eq!(proxy.seen(), [format!("{dial}: {WORD}")]);
-    }
+    proxy.open(&login).await.expect("opened");
+    proxy.open(&login).await.expect("opened");
+    assert_eq!(proxy.seen(), ["1: -", "2: -"], "a proxy that asks for nothing gets nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,22 +230,22 @@ async fn a_scheme_that_cannot_be_begun_gives_way_and_one_that_is_refused_does_no
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_is_not_sent_again_by_the_next_calls() {
-    let (proxy, login) = (Proxy::new(&[BASIC, BASIC, BASIC, OPENED]), by_password());
+    let (proxy, login) = (Proxy::new(&[BASIC, BASIC, BASIC, BASIC, BASIC, OPENED]), by_password());
     let told = detail(proxy.open(&login).await);
     assert_eq!(told, "it does not accept the login by Basic");
     for _ in 0..2 {
         let told = detail(proxy.open(&login).await);
         assert_eq!(told, "its last login was refused, and is not sent again for some minutes");
     }
-    assert_eq!(proxy.seen(), [&format!("1: {WORD}"), "2: -", "3: -"]);
+    assert_eq!(proxy.seen(), ["1: -", &format!("1: {WORD}"), "2: -", "3: -"]);
     tokio::time::advance(Duration::from_secs(301)).await;
     proxy.open(&login).await.expect("opened");
-    assert_eq!(proxy.seen(), [format!("4: {WORD}")]);
+    assert_eq!(proxy.seen(), ["4: -", &format!("4: {WORD}")]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn fifty_calls_at_once_send_one_wrong_password() {
-    let answers = vec![BASIC; 50];
+    let answers = vec![BASIC; 51];
     let (proxy, login) = (Proxy::new(&answers), Arc::new(by_password()));
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..50 {
@@ -229,6 +257,20 @@ async fn fifty_calls_at_once_send_one_wrong_password() {
     }
     let seen = proxy.seen();
     assert_eq!(seen.iter().filter(|line| line.ends_with(WORD)).count(), 1, "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_does_not_say_what_it_takes_gets_basic() {
+    let silent = "HTTP/1.1 407 Login\r\nContent-Length: 0\r\n\r\n";
+    let (proxy, login) = (Proxy::new(&[silent, silent]), by_password());
+    let told = detail(proxy.open(&login).await);
+    assert_eq!(told, "it does not accept the login by Basic");
+    assert_eq!(proxy.seen(), ["1: -", &format!("1: {WORD}")]);
+    let ntlm = BASIC.replace("Basic", "NTLM");
+    let (proxy, login) = (Proxy::new(&[&ntlm]), by_password());
+    let told = detail(proxy.open(&login).await);
+    assert!(told.starts_with("it takes NTLM, not ") && told.ends_with("Basic"), "{told}");
+    assert_eq!(proxy.seen(), ["1: -"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,4 +290,63 @@ async fn a_login_is_sent_once_where_its_connection_is_closed_again_and_again() {
     let error = proxy.open(&login).await.expect_err(nothing).at("proxy");
     assert_eq!(error.symptom().expect("symptom").kind(), SymptomKind::ProxyClosed);
     assert_eq!(proxy.seen(), ["1: -".to_owned(), format!("2: {WORD}")]);
+}
+
+#[cfg(feature = "digest")]
+#[tokio::test(start_paused = true)]
+async fn digest_comes_before_basic_and_saves_the_next_connection_a_round() {
+    let (a, b, stale) =
+        (digest("nonce=\"a\""), digest("nonce=\"b\""), digest("nonce=\"c\", stale=TRUE"));
+    let answers = [&a, OPENED, OPENED, &b, OPENED, &stale, OPENED, &stale, &b];
+    let (proxy, login) = (Proxy::new(&answers), by_password());
+    for seen in [
+        &["1: -", "1: a 00000001"][..],
+        &["2: a 00000002"],
+        &["3: a 00000003", "3: b 00000001"],
+        &["4: b 00000002", "4: c 00000001"],
+    ] {
+        proxy.open(&login).await.expect("opened");
+        assert_eq!(in_short(proxy.seen()), seen);
+    }
+    let told = detail(proxy.open(&login).await);
+    assert_eq!(told, "it does not accept the login by Digest");
+    assert_eq!(in_short(proxy.seen()), ["5: c 00000002", "5: c 00000003"]);
+}
+
+#[cfg(feature = "digest")]
+#[tokio::test(start_paused = true)]
+async fn a_refused_digest_ends_the_login_and_a_nonce_that_is_always_stale_does_too() {
+    let fresh = |nonce: &str, realm: &str| digest(&format!("nonce=\"{nonce}\", stale={realm}"));
+    let (proxy, login) = (Proxy::new(&[&fresh("a", "no"), &fresh("b", "false")]), by_password());
+    let told = detail(proxy.open(&login).await);
+    assert_eq!(told, "it does not accept the login by Digest");
+    assert_eq!(in_short(proxy.seen()), ["1: -", "1: a 00000001"], "never Basic behind it");
+
+    let stale: Vec<_> = (0..50).map(|at| fresh(&at.to_string(), "true")).collect();
+    let stale: Vec<_> = stale.iter().map(String::as_str).collect();
+    let (proxy, login) = (Proxy::new(&stale), by_password());
+    detail(proxy.open(&login).await);
+    assert_eq!(proxy.seen().len(), 4);
+}
+
+#[cfg(feature = "digest")]
+#[tokio::test(start_paused = true)]
+async fn a_digest_that_cannot_be_answered_gives_way_to_basic() {
+    let (proxy, login) = (Proxy::new(&[&digest("algorithm=SHA-1"), OPENED]), by_password());
+    proxy.open(&login).await.expect("opened");
+    assert_eq!(proxy.seen(), ["1: -", &format!("1: {WORD}")]);
+    let only = digest("algorithm=SHA-1").replace("Proxy-Authenticate: Basic\r\n", "");
+    let (proxy, login) = (Proxy::new(&[&only]), by_password());
+    let told = detail(proxy.open(&login).await);
+    assert_eq!(told, "Digest: the algorithm SHA-1 is not supported");
+}
+
+#[cfg(not(feature = "digest"))]
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_takes_digest_only_names_the_feature() {
+    let only = digest("nonce=\"a\"").replace("Proxy-Authenticate: Basic\r\n", "");
+    let (proxy, login) = (Proxy::new(&[&only]), by_password());
+    let told = detail(proxy.open(&login).await);
+    assert!(told.contains("the feature `digest`"), "{told}");
+    assert_eq!(proxy.seen(), ["1: -"]);
 }

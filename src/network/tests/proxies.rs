@@ -10,11 +10,16 @@ async fn connect_is_written_exactly_so_and_early_bytes_are_kept() {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     let question = format!(
         "CONNECT service.test:8080 HTTP/1.1\r\nHost: service.test:8080\r\n\
-         User-Agent: genai-bridge/{VERSION}\r\n\
-         Proxy-Connection: Keep-Alive\r\nProxy-Authorization: Basic dXMgZXI6cEBzcw==\r\n\r\n"
+         User-Agent: genai-bridge/{VERSION}\r\nProxy-Connection: Keep-Alive\r\n"
     );
-    let question = question.leak().as_bytes();
-    let address = proxy(vec![(question, b"HTTP/1.1 201 Made\r\nVia: x\r\n\r\nEARLY")]).await;
+    let bare = format!("{question}\r\n").leak().as_bytes();
+    let login = format!("{question}Proxy-Authorization: Basic dXMgZXI6cEBzcw==\r\n\r\n");
+    let login = login.leak().as_bytes();
+    let address = proxy(vec![
+        (bare, b"HTTP/1.1 407 Login\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"),
+        (login, b"HTTP/1.1 201 Made\r\nVia: x\r\n\r\nEARLY"),
+    ])
+    .await;
     let url = format!("http://us%20er:p%40ss@{address}");
     let mut connection = through(&url, &plain_origin()).await.expect("connected");
     assert_eq!(&*connection.hop, format!("host service.test:8080 through proxy {address}"));
@@ -41,11 +46,24 @@ async fn a_refusal_keeps_what_the_proxy_said() {
 
 #[tokio::test]
 async fn a_page_that_repeats_the_login_is_kept_without_it() {
-    let answer = b"HTTP/1.1 407 Login\r\n\r\nyou sent: Basic dTpwQHNz!";
-    let address = proxy(vec![(b"CONNECT ", answer)]).await;
+    let asks = b"HTTP/1.1 407 Login\r\nContent-Length: 0\r\n\r\n";
+    let answer = b"HTTP/1.1 407 Login\r\n\r\nyou sent: Basic dTpwQHNz, p@ss!";
+    let address = peer(async |mut stream: TcpStream| {
+        for answer in [&asks[..], answer] {
+            let mut read = Vec::new();
+            while !read.ends_with(b"\r\n\r\n") {
+                read.push(stream.read_u8().await.expect("question"));
+            }
+            stream.write_all(answer).await.expect("answer");
+        }
+    })
+    .await;
     let symptom = symptom(through(&format!("http://u:p%40ss@{address}"), &plain_origin()).await);
     let page = String::from_utf8_lossy(symptom.evidence().first_bytes()).into_owned();
-    assert!(page.starts_with("you sent: ") && !page.contains("dTpwQHNz"), "{page}");
+    assert!(
+        page.starts_with("you sent: ") && !page.contains("dTpwQHNz") && !page.contains("p@ss"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
