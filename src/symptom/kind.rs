@@ -273,7 +273,8 @@ impl FromStr for SymptomKind {
 
 const CHECK_NAME: &str = "check the host name and the DNS server; behind a proxy, name the proxy (HTTPS_PROXY), with SOCKS as socks5h://, so that it looks the name up";
 const CHECK_ADDRESS: &str = "check the address and the firewall; a company network often allows only its proxy: set HTTPS_PROXY";
-const GIVE_LOGIN: &str = "give the login for the proxy: http://user:password@proxy:port, or basic_auth() of Proxy";
+const GIVE_LOGIN: &str =
+    "give the login for the proxy: http://user:password@proxy:port, or basic_auth() of Proxy";
 const ASK_FOR_CONNECT: &str = "ask the network team to allow CONNECT to this host and port; the other transport takes the same way and does not help";
 const PROXY_IS_CUT_OFF: &str =
     "the proxy cannot reach the service: try again later, then ask the network team";

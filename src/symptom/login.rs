@@ -11,8 +11,6 @@ pub(crate) enum LoginTrouble {
     NotSpoken,
     /// The proxy takes a scheme whose feature is not compiled in.
     NeedsFeature,
-    /// The proxy takes Kerberos, which was not asked for.
-    NotPermitted,
     /// The scheme could not be begun: its challenge is wrong, or a login of the program's own failed.
     NotBegun,
 }
@@ -21,7 +19,7 @@ impl LoginTrouble {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::Missing => {
-                "give the login for the proxy: http://user:password@proxy:port, or basic_auth() of Proxy; for Kerberos negotiate()"
+                "give the login for the proxy: http://user:password@proxy:port, or basic_auth() of Proxy"
             }
             Self::Refused => {
                 "check user, password and domain before you try again: the proxy counts wrong logins and may lock the account; the bridge sends this one again only after some minutes"
@@ -31,9 +29,6 @@ impl LoginTrouble {
             }
             Self::NeedsFeature => {
                 "build with the named feature of genai-bridge, or run a local proxy that logs in"
-            }
-            Self::NotPermitted => {
-                "allow Kerberos for this proxy, by name: negotiate([\"proxy.example.com\"]) of Proxy, or --proxy-negotiate"
             }
             Self::NotBegun => "look at the reason above: the login itself was not sent",
         }
