@@ -20,7 +20,8 @@ use crate::network::{Network, NetworkSettings, Origin, Proxy};
 use crate::probe::{Proof, ProofRequest};
 use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
-use crate::transport::grpc::{GrpcSettings, GrpcTransport};
+use crate::transport::carrier::http2::Http2Settings;
+use crate::transport::grpc::GrpcTransport;
 use crate::transport::rest::{EndFields, RestSettings, RestTransport};
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
@@ -260,7 +261,7 @@ impl BridgeBuilder {
         let service = Service::new(self.schema, self.proof)?;
         let credentials = self.credentials?;
         credentials.check()?;
-        let grpc = GrpcSettings { max_message_size: self.max_message_size, ..Default::default() };
+        let http2 = Http2Settings::default();
         let rest = RestSettings {
             max_message_size: self.max_message_size,
             connections: self.rest_connections,
@@ -269,7 +270,12 @@ impl BridgeBuilder {
         };
         let bridge = Bridge::from_inner(Inner {
             credentials,
-            grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), grpc)),
+            grpc: Arc::new(GrpcTransport::new(
+                network.clone(),
+                origin.clone(),
+                http2,
+                self.max_message_size,
+            )),
             rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
             schema: service.schema,
             proof: Proof::new(service.proof),

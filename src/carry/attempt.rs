@@ -18,7 +18,7 @@ use crate::fallback::{Course, Event, Other, Route};
 use crate::probe::is_forged;
 use crate::probe::liveness::{Loss, Vigil, keep_vigil};
 use crate::symptom::SymptomKind;
-use crate::transport::rest::HttpVersions;
+use crate::transport::carrier::http1::HttpVersions;
 
 /// An answer, and what belongs to it while it is read.
 pub(crate) struct Carried {

@@ -26,7 +26,7 @@ use crate::proto::google::ai::generativelanguage::v1beta::{
     Part, part::Data,
 };
 use crate::symptom::{Evidence, Symptom, SymptomKind};
-use crate::transport::rest::HttpVersions;
+use crate::transport::carrier::http1::HttpVersions;
 
 /// What an examination calls over, until its deadline.
 pub(super) struct Line<'a> {

@@ -11,7 +11,10 @@ const GROUPS: &[&[&str]] = &[
     &["json", "call", "credentials"],
     &["dialect"],
     &["network", "fallback"],
-    &["transport/carrier/http2", "transport/carrier/http1", "transport/grpc", "transport/rest"],
+    &["transport/carrier/http2"],
+    &["transport/carrier/http1"],
+    &["transport/grpc"],
+    &["transport/rest"],
     &["transport/carrier", "transport"],
     &["gemini"],
     &["probe", "retry", "bridge/stats", "carry", "bridge", "fuzz"],
@@ -21,7 +24,6 @@ const GROUPS: &[&[&str]] = &[
 
 /// Uses that the groups would allow or forbid wrongly, with the reason.
 const NEVER: &[(&str, &str, &str)] = &[
-    ("transport/grpc", "transport/rest", "the transports never meet"),
     ("transport/rest", "transport/grpc", "the transports never meet"),
     ("network", "fallback", "how bytes travel knows nothing of transports"),
     ("emulator", "transport", "the emulator is an oracle"),

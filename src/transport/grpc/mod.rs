@@ -3,8 +3,6 @@
 mod answer;
 mod body;
 
-use std::time::Duration;
-
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
@@ -14,6 +12,7 @@ use crate::call::{
 use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
+use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::connections::Connections;
 use crate::transport::carrier::http2::exchange;
@@ -30,41 +29,15 @@ pub(crate) struct GrpcTransport {
     hop: Box<str>,
 }
 
-/// The numbers of the transport.
-#[derive(Debug, Clone)]
-pub(crate) struct GrpcSettings {
-    /// Calls in flight on a connection before another one is opened: the number of streams that
-    /// servers commonly allow, and RFC 9113 recommends as the least.
-    pub(crate) calls_per_connection: usize,
-    /// A connection without a call for so long is closed, before a firewall forgets it.
-    pub(crate) idle_limit: Duration,
-    /// Least time to wait for the peer's SETTINGS.
-    pub(crate) settings_limit: Duration,
-    /// Silence on a connection with calls in flight before it is asked whether it lives.
-    pub(crate) keep_alive_interval: Duration,
-    /// Time for the answer to that.
-    pub(crate) keep_alive_timeout: Duration,
-    /// Largest answer to a unary call, in bytes.
-    pub(crate) max_message_size: usize,
-}
-
-impl Default for GrpcSettings {
-    fn default() -> Self {
-        Self {
-            calls_per_connection: 100,
-            idle_limit: Duration::from_secs(45),
-            settings_limit: Duration::from_secs(2),
-            keep_alive_interval: Duration::from_secs(60),
-            keep_alive_timeout: Duration::from_secs(20),
-            max_message_size: 64 * 1024 * 1024,
-        }
-    }
-}
-
 impl GrpcTransport {
-    pub(crate) fn new(network: Network, origin: Origin, settings: GrpcSettings) -> Self {
+    pub(crate) fn new(
+        network: Network,
+        origin: Origin,
+        settings: Http2Settings,
+        max_message_size: usize,
+    ) -> Self {
         Self {
-            max_message_size: settings.max_message_size,
+            max_message_size,
             hop: network.hop(&origin).into(),
             origin: origin.uri().clone(),
             connections: Connections::new(network, origin, settings),
@@ -191,14 +164,6 @@ fn write_headers(call: &Call) -> HeaderMap {
 fn join_agents(caller: &HeaderValue) -> HeaderValue {
     let joined = [caller.as_bytes(), b" ", USER_AGENT.as_bytes()].concat();
     HeaderValue::from_bytes(&joined).unwrap_or_else(|_| caller.clone())
-}
-
-impl GrpcSettings {
-    /// A slow way to the peer is given three times what it took so far, within reason.
-    pub(crate) fn wait_for_settings(&self, dialled_in: Duration) -> Duration {
-        let slow = (dialled_in * 3).min(self.settings_limit * 3);
-        self.settings_limit.max(slow)
-    }
 }
 
 const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"));

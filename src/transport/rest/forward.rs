@@ -11,9 +11,10 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::error::Error;
-use crate::transport::carrier::http1::client;
+use crate::transport::carrier::http1::{HttpVersions, client};
+use crate::transport::rest::RestTransport;
+use crate::transport::rest::request::http::write_http;
 use crate::transport::rest::request::{RequestBody, RestRequest};
-use crate::transport::rest::{HttpVersions, RestTransport};
 
 impl RestTransport {
     /// Sends a request once, and returns whatever answers it.
@@ -42,7 +43,8 @@ impl RestTransport {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body,
         };
-        let answer = self.client.send(request, headers, versions).await?;
+        let request = write_http(request, headers, &self.origin)?;
+        let answer = self.client.send(request, versions).await?;
         let mut response = Response::new(Body::new(ForwardedBody(answer.body)));
         *response.status_mut() = answer.status;
         *response.headers_mut() = without_connection(&answer.headers);

@@ -4,7 +4,7 @@ mod answer;
 mod events;
 #[cfg(feature = "cli")]
 mod forward;
-pub(crate) mod request;
+mod request;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use events::{Cut, CutFault, array::ArrayStream, sse::EventStream};
@@ -15,24 +15,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::{GzDecoder, ZlibDecoder};
+use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::frame::too_large;
 use crate::call::{Answer, Call, Message};
 use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
-use crate::network::{Alpn, Network, Origin};
+use crate::network::{Network, Origin};
 use crate::schema::{Method, Schema};
+use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
 use answer::{Reading, read_http_answer};
+use request::http::write_http;
 use request::write_request;
 
 /// Sends calls to one origin as JSON over HTTP.
 pub(crate) struct RestTransport {
     schema: Schema,
+    origin: Uri,
     client: Client,
     settings: RestSettings,
 }
@@ -63,24 +67,6 @@ impl Default for RestSettings {
     }
 }
 
-/// The versions of HTTP that are offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HttpVersions {
-    /// HTTP/1.1 only.
-    One,
-    /// HTTP/2 and HTTP/1.1.
-    Any,
-}
-
-impl HttpVersions {
-    pub(crate) const fn alpn(self) -> Alpn {
-        match self {
-            Self::One => Alpn::Http1,
-            Self::Any => Alpn::Any,
-        }
-    }
-}
-
 impl RestTransport {
     pub(crate) fn new(
         schema: Schema,
@@ -88,8 +74,9 @@ impl RestTransport {
         origin: Origin,
         settings: RestSettings,
     ) -> Self {
+        let uri = origin.uri().clone();
         let client = Client::new(network, origin, settings.connections);
-        Self { schema, client, settings }
+        Self { schema, origin: uri, client, settings }
     }
 
     /// Opens a connection and closes it.
@@ -127,7 +114,8 @@ impl RestTransport {
             request.add_parameter(parameter);
         }
         let headers = headers_of(call, &method);
-        let answer = self.client.send(request, headers, versions).await?;
+        let request = write_http(request, headers, &self.origin)?;
+        let answer = self.client.send(request, versions).await?;
         let reading = Reading {
             schema: self.schema.clone(),
             end_fields: (self.settings.end_fields)(&method.path),

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::uri::{PathAndQuery, Uri};
+use http::header::{self, HeaderMap};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Empty, Full};
@@ -23,10 +22,9 @@ use crate::error::{BoxError, Error};
 use crate::json::JsonBody;
 use crate::network::{Alpn, Network, Origin};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::dialler::{Dialler, Issuer, waiting};
 use crate::transport::carrier::http1::failure;
-use crate::transport::rest::HttpVersions;
-use crate::transport::rest::request::{JSON, RequestBody, RestRequest, header_value};
 
 /// Sends HTTP requests to one origin.
 pub(crate) struct Client {
@@ -41,7 +39,8 @@ pub(crate) struct Client {
 }
 
 type Pool = legacy::Client<Dialler, SentBody>;
-type SentBody = Either<JsonBody, Full<Bytes>>;
+/// What a request carries: JSON that is put together while it is sent, or bytes.
+pub(crate) type SentBody = Either<JsonBody, Full<Bytes>>;
 
 /// An answer whose body is still on its way.
 pub(crate) struct HttpAnswer {
@@ -82,11 +81,9 @@ impl Client {
 
     pub(crate) async fn send(
         &self,
-        request: RestRequest,
-        headers: HeaderMap,
+        mut request: http::Request<SentBody>,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
-        let mut request = self.build_request(request, headers)?;
         if versions == HttpVersions::One {
             request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
         }
@@ -104,55 +101,6 @@ impl Client {
             }
             Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
         }
-    }
-
-    fn build_request(
-        &self,
-        request: RestRequest,
-        headers: HeaderMap,
-    ) -> Result<http::Request<SentBody>, Error> {
-        let RestRequest { verb, path, query, body } = request;
-        let uri = self.address_of(&path, &query)?;
-        let empty = || Either::Right(Full::default());
-        let (content_type, length, body) = match body {
-            RequestBody::None if verb == http::Method::GET => (None, None, empty()),
-            // Some proxies refuse a POST that does not say that it has no body.
-            RequestBody::None => (None, Some(0), empty()),
-            RequestBody::Json(json) => {
-                (Some(HeaderValue::from_static(JSON)), Some(json.len()), Either::Left(json))
-            }
-            RequestBody::Raw { content_type, data } => {
-                let length = Some(data.len());
-                (Some(header_value(&content_type)?), length, Either::Right(data.into()))
-            }
-        };
-        let mut built = http::Request::new(body);
-        *built.method_mut() = verb;
-        *built.uri_mut() = uri;
-        *built.headers_mut() = headers;
-        let headers = built.headers_mut();
-        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-        if let Some(content_type) = content_type {
-            headers.insert(header::CONTENT_TYPE, content_type);
-        }
-        if let Some(length) = length {
-            headers.insert(header::CONTENT_LENGTH, length.into());
-        }
-        Ok(built)
-    }
-
-    /// What we encoded must reach the wire as it is, or not at all.
-    fn address_of(&self, path: &str, query: &str) -> Result<Uri, Error> {
-        let refused =
-            || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
-        let target = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
-        let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
-        if target.path() != path || target.query().unwrap_or_default() != query {
-            return Err(refused());
-        }
-        let mut parts = self.origin.uri().clone().into_parts();
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).map_err(|_| refused())
     }
 }
 
@@ -249,10 +197,6 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-
-/// Google's front end compresses for clients that say "gzip" here too
-/// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
-const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
 
 #[cfg(test)]
 impl HttpBody {

@@ -14,8 +14,8 @@ use tracing::debug;
 use crate::error::Error;
 use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::tap::{OpeningFault, Seen, Watched};
-use crate::transport::grpc::GrpcSettings;
 
 /// One HTTP/2 connection. It lives as long as a [`Seat`] or the list of connections holds it.
 pub(crate) struct Connection {
@@ -58,7 +58,7 @@ impl Connection {
     pub(crate) async fn open(
         dialled: network::Connection,
         limit: Duration,
-        settings: &GrpcSettings,
+        settings: &Http2Settings,
         changed: Arc<Notify>,
     ) -> Result<Arc<Self>, Error> {
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
@@ -221,7 +221,7 @@ async fn until_silent(
     seen: Arc<Seen>,
     load: Arc<Mutex<Load>>,
     pings: Option<PingPong>,
-    settings: GrpcSettings,
+    settings: Http2Settings,
 ) {
     let Some(mut pings) = pings else { return pending().await };
     loop {

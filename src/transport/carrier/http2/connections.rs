@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, ErrorKind};
 use crate::network::{Alpn, Network, Origin};
+use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::connection::{Connection, Seat};
-use crate::transport::grpc::GrpcSettings;
 
 /// Every connection to one origin. Dropping it ends its tasks; calls in flight finish.
 pub(crate) struct Connections(Arc<Shared>);
@@ -17,7 +17,7 @@ pub(crate) struct Connections(Arc<Shared>);
 struct Shared {
     network: Network,
     origin: Origin,
-    settings: GrpcSettings,
+    settings: Http2Settings,
     list: Mutex<List>,
     /// Woken when a connection stops taking calls.
     changed: Arc<Notify>,
@@ -44,7 +44,7 @@ type Dialled = Result<Arc<Connection>, Arc<Error>>;
 type Outcome = watch::Receiver<Option<Dialled>>;
 
 impl Connections {
-    pub(crate) fn new(network: Network, origin: Origin, settings: GrpcSettings) -> Self {
+    pub(crate) fn new(network: Network, origin: Origin, settings: Http2Settings) -> Self {
         Self(Arc::new(Shared {
             network,
             origin,

@@ -6,3 +6,41 @@ pub(crate) mod exchange;
 pub(crate) mod failure;
 mod frames;
 mod tap;
+
+use std::time::Duration;
+
+/// The numbers of the carrier.
+#[derive(Debug, Clone)]
+pub(crate) struct Http2Settings {
+    /// Calls in flight on a connection before another one is opened: the number of streams that
+    /// servers commonly allow, and RFC 9113 recommends as the least.
+    pub(crate) calls_per_connection: usize,
+    /// A connection without a call for so long is closed, before a firewall forgets it.
+    pub(crate) idle_limit: Duration,
+    /// Least time to wait for the peer's SETTINGS.
+    pub(crate) settings_limit: Duration,
+    /// Silence on a connection with calls in flight before it is asked whether it lives.
+    pub(crate) keep_alive_interval: Duration,
+    /// Time for the answer to that.
+    pub(crate) keep_alive_timeout: Duration,
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            calls_per_connection: 100,
+            idle_limit: Duration::from_secs(45),
+            settings_limit: Duration::from_secs(2),
+            keep_alive_interval: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Http2Settings {
+    /// A slow way to the peer is given three times what it took so far, within reason.
+    pub(crate) fn wait_for_settings(&self, dialled_in: Duration) -> Duration {
+        let slow = (dialled_in * 3).min(self.settings_limit * 3);
+        self.settings_limit.max(slow)
+    }
+}

@@ -1,9 +1,10 @@
 //! Request: a message becomes verb, path, query and body by the method's HTTP rule.
 
+pub(crate) mod http;
 mod query;
 
+use ::http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::error::{Error, ErrorKind};
 use crate::json::{
@@ -17,7 +18,7 @@ use crate::transport::rest::request::query::write_query;
 /// A call in the terms of HTTP; no host, no credentials.
 #[derive(Debug)]
 pub(crate) struct RestRequest {
-    pub(crate) verb: http::Method,
+    pub(crate) verb: ::http::Method,
     pub(crate) path: String,
     /// Without `?`; empty for none.
     pub(crate) query: String,
@@ -56,7 +57,7 @@ impl Schema {
     /// # Errors
     /// The schema has no such method, the method has no HTTP rule ([`ErrorKind::Unsupported`]), or the message
     /// fits no binding ([`ErrorKind::InvalidRequest`]; the text names each binding, field, pattern and value).
-    pub fn http_request(&self, path: &str, wire: &[u8]) -> Result<http::Request<Bytes>, Error> {
+    pub fn http_request(&self, path: &str, wire: &[u8]) -> Result<::http::Request<Bytes>, Error> {
         let unknown =
             || Error::new(ErrorKind::Unsupported, format!("the schema has no method `{path}`"));
         let method = self.method(path).ok_or_else(unknown)?;
@@ -66,9 +67,9 @@ impl Schema {
             target.push('?');
             target.push_str(&request.query);
         }
-        let mut http = http::Request::new(Bytes::new());
+        let mut http = ::http::Request::new(Bytes::new());
         *http.method_mut() = request.verb;
-        *http.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| {
+        *http.uri_mut() = target.parse().map_err(|error: ::http::uri::InvalidUri| {
             Error::invalid_request("the message gives no valid URL").with_source(error)
         })?;
         let (content_type, body) = match request.body {

@@ -1,0 +1,66 @@
+//! HTTP: a call's verb, path, query and body as one HTTP request to an origin.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use http_body_util::{Either, Full};
+
+use super::{JSON, RequestBody, RestRequest, header_value};
+use crate::error::Error;
+use crate::transport::carrier::http1::client::SentBody;
+
+/// The request with the caller's `headers` and those that its body needs.
+///
+/// # Errors
+/// The path is no URL's, or the content type no header's value.
+pub(crate) fn write_http(
+    request: RestRequest,
+    headers: HeaderMap,
+    origin: &Uri,
+) -> Result<http::Request<SentBody>, Error> {
+    let RestRequest { verb, path, query, body } = request;
+    let uri = address_of(origin, &path, &query)?;
+    let empty = || Either::Right(Full::default());
+    let (content_type, length, body) = match body {
+        RequestBody::None if verb == http::Method::GET => (None, None, empty()),
+        // Some proxies refuse a POST that does not say that it has no body.
+        RequestBody::None => (None, Some(0), empty()),
+        RequestBody::Json(json) => {
+            (Some(HeaderValue::from_static(JSON)), Some(json.len()), Either::Left(json))
+        }
+        RequestBody::Raw { content_type, data } => {
+            let length = Some(data.len());
+            (Some(header_value(&content_type)?), length, Either::Right(data.into()))
+        }
+    };
+    let mut built = http::Request::new(body);
+    *built.method_mut() = verb;
+    *built.uri_mut() = uri;
+    *built.headers_mut() = headers;
+    let headers = built.headers_mut();
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(built)
+}
+
+/// What we encoded must reach the wire as it is, or not at all.
+fn address_of(origin: &Uri, path: &str, query: &str) -> Result<Uri, Error> {
+    let refused =
+        || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
+    let target = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
+    let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
+    if target.path() != path || target.query().unwrap_or_default() != query {
+        return Err(refused());
+    }
+    let mut parts = origin.clone().into_parts();
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).map_err(|_| refused())
+}
+
+/// Google's front end compresses for clients that say "gzip" here too
+/// ([performance tips](https://developers.google.com/discovery/v1/performance#gzip)).
+const USER_AGENT: &str = concat!("genai-bridge/", env!("CARGO_PKG_VERSION"), " (gzip)");
