@@ -212,8 +212,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// Most HTTP/1.1 connections to the service; calls beyond it queue inside their deadline.
-    /// Default: 64.
+    /// Most HTTP/1.1 connections to the service, of each runtime that makes calls; calls beyond it queue inside their
+    /// deadline. Default: 64.
     pub fn rest_connections(mut self, connections: usize) -> Self {
         self.rest_connections = connections;
         self

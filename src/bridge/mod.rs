@@ -42,6 +42,9 @@ use crate::transport::rest::RestTransport;
 /// A `Bridge` is cheap to clone; clones share connections and what was learnt of the network. It is
 /// always ready, and reports failures from the call itself, as a [`Status`] that carries an [`Error`].
 ///
+/// It may be used from several tokio runtimes at once: each has connections of its own. The answer of a call is read on
+/// the runtime that made the call.
+///
 /// ```no_run
 /// use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 /// use genai_bridge::{Bridge, Transport};

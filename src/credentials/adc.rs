@@ -9,11 +9,12 @@ use http::Extensions;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::error::{BoxError, Error, ErrorKind};
+use crate::network::PerRuntime;
 
 /// Credentials that are looked for when the first call needs them: Google's crate renews its token
-/// in a task, so it needs a runtime, which `build()` has not.
+/// in a task, so it needs a runtime, which `build()` has not. Each runtime has its own, whose task it drives.
 #[derive(Default)]
-pub(super) struct Adc(Mutex<State>);
+pub(super) struct Adc(PerRuntime<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -31,12 +32,13 @@ impl Adc {
     /// # Errors
     /// There are no credentials, or they give no token; the text names the places looked at.
     pub(super) async fn authorise(&self, metadata: &mut HeaderMap) -> Result<(), Error> {
-        let credentials = self.in_use()?;
+        let state = self.0.here(Mutex::default);
+        let credentials = lock(&state).credentials()?;
         let headers = match credentials.headers(Extensions::new()).await {
             Ok(CacheableResource::New { data, .. }) => data,
             Ok(CacheableResource::NotModified) => HeaderMap::new(),
             Err(error) => {
-                self.state().in_use = None;
+                lock(&state).in_use = None;
                 return Err(missing(error));
             }
         };
@@ -44,7 +46,7 @@ impl Adc {
             let mut value = value.clone();
             if name == AUTHORIZATION {
                 value.set_sensitive(true);
-                self.state().sent = Some(value.clone());
+                lock(&state).sent = Some(value.clone());
             }
             metadata.entry(name).or_insert(value);
         }
@@ -53,26 +55,28 @@ impl Adc {
 
     /// Gives the token up if it is the one in use; true if it was ours at all.
     pub(super) fn invalidate(&self, rejected: &HeaderValue) -> bool {
-        let mut state = self.state();
+        let state = self.0.here(Mutex::default);
+        let mut state = lock(&state);
         if state.sent.as_ref() == Some(rejected) {
             state.in_use = None;
             state.refused = state.sent.take();
         }
         state.refused.as_ref() == Some(rejected)
     }
+}
 
-    fn in_use(&self) -> Result<Credentials, Error> {
-        let mut state = self.state();
-        if let Some(credentials) = &state.in_use {
+impl State {
+    fn credentials(&mut self) -> Result<Credentials, Error> {
+        if let Some(credentials) = &self.in_use {
             return Ok(credentials.clone());
         }
         let built = Builder::default().with_scopes([SCOPE]).build().map_err(missing)?;
-        Ok(state.in_use.insert(built).clone())
+        Ok(self.in_use.insert(built).clone())
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn missing(error: impl Into<BoxError>) -> Error {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::sensitive;
 use crate::error::{BoxError, Error, ErrorKind};
+use crate::network::PerRuntime;
 
 /// An access token as its source gave it.
 #[derive(Clone)]
@@ -58,8 +59,8 @@ type Pending = Pin<Box<dyn Future<Output = Result<Token, BoxError>> + Send>>;
 pub(super) struct Bearer {
     source: Box<dyn Fn() -> Pending + Send + Sync>,
     state: Mutex<State>,
-    /// Held while the source is asked.
-    renewal: Arc<tokio::sync::Mutex<()>>,
+    /// Held while the source is asked, by each runtime for itself: another one may stand still meanwhile.
+    renewal: PerRuntime<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -82,7 +83,7 @@ struct Kept {
 
 impl Bearer {
     pub(super) fn new(source: impl Fn() -> Pending + Send + Sync + 'static) -> Self {
-        Self { source: Box::new(source), state: Mutex::default(), renewal: Arc::default() }
+        Self { source: Box::new(source), state: Mutex::default(), renewal: PerRuntime::default() }
     }
 
     /// The value of `authorization`.
@@ -91,7 +92,8 @@ impl Bearer {
         if let Some(header) = self.usable_header() {
             return Ok(header);
         }
-        let _renewal = self.renewal.lock().await;
+        let renewal = self.renewal.here(tokio::sync::Mutex::default);
+        let _renewal = renewal.lock().await;
         // Another call may have asked meanwhile.
         if let Some(header) = self.usable_header() {
             return Ok(header);
@@ -128,7 +130,7 @@ impl Bearer {
     }
 
     fn renew_in_background(self: &Arc<Self>) {
-        let Ok(renewal) = Arc::clone(&self.renewal).try_lock_owned() else {
+        let Ok(renewal) = self.renewal.here(tokio::sync::Mutex::default).try_lock_owned() else {
             return;
         };
         let bearer = Arc::clone(self);

@@ -9,6 +9,7 @@ mod fault;
 mod hop;
 mod io;
 mod login;
+mod per_runtime;
 mod proxy;
 mod socks;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use address::Origin;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
+pub(crate) use per_runtime::PerRuntime;
 pub use proxy::Proxy;
 
 use crate::error::Error;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 /// The import order of ARCHITECTURE.md; modules of one group may use each other.
 const GROUPS: &[&[&str]] = &[
     &["symptom", "error"],
-    &["proto", "call/frame", "bridge/options", "schema"],
+    &["proto", "call/frame", "bridge/options", "schema", "network"],
     &["json", "call", "credentials"],
     &["dialect"],
-    &["network", "fallback"],
+    &["fallback"],
     &["transport/carrier/http2"],
     &["transport/carrier/http1"],
     &["transport/grpc"],

@@ -32,6 +32,7 @@ mod parameters;
 mod parity;
 mod peers;
 mod proto_facts;
+mod runtimes;
 mod schema;
 mod secrets;
 mod servers;

@@ -20,7 +20,7 @@ use tower_service::Service as _;
 use crate::call::frame::Whole;
 use crate::error::{BoxError, Error};
 use crate::json::JsonBody;
-use crate::network::{Alpn, Network, Origin};
+use crate::network::{Alpn, Network, Origin, PerRuntime};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::dialler::{Dialler, Issuer, waiting};
@@ -30,12 +30,18 @@ use crate::transport::carrier::http1::failure;
 pub(crate) struct Client {
     network: Network,
     origin: Origin,
-    /// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
-    one: Pool,
-    any: Pool,
+    /// Most HTTP/1.1 connections of each pool.
+    limit: usize,
+    pools: PerRuntime<Pools>,
     open: Arc<AtomicUsize>,
     /// How failures name the service.
     hop: Arc<str>,
+}
+
+/// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
+struct Pools {
+    one: Pool,
+    any: Pool,
 }
 
 type Pool = legacy::Client<Dialler, SentBody>;
@@ -57,16 +63,11 @@ pub(crate) struct HttpBody {
 }
 
 impl Client {
-    /// Each pool has at most so many HTTP/1.1 connections.
-    pub(crate) fn new(network: Network, origin: Origin, connections: usize) -> Self {
-        let open = Arc::<AtomicUsize>::default();
-        let pool = |versions: HttpVersions| {
-            let (network, origin, open) = (network.clone(), origin.clone(), Arc::clone(&open));
-            build(Dialler::new(network, origin, versions.alpn(), connections, open), versions)
-        };
-        let (one, any) = (pool(HttpVersions::One), pool(HttpVersions::Any));
+    /// Each runtime has at most so many HTTP/1.1 connections.
+    pub(crate) fn new(network: Network, origin: Origin, limit: usize) -> Self {
         let hop = network.hop(&origin).into();
-        Self { network, origin, one, any, open, hop }
+        let (pools, open) = Default::default();
+        Self { network, origin, limit, pools, open, hop }
     }
 
     /// How many connections are open.
@@ -87,9 +88,10 @@ impl Client {
         if versions == HttpVersions::One {
             request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
         }
+        let pools = self.pools.up_to_date(|| self.make_pools()).await;
         let pool = match versions {
-            HttpVersions::One => &self.one,
-            HttpVersions::Any => &self.any,
+            HttpVersions::One => &pools.one,
+            HttpVersions::Any => &pools.any,
         };
         match waiting(Decompression::new(pool).call(request)).await {
             Ok(answer) => {
@@ -101,6 +103,15 @@ impl Client {
             }
             Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
         }
+    }
+
+    fn make_pools(&self) -> Pools {
+        let pool = |versions: HttpVersions| {
+            let (network, origin) = (self.network.clone(), self.origin.clone());
+            let open = Arc::clone(&self.open);
+            build(Dialler::new(network, origin, versions.alpn(), self.limit, open), versions)
+        };
+        Pools { one: pool(HttpVersions::One), any: pool(HttpVersions::Any) }
     }
 }
 

@@ -7,14 +7,20 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, ErrorKind};
-use crate::network::{Alpn, Network, Origin};
+use crate::network::{Alpn, Network, Origin, PerRuntime};
 use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::connection::{Connection, Seat};
 
-/// Every connection to one origin. Dropping it ends its tasks; calls in flight finish.
-pub(crate) struct Connections(Arc<Shared>);
+/// Every connection to one origin, of each runtime by itself. Dropping it ends its tasks; calls in flight finish.
+pub(crate) struct Connections {
+    network: Network,
+    origin: Origin,
+    settings: Http2Settings,
+    pools: PerRuntime<Pool>,
+}
 
-struct Shared {
+/// The connections that one runtime drives.
+struct Pool {
     network: Network,
     origin: Origin,
     settings: Http2Settings,
@@ -45,13 +51,7 @@ type Outcome = watch::Receiver<Option<Dialled>>;
 
 impl Connections {
     pub(crate) fn new(network: Network, origin: Origin, settings: Http2Settings) -> Self {
-        Self(Arc::new(Shared {
-            network,
-            origin,
-            settings,
-            list: Mutex::default(),
-            changed: Arc::new(Notify::new()),
-        }))
+        Self { network, origin, settings, pools: PerRuntime::default() }
     }
 
     /// Waits until a connection stands whose peer speaks HTTP/2.
@@ -59,12 +59,47 @@ impl Connections {
     /// # Errors
     /// No connection came about.
     pub(crate) async fn connect(&self) -> Result<(), Error> {
+        self.pool().await.connect().await
+    }
+
+    /// A place on a connection for one call: on one that stands, or on one that is dialled for it.
+    ///
+    /// # Errors
+    /// There is no connection, and none came about; nothing was sent.
+    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
+        self.pool().await.take_seat().await
+    }
+
+    /// How many connections take calls.
+    pub(crate) fn count(&self) -> usize {
+        self.pools.all().iter().map(|pool| pool.count()).sum()
+    }
+
+    /// Takes no further calls on the open connections.
+    pub(crate) fn forget(&self) {
+        self.pools.all().iter().for_each(|pool| pool.forget());
+    }
+
+    /// That of the runtime which drives the caller.
+    async fn pool(&self) -> Arc<Pool> {
+        let make = || Pool::new(self.network.clone(), self.origin.clone(), self.settings.clone());
+        self.pools.up_to_date(make).await
+    }
+}
+
+impl Pool {
+    fn new(network: Network, origin: Origin, settings: Http2Settings) -> Self {
+        let (list, changed) = Default::default();
+        Self { network, origin, settings, list, changed }
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<(), Error> {
         let pending = {
-            let mut list = self.0.list();
+            let mut list = self.list();
             if list.open.iter().any(|connection| !connection.is_closing()) {
                 return Ok(());
             }
-            self.0.join_dial(&mut list)
+            self.join_dial(&mut list)
         };
         match outcome_of(pending).await {
             Ok(connection) if connection.is_closing() => Err(connection.fault_before_use()),
@@ -73,30 +108,15 @@ impl Connections {
         }
     }
 
-    /// How many connections take calls.
-    pub(crate) fn count(&self) -> usize {
-        self.0.list().open.iter().filter(|connection| !connection.is_closing()).count()
-    }
-
-    /// Takes no further calls on the open connections.
-    pub(crate) fn forget(&self) {
-        let forgotten = std::mem::take(&mut self.0.list().open);
-        drop(forgotten);
-    }
-
-    /// A place on a connection for one call: on one that stands, or on one that is dialled for it.
-    ///
-    /// # Errors
-    /// There is no connection, and none came about; nothing was sent.
-    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
-        let limit = self.0.settings.calls_per_connection;
+    async fn take_seat(self: &Arc<Self>) -> Result<Seat, Error> {
+        let limit = self.settings.calls_per_connection;
         loop {
             let pending = {
-                let mut list = self.0.list();
+                let mut list = self.list();
                 if let Some(seat) = list.take_seat(limit) {
                     return Ok(seat);
                 }
-                self.0.join_dial(&mut list)
+                self.join_dial(&mut list)
             };
             match outcome_of(pending).await {
                 Ok(connection) if connection.is_closing() => {
@@ -107,13 +127,20 @@ impl Connections {
                         return Ok(seat);
                     }
                 }
-                Err(error) => return self.0.crowd(&error),
+                Err(error) => return self.crowd(&error),
             }
         }
     }
-}
 
-impl Shared {
+    fn count(&self) -> usize {
+        self.list().open.iter().filter(|connection| !connection.is_closing()).count()
+    }
+
+    fn forget(&self) {
+        let forgotten = std::mem::take(&mut self.list().open);
+        drop(forgotten);
+    }
+
     fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,11 +160,11 @@ impl Shared {
         let number = list.dials_started;
         list.dials.push(PendingDial { number, joined: 1, outcome: outcome.clone() });
         let dialled = open(self);
-        let shared = Arc::downgrade(self);
+        let pool = Arc::downgrade(self);
         list.tasks.spawn(async move {
             let dialled = dialled.await.map_err(Arc::new);
-            if let Some(shared) = shared.upgrade() {
-                shared.end_dial(number, &dialled);
+            if let Some(pool) = pool.upgrade() {
+                pool.end_dial(number, &dialled);
             }
             tell.send_replace(Some(dialled));
         });
@@ -200,10 +227,10 @@ impl List {
 }
 
 /// Dials and opens one connection, holding nothing of the list.
-fn open(shared: &Shared) -> impl Future<Output = Result<Arc<Connection>, Error>> + use<> {
-    let (network, origin) = (shared.network.clone(), shared.origin.clone());
-    let settings = shared.settings.clone();
-    let changed = Arc::clone(&shared.changed);
+fn open(pool: &Pool) -> impl Future<Output = Result<Arc<Connection>, Error>> + use<> {
+    let (network, origin) = (pool.network.clone(), pool.origin.clone());
+    let settings = pool.settings.clone();
+    let changed = Arc::clone(&pool.changed);
     async move {
         let started = Instant::now();
         let dialled = network.connect(&origin, Alpn::Http2).await?;
@@ -213,8 +240,8 @@ fn open(shared: &Shared) -> impl Future<Output = Result<Arc<Connection>, Error>>
 }
 
 /// Sweeps the list until no connection is left in it.
-async fn keep(shared: Weak<Shared>, changed: Arc<Notify>) {
-    while let Some(next) = shared.upgrade().and_then(|shared| shared.sweep()) {
+async fn keep(pool: Weak<Pool>, changed: Arc<Notify>) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.sweep()) {
         tokio::select! {
             () = sleep_until(next) => {}
             () = changed.notified() => {}

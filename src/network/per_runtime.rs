@@ -1,0 +1,177 @@
+//! Per runtime: what a tokio runtime drives belongs to it, and goes with it.
+//!
+//! The task, the socket and the timers of a connection live on the runtime that opened it. A call of another
+//! runtime would wait until somebody drives the first one, perhaps for ever: with a runtime for each
+//! thread, nobody does so between the calls of that thread.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Id};
+use tokio::task::{AbortHandle, yield_now};
+use tokio::time::Instant;
+
+/// One `T` for each runtime that has asked for it; dropped when its runtime ends.
+pub(crate) struct PerRuntime<T>(Arc<Mutex<Vec<Tenant<T>>>>);
+
+struct Tenant<T> {
+    runtime: Id,
+    value: Arc<T>,
+    /// When somebody of this runtime asked last.
+    asked: Instant,
+    resident: Option<Resident>,
+}
+
+/// A task that does nothing: it is dropped when its runtime ends.
+struct Resident(AbortHandle);
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Who asks again within this time finds its connections as they are.
+const FRESH: Duration = Duration::from_millis(10);
+
+impl<T> Default for PerRuntime<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Send + Sync + 'static> PerRuntime<T> {
+    /// What belongs to the caller's runtime; made when it asks for the first time.
+    pub(crate) fn here(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.find(make).0
+    }
+
+    /// The same, once the runtime has looked at its sockets and timers. If nobody drove it for a while, a
+    /// connection that the peer has closed meanwhile looks open until then.
+    pub(crate) async fn up_to_date(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let (value, is_fresh) = self.find(make);
+        if !is_fresh {
+            // At the first one the runtime polls its sockets, by the second one their tasks have run.
+            yield_now().await;
+            yield_now().await;
+            self.note_asked();
+        }
+        value
+    }
+
+    /// Those of all runtimes.
+    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+        lock(&self.0).iter().map(|tenant| Arc::clone(&tenant.value)).collect()
+    }
+
+    /// Also says whether this runtime has asked just before.
+    fn find(&self, make: impl FnOnce() -> T) -> (Arc<T>, bool) {
+        let (runtime, now) = (Handle::current(), Instant::now());
+        let mut tenants = lock(&self.0);
+        if let Some(tenant) = tenants.iter_mut().find(|tenant| tenant.runtime == runtime.id()) {
+            let is_fresh = now < tenant.asked + FRESH;
+            if is_fresh {
+                tenant.asked = now;
+            }
+            return (Arc::clone(&tenant.value), is_fresh);
+        }
+        let value = Arc::new(make());
+        let tenant =
+            Tenant { runtime: runtime.id(), value: Arc::clone(&value), asked: now, resident: None };
+        tenants.push(tenant);
+        drop(tenants);
+        self.watch(&runtime);
+        (value, true)
+    }
+
+    fn note_asked(&self) {
+        let runtime = Handle::current().id();
+        if let Some(tenant) = lock(&self.0).iter_mut().find(|tenant| tenant.runtime == runtime) {
+            tenant.asked = Instant::now();
+        }
+    }
+
+    /// A runtime that is shutting down drops the task at once, so the lock is not held here.
+    fn watch(&self, runtime: &Handle) {
+        let end = End { tenants: Arc::downgrade(&self.0), runtime: runtime.id() };
+        let task = runtime.spawn(async move {
+            let _end = end;
+            pending::<()>().await;
+        });
+        let resident = Resident(task.abort_handle());
+        if let Some(tenant) = lock(&self.0).iter_mut().find(|tenant| tenant.runtime == runtime.id())
+        {
+            tenant.resident = Some(resident);
+        }
+    }
+}
+
+/// Tells the end of a runtime by being dropped.
+struct End<T> {
+    tenants: Weak<Mutex<Vec<Tenant<T>>>>,
+    runtime: Id,
+}
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        let Some(tenants) = self.tenants.upgrade() else { return };
+        let mut tenants = lock(&tenants);
+        let place = tenants.iter().position(|tenant| tenant.runtime == self.runtime);
+        let gone = place.map(|place| tenants.swap_remove(place));
+        drop(tenants);
+        drop(gone);
+    }
+}
+
+/// Holds plain values: a panic elsewhere spoils nothing.
+fn lock<T>(tenants: &Mutex<Vec<Tenant<T>>>) -> MutexGuard<'_, Vec<Tenant<T>>> {
+    tenants.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().expect("a runtime")
+    }
+
+    #[test]
+    fn each_runtime_has_its_own() {
+        let (first, second) = (runtime(), runtime());
+        let numbers = PerRuntime::default();
+        for _ in 0..2 {
+            assert_eq!(*first.block_on(async { numbers.here(|| 1) }), 1);
+            assert_eq!(*second.block_on(async { numbers.up_to_date(|| 2).await }), 2);
+        }
+        assert_eq!(numbers.all().len(), 2);
+    }
+
+    #[test]
+    fn what_belonged_to_a_runtime_that_has_ended_is_gone() {
+        let numbers = PerRuntime::default();
+        let (first, second) = (runtime(), runtime());
+        let kept = first.block_on(async { numbers.here(|| 1) });
+        second.block_on(async { numbers.here(|| 2) });
+        drop(first);
+        assert_eq!(Arc::strong_count(&kept), 1);
+        assert_eq!(numbers.all().iter().map(|number| **number).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn it_leaves_no_task_behind_on_a_runtime_that_goes_on() {
+        let runtime = runtime();
+        let numbers = PerRuntime::default();
+        runtime.block_on(async { numbers.here(|| 1) });
+        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+        drop(numbers);
+        runtime.block_on(async {
+            while Handle::current().metrics().num_alive_tasks() > 0 {
+                yield_now().await;
+            }
+        });
+    }
+}
