@@ -4,9 +4,10 @@ use prost::Message as _;
 
 use super::descriptor::{FieldDescriptor, FieldOptions, MessageDescriptor};
 use super::features::Features;
+use super::index::Index;
 use super::names::Names;
 use super::padded::{Tag, Text};
-use super::{EnumId, Index, MessageId, TypeId, text};
+use super::{EnumId, MessageId, TypeId, text};
 
 /// A message type.
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 //! Grammar and meaning: [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
 
 use super::descriptor::{FieldDescriptor, HttpPattern, HttpRule};
+use super::index::Index;
 use super::template::Template;
-use super::{Index, MessageId, TypeId};
+use super::{MessageId, TypeId};
 
 /// One binding of a method to a verb and a path.
 #[derive(Debug)]

@@ -1,0 +1,179 @@
+//! Index: all types of a schema by name, their tables made when they are first used.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use super::descriptor::{EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor};
+use super::enumeration::Enum;
+use super::features::Features;
+use super::message::Message;
+use super::{qualified, refused, text};
+use crate::error::Error;
+
+/// Index of a message in its [`Schema`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MessageId(pub(super) u32);
+
+/// Index of an enum in its [`Schema`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EnumId(u32);
+
+/// What a type name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TypeId {
+    Message(MessageId),
+    Enum(EnumId),
+}
+
+/// All types by name; every reference between them has been checked.
+pub(super) struct Index {
+    /// What all descriptors lie in.
+    set: Bytes,
+    types: FxHashMap<Box<[u8]>, TypeId>,
+    messages: Vec<Lazy<Message>>,
+    enums: Vec<Lazy<Enum>>,
+}
+
+/// An encoded descriptor, and the table that it becomes when it is first used.
+struct Lazy<T> {
+    name: Box<str>,
+    descriptor: Bytes,
+    features: Features,
+    /// Boxed, as most of them are never made.
+    table: OnceLock<Box<T>>,
+}
+
+impl Index {
+    /// With room for all types but those inside messages, which are few.
+    pub(super) fn new(set: &Bytes, files: &[FileDescriptor<'_>]) -> Self {
+        let messages = files.iter().map(|file| file.messages.len()).sum();
+        let enums = files.iter().map(|file| file.enums.len()).sum();
+        Self {
+            set: set.clone(),
+            types: FxHashMap::with_capacity_and_hasher(messages + enums, FxBuildHasher),
+            messages: Vec::with_capacity(messages),
+            enums: Vec::with_capacity(enums),
+        }
+    }
+
+    pub(super) fn add_file(&mut self, file: &FileDescriptor<'_>) -> Result<(), Error> {
+        let features = Features::of_file(file);
+        for encoded in &file.enums {
+            self.add_enum(file.package, encoded, features)?;
+        }
+        for encoded in &file.messages {
+            self.add_message(file.package, encoded, features, MAX_DEPTH)?;
+        }
+        Ok(())
+    }
+
+    /// `depth`: how many messages may still stand inside each other.
+    fn add_message(
+        &mut self,
+        scope: &str,
+        encoded: &[u8],
+        outer: Features,
+        depth: u32,
+    ) -> Result<(), Error> {
+        let descriptor = MessageDescriptor::read(encoded)?;
+        let name = qualified(scope, &text(descriptor.name));
+        let depth = depth
+            .checked_sub(1)
+            .ok_or_else(|| refused("more than 100 messages stand inside each other"))?;
+        let features = outer.with(descriptor.options.features);
+        for nested in descriptor.enums {
+            self.add_enum(&name, nested, features)?;
+        }
+        for nested in descriptor.messages {
+            self.add_message(&name, nested, features, depth)?;
+        }
+        let id = MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
+        self.types.insert(name.as_bytes().into(), TypeId::Message(id));
+        let descriptor = self.set.slice_ref(encoded);
+        self.messages.push(Lazy { name, descriptor, features, table: OnceLock::new() });
+        Ok(())
+    }
+
+    fn add_enum(&mut self, scope: &str, encoded: &[u8], outer: Features) -> Result<(), Error> {
+        let descriptor = EnumDescriptor::read(encoded)?;
+        EnumDescriptor::values(encoded).try_for_each(|value| value.map(drop))?;
+        let name = qualified(scope, &text(descriptor.name));
+        let features = outer.with(descriptor.options.features);
+        let id = EnumId(u32::try_from(self.enums.len()).unwrap_or(u32::MAX));
+        self.types.insert(name.as_bytes().into(), TypeId::Enum(id));
+        let descriptor = self.set.slice_ref(encoded);
+        self.enums.push(Lazy { name, descriptor, features, table: OnceLock::new() });
+        Ok(())
+    }
+
+    pub(super) fn message_count(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// So that no table can meet a missing type later.
+    pub(super) fn check_references(&self) -> Result<(), Error> {
+        for Lazy { name, descriptor, .. } in &self.messages {
+            for field in MessageDescriptor::fields(descriptor) {
+                let field = field?;
+                let fits = match field.kind {
+                    TYPE_GROUP | TYPE_MESSAGE => {
+                        matches!(self.find(field.type_name), Some(TypeId::Message(_)))
+                    }
+                    TYPE_ENUM => matches!(self.find(field.type_name), Some(TypeId::Enum(_))),
+                    kind => (1..=18).contains(&kind),
+                };
+                if !fits || field.number <= 0 {
+                    let (field, kind) = (text(field.name), text(field.type_name));
+                    let why = format!("field `{name}.{field}` has no known type (`{kind}`)");
+                    return Err(refused(why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// By name, with or without the leading dot of descriptors.
+    pub(super) fn find(&self, name: impl AsRef<[u8]>) -> Option<TypeId> {
+        let name = name.as_ref();
+        self.types.get(name.strip_prefix(b".").unwrap_or(name)).copied()
+    }
+
+    pub(super) fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor<'_>> {
+        MessageDescriptor::field(&self.lazy_message(message).descriptor, name)
+    }
+
+    pub(super) fn is_map_entry(&self, message: MessageId) -> bool {
+        let descriptor = MessageDescriptor::read(&self.lazy_message(message).descriptor);
+        descriptor.is_ok_and(|descriptor| descriptor.options.map_entry)
+    }
+
+    #[inline]
+    pub(super) fn message(&self, id: MessageId) -> &Message {
+        let lazy = self.lazy_message(id);
+        lazy.table.get_or_init(|| {
+            Box::new(Message::new(&lazy.name, &lazy.descriptor, lazy.features, self))
+        })
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "an id is made where its message is pushed")]
+    fn lazy_message(&self, id: MessageId) -> &Lazy<Message> {
+        &self.messages[id.0 as usize]
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "an id is made where its enum is pushed")]
+    pub(super) fn enumeration(&self, id: EnumId) -> &Enum {
+        let lazy = &self.enums[id.0 as usize];
+        lazy.table.get_or_init(|| Box::new(Enum::new(&lazy.name, &lazy.descriptor, lazy.features)))
+    }
+}
+
+/// Of messages inside each other, as in every protobuf runtime.
+const MAX_DEPTH: u32 = 100;
+/// `FieldDescriptorProto.Type`
+const TYPE_GROUP: i32 = 10;
+const TYPE_MESSAGE: i32 = 11;
+const TYPE_ENUM: i32 = 14;
