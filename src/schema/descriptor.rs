@@ -19,6 +19,8 @@ pub(super) struct FileDescriptor<'a> {
     pub(super) messages: Vec<&'a [u8]>,
     /// Each encoded, for [`EnumDescriptor::read`].
     pub(super) enums: Vec<&'a [u8]>,
+    /// Each encoded, for [`FieldDescriptor::read`].
+    pub(super) extensions: Vec<&'a [u8]>,
     pub(super) services: Vec<ServiceDescriptor<'a>>,
     pub(super) options: FileOptions,
     pub(super) syntax: &'a str,
@@ -38,6 +40,8 @@ pub(super) struct MessageDescriptor<'a> {
     pub(super) messages: Vec<&'a [u8]>,
     /// Each encoded.
     pub(super) enums: Vec<&'a [u8]>,
+    /// Each encoded: fields of other messages, declared in the scope of this one.
+    pub(super) extensions: Vec<&'a [u8]>,
     pub(super) options: MessageOptions,
 }
 
@@ -52,6 +56,8 @@ pub(super) struct MessageOptions {
 #[derive(Debug, Default)]
 pub(super) struct FieldDescriptor<'a> {
     pub(super) name: &'a [u8],
+    /// The message that an extension belongs to.
+    pub(super) extendee: &'a [u8],
     pub(super) number: i32,
     pub(super) label: i32,
     pub(super) kind: i32,
@@ -172,6 +178,7 @@ impl<'a> FileDescriptor<'a> {
                 (4, Part::Bytes(message)) => file.messages.push(message),
                 (5, Part::Bytes(enumeration)) => file.enums.push(enumeration),
                 (6, Part::Bytes(service)) => file.services.push(ServiceDescriptor::read(service)?),
+                (7, Part::Bytes(extension)) => file.extensions.push(extension),
                 (8, Part::Bytes(options)) => merge(&mut file.options, options)?,
                 (12, Part::Bytes(syntax)) => file.syntax = utf8(syntax)?,
                 (14, Part::Varint(edition)) => file.edition = int32(edition),
@@ -190,6 +197,7 @@ impl<'a> MessageDescriptor<'a> {
                 (1, Part::Bytes(name)) => message.name = name,
                 (3, Part::Bytes(nested)) => message.messages.push(nested),
                 (4, Part::Bytes(nested)) => message.enums.push(nested),
+                (6, Part::Bytes(extension)) => message.extensions.push(extension),
                 (7, Part::Bytes(options)) => merge(&mut message.options, options)?,
                 _ => {}
             }
@@ -212,11 +220,12 @@ impl<'a> MessageDescriptor<'a> {
 }
 
 impl<'a> FieldDescriptor<'a> {
-    fn read(encoded: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut field = Self::default();
         for part in Parts::of(encoded) {
             match part? {
                 (1, Part::Bytes(name)) => field.name = name,
+                (2, Part::Bytes(name)) => field.extendee = name,
                 (3, Part::Varint(number)) => field.number = int32(number),
                 (4, Part::Varint(label)) => field.label = int32(label),
                 (5, Part::Varint(kind)) => field.kind = int32(kind),

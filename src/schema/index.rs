@@ -34,13 +34,27 @@ pub(super) struct Index {
     types: FxHashMap<Box<[u8]>, TypeId>,
     messages: Vec<Lazy<Message>>,
     enums: Vec<Lazy<Enum>>,
+    /// By the name of the message that they extend.
+    extensions: FxHashMap<Box<[u8]>, Vec<Extension>>,
+}
+
+/// A field of a message that is declared outside of it.
+pub(super) struct Extension {
+    /// `package.name`, or `package.Message.name` of the message that it is declared in.
+    pub(super) name: Box<str>,
+    /// Encoded, for [`FieldDescriptor::read`].
+    pub(super) descriptor: Bytes,
+    /// Those in force where it is declared.
+    pub(super) features: Features,
 }
 
 /// An encoded descriptor, and the table that it becomes when it is first used.
-struct Lazy<T> {
-    name: Box<str>,
-    descriptor: Bytes,
-    features: Features,
+pub(super) struct Lazy<T> {
+    pub(super) name: Box<str>,
+    pub(super) descriptor: Bytes,
+    pub(super) features: Features,
+    /// A message that the compiler made for the entries of a map.
+    pub(super) is_map_entry: bool,
     /// Boxed, as most of them are never made.
     table: OnceLock<Box<T>>,
 }
@@ -55,6 +69,7 @@ impl Index {
             types: FxHashMap::with_capacity_and_hasher(messages + enums, FxBuildHasher),
             messages: Vec::with_capacity(messages),
             enums: Vec::with_capacity(enums),
+            extensions: FxHashMap::default(),
         }
     }
 
@@ -65,6 +80,9 @@ impl Index {
         }
         for encoded in &file.messages {
             self.add_message(file.package, encoded, features, MAX_DEPTH)?;
+        }
+        for encoded in &file.extensions {
+            self.add_extension(file.package, encoded, features)?;
         }
         Ok(())
     }
@@ -89,10 +107,15 @@ impl Index {
         for nested in descriptor.messages {
             self.add_message(&name, nested, features, depth)?;
         }
+        for extension in descriptor.extensions {
+            self.add_extension(&name, extension, features)?;
+        }
         let id = MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
         self.types.insert(name.as_bytes().into(), TypeId::Message(id));
+        let is_map_entry = descriptor.options.map_entry;
         let descriptor = self.set.slice_ref(encoded);
-        self.messages.push(Lazy { name, descriptor, features, table: OnceLock::new() });
+        let table = OnceLock::new();
+        self.messages.push(Lazy { name, descriptor, features, is_map_entry, table });
         Ok(())
     }
 
@@ -104,7 +127,22 @@ impl Index {
         let id = EnumId(u32::try_from(self.enums.len()).unwrap_or(u32::MAX));
         self.types.insert(name.as_bytes().into(), TypeId::Enum(id));
         let descriptor = self.set.slice_ref(encoded);
-        self.enums.push(Lazy { name, descriptor, features, table: OnceLock::new() });
+        let table = OnceLock::new();
+        self.enums.push(Lazy { name, descriptor, features, is_map_entry: false, table });
+        Ok(())
+    }
+
+    fn add_extension(
+        &mut self,
+        scope: &str,
+        encoded: &[u8],
+        features: Features,
+    ) -> Result<(), Error> {
+        let FieldDescriptor { name, extendee, .. } = FieldDescriptor::read(encoded)?;
+        let name = qualified(scope, &text(name));
+        let descriptor = self.set.slice_ref(encoded);
+        let of = self.extensions.entry(bare(extendee).into()).or_default();
+        of.push(Extension { name, descriptor, features });
         Ok(())
     }
 
@@ -117,27 +155,48 @@ impl Index {
         for Lazy { name, descriptor, .. } in &self.messages {
             for field in MessageDescriptor::fields(descriptor) {
                 let field = field?;
-                let fits = match field.kind {
-                    TYPE_GROUP | TYPE_MESSAGE => {
-                        matches!(self.find(field.type_name), Some(TypeId::Message(_)))
-                    }
-                    TYPE_ENUM => matches!(self.find(field.type_name), Some(TypeId::Enum(_))),
-                    kind => (1..=18).contains(&kind),
-                };
-                if !fits || field.number <= 0 {
-                    let (field, kind) = (text(field.name), text(field.type_name));
-                    let why = format!("field `{name}.{field}` has no known type (`{kind}`)");
-                    return Err(refused(why));
+                self.check_field(&field, || qualified(name, &text(field.name)))?;
+            }
+        }
+        for (extendee, extensions) in &self.extensions {
+            for Extension { name, descriptor, .. } in extensions {
+                if !matches!(self.find(extendee), Some(TypeId::Message(_))) {
+                    let why = format!("extension `{name}` extends no known message");
+                    return Err(refused(format!("{why} (`{}`)", text(extendee))));
                 }
+                self.check_field(&FieldDescriptor::read(descriptor)?, || name.clone())?;
             }
         }
         Ok(())
     }
 
+    fn check_field(
+        &self,
+        field: &FieldDescriptor<'_>,
+        name: impl Fn() -> Box<str>,
+    ) -> Result<(), Error> {
+        let fits = match field.kind {
+            TYPE_GROUP | TYPE_MESSAGE => {
+                matches!(self.find(field.type_name), Some(TypeId::Message(_)))
+            }
+            TYPE_ENUM => matches!(self.find(field.type_name), Some(TypeId::Enum(_))),
+            kind => (1..=18).contains(&kind),
+        };
+        if fits && field.number > 0 {
+            return Ok(());
+        }
+        let why = format!("field `{}` has no known type (`{}`)", name(), text(field.type_name));
+        Err(refused(why))
+    }
+
     /// By name, with or without the leading dot of descriptors.
     pub(super) fn find(&self, name: impl AsRef<[u8]>) -> Option<TypeId> {
-        let name = name.as_ref();
-        self.types.get(name.strip_prefix(b".").unwrap_or(name)).copied()
+        self.types.get(bare(name.as_ref())).copied()
+    }
+
+    /// The fields that are declared outside of the message of this name.
+    pub(super) fn extensions_of(&self, name: &str) -> &[Extension] {
+        self.extensions.get(name.as_bytes()).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor<'_>> {
@@ -145,16 +204,13 @@ impl Index {
     }
 
     pub(super) fn is_map_entry(&self, message: MessageId) -> bool {
-        let descriptor = MessageDescriptor::read(&self.lazy_message(message).descriptor);
-        descriptor.is_ok_and(|descriptor| descriptor.options.map_entry)
+        self.lazy_message(message).is_map_entry
     }
 
     #[inline]
     pub(super) fn message(&self, id: MessageId) -> &Message {
         let lazy = self.lazy_message(id);
-        lazy.table.get_or_init(|| {
-            Box::new(Message::new(&lazy.name, &lazy.descriptor, lazy.features, self))
-        })
+        lazy.table.get_or_init(|| Box::new(Message::new(lazy, self)))
     }
 
     #[inline]
@@ -169,6 +225,11 @@ impl Index {
         let lazy = &self.enums[id.0 as usize];
         lazy.table.get_or_init(|| Box::new(Enum::new(&lazy.name, &lazy.descriptor, lazy.features)))
     }
+}
+
+/// A name without the leading dot of descriptors.
+fn bare(name: &[u8]) -> &[u8] {
+    name.strip_prefix(b".").unwrap_or(name)
 }
 
 /// Of messages inside each other, as in every protobuf runtime.

@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use super::descriptor::{FieldDescriptor, FieldOptions, MessageDescriptor};
 use super::features::Features;
-use super::index::Index;
+use super::index::{Index, Lazy};
 use super::names::Names;
 use super::padded::{Tag, Text};
 use super::{EnumId, MessageId, TypeId, text};
@@ -48,7 +48,9 @@ pub(crate) struct Field {
     pub(crate) shape: Shape,
     /// Repeated scalars are written in one length-delimited run.
     pub(crate) packed: bool,
-    /// Presence bit: its own, or that of its oneof.
+    /// Among the fields of its message.
+    pub(crate) index: u16,
+    /// Presence bit: its index, or that of its oneof.
     pub(crate) slot: u16,
     pub(crate) in_oneof: bool,
     /// `google.api.field_behavior` has REQUIRED.
@@ -109,14 +111,13 @@ pub(crate) enum WireType {
 
 impl Message {
     /// From what a [`MessageDescriptor`] reads; its faults were refused with the schema.
-    pub(super) fn new(name: &str, encoded: &[u8], features: Features, index: &Index) -> Self {
-        let mut sorted: Vec<FieldDescriptor<'_>> =
-            MessageDescriptor::fields(encoded).flatten().collect();
-        sorted.sort_by_key(|field| field.number);
+    pub(super) fn new(lazy: &Lazy<Self>, index: &Index) -> Self {
+        let mut sorted = declarations(lazy, index);
+        sorted.sort_by_key(|field| field.descriptor.number);
         let fields: Box<[Field]> = sorted
             .iter()
             .zip(0..)
-            .map(|(field, at)| Field::new(field, at, sorted.len(), features, index))
+            .map(|(field, at)| Field::new(field, at, sorted.len(), index))
             .collect();
         let mut by_tag = [0; 128];
         let mut by_number = vec![
@@ -144,8 +145,8 @@ impl Message {
                 [(field.json_name.as_ref(), at), (field.name.as_ref(), at)]
             }));
         Self {
-            name: name.into(),
-            special: Special::of(name),
+            name: lazy.name.clone(),
+            special: Special::of(&lazy.name),
             names,
             by_tag,
             by_number: by_number.into(),
@@ -186,6 +187,34 @@ impl Message {
     }
 }
 
+/// A field as it is declared.
+struct Declaration<'a> {
+    descriptor: FieldDescriptor<'a>,
+    /// The whole name of an extension.
+    extension: Option<&'a str>,
+    /// Those in force around it.
+    features: Features,
+    /// It is the key or the value of a map.
+    in_map_entry: bool,
+}
+
+/// The fields of a message, and its extensions, wherever they are declared.
+fn declarations<'a>(message: &'a Lazy<Message>, index: &'a Index) -> Vec<Declaration<'a>> {
+    let Lazy { name, descriptor, features, is_map_entry, .. } = message;
+    let own = MessageDescriptor::fields(descriptor).flatten().map(|descriptor| Declaration {
+        descriptor,
+        extension: None,
+        features: *features,
+        in_map_entry: *is_map_entry,
+    });
+    let extensions = index.extensions_of(name).iter().filter_map(|extension| {
+        let descriptor = FieldDescriptor::read(&extension.descriptor).ok()?;
+        let (name, features) = (Some(&*extension.name), extension.features);
+        Some(Declaration { descriptor, extension: name, features, in_map_entry: false })
+    });
+    own.chain(extensions).collect()
+}
+
 impl Special {
     fn of(name: &str) -> Self {
         match name {
@@ -212,35 +241,30 @@ impl Special {
 }
 
 impl Field {
-    fn new(
-        field: &FieldDescriptor<'_>,
-        at: u16,
-        fields: usize,
-        message: Features,
-        index: &Index,
-    ) -> Self {
+    fn new(declared: &Declaration<'_>, at: u16, fields: usize, types: &Index) -> Self {
+        let field = &declared.descriptor;
         let options = FieldOptions::decode(field.options).unwrap_or_default();
-        let features = message.with(options.features);
-        let kind = Kind::of(field, features, index);
+        let mut features = declared.features.with(options.features);
+        // A map's entries are made by the compiler, and are no groups inside.
+        features.delimited &= !declared.in_map_entry;
+        let kind = Kind::of(field, features, types);
         let in_oneof = field.oneof_index.is_some() && !field.proto3_optional;
+        let has_presence = in_oneof
+            || field.proto3_optional
+            || declared.extension.is_some()
+            || !features.implicit_presence;
         let shape = match (field.label == LABEL_REPEATED, kind) {
-            (true, Kind::Message(id)) if index.is_map_entry(id) => Shape::Map,
+            (true, Kind::Message(id)) if types.is_map_entry(id) => Shape::Map,
             (true, _) => Shape::Repeated,
             (false, Kind::Message(_) | Kind::Group(_)) => Shape::Explicit,
-            (false, _) if in_oneof || field.proto3_optional || !features.implicit_presence => {
-                Shape::Explicit
-            }
+            (false, _) if has_presence => Shape::Explicit,
             (false, _) => Shape::Implicit,
         };
         let packable = shape == Shape::Repeated && kind.is_packable();
         let packed = packable && options.packed.unwrap_or(features.packed);
         let oneof =
             field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
-        let name = text(field.name);
-        let json_name = match text(field.json_name) {
-            none if none.is_empty() => lower_camel(&name),
-            given => given.into_owned(),
-        };
+        let (name, json_name) = names_of(declared);
         let number = u32::try_from(field.number).unwrap_or_default();
         let wire_type = if packed { WireType::Delimited } else { kind.wire_type() };
         Self {
@@ -248,6 +272,7 @@ impl Field {
             kind,
             shape,
             packed,
+            index: at,
             slot: oneof.map_or(at, |oneof| {
                 u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)
             }),
@@ -361,6 +386,20 @@ impl WireType {
 /// A JSON string of a name, which may be a custom one with anything in it.
 pub(super) fn quoted(name: &str) -> String {
     serde_json::to_string(name).unwrap_or_default()
+}
+
+/// The name in the proto and the one in JSON; of an extension both are the whole name in brackets.
+fn names_of(declared: &Declaration<'_>) -> (String, String) {
+    if let Some(extension) = declared.extension {
+        let name = format!("[{extension}]");
+        return (name.clone(), name);
+    }
+    let name = text(declared.descriptor.name).into_owned();
+    let json_name = match text(declared.descriptor.json_name) {
+        none if none.is_empty() => lower_camel(&name),
+        given => given.into_owned(),
+    };
+    (name, json_name)
 }
 
 /// protoc's rule for a JSON name: letters after underscores are raised.

@@ -19,6 +19,7 @@ mod connections;
 mod deadlines;
 mod doctor;
 mod emulator;
+mod extensions;
 mod fallback;
 mod guide;
 mod hostile;

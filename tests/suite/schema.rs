@@ -115,6 +115,49 @@ fn a_type_that_is_missing_is_named() {
     assert_eq!(error.to_string(), "field `M.f` has no known type (`.N`)");
 }
 
+#[test]
+fn an_extension_of_nothing_is_named() {
+    let extension = [field(1, b"e"), field(2, b".N"), b"\x18\x01\x28\x05".to_vec()].concat();
+    let error = Schema::from_descriptor_set(&file(&field(7, &extension))).expect_err("no message");
+    assert_eq!(error.to_string(), "extension `e` extends no known message (`N`)");
+}
+
+/// An edition may write messages as groups; what a map's entries hold never is one.
+#[test]
+fn messages_are_groups_where_an_edition_says_so_but_not_inside_a_map() {
+    let of = |name: &[u8], number: u8, label: u8, kind: u8, of: &[u8]| {
+        field(
+            2,
+            &[field(1, name), vec![0x18, number, 0x20, label, 0x28, kind], field(6, of)].concat(),
+        )
+    };
+    let entry = [
+        field(1, b"AllEntry"),
+        of(b"key", 1, 1, 9, b""),
+        of(b"value", 2, 1, 11, b".M"),
+        field(7, b"\x38\x01"),
+    ];
+    let fields = [
+        of(b"one", 1, 1, 11, b".M"),
+        of(b"all", 2, 3, 11, b".M.AllEntry"),
+        of(b"count", 3, 1, 5, b""),
+        field(3, &entry.concat()),
+    ];
+    let delimited = field(8, b"\x92\x03\x02\x28\x02");
+    let edition = [field(12, b"editions"), b"\x70\xe8\x07".to_vec()].concat();
+    let message = field(4, &[field(1, b"M"), fields.concat()].concat());
+    let set = file(&[message, delimited, edition].concat());
+    let schema = Schema::from_descriptor_set(&set).expect("a schema");
+    for (json, wire) in [
+        (r#"{"one":{"count":1}}"#, &b"\x0b\x18\x01\x0c"[..]),
+        (r#"{"all":{"a":{"count":1}}}"#, b"\x12\x07\x0a\x01a\x12\x02\x18\x01"),
+        (r#"{"all":{"a":{"one":{}}}}"#, b"\x12\x07\x0a\x01a\x12\x02\x0b\x0c"),
+    ] {
+        assert_eq!(schema.message_from_json("M", json.as_bytes()).expect("a message"), wire);
+        assert_eq!(schema.json_from_message("M", wire).expect("JSON"), json.as_bytes());
+    }
+}
+
 proptest! {
     #[test]
     fn no_change_of_a_set_makes_it_panic(changes in proptest::collection::vec(any::<(usize, u8)>(), 1..4)) {
