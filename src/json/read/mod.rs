@@ -213,13 +213,15 @@ impl<'a> Reader<'a> {
         at: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        if self.scan.is_next(b'n') && !self.takes_null(field) {
+        let is_absent = self.scan.is_next(b'n') && !self.takes_null(field);
+        if seen.was(field.index) {
+            return Err(Fault::new("the field comes twice", at));
+        }
+        if is_absent {
             return self.scan.word("null");
         }
-        if seen.was(field.slot) {
-            let what =
-                if field.in_oneof { "two members of one oneof" } else { "the field comes twice" };
-            return Err(Fault::new(what, at));
+        if field.in_oneof && seen.was(field.slot) {
+            return Err(Fault::new("two members of one oneof", at));
         }
         self.field(field, depth, out)
     }
