@@ -60,14 +60,16 @@ fn write_fraction(nanos: i32, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.as_bytes());
 }
 
-/// Reads RFC 3339 with `Z` or an offset, and up to nine digits of a second; `None` if it is not that.
+/// Reads RFC 3339 with `Z` or an offset, and up to nine digits of a second; `None` if it is not that. As in other
+/// protobuf runtimes, the hour may have one digit.
 pub(super) fn parse_timestamp(text: &str) -> Option<Instant> {
     let (date, rest) = text.split_at_checked(10)?;
     let (year, month, day) = (number(date, 0, 4)?, number(date, 5, 2)?, number(date, 8, 2)?);
-    let time = rest.strip_prefix('T')?;
-    let (clock, rest) = time.split_at_checked(8)?;
-    let (hour, minute, second) = (number(clock, 0, 2)?, number(clock, 3, 2)?, number(clock, 6, 2)?);
-    let separated = [(date, 4, b'-'), (date, 7, b'-'), (clock, 2, b':'), (clock, 5, b':')];
+    let (hour, rest) = rest.strip_prefix('T')?.split_once(':')?;
+    let hour = number(hour, 0, hour.len()).filter(|_| matches!(hour.len(), 1 | 2))?;
+    let (clock, rest) = rest.split_at_checked(5)?;
+    let (minute, second) = (number(clock, 0, 2)?, number(clock, 3, 2)?);
+    let separated = [(date, 4, b'-'), (date, 7, b'-'), (clock, 2, b':')];
     if separated.iter().any(|(text, at, mark)| text.as_bytes().get(*at) != Some(mark)) {
         return None;
     }
@@ -77,35 +79,39 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Instant> {
         && hour < 24
         && minute < 60
         && second < 60;
-    let (nanos, zone) = parse_fraction(rest)?;
+    let (nanos, zone) = parse_fraction(rest, 1)?;
     let offset = parse_offset(zone)?;
     let seconds =
         days_of_civil(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset;
     (valid && (FIRST_SECOND..=LAST_SECOND).contains(&seconds)).then_some(Instant { seconds, nanos })
 }
 
-/// Reads `1.5s`; `None` if it is not that, or too long.
+/// Reads `1.5s`; `None` if it is not that, or too long. As in other protobuf runtimes, there may be a plus, or no
+/// digit behind the point.
 pub(super) fn parse_duration(text: &str) -> Option<Instant> {
     let text = text.strip_suffix('s')?;
-    let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(text) => (-1, text),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     if whole.is_empty() || !whole.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let seconds: i64 = whole.parse().ok().filter(|seconds| *seconds <= LONGEST)?;
-    let (nanos, "") = parse_fraction(fraction)? else { return None };
+    let (nanos, "") = parse_fraction(fraction, 0)? else { return None };
     Some(Instant { seconds: sign * seconds, nanos: i32::try_from(sign).ok()? * nanos })
 }
 
-/// The nanoseconds of `.5`, or 0 without a fraction; and what follows.
-fn parse_fraction(text: &str) -> Option<(i32, &str)> {
+/// The nanoseconds of `.5`, or 0 without a fraction; and what follows. `least`: digits that a point must have behind it.
+fn parse_fraction(text: &str, least: usize) -> Option<(i32, &str)> {
     let Some(digits) = text.strip_prefix('.') else { return Some((0, text)) };
     let length = digits.bytes().take_while(u8::is_ascii_digit).count();
-    if !(1..=9).contains(&length) {
+    if !(least..=9).contains(&length) {
         return None;
     }
     let (digits, rest) = digits.split_at_checked(length)?;
-    let value: i32 = digits.parse().ok()?;
+    let value = digits.bytes().fold(0, |value, digit| value * 10 + i32::from(digit - b'0'));
     Some((value * 10_i32.pow(9 - u32::try_from(length).ok()?), rest))
 }
 
@@ -120,7 +126,8 @@ fn parse_offset(zone: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = (number(zone, 1, 2)?, number(zone, 4, 2)?);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    // Beyond a clock's, as other protobuf runtimes read them.
+    (hours <= 24 && minutes <= 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 fn number(text: &str, at: usize, length: usize) -> Option<i64> {
@@ -218,12 +225,23 @@ mod tests {
             "1970-01-01T00:00:00.Z",
             "1970-01-01T00:00:00.1234567890Z",
             "1970-01-01T00:00:00+0100",
+            "1970-01-01T00:00:00+25:00",
+            "1970-01-01T00:00:00+00:61",
+            "1970-01-01T:00:00Z",
+            "1970-01-01T000:00:00Z",
+            "1970-01-01T+1:00:00Z",
+            "1970-01-01T0:0:00Z",
             "0001-01-01T00:00:00+01:00",
             "９70-01-01T00:00:00Z",
         ] {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
-        assert_eq!(parse_timestamp("1970-01-01T01:00:00+01:00").map(|i| i.seconds), Some(0));
+        for (text, seconds) in
+            [("01:00:00+01:00", 0), ("1:00:00+01:00", 0), ("0:00:00-24:60", 90_000)]
+        {
+            let read = parse_timestamp(&format!("1970-01-01T{text}"));
+            assert_eq!(read.map(|instant| instant.seconds), Some(seconds), "{text}");
+        }
         assert_eq!(timestamp(LAST_SECOND + 1, 0), None);
         assert_eq!(timestamp(0, -1), None);
     }
@@ -244,15 +262,19 @@ mod tests {
             assert_eq!(write(seconds, nanos).as_deref(), Some(text));
             assert_eq!(parse_duration(text), Some(Instant { seconds, nanos }));
         }
-        assert_eq!(parse_duration("1.5s"), Some(Instant { seconds: 1, nanos: 500_000_000 }));
+        for (text, seconds, nanos) in
+            [("1.5s", 1, 500_000_000), ("+1s", 1, 0), ("1.s", 1, 0), ("-0.5s", 0, -500_000_000)]
+        {
+            assert_eq!(parse_duration(text), Some(Instant { seconds, nanos }), "{text}");
+        }
         for text in [
             "",
             "s",
             "1",
-            "1.s",
             ".5s",
-            "+1s",
+            ".s",
             "--1s",
+            "+-1s",
             "1.0000000001s",
             "315576000001s",
             "1 s",
