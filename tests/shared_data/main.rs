@@ -16,6 +16,7 @@
 
 mod advice;
 mod cases;
+mod codec_cases;
 mod http_rules;
 mod json_suite;
 mod proto_facts;
