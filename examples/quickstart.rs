@@ -1,18 +1,18 @@
 //! A call behind a proxy that breaks gRPC: the unchanged client gets its answer, and says how.
 //!
-//! Without arguments it runs against a local service; with `--live` and `GEMINI_API_KEY` against Google's.
+//! Without arguments it runs against a local service. With `--live` and `GEMINI_API_KEY` it runs against Google's.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::io::{Write, stdout};
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
+use genai_bridge::gemini::{prompt, reply::Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::v1beta::{
-    Content, GenerateContentRequest, GenerateContentResponse, Part, part::Data,
-};
 use genai_bridge::{ActiveTransport, Bridge, Proxy};
 use tokio::time::Instant;
+
+const MODEL: &str = "gemini-2.5-flash";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,21 +35,21 @@ async fn ask(bridge: Bridge) -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
 
     println!("GenerateContent:");
-    let reply = client.generate_content(question("Why is the sky blue?")).await?;
+    let reply = client.generate_content(prompt(MODEL, "Why is the sky blue?")).await?;
     let transport = reply.extensions().get::<ActiveTransport>().copied();
-    println!("  {}", text(reply.get_ref()));
+    println!("  {}", reply.get_ref().text()?);
     explain(&bridge, transport);
     if bridge.active().symptom().is_some() {
         println!("  [found out and switched in {:.0?}]", bridge.active().since() - began);
     }
 
     println!("\nStreamGenerateContent:");
-    let reply = client.stream_generate_content(question("Tell me a short story.")).await?;
+    let reply = client.stream_generate_content(prompt(MODEL, "Tell me a short story.")).await?;
     let transport = reply.extensions().get::<ActiveTransport>().copied();
     let mut chunks = reply.into_inner();
     print!("  ");
     while let Some(chunk) = chunks.message().await? {
-        print!("{}", text(&chunk));
+        print!("{}", chunk.text()?);
         stdout().flush()?;
     }
     println!();
@@ -65,23 +65,4 @@ fn explain(bridge: &Bridge, transport: Option<ActiveTransport>) {
         (Some(transport), _) => println!("  [over {}]", transport.as_str()),
         (None, _) => println!("  [the answer does not say what carried it]"),
     }
-}
-
-fn question(text: &str) -> GenerateContentRequest {
-    let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
-    GenerateContentRequest {
-        model: "models/gemini-2.5-flash".into(),
-        contents: vec![Content { parts: vec![part], role: "user".into() }],
-        ..GenerateContentRequest::default()
-    }
-}
-
-fn text(reply: &GenerateContentResponse) -> String {
-    let contents = reply.candidates.iter().filter_map(|candidate| candidate.content.as_ref());
-    let parts = contents.flat_map(|content| &content.parts);
-    let texts = parts.filter_map(|part| match &part.data {
-        Some(Data::Text(text)) => Some(text.as_str()),
-        _ => None,
-    });
-    texts.collect()
 }

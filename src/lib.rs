@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bridge;
 mod call;
@@ -14,8 +15,7 @@ mod fallback;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gemini;
-#[doc = include_str!("../docs/guide.md")]
-pub mod guide {}
+pub mod guide;
 mod json;
 mod network;
 mod probe;

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use genai_bridge::gemini::reply::{Reply, ReplyError, collect_reply_with};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::v1beta::{
-    Content, GenerateContentRequest, GenerateContentResponse, Part, part::Data,
-};
+use genai_bridge::v1beta::{GenerateContentRequest, GenerateContentResponse};
 use genai_bridge::{ActiveTransport, Bridge, gemini};
 use tonic::{Extensions, Status};
 
@@ -32,7 +30,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let bridge = arguments.connection.builder()?.from_env().build().map_err(in_plain_words)?;
     let client = GenerativeServiceClient::new(bridge).max_decoding_message_size(LARGEST_ANSWER);
-    let request = question(&arguments);
+    let request = gemini::prompt(&arguments.model, &arguments.prompt);
     let mut out = Output { out: io::stdout(), written: String::new(), failure: None };
     let ended = if arguments.stream {
         stream(client, request, &mut out).await
@@ -116,17 +114,6 @@ impl Output {
 
 fn words_of(error: &ReplyError) -> String {
     format!("{error}\n  to do: {}", error.advice())
-}
-
-fn question(arguments: &Arguments) -> GenerateContentRequest {
-    let part = Part { data: Some(Data::Text(arguments.prompt.clone())), ..Part::default() };
-    let name = &arguments.model;
-    let model = if name.contains('/') { name.clone() } else { format!("models/{name}") };
-    GenerateContentRequest {
-        model,
-        contents: vec![Content { parts: vec![part], role: "user".to_owned() }],
-        ..GenerateContentRequest::default()
-    }
 }
 
 /// tonic's default of 4 MiB is too small for an answer with images.

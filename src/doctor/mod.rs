@@ -9,6 +9,7 @@ mod text;
 use std::time::Duration;
 
 use crate::bridge::builder::BridgeBuilder;
+use crate::gemini::model_name;
 
 pub use report::{Check, Diagnosis, Outcome, Report, Step};
 
@@ -50,7 +51,7 @@ impl Doctor {
 
     /// The model that is looked for, with or without `models/`. Default: `models/gemini-2.5-flash`.
     pub fn model(mut self, model: &str) -> Self {
-        self.model = if model.contains('/') { model.to_owned() } else { format!("models/{model}") };
+        self.model = model_name(model);
         self
     }
 

@@ -5,13 +5,16 @@ mod defaults;
 mod details;
 mod operations;
 pub mod parameters;
+mod prompt;
 pub mod reply;
 
 pub use advice::{Advice, Speaker, advice, advice_for};
 
 pub use details::Details;
+pub use prompt::prompt;
 
 pub(crate) use defaults::{ENDPOINT, deadline, end_fields, proof_call, retry_policy};
+pub(crate) use prompt::model_name;
 
 use std::sync::OnceLock;
 

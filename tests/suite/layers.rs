@@ -18,7 +18,7 @@ const GROUPS: &[&[&str]] = &[
     &["transport/carrier", "transport"],
     &["gemini"],
     &["probe", "retry", "bridge/stats", "carry", "bridge", "fuzz"],
-    &["doctor", "sidecar"],
+    &["doctor", "guide", "sidecar"],
     &["main", "cli"],
 ];
 
