@@ -26,6 +26,8 @@ struct Inner {
     context: Cow<'static, str>,
     symptom: Option<Symptom>,
     source: Option<BoxError>,
+    /// What to do, where kind and symptom do not say it.
+    remedy: Option<&'static str>,
     /// What the first transport met.
     first: Option<Error>,
     /// A packed `google.rpc.Status`, for the `Status` that this becomes.
@@ -70,6 +72,7 @@ impl Error {
             context: context.into(),
             symptom: None,
             source: None,
+            remedy: None,
             first: None,
             details: Bytes::new(),
         }))
@@ -81,6 +84,11 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_remedy(mut self, remedy: &'static str) -> Self {
+        self.0.remedy = Some(remedy);
         self
     }
 
@@ -97,10 +105,11 @@ impl Error {
 
     /// The same failure once more, for each call that waited for what failed.
     pub(crate) fn repeat(self: &Arc<Self>) -> Self {
-        let repeated = match self.symptom() {
+        let mut repeated = match self.symptom() {
             Some(symptom) => Self::from(symptom.clone()),
             None => Self::new(self.kind(), self.to_string()),
         };
+        repeated.0.remedy = self.0.remedy;
         match self.source() {
             Some(_) => repeated.with_source(SharedCause(Arc::clone(self))),
             None => repeated,
@@ -150,9 +159,9 @@ impl Error {
                 "the limit is neither the bridge's nor the model's: whoever answered takes no message of that size; upload files first and refer to them, or ask the network team to raise the limit",
             );
         }
-        self.symptom().map(Symptom::advice).or(match self.0.kind {
+        self.0.remedy.or_else(|| self.symptom().map(Symptom::advice)).or(match self.0.kind {
             ErrorKind::Credentials => Some(
-                "set GEMINI_API_KEY (or GOOGLE_API_KEY), or pass credentials to the builder",
+                "set GEMINI_API_KEY or GOOGLE_API_KEY, or give other credentials",
             ),
             ErrorKind::DeadlineExceeded => Some(
                 "raise the call's timeout, shorten the prompt, or choose a faster model; if no call ends in time, look at the network with `genai-bridge doctor`",
@@ -161,7 +170,7 @@ impl Error {
                 "the text may be cut: send the prompt again if paying twice is acceptable",
             ),
             ErrorKind::MessageTooLarge => Some(
-                "the limit is the bridge's own: raise max_message_size on the builder, and max_decoding_message_size on the client",
+                "the limit is the bridge's own: raise its largest message size, and the largest message that your client decodes",
             ),
             _ => None,
         })

@@ -101,7 +101,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// The service's address, `https://host[:port]`. Default: `https://generativelanguage.googleapis.com`.
+    /// The service's address, `https://host` or `https://host:port`. Default:
+    /// `https://generativelanguage.googleapis.com`. Without a scheme, `https` is meant.
     ///
     /// `http://` is accepted for loopback hosts, and for others after
     /// [`allow_plaintext`](Self::allow_plaintext).

@@ -1,23 +1,26 @@
 //! Doctor: `genai-bridge doctor`.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use genai_bridge::doctor::Doctor;
+use genai_bridge::doctor::{Check, Doctor, Report};
 
-use super::connection::Connection;
+use super::connection::{Connection, WrongSetting, seconds};
 
 /// Finds out what the network between here and the service does, station by station.
-///
-/// Exit code: 0 all is well, 3 works with limits, 4 the service refuses key or model, 5 unreachable,
-/// 6 wrong settings.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// The model to look for
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
+    /// The time for everything; what does not fit in is skipped [default: 14]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Also let the model write some hundred tokens, to see whether streams are held back
     #[arg(long)]
     spend_tokens: bool,
@@ -26,19 +29,70 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is well
+  2  the command line cannot be read
+  3  works with limits, for instance over REST only
+  4  the service refuses the key or the model
+  5  the service cannot be reached
+  6  a setting cannot be used";
+
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
-    let mut doctor =
-        Doctor::new(arguments.connection.builder()?.from_env()).model(&arguments.model);
-    if arguments.spend_tokens {
-        doctor = doctor.spend_tokens();
-    }
-    let report = doctor.examine().await;
+    let report = match arguments.doctor() {
+        Ok(doctor) => examine(doctor).await?,
+        Err(WrongSetting { what, remedy }) => {
+            Report::misconfigured(arguments.connection.endpoint(), what, remedy)
+        }
+    };
     let mut out = io::stdout();
     if arguments.json {
         writeln!(out, "{}", report.to_json())?;
     } else {
-        let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        write!(out, "{}", report.to_text(colour))?;
+        write!(out, "{}", report.to_text(out.is_terminal() && wants_colour()))?;
     }
     Ok(ExitCode::from(report.diagnosis().exit_code()))
+}
+
+impl Arguments {
+    fn doctor(&self) -> Result<Doctor, WrongSetting> {
+        let mut doctor =
+            Doctor::new(self.connection.builder_with_credentials()?).model(&self.model);
+        if self.spend_tokens {
+            doctor = doctor.spend_tokens();
+        }
+        if let Some(limit) = self.timeout {
+            doctor = doctor.time_limit(limit);
+        }
+        Ok(doctor)
+    }
+}
+
+/// Examines; a person at a terminal sees each station as it ends, on one line that goes at the end.
+async fn examine(doctor: Doctor) -> io::Result<Report> {
+    if !io::stderr().is_terminal() {
+        return Ok(doctor.examine().await);
+    }
+    let mut told = String::from("examining:");
+    rewrite_line(&told)?;
+    let tell = move |check: &Check| {
+        // A terminal that has gone sees no progress; the report goes elsewhere. A String takes all.
+        let _ = write!(told, " {} {},", check.step().name(), check.outcome().name());
+        let _ = rewrite_line(told.trim_end_matches(','));
+    };
+    let report = doctor.on_check(tell).examine().await;
+    rewrite_line("")?;
+    Ok(report)
+}
+
+/// Puts the text in place of the terminal's current line.
+fn rewrite_line(text: &str) -> io::Result<()> {
+    let mut terminal = io::stderr();
+    write!(terminal, "\r\u{1b}[K{text}")?;
+    terminal.flush()
+}
+
+/// <https://no-color.org>: set to anything but nothing, it means no.
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use genai_bridge::gemini::reply::{Reply, ReplyError, collect_reply_with};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
@@ -9,11 +10,12 @@ use genai_bridge::v1beta::{GenerateContentRequest, GenerateContentResponse};
 use genai_bridge::{ActiveTransport, Bridge, gemini};
 use tonic::{Extensions, Status};
 
-use super::connection::{Connection, in_plain_words};
+use super::connection::{Connection, WrongSetting, seconds};
 use super::tell;
 
-/// Asks a model, and writes its answer to the terminal.
+/// Asks a model and writes its answer to stdout. All else goes to stderr.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// What to ask
     prompt: String,
@@ -25,10 +27,23 @@ pub(super) struct Arguments {
     /// Write the answer as it comes
     #[arg(long)]
     stream: bool,
+    /// The time for the whole call [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the whole answer was written
+  1  there is no answer, or the model stopped before its end; stderr says why
+  2  the command line cannot be read";
+
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
-    let bridge = arguments.connection.builder()?.from_env().build().map_err(in_plain_words)?;
+    let mut builder = arguments.connection.builder_with_credentials()?;
+    if let Some(timeout) = arguments.timeout {
+        builder = builder.default_deadline(timeout);
+    }
+    let bridge = builder.build().map_err(WrongSetting::from)?;
     let client = GenerativeServiceClient::new(bridge).max_decoding_message_size(LARGEST_ANSWER);
     let request = gemini::prompt(&arguments.model, &arguments.prompt);
     let mut out = Output { out: io::stdout(), written: String::new(), failure: None };

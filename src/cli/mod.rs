@@ -5,6 +5,7 @@ mod connection;
 mod doctor;
 mod generate;
 mod log;
+mod manual;
 mod run;
 mod serve;
 mod sidecar;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The Gemini API through any network: over gRPC, or over REST where a proxy breaks gRPC.
+/// Calls the Gemini API over gRPC, or over REST where a proxy breaks gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "genai-bridge", version)]
 struct Arguments {
@@ -29,6 +30,8 @@ enum Command {
     Generate(generate::Arguments),
     Serve(serve::Arguments),
     Run(run::Arguments),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 /// Runs the command that the arguments name.
@@ -41,6 +44,8 @@ pub(crate) fn run() -> ExitCode {
                 Command::Generate(arguments) => generate::run(arguments).await,
                 Command::Serve(arguments) => serve::run(arguments).await,
                 Command::Run(arguments) => run::run(arguments).await,
+                Command::Completions(arguments) => manual::complete(&arguments),
+                Command::Man(arguments) => manual::write_page(&arguments),
             }
         });
         // A look-up of a name cannot be cancelled, and must not be waited for.
@@ -75,8 +80,12 @@ fn tell(line: &str) {
     eprintln!("genai-bridge: {line}");
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, for a line on stderr.
 fn in_full(error: impl StdError + 'static) -> io::Error {
+    io::Error::other(with_causes(&error))
+}
+
+fn with_causes(error: &(impl StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -84,5 +93,5 @@ fn in_full(error: impl StdError + 'static) -> io::Error {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    io::Error::other(text)
+    text
 }

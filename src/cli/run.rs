@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
 use genai_bridge::sidecar::{Identity, PLACEHOLDER_KEY, Sidecar};
+use pem::Pem;
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -16,16 +17,16 @@ use tracing::level_filters::LevelFilter;
 
 use super::connection::read_file;
 use super::log::LogOptions;
-use super::sidecar::SidecarOptions;
+use super::sidecar::{SidecarOptions, tell_reach};
 use super::{in_full, tell};
 
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///
-/// The program's environment names the sidecar (GENAI_BRIDGE_ADDRESS, GOOGLE_GEMINI_BASE_URL), makes gRPC and Node
-/// trust it, and keeps it off proxies. What an SDK needs besides is in docs/sidecar.md; Google's Python SDK needs the
-/// address as `api_endpoint` in its `client_options`.
+/// The program finds the sidecar in its environment: GENAI_BRIDGE_ADDRESS and GOOGLE_GEMINI_BASE_URL. gRPC and Node
+/// trust it, and no proxy stands before it. Google's gRPC SDK for Python (google-generativeai) also needs the address in
+/// its code: `client_options={"api_endpoint": os.environ["GENAI_BRIDGE_ADDRESS"]}`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  genai-bridge run -- python app.py")]
+#[command(after_help = EXAMPLE_AND_EXIT_CODES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     sidecar: SidecarOptions,
@@ -38,37 +39,65 @@ pub(super) struct Arguments {
     command: Vec<OsString>,
 }
 
+const EXAMPLE_AND_EXIT_CODES: &str = "\
+Example:
+  genai-bridge run -- python app.py
+
+Exit codes:
+  the program's own; 128 and the number of the signal that ended it
+  1    the sidecar did not start
+  2    the command line cannot be read
+  126  the program cannot be run
+  127  there is no such program";
+
+impl Arguments {
+    fn program(&self) -> (&OsString, &[OsString]) {
+        self.command.split_first().expect("an argument that is required")
+    }
+}
+
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     arguments.log.begin(LevelFilter::WARN)?;
     let identity = Identity::self_made(&[]).map_err(in_full)?;
     let root = identity.root_certificate().unwrap_or_default().to_owned();
-    let sidecar = arguments.sidecar.sidecar()?.identity(identity);
+    let bridge = arguments.sidecar.bridge()?;
+    let sidecar = arguments.sidecar.sidecar(bridge.clone()).identity(identity);
     let sidecar = sidecar.bind().await.map_err(in_full)?;
     let trust = Trust::write(&root)?;
     let signals = Signals::listen()?;
-    let mut child = command(&arguments, &sidecar, &trust)?;
+    let mut child = match command(&arguments, &sidecar, &trust).spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(not_started(&arguments, &error)),
+    };
     let stop = CancellationToken::new();
     let serving = tokio::spawn(sidecar.serve(stop.clone().cancelled_owned()));
+    let reach = tokio::spawn(tell_reach(bridge));
     let ended = signals.wait(&mut child).await;
+    reach.abort();
     stop.cancel();
     serving.await.map_err(in_full)?;
     ended.map(exit_code)
 }
 
-/// Starts the program in its environment.
-fn command(arguments: &Arguments, sidecar: &Sidecar, trust: &Trust) -> io::Result<Child> {
-    let (program, rest) = arguments.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+/// The program in its environment.
+fn command(arguments: &Arguments, sidecar: &Sidecar, trust: &Trust) -> Command {
+    let (program, rest) = arguments.program();
     let mut command = Command::new(program);
     command.args(rest);
     command.envs(environment(sidecar.address(), trust));
     if let Some(variable) = &arguments.sidecar.api_key_env {
         command.env_remove(variable);
+    }
+    if arguments.sidecar.has_credentials() {
         command.env("GEMINI_API_KEY", PLACEHOLDER_KEY).env("GOOGLE_API_KEY", PLACEHOLDER_KEY);
     }
-    command.spawn().map_err(|error| {
-        let program = program.to_string_lossy();
-        io::Error::new(error.kind(), format!("cannot start {program}: {error}"))
-    })
+    command
+}
+
+/// A shell's convention: 127 for a program that is not there, 126 for one that cannot be run.
+fn not_started(arguments: &Arguments, error: &io::Error) -> ExitCode {
+    tell(&format!("cannot start {}: {error}", arguments.program().0.to_string_lossy()));
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
 }
 
 /// What SDKs read: where the service is, what to trust, where no proxy stands.
@@ -126,18 +155,8 @@ fn system_roots() -> String {
     if found.certs.is_empty() {
         tell("no root certificates on this system: the program's gRPC trusts the sidecar only");
     }
-    found.certs.iter().map(pem).collect()
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    let text = base64_simd::STANDARD.encode_to_string(certificate);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(64) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
+    let pem = |certificate: &CertificateDer<'_>| Pem::new("CERTIFICATE", certificate.to_vec());
+    pem::encode_many(&found.certs.iter().map(pem).collect::<Vec<_>>())
 }
 
 /// The signals that would end us, listened for before there is a program to leave alone.

@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use super::connection::read_file;
 use super::in_full;
 use super::log::LogOptions;
-use super::sidecar::SidecarOptions;
+use super::sidecar::{SidecarOptions, tell_reach};
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
 ///
@@ -20,7 +20,7 @@ use super::sidecar::SidecarOptions;
 /// the certificate named in the first line of the log (Google's: set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to it).
 /// `genai-bridge run -- your-program` does all that for one program.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES_AND_EXIT_CODES)]
 pub(super) struct Arguments {
     /// Where clients call; TLS and plaintext on the same port
     #[arg(
@@ -71,16 +71,23 @@ struct ClientOptions {
     allow_remote: bool,
 }
 
-const EXAMPLES: &str = "\
+const EXAMPLES_AND_EXIT_CODES: &str = "\
 Examples:
   genai-bridge serve
   genai-bridge serve --listen 127.0.0.1:8443 --api-key-env GEMINI_API_KEY --admin 127.0.0.1:9090
-  genai-bridge serve --proxy http://proxy.corp:3128 --root-certificates /etc/ssl/corp.pem";
+  genai-bridge serve --proxy http://proxy.corp:3128 --root-certificates /etc/ssl/corp.pem
+
+Exit codes:
+  0  it was asked to end (SIGTERM, SIGINT)
+  1  it cannot start: a setting, a file or the port; stderr says which
+  2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     arguments.log.begin(LevelFilter::INFO)?;
     let (identity, root) = arguments.clients.identity()?;
-    let mut sidecar = arguments.sidecar.sidecar()?.listen(arguments.listen).identity(identity);
+    let bridge = arguments.sidecar.bridge()?;
+    let sidecar = arguments.sidecar.sidecar(bridge.clone());
+    let mut sidecar = sidecar.listen(arguments.listen).identity(identity);
     if let Some(admin) = arguments.admin {
         sidecar = sidecar.admin(admin);
     }
@@ -94,7 +101,9 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let sidecar = sidecar.bind().await.map_err(in_full)?;
     let admin = sidecar.admin_address().map(|address| address.to_string());
     info!(address = %sidecar.address(), admin, trust = root, "listening");
+    let reach = tokio::spawn(tell_reach(bridge));
     sidecar.serve(stop).await;
+    reach.abort();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use genai_bridge::sidecar::{Sidecar, SidecarBuilder};
 use genai_bridge::{Bridge, RetryPolicy, Schema};
+use tracing::{info, warn};
 
-use super::connection::{Connection, read_file};
+use super::connection::{Connection, WrongSetting, read_file};
 use super::in_full;
 
 #[derive(Debug, Args)]
@@ -103,13 +104,10 @@ struct LimitOptions {
 }
 
 impl SidecarOptions {
-    /// A sidecar with these options, and none yet of where it listens.
-    ///
-    /// # Errors
-    /// A file, the key or a setting is wrong.
-    pub(super) fn sidecar(&self) -> io::Result<SidecarBuilder> {
+    /// A sidecar with these options on this bridge, and none yet of where it listens.
+    pub(super) fn sidecar(&self, bridge: Bridge) -> SidecarBuilder {
         let limits = &self.limits;
-        let sidecar = Sidecar::builder(self.bridge()?)
+        let sidecar = Sidecar::builder(bridge)
             .connections(limits.max_connections)
             .streams(limits.max_streams)
             .calls(limits.max_calls)
@@ -117,14 +115,23 @@ impl SidecarOptions {
             .request_timeout(Duration::from_secs(limits.request_timeout))
             .idle_timeout(Duration::from_secs(limits.idle_timeout))
             .shutdown_timeout(Duration::from_secs(limits.shutdown_timeout));
-        Ok(match self.api_key_env {
-            Some(_) => sidecar.replace_placeholder_key(),
-            None => sidecar,
-        })
+        if self.has_credentials() { sidecar.replace_placeholder_key() } else { sidecar }
     }
 
-    /// Clients retry by themselves, so that the bridge does not.
-    fn bridge(&self) -> io::Result<Bridge> {
+    /// Whether calls that bring no key of their own get credentials here.
+    pub(super) fn has_credentials(&self) -> bool {
+        #[cfg(feature = "adc")]
+        if self.connection.adc {
+            return true;
+        }
+        self.api_key_env.is_some()
+    }
+
+    /// The bridge that carries the calls. Clients retry by themselves, so that it does not.
+    ///
+    /// # Errors
+    /// A file, the key or a setting is wrong.
+    pub(super) fn bridge(&self) -> io::Result<Bridge> {
         let mut bridge = self
             .connection
             .builder()?
@@ -144,7 +151,7 @@ impl SidecarOptions {
         if !self.descriptors.is_empty() {
             bridge = bridge.schema(self.schema()?);
         }
-        bridge.build().map_err(in_full)
+        Ok(bridge.build().map_err(WrongSetting::from)?)
     }
 
     /// Descriptor sets one after the other are one set of all their files.
@@ -154,6 +161,17 @@ impl SidecarOptions {
             all.extend(read_file(path)?);
         }
         Schema::from_descriptor_set(&all).map_err(in_full)
+    }
+}
+
+/// Says early in the log whether the service can be reached: the first call may be hours away.
+pub(super) async fn tell_reach(bridge: Bridge) {
+    match bridge.connect().await {
+        Ok(transport) => info!(transport = transport.as_str(), "the service answers"),
+        Err(error) => {
+            let advice = error.advice();
+            warn!(%error, advice, "the service cannot be reached now; calls are tried all the same");
+        }
     }
 }
 

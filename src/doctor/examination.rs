@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 
 use super::Doctor;
+use super::checks::Checks;
 use super::report::{Check, Report, Step, Target};
 use super::service::{Line, check_service};
 use crate::bridge::builder::{BridgeBuilder, Built};
@@ -16,9 +17,11 @@ use crate::network::{Alpn, Network, Origin, ProxyHop};
 use crate::symptom::{Station, Symptom, SymptomKind};
 
 pub(super) async fn examine(doctor: Doctor) -> Report {
-    let Doctor { builder, model, time_limit, spends_tokens } = doctor;
+    let Doctor { builder, model, time_limit, spends_tokens, watcher } = doctor;
     let deadline = Instant::now() + time_limit;
-    let (mut checks, mut target, built) = read_settings(builder);
+    let mut checks = Checks::new(watcher);
+    let (check, mut target, built) = read_settings(builder);
+    checks.push(check);
     if let Some(built) = built {
         target.address = built.origin.address().to_string();
         let way = Way { network: &built.network, origin: &built.origin };
@@ -27,12 +30,11 @@ pub(super) async fn examine(doctor: Doctor) -> Report {
         let answers = Box::pin(call_over_both(&line, reach, &mut checks)).await;
         check_service(&line, answers, &model, spends_tokens, &mut checks).await;
     }
-    skip_the_rest(&mut checks);
-    Report::new(target, checks)
+    Report::new(target, checks.complete())
 }
 
 /// What the settings say, and what could be built from them.
-fn read_settings(mut builder: BridgeBuilder) -> (Vec<Check>, Target, Option<Built>) {
+fn read_settings(mut builder: BridgeBuilder) -> (Check, Target, Option<Built>) {
     builder.go_on_without_key();
     builder.limit_connect_timeout(CONNECT_LIMIT);
     let mut target = Target { endpoint: builder.endpoint_text().to_owned(), ..Target::default() };
@@ -41,9 +43,9 @@ fn read_settings(mut builder: BridgeBuilder) -> (Vec<Check>, Target, Option<Buil
         Ok(built) => {
             target.proxy = built.network.proxy_for(&built.origin).map(ProxyHop::describe);
             told.insert(0, target.proxy.clone().unwrap_or_else(|| "no proxy".to_owned()));
-            (vec![Check::ok(Step::Settings, told.join("; "))], target, Some(built))
+            (Check::ok(Step::Settings, told.join("; ")), target, Some(built))
         }
-        Err(error) => (vec![Check::broken(Step::Settings, &error)], target, None),
+        Err(error) => (Check::broken(Step::Settings, &error), target, None),
     }
 }
 
@@ -63,7 +65,7 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    async fn open(&self, checks: &mut Vec<Check>) -> Reach {
+    async fn open(&self, checks: &mut Checks) -> Reach {
         let began = Instant::now();
         let name = self.look_up();
         let (name, connected) = tokio::join!(name, self.network.connect(self.origin, Alpn::Http2));
@@ -78,7 +80,7 @@ impl Way<'_> {
         }
     }
 
-    async fn closed(&self, checks: &mut Vec<Check>, name: &str, error: &Error) -> Reach {
+    async fn closed(&self, checks: &mut Checks, name: &str, error: &Error) -> Reach {
         let step = error.symptom().map_or(Step::Tls, |symptom| self.step_of(symptom));
         let issuer = error.symptom().and_then(|symptom| symptom.evidence().issuer());
         self.passed(checks, name, step);
@@ -107,7 +109,7 @@ impl Way<'_> {
     }
 
     /// The stations before `end`, but for TLS.
-    fn passed(&self, checks: &mut Vec<Check>, name: &str, end: Step) {
+    fn passed(&self, checks: &mut Checks, name: &str, end: Step) {
         let proxy = self.network.proxy_for(self.origin);
         let peer = proxy.map_or_else(|| self.peer(), ToString::to_string);
         let tunnel = match proxy {
@@ -174,7 +176,7 @@ pub(super) struct Answers {
     pub(super) rest: Option<Status>,
 }
 
-async fn call_over_both(line: &Line<'_>, reach: Reach, checks: &mut Vec<Check>) -> Answers {
+async fn call_over_both(line: &Line<'_>, reach: Reach, checks: &mut Checks) -> Answers {
     if reach == Reach::Closed {
         return Answers { grpc: None, rest: None };
     }
@@ -219,20 +221,6 @@ fn judge_call(step: Step, outcome: Result<(Status, Duration), Error>) -> (Check,
             (Check::ok(step, evidence).took(took), Some(status))
         }
         Err(error) => (Check::broken(step, &error), None),
-    }
-}
-
-/// Each station once: those not reached are said to be left out.
-fn skip_the_rest(checks: &mut Vec<Check>) {
-    let failed = checks.iter().filter(|check| check.has_failed()).map(Check::step).min();
-    let why = failed.map_or_else(
-        || "there is nothing to look at".to_owned(),
-        |step| format!("tells nothing new after {}", step.name()),
-    );
-    for step in Step::ALL {
-        if !checks.iter().any(|check| check.step() == *step) {
-            checks.push(Check::skipped(*step, why.clone()));
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Doctor: explains the network to a person: each station of a call, what was seen there, what to do.
 
+mod checks;
 mod examination;
 mod letter;
 mod report;
@@ -12,6 +13,8 @@ use crate::bridge::builder::BridgeBuilder;
 use crate::gemini::model_name;
 
 pub use report::{Check, Diagnosis, Outcome, Report, Step};
+
+use checks::Watcher;
 
 /// Examines the way from here to the service, with the settings of a [`BridgeBuilder`].
 ///
@@ -36,6 +39,7 @@ pub struct Doctor {
     model: String,
     time_limit: Duration,
     spends_tokens: bool,
+    watcher: Watcher,
 }
 
 impl Doctor {
@@ -46,6 +50,7 @@ impl Doctor {
             model: DEFAULT_MODEL.to_owned(),
             time_limit: Duration::from_secs(14),
             spends_tokens: false,
+            watcher: Watcher::default(),
         }
     }
 
@@ -65,6 +70,13 @@ impl Doctor {
     /// Default: not, because it costs money.
     pub fn spend_tokens(mut self) -> Self {
         self.spends_tokens = true;
+        self
+    }
+
+    /// Tells each check as it ends, for a person who waits. The stations that are skipped because going on tells nothing
+    /// new stand in the report alone.
+    pub fn on_check(mut self, watcher: impl FnMut(&Check) + Send + 'static) -> Self {
+        self.watcher = Watcher(Some(Box::new(watcher)));
         self
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::checks::Checks;
 use super::{letter, text};
 use crate::error::Error;
 use crate::symptom::Symptom;
@@ -262,6 +263,21 @@ pub(super) struct Target {
 }
 
 impl Report {
+    /// The report where the settings could not even be made: `evidence` says which one is wrong and how, `advice` what
+    /// to do about it.
+    pub fn misconfigured(
+        endpoint: &str,
+        evidence: impl Into<String>,
+        advice: Option<&str>,
+    ) -> Self {
+        let mut check = Check::failed(Step::Settings, evidence);
+        check.advice.extend(advice.map(str::to_owned));
+        let mut checks = Checks::default();
+        checks.push(check);
+        let target = Target { endpoint: endpoint.to_owned(), ..Target::default() };
+        Self::new(target, checks.complete())
+    }
+
     pub(super) fn new(target: Target, mut checks: Vec<Check>) -> Self {
         checks.sort_by_key(|check| check.step);
         Self { target, checks }

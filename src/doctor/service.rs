@@ -10,6 +10,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use super::checks::Checks;
 use super::examination::{Answers, within};
 use super::report::{Check, Step};
 use crate::bridge::builder::Built;
@@ -198,7 +199,7 @@ pub(super) async fn check_service(
     answers: Answers,
     model: &str,
     spends_tokens: bool,
-    checks: &mut Vec<Check>,
+    checks: &mut Checks,
 ) {
     let (transport, status) = match (answers.grpc, answers.rest) {
         (Some(status), _) => (ActiveTransport::Grpc, status),

@@ -93,7 +93,10 @@ impl Origin {
     /// # Errors
     /// It is no such thing, or is plain `http://` to another machine without `allow_plaintext`.
     pub(crate) fn parse(endpoint: &str, allow_plaintext: bool) -> Result<Self, Error> {
-        let fault = |what: &str| Error::new(ErrorKind::Configuration, format!("endpoint: {what}"));
+        let fault = |what: &str| {
+            Error::new(ErrorKind::Configuration, format!("endpoint: {what}"))
+                .with_remedy("give the endpoint as https://host or https://host:port")
+        };
         let (scheme, rest) = split_scheme(endpoint.trim());
         let is_https = match scheme.as_deref() {
             None | Some("https") => true,

@@ -198,5 +198,7 @@ fn is_token(name: &str) -> bool {
 
 /// Names the place, not the value: it may hold a password.
 fn wrong(place: &str, what: &str) -> Error {
-    Error::new(ErrorKind::Configuration, format!("{place}: {what}"))
+    Error::new(ErrorKind::Configuration, format!("{place}: {what}")).with_remedy(
+        "give the proxy as http://host:port; https, socks5 and socks5h are the other schemes",
+    )
 }

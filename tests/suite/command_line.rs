@@ -108,6 +108,102 @@ async fn the_doctors_exit_code_tells_its_result() {
     }
 }
 
+/// The program with these arguments and no environment but these variables.
+fn alone(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
+    command.env_clear().envs(environment.iter().copied()).args(arguments);
+    texts(&command.output().expect("it runs"))
+}
+
+#[test]
+fn the_doctor_tells_wrong_settings_as_all_else() {
+    let with_key = [("GEMINI_API_KEY", KEY)];
+    for (arguments, evidence, remedy) in [
+        (["--endpoint", "ftp://x"], "endpoint: the scheme", "https://host:port"),
+        (["--endpoint", "https://x/v1"], "endpoint: a path", "https://host:port"),
+        (["--proxy", "ftp://x"], "proxy: the scheme", "http://host:port"),
+        (["--root-certificates", "/no/such/file"], "cannot read /no/such/file", ""),
+    ] {
+        let (code, text, err) = alone(&[&["doctor"][..], &arguments].concat(), &with_key);
+        assert_eq!((code, err.as_str()), (Some(6), ""), "{text}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words(&text).contains(evidence) && text.contains(remedy), "{text}");
+        let (code, out, err) = alone(&[&["doctor", "--json"][..], &arguments].concat(), &with_key);
+        let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((code, err.as_str(), &json["exit_code"]), (Some(6), "", &6.into()));
+        let settings = &json["checks"][0];
+        assert_eq!(
+            (&settings["step"], &settings["outcome"]),
+            (&"settings".into(), &"failed".into())
+        );
+        assert!(settings["evidence"].as_str().expect("text").contains(evidence), "{out}");
+        assert_eq!(json["checks"].as_array().expect("a list").len(), 12);
+    }
+}
+
+#[test]
+fn without_a_key_generate_says_which_variable_holds_it() {
+    let (code, out, err) = alone(&["generate", "why?"], &[]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("set GEMINI_API_KEY") && !err.contains("builder"), "{err}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_does_not_start_gives_the_exit_code_of_a_shell() {
+    let no_file = tempfile::NamedTempFile::new().expect("a file");
+    let not_executable = no_file.path().to_str().expect("text");
+    for (program, code) in
+        [("no-such-program", 127), ("/no/such/program", 127), (not_executable, 126)]
+    {
+        let (found, _, err) = alone(&["run", "--", program], &[("PATH", "/usr/bin:/bin")]);
+        assert_eq!(found, Some(code), "{err}");
+        assert!(err.contains(program), "{err}");
+    }
+}
+
+#[test]
+fn each_command_says_its_exit_codes() {
+    for command in ["doctor", "generate", "serve", "run"] {
+        let (code, out, _) = alone(&[command, "--help"], &[]);
+        assert!(code == Some(0) && out.contains("Exit codes:"), "{out}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_name_the_options() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, out, err) = alone(&["completions", shell], &[]);
+        assert!(code == Some(0) && out.contains("spend-tokens"), "{shell}: {err}");
+    }
+    for (arguments, words) in [
+        (&["man"][..], "genai\\-bridge"),
+        (&["man", "serve"], "allow\\-remote"),
+        (&["man", "run"], "127"),
+    ] {
+        let (code, out, err) = alone(arguments, &[]);
+        assert!(code == Some(0) && out.starts_with(".ie") && out.contains(words), "{err}{out}");
+    }
+    let (code, _, err) = alone(&["man", "nothing"], &[]);
+    assert!(code == Some(1) && err.contains("nothing"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_needs_its_key_and_a_time_is_a_number() {
+    for (arguments, word) in [
+        (&["--client-certificate", "a.pem"][..], "--client-key"),
+        (&["--connect-timeout", "0"], "seconds"),
+        (&["--timeout", "soon"], "seconds"),
+    ] {
+        let (code, _, err) = alone(&[&["generate", "why?"][..], arguments].concat(), &[]);
+        assert!(code == Some(2) && err.contains(word), "{err}");
+    }
+    let emulator = Emulator::start().await.expect("an emulator");
+    emulator.on(GENERATE, Reply::never());
+    let (code, _, err) = texts(&run(&emulator, &["generate", "why?", "--timeout", "1"]).await);
+    assert!(code == Some(1) && err.contains("deadline passed"), "{err}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_arguments_are_named() {
     let emulator = Emulator::start().await.expect("an emulator");

@@ -1,5 +1,6 @@
 //! The doctor names the station and the cause on each kind of network, and never a key.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use genai_bridge::doctor::Diagnosis::{Healthy, Limited, Refused, RestOnly, Unreachable};
@@ -11,6 +12,26 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::setting::{KEY, LIST_MODELS, STREAM, answer, behind, direct, through};
+
+#[tokio::test]
+async fn each_check_is_told_as_it_ends() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let watcher = Arc::clone(&told);
+    let doctor = Doctor::new(through(&emulator, &proxy));
+    let doctor = doctor.on_check(move |check: &Check| watcher.lock().unwrap().push(check.step()));
+    let report = doctor.examine().await;
+    let told = told.lock().unwrap();
+    assert_eq!(told.first(), Some(&Step::Settings));
+    let mut ended: Vec<Step> = told.clone();
+    ended.sort_unstable();
+    ended.dedup();
+    assert_eq!(ended.len(), told.len(), "each once: {told:?}");
+    for check in report.checks() {
+        let is_left_out = check.evidence().starts_with("tells nothing new");
+        assert_eq!(is_left_out, !told.contains(&check.step()), "{check:?}");
+    }
+}
 
 /// A fault, what it comes to, and the station and the cause that are named.
 type Row = (Fault, Diagnosis, Option<(Step, SymptomKind)>);

@@ -78,7 +78,7 @@ static ROWS: [Row; 15] = [
         401,
         "UNAUTHENTICATED",
         "there is no key or token on the call, or it has expired",
-        &["set GEMINI_API_KEY, or pass credentials to the builder"],
+        &["set GEMINI_API_KEY, or give other credentials"],
     ),
     row(
         Code::PermissionDenied,

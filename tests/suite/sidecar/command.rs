@@ -19,8 +19,9 @@ async fn output_of(mut command: Command) -> Output {
 
 fn line_of(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(text.lines().count(), 1, "one line: {text}");
-    text
+    let remedies = text.lines().skip(1);
+    assert!(remedies.clone().all(|line| line.starts_with("  to do: ")), "one line: {text}");
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]
@@ -80,6 +81,41 @@ async fn clients_recover_when_it_is_started_again() {
     let up = call(client, GENERATE, &question("?")).await;
     assert_eq!(up.status.code(), Code::Ok, "{:?}", up.status);
     drop(second);
+}
+
+#[tokio::test]
+async fn it_tells_early_whether_the_service_can_be_reached() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let folder = folder(&emulator);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nowhere = format!("https://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    for (endpoint, words) in
+        [(emulator.endpoint(), "the service answers"), (nowhere, "cannot be reached now")]
+    {
+        let mut command = program();
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--proxy",
+            "none",
+            "--endpoint",
+            &endpoint,
+        ]);
+        command.arg("--root-certificates").arg(folder.path().join("root.pem"));
+        command.arg("--certificate-folder").arg(folder.path().join("certificate"));
+        let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
+        let log = BufReader::new(process.stderr.take().expect("piped"));
+        // No call comes: the line appears by itself.
+        let told = spawn_blocking(move || {
+            log.lines().map_while(Result::ok).find(|line| line.contains(words))
+        });
+        let told = told.await.expect("no panic").expect(words);
+        assert!(told.contains("advice") == words.contains("cannot"), "{told}");
+        process.kill().expect("it runs");
+        process.wait().expect("an end");
+    }
 }
 
 #[tokio::test]
