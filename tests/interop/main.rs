@@ -22,3 +22,5 @@ mod proxies;
 mod row;
 #[cfg(feature = "cli")]
 mod serving;
+#[cfg(feature = "cli")]
+mod wheel;
