@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
@@ -21,6 +20,7 @@ use tracing::{Instrument, Span, debug_span, field};
 use crate::bridge::builder::BridgeBuilder;
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy, Transport};
 use crate::bridge::stats::{Counters, Stats};
+use crate::call::deadline::Deadline;
 use crate::call::frame::Frame;
 use crate::call::{Answer, Call, Message, read_head};
 use crate::carry::attempt::{Busy, within};
@@ -200,7 +200,7 @@ impl Inner {
             metadata: head.metadata,
             encoding: head.encoding,
             accept_encoding: head.accept_encoding,
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            deadline: timeout.and_then(Deadline::after),
             message: Message::Stream(Some(body)),
             options: parts.extensions.get::<CallOptions>().cloned().unwrap_or_default(),
             attempts: 0,
@@ -269,7 +269,7 @@ impl Inner {
     async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
         match self.proof.call(metadata).filter(Call::has_rest_form) {
             Some(mut call) => {
-                call.deadline = Instant::now().checked_add(REST_PROOF_LIMIT);
+                call.deadline = Deadline::after(REST_PROOF_LIMIT);
                 self.send_over_rest(&mut call).await.map(drop)?;
             }
             None => self.rest.connect().await?,

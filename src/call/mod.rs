@@ -1,5 +1,6 @@
 //! Call: one RPC in neutral terms: method, metadata, deadline, message.
 
+pub(crate) mod deadline;
 pub(crate) mod frame;
 
 use std::sync::Arc;
@@ -7,11 +8,11 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
-use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::bridge::options::CallOptions;
+use crate::call::deadline::Deadline;
 use crate::call::frame::Frame;
 use crate::error::Error;
 use crate::schema::Method;
@@ -33,7 +34,7 @@ pub(crate) struct Call {
     /// `grpc-accept-encoding`: what the caller can read.
     pub(crate) accept_encoding: Option<HeaderValue>,
     /// When the whole call must have ended.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) message: Message,
     pub(crate) options: CallOptions,
     /// How often it was handed to a transport.
@@ -62,7 +63,7 @@ impl Call {
 
     /// Time left before the deadline; `None` without one.
     pub(crate) fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.map(Deadline::time_left)
     }
 
     /// `/package.Service/Method` for logs and errors.

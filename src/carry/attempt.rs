@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use tracing::debug;
 
 use crate::bridge::Inner;
 use crate::bridge::options::{ActiveTransport, Transport};
+use crate::call::deadline::{Deadline, expired};
 use crate::call::{Answer, Call, GRPC_STATUS};
 use crate::credentials::secrets_of;
 use crate::error::{Error, ErrorKind};
@@ -210,7 +211,14 @@ impl Inner {
         mut sent: Result<Answer, Error>,
     ) -> Result<Answer, Error> {
         debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
-        match &mut sent {
+        if let Err(error) = &mut sent {
+            secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
+        }
+        if let Some(expired) = ended_by_peers_timer(call, &sent) {
+            self.note_peers_timer(transport);
+            return Err(expired);
+        }
+        match &sent {
             // The caller gets the status as it came; the network has shown something all the same.
             Ok(answer) if is_forged(answer.headers()) => {
                 let forged = self.grpc.symptom(SymptomKind::ForgedStatus);
@@ -218,11 +226,28 @@ impl Inner {
             }
             Ok(_) => self.record(transport, None),
             Err(error) => {
-                secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
-                self.record(transport, Some(error));
+                match call.deadline.filter(|_| error.kind() == ErrorKind::DeadlineExceeded) {
+                    Some(deadline) => self.note_deadline(transport, deadline),
+                    None => self.record(transport, Some(error)),
+                }
             }
         }
         sent
+    }
+
+    /// A call ended at its deadline, unanswered.
+    pub(crate) fn note_deadline(&self, transport: ActiveTransport, deadline: Deadline) {
+        if transport == ActiveTransport::Grpc {
+            let (began, symptom) = (deadline.began(), self.grpc.unanswered());
+            self.fallback.record(Event::GrpcExpired { began, symptom });
+        }
+    }
+
+    /// The peer ended a call about its deadline: it is there.
+    pub(crate) fn note_peers_timer(&self, transport: ActiveTransport) {
+        if transport == ActiveTransport::Grpc {
+            self.fallback.record(Event::GrpcHeard);
+        }
     }
 
     /// Takes how an attempt, or the body of its answer, ended: without error, the service answered.
@@ -231,10 +256,8 @@ impl Inner {
         if let Some(symptom) = symptom {
             self.counters.count_symptom(symptom.kind());
         }
-        let expired = error.is_some_and(|error| error.kind() == ErrorKind::DeadlineExceeded);
         let event = match (transport, symptom) {
             (ActiveTransport::Grpc, Some(symptom)) => Event::GrpcBroke(symptom.clone()),
-            (ActiveTransport::Grpc, None) if expired => Event::GrpcBroke(self.grpc.unanswered()),
             (ActiveTransport::Grpc, None) if error.is_none() => Event::GrpcAnswered,
             (ActiveTransport::Rest, None) if error.is_none() => Event::RestAnswered,
             (ActiveTransport::Grpc | ActiveTransport::Rest, _) => return,
@@ -257,6 +280,15 @@ impl Inner {
 
     fn is_auto(&self, call: &Call) -> bool {
         self.transport_of(call).fixed().is_none()
+    }
+}
+
+/// The end of an attempt about the call's deadline, which says nothing of the network.
+fn ended_by_peers_timer(call: &Call, sent: &Result<Answer, Error>) -> Option<Error> {
+    let deadline = call.deadline?;
+    match sent {
+        Ok(answer) => deadline.judge_status(answer.headers(), is_forged(answer.headers())),
+        Err(error) => deadline.judge(error.symptom()?),
     }
 }
 
@@ -294,18 +326,17 @@ impl fmt::Display for Busy<'_> {
 
 /// Ends `work` at the call's deadline, with an error that says what it was busy with.
 pub(crate) async fn within<T>(
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     busy: Busy<'_>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let Some(deadline) = deadline else { return work.await };
-    let expired =
-        || Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed {busy}"));
+    let expired = || expired(&format!(" {busy}"));
     // The timer alone would let the work begin, and send.
-    if deadline <= Instant::now() {
+    if deadline.time_left().is_zero() {
         return Err(expired());
     }
-    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(expired()))
+    timeout_at(deadline.at(), work).await.unwrap_or_else(|_| Err(expired()))
 }
 
 /// The error of a call that failed on both transports. What the network did not cause, such as
@@ -330,8 +361,8 @@ mod tests {
                 consume_budget().await;
             }
         };
-        let deadline = Instant::now() + Duration::from_millis(10);
-        let ended: Result<(), Error> = within(Some(deadline), Busy::Reading, work).await;
+        let deadline = Deadline::after(Duration::from_millis(10));
+        let ended: Result<(), Error> = within(deadline, Busy::Reading, work).await;
         assert_eq!(ended.expect_err("no end").kind(), ErrorKind::DeadlineExceeded);
     }
 }

@@ -15,6 +15,7 @@ use tonic::body::Body;
 
 use crate::bridge::Inner;
 use crate::bridge::options::ActiveTransport;
+use crate::call::deadline::{Deadline, expired};
 use crate::call::frame::FrameCounter;
 use crate::call::{Answer, Call, Message};
 use crate::carry::attempt::Carried;
@@ -35,7 +36,7 @@ pub(crate) fn watch_answer(
     if call.method.as_ref().is_some_and(|method| !method.server_streaming) {
         return answer;
     }
-    let deadline = call.deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+    let timer = call.deadline.map(|deadline| Box::pin(sleep_until(deadline.at())));
     // Where the client writes a stream as well, the service may be waiting for it.
     let idle_limit = match call.message {
         Message::One(_) => bridge.settings.stream_idle_limit,
@@ -46,7 +47,8 @@ pub(crate) fn watch_answer(
     answer.map(|body| {
         Body::new(WatchedBody {
             body,
-            deadline,
+            deadline: call.deadline,
+            timer,
             silence,
             vigil,
             frames: FrameCounter::default(),
@@ -60,7 +62,9 @@ pub(crate) fn watch_answer(
 
 struct WatchedBody {
     body: Body,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Deadline>,
+    /// Of the deadline.
+    timer: Option<Pin<Box<Sleep>>>,
     silence: Option<Silence>,
     vigil: Option<Vigil>,
     frames: FrameCounter,
@@ -95,6 +99,10 @@ impl Silence {
 impl WatchedBody {
     fn pass(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
         let frame = frame.map_err(|status| self.end_with(status))?;
+        let ends = self.deadline.zip(frame.trailers_ref());
+        if let Some(expired) = ends.and_then(|(deadline, end)| deadline.judge_status(end, false)) {
+            return Err(self.end_at_peers_timer(expired));
+        }
         if let Some(silence) = &mut self.silence {
             silence.is_broken = true;
         }
@@ -107,11 +115,10 @@ impl WatchedBody {
 
     /// Ready when the answer has taken too long.
     fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(context).is_ready()
+        if let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(context).is_ready()
         {
-            let text = "the call's deadline passed in the middle of the answer";
-            return Poll::Ready(Error::new(ErrorKind::DeadlineExceeded, text));
+            return Poll::Ready(expired(" in the middle of the answer"));
         }
         if let Some(vigil) = &mut self.vigil
             && let Poll::Ready(loss) = vigil.as_mut().poll(context)
@@ -127,15 +134,36 @@ impl WatchedBody {
     }
 
     fn end_with(&mut self, status: Status) -> Status {
+        self.close();
+        let status = self.hide_secrets(status);
+        let Some(error) = Error::of(&status) else { return status };
+        let by_peer = |deadline: Deadline| deadline.judge(error.symptom()?);
+        match self.deadline {
+            Some(deadline) if error.kind() == ErrorKind::DeadlineExceeded => {
+                // What began to come, and took too long, says nothing of the network.
+                if self.frames.messages() == 0 {
+                    self.bridge.note_deadline(self.transport, deadline);
+                }
+            }
+            deadline => match deadline.and_then(by_peer) {
+                Some(expired) => return self.end_at_peers_timer(expired),
+                None => self.bridge.record(self.transport, Some(error)),
+            },
+        }
+        status
+    }
+
+    /// The peer gave the call up about its deadline.
+    fn end_at_peers_timer(&mut self, expired: Error) -> Status {
+        self.close();
+        self.bridge.note_peers_timer(self.transport);
+        expired.into()
+    }
+
+    fn close(&mut self) {
         self.ended = true;
         self.body = Body::empty();
         self.vigil = None;
-        if let Some(error) = Error::of(&status)
-            && !self.is_too_long(error)
-        {
-            self.bridge.record(self.transport, Some(error));
-        }
-        self.hide_secrets(status)
     }
 
     fn hide_secrets(&self, status: Status) -> Status {
@@ -144,11 +172,6 @@ impl WatchedBody {
         };
         let hidden = self.secrets.iter().filter(|header| symptom.hide(secret_in(header))).count();
         if hidden == 0 { status } else { Error::from(symptom).into() }
-    }
-
-    /// Whether the answer came, and took more time than its caller gave it: that says nothing of the network.
-    fn is_too_long(&self, error: &Error) -> bool {
-        self.frames.messages() > 0 && error.kind() == ErrorKind::DeadlineExceeded
     }
 }
 

@@ -73,9 +73,12 @@ impl Fallback {
         let ended = match &event {
             Event::ProofSucceeded | Event::ProofAbandoned | Event::Reset => Some(None),
             Event::ProofFailed(symptom) => Some(Some(symptom.clone())),
-            Event::ProofBegan | Event::GrpcBroke(_) | Event::GrpcAnswered | Event::RestAnswered => {
-                None
-            }
+            Event::ProofBegan
+            | Event::GrpcBroke(_)
+            | Event::GrpcExpired { .. }
+            | Event::GrpcHeard
+            | Event::GrpcAnswered
+            | Event::RestAnswered => None,
         };
         let changed = machine.on(event, Instant::now());
         if let Some(failure) = ended {

@@ -41,6 +41,10 @@ pub(crate) enum Event {
     GrpcBroke(Symptom),
     /// A call was answered over gRPC.
     GrpcAnswered,
+    /// A call over gRPC that began then ended at its deadline, unanswered.
+    GrpcExpired { began: Instant, symptom: Symptom },
+    /// The peer of a call over gRPC let itself be heard, if only to end it at its deadline.
+    GrpcHeard,
     /// A call was answered over REST, by the service.
     RestAnswered,
     /// The user asked to forget.
@@ -59,6 +63,8 @@ pub(crate) struct Machine {
     rest_answered: bool,
     /// gRPC has met an ambiguous symptom, and its proof has not ended since.
     is_suspect: bool,
+    /// Since when all calls over gRPC have ended at their deadlines, unanswered.
+    silent_since: Option<Instant>,
     /// Verdicts against gRPC in a row; each doubles the expiry.
     verdicts: u32,
     expiry: Expiry,
@@ -85,6 +91,8 @@ impl Expiry {
     }
 }
 
+/// Silence in which a call, or several one after the other, should have been answered.
+const ODD_SILENCE: Duration = Duration::from_secs(3);
 /// Pause before gRPC is proven anew when an outage, not gRPC, broke the last proof.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
 
@@ -97,6 +105,7 @@ impl Machine {
             failed_proof: None,
             rest_answered: false,
             is_suspect: false,
+            silent_since: None,
             verdicts: 0,
             expiry,
         }
@@ -142,7 +151,15 @@ impl Machine {
                 false
             }
             Event::GrpcBroke(symptom) => self.break_grpc(symptom, now),
-            Event::GrpcAnswered => self.forgive(now),
+            Event::GrpcExpired { began, symptom } => self.expire(began, symptom, now),
+            Event::GrpcHeard => {
+                self.silent_since = None;
+                false
+            }
+            Event::GrpcAnswered => {
+                self.silent_since = None;
+                self.forgive(now)
+            }
             Event::RestAnswered => self.confirm_by_rest(now),
             Event::Reset => {
                 *self = Self::new(self.expiry, now);
@@ -163,6 +180,7 @@ impl Machine {
         self.proving = false;
         self.failed_proof = None;
         self.is_suspect = false;
+        self.silent_since = None;
         let changed = !matches!(self.state, State::OnGrpc);
         self.enter(State::OnGrpc, now, changed)
     }
@@ -210,6 +228,16 @@ impl Machine {
         let connects = symptom.station() >= Station::Request;
         self.rest_answered = false;
         self.doubt((!connects).then_some(symptom), now)
+    }
+
+    /// A call of 200 ms that gets no answer says nothing; nothing but such calls for some time does.
+    fn expire(&mut self, began: Instant, symptom: Symptom, now: Instant) -> bool {
+        let since = *self.silent_since.get_or_insert(began);
+        if now < since + ODD_SILENCE {
+            return false;
+        }
+        self.silent_since = None;
+        self.break_grpc(symptom, now)
     }
 
     /// `OnGrpc -> Unproven`, and on to `OnRest` if the proof has failed and REST has answered.
@@ -362,6 +390,24 @@ mod tests {
         let failed = suspect().failed_proof(SymptomKind::StreamReset);
         assert_eq!(failed.state(), "unproven");
         assert_eq!(failed.on(Event::RestAnswered).state(), "rest");
+    }
+
+    #[test]
+    fn short_calls_that_end_unanswered_count_only_together() {
+        let expired = |story: Story, after: u64| {
+            let began = story.now;
+            let symptom = symptom(SymptomKind::Unanswered);
+            story.wait(after).on(Event::GrpcExpired { began, symptom })
+        };
+        let is_suspect = |story: &Story| story.machine.route() == Route::AfterProof;
+        let two = expired(expired(Story::new().proven(), 1), 1);
+        assert!(!is_suspect(&two));
+        assert!(is_suspect(&expired(two, 1)), "three seconds of silence");
+        assert!(is_suspect(&expired(Story::new().proven(), 3)), "in one call");
+        for heard in [|| Event::GrpcHeard, || Event::GrpcAnswered, || Event::ProofSucceeded] {
+            let story = expired(expired(Story::new().proven(), 1), 1).on(heard());
+            assert!(!is_suspect(&expired(expired(story, 1), 1)), "{:?}", heard());
+        }
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! Deadline: when a call must have ended, and which ends that others make of it mean the same.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::call::GRPC_STATUS;
+use crate::error::{Error, ErrorKind};
+use crate::symptom::{Delivery, Symptom};
+
+/// The time by which a call must have ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    at: Instant,
+    /// What the call was given in all.
+    budget: Duration,
+}
+
+impl Deadline {
+    /// `None` where the clock ends before it.
+    pub(crate) fn after(budget: Duration) -> Option<Self> {
+        Some(Self { at: Instant::now().checked_add(budget)?, budget })
+    }
+
+    pub(crate) fn at(self) -> Instant {
+        self.at
+    }
+
+    pub(crate) fn time_left(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// When the call began.
+    pub(crate) fn began(self) -> Instant {
+        self.at - self.budget
+    }
+
+    /// Whether what ends the call now ends it about its deadline.
+    ///
+    /// A peer's timer for the call runs on what was left when the call was sent, so it fires with ours or later. It
+    /// fires early only by what the peer rounds off, by how its clock differs, and by how late we wake ourselves.
+    fn is_near(self) -> bool {
+        self.time_left() <= (self.budget / 10).clamp(LEAST_NEARNESS, MOST_NEARNESS)
+    }
+
+    /// What a failure about the deadline is: the deadline. Somebody's timer for it gave the call up before ours did:
+    /// a server resets the stream (`CANCEL`, or `NO_ERROR` without a status), a gateway closes the connection or
+    /// answers with a page. Where it was the network after all, no time is left to make anything of that.
+    ///
+    /// What proves that the service did not take the call keeps its meaning.
+    pub(crate) fn judge(self, symptom: &Symptom) -> Option<Error> {
+        let may_be_taken = !matches!(symptom.delivery(), Delivery::NotSent | Delivery::Refused);
+        let is_its_end = may_be_taken && self.is_near();
+        is_its_end.then(|| expired(&format!(": {symptom}")))
+    }
+
+    /// The same for a status: one that an intermediary wrote, or `CANCELLED`, which is what some servers call their
+    /// own timer for the call (tonic's among them). Nobody else has cancelled it.
+    pub(crate) fn judge_status(self, headers: &HeaderMap, is_forged: bool) -> Option<Error> {
+        let code = Code::from_bytes(headers.get(&GRPC_STATUS)?.as_bytes());
+        let may_be_its_end = code == Code::Cancelled || (is_forged && code != Code::Ok);
+        (may_be_its_end && self.is_near()).then(|| expired(": the call was given up on the way"))
+    }
+}
+
+/// The error of a call whose deadline passed; `when` goes on with the sentence.
+pub(crate) fn expired(when: &str) -> Error {
+    Error::new(ErrorKind::DeadlineExceeded, format!("the call's deadline passed{when}"))
+}
+
+/// Rounding to whole milliseconds, and a busy machine of either side.
+const LEAST_NEARNESS: Duration = Duration::from_millis(10);
+/// Rounding to whole seconds.
+const MOST_NEARNESS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::symptom::SymptomKind;
+
+    fn kind_after(budget: u64, passed: u64, symptom: SymptomKind) -> ErrorKind {
+        let deadline = Deadline {
+            at: Instant::now() + Duration::from_millis(budget - passed),
+            budget: Duration::from_millis(budget),
+        };
+        let symptom = Symptom::new(symptom, "host a:1");
+        deadline.judge(&symptom).unwrap_or_else(|| symptom.into()).kind()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn about_the_deadline_is_its_last_tenth_within_bounds() {
+        use ErrorKind::{DeadlineExceeded, Interrupted};
+        for (budget, passed, expected) in [
+            (50, 39, Interrupted),
+            (50, 40, DeadlineExceeded),
+            (50, 50, DeadlineExceeded),
+            (200, 179, Interrupted),
+            (200, 180, DeadlineExceeded),
+            (600_000, 598_999, Interrupted),
+            (600_000, 599_000, DeadlineExceeded),
+        ] {
+            let found = kind_after(budget, passed, SymptomKind::StreamReset);
+            assert_eq!(found, expected, "{passed} of {budget} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_call_that_may_have_been_taken_ends_by_its_deadline() {
+        for kind in SymptomKind::ALL {
+            let is_deadline = kind_after(100, 100, *kind) == ErrorKind::DeadlineExceeded;
+            let may_be_taken = !matches!(kind.delivery(), Delivery::NotSent | Delivery::Refused);
+            assert_eq!(is_deadline, may_be_taken, "{kind:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_statuses_only_a_cancellation_and_a_forged_one_are_timers() {
+        let deadline = Deadline::after(Duration::from_millis(100)).expect("a time");
+        let judge = |code: &'static str, is_forged| {
+            let headers = [(GRPC_STATUS.clone(), http::HeaderValue::from_static(code))];
+            deadline.judge_status(&HeaderMap::from_iter(headers), is_forged).is_some()
+        };
+        assert!(!judge("1", false) && !judge("14", true), "it is early");
+        advance(Duration::from_millis(95)).await;
+        assert!(judge("1", false) && judge("14", true));
+        assert!(!judge("14", false) && !judge("0", true) && !judge("4", false));
+        assert!(deadline.judge_status(&HeaderMap::new(), true).is_none());
+    }
+}
