@@ -40,7 +40,7 @@ struct Inner {
 pub enum ErrorKind {
     /// A setting of the builder is wrong; found by `build()`, before any call.
     Configuration,
-    /// A descriptor set cannot be read, or one of its HTTP rules is wrong.
+    /// A descriptor set or a service configuration cannot be read.
     Schema,
     /// The caller's message or metadata cannot be sent as it is: `INVALID_ARGUMENT`.
     InvalidRequest,

@@ -57,8 +57,7 @@ impl Message {
 impl Call {
     /// Whether REST can carry it: its method is known, has an HTTP rule, and takes one message.
     pub(crate) fn has_rest_form(&self) -> bool {
-        let method = self.method.as_ref();
-        method.is_some_and(|method| !method.rules.is_empty() && !method.client_streaming)
+        self.method.as_ref().is_some_and(|method| method.has_rest_form())
     }
 
     /// Time left before the deadline; `None` without one.

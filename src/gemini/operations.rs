@@ -6,7 +6,7 @@
 
 use crate::schema::rule::{HttpBinding, HttpOverride};
 
-pub(super) const HTTP_RULES: &[HttpOverride] = &[
+pub(super) const HTTP_RULES: &[HttpOverride<'_>] = &[
     HttpOverride {
         selector: "google.longrunning.Operations.CancelOperation",
         bindings: &[
@@ -44,6 +44,6 @@ pub(super) const HTTP_RULES: &[HttpOverride] = &[
     },
 ];
 
-const fn bind(verb: &'static str, path: &'static str, body: &'static str) -> HttpBinding {
-    HttpBinding { verb, path, body }
+const fn bind<'a>(verb: &'a str, path: &'a str, body: &'a str) -> HttpBinding<'a> {
+    HttpBinding { verb, path, body, response_body: "" }
 }

@@ -2,9 +2,9 @@
 
 use super::descriptor::MethodDescriptor;
 use super::index::Index;
-use super::rule::{HttpOverride, Rule, read_override, read_rules};
+use super::rule::{HttpOverride, Rule, Rules, read_override, read_rules};
 use super::{MessageId, TypeId, refused};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// One RPC of a schema.
 #[derive(Debug)]
@@ -15,15 +15,17 @@ pub(crate) struct Method {
     pub(crate) output: MessageId,
     pub(crate) client_streaming: bool,
     pub(crate) server_streaming: bool,
-    /// The HTTP rule and its additional bindings, in order; empty: no REST form.
+    /// What REST can send of the HTTP rule and its additional bindings, in order; empty: no REST form.
     pub(crate) rules: Box<[Rule]>,
+    /// Why REST cannot send one of them.
+    unusable: Option<Box<str>>,
 }
 
 impl Method {
     pub(super) fn read(
         service: &str,
         descriptor: &MethodDescriptor<'_>,
-        overrides: &[HttpOverride],
+        overrides: &[HttpOverride<'_>],
         index: &Index,
     ) -> Result<Self, Error> {
         let name = descriptor.name;
@@ -35,13 +37,11 @@ impl Method {
             }
         };
         let (input, output) = (message(descriptor.input_type)?, message(descriptor.output_type)?);
-        let rules: Result<Box<[Rule]>, String> = match (
-            overrides.iter().find(|given| given.is_for(service, name)),
-            &descriptor.options.http,
-        ) {
+        let given = overrides.iter().find(|given| given.is_for(service, name));
+        let Rules { usable, unusable } = match (given, &descriptor.options.http) {
             (Some(given), _) => read_override(given, input, output, index),
             (None, Some(rule)) => read_rules(rule, input, output, index),
-            (None, None) => Ok(Box::default()),
+            (None, None) => Rules::default(),
         };
         Ok(Self {
             path: ["/", service, "/", name].concat().into(),
@@ -49,7 +49,27 @@ impl Method {
             output,
             client_streaming: descriptor.client_streaming,
             server_streaming: descriptor.server_streaming,
-            rules: rules.map_err(|why| refuse(format!(": {why}")))?,
+            rules: usable.into(),
+            unusable: unusable.map(Into::into),
         })
+    }
+
+    /// Whether REST can carry it: it has an HTTP rule that can be used, and takes one message.
+    pub(crate) fn has_rest_form(&self) -> bool {
+        !self.rules.is_empty() && !self.client_streaming
+    }
+
+    /// What REST sends of it.
+    ///
+    /// # Errors
+    /// It has no REST form; the text says why.
+    pub(crate) fn rest_form(&self) -> Result<&[Rule], Error> {
+        let why = match &self.unusable {
+            _ if self.has_rest_form() => return Ok(&self.rules),
+            _ if self.client_streaming => "streams from the client, which REST cannot carry",
+            Some(why) => &format!("has no HTTP rule that REST can use: {why}"),
+            None => "has no HTTP rule, so REST cannot carry it",
+        };
+        Err(Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", self.path)))
     }
 }

@@ -48,8 +48,8 @@ impl Schema {
     /// Give the bytes as the compiler made them: a set that went through prost-types has lost its HTTP rules.
     ///
     /// # Errors
-    /// [`ErrorKind::Schema`]: the bytes are no descriptor set, more than 100 messages stand inside each other, a type is
-    /// missing, or an HTTP rule is wrong; the text names the method and the rule.
+    /// [`ErrorKind::Schema`]: the bytes are no descriptor set, more than 100 messages stand inside each other, or a type
+    /// is missing. An HTTP rule that cannot be used costs only its method the REST form; a call of it over REST says why.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, Error> {
         Self::with_http_overrides(&Bytes::copy_from_slice(bytes), &[])
     }
@@ -57,7 +57,7 @@ impl Schema {
     /// The same, with the HTTP rules of a service configuration, which replace those of the methods.
     pub(crate) fn with_http_overrides(
         set: &Bytes,
-        overrides: &[HttpOverride],
+        overrides: &[HttpOverride<'_>],
     ) -> Result<Self, Error> {
         let files = read_files(set)?;
         let mut index = Index::new(set, &files);

@@ -33,99 +33,119 @@ pub(crate) enum RuleBody {
     Field(u32),
 }
 
+/// One binding as its author wrote it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HttpBinding<'a> {
+    pub(crate) verb: &'a str,
+    pub(crate) path: &'a str,
+    /// `""`, `"*"` or the name of a field.
+    pub(crate) body: &'a str,
+    /// `""` or the name of a field.
+    pub(crate) response_body: &'a str,
+}
+
 /// A rule of a service configuration: replaces the annotation of a method wholly.
 #[derive(Debug)]
-pub(crate) struct HttpOverride {
+pub(crate) struct HttpOverride<'a> {
     /// `package.Service.Method`
-    pub(crate) selector: &'static str,
+    pub(crate) selector: &'a str,
     /// In order: the first that fits a request is taken.
-    pub(crate) bindings: &'static [HttpBinding],
+    pub(crate) bindings: &'a [HttpBinding<'a>],
 }
 
-/// One binding of an [`HttpOverride`].
-#[derive(Debug)]
-pub(crate) struct HttpBinding {
-    pub(crate) verb: &'static str,
-    pub(crate) path: &'static str,
-    /// `""`, `"*"` or the name of a field.
-    pub(crate) body: &'static str,
-}
-
-impl HttpOverride {
+impl HttpOverride<'_> {
     pub(super) fn is_for(&self, service: &str, method: &str) -> bool {
         self.selector.rsplit_once('.') == Some((service, method))
     }
 }
 
-/// A rule and its additional bindings, in order.
-///
-/// # Errors
-/// A binding cannot be used; the text says which, and why.
+/// What REST can send of a method's bindings, and why it cannot send the first of the others.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub(super) usable: Vec<Rule>,
+    pub(super) unusable: Option<String>,
+}
+
+impl Rules {
+    fn add(&mut self, read: Result<Rule, String>) {
+        match read {
+            Ok(rule) => self.usable.push(rule),
+            Err(why) => self.unusable = self.unusable.take().or(Some(why)),
+        }
+    }
+}
+
+/// A method's annotation: a rule and its additional bindings, in order.
 pub(super) fn read_rules(
     rule: &HttpRule,
     input: MessageId,
     output: MessageId,
     index: &Index,
-) -> Result<Box<[Rule]>, String> {
-    let nested =
-        rule.additional_bindings.iter().find(|binding| !binding.additional_bindings.is_empty());
-    if nested.is_some() {
-        return Err("an additional binding has additional bindings of its own".into());
+) -> Rules {
+    let mut rules = Rules::default();
+    for binding in std::iter::once(rule).chain(&rule.additional_bindings) {
+        let is_nested = !std::ptr::eq(binding, rule) && !binding.additional_bindings.is_empty();
+        rules.add(if is_nested {
+            Err("an additional binding has additional bindings of its own".into())
+        } else {
+            binding_of(binding).and_then(|binding| read_binding(&binding, input, output, index))
+        });
     }
-    let bindings = std::iter::once(rule).chain(&rule.additional_bindings);
-    let read = |binding: &HttpRule| {
-        let (verb, path) = verb_and_path(binding)?;
-        let read =
-            read_binding(verb, path, &binding.body, &binding.response_body, (input, output), index);
-        read.map_err(|why| format!("rule `{verb} {path}`: {why}"))
-    };
-    bindings.map(read).collect()
+    rules
 }
 
 /// The bindings of a service configuration.
-///
-/// # Errors
-/// As [`read_rules`].
 pub(super) fn read_override(
-    given: &HttpOverride,
+    given: &HttpOverride<'_>,
     input: MessageId,
     output: MessageId,
     index: &Index,
-) -> Result<Box<[Rule]>, String> {
-    let read = |binding: &HttpBinding| {
-        let HttpBinding { verb, path, body } = binding;
-        let read = read_binding(verb, path, body, "", (input, output), index);
-        read.map_err(|why| format!("rule `{verb} {path}`: {why}"))
-    };
-    given.bindings.iter().map(read).collect()
-}
-
-fn verb_and_path(rule: &HttpRule) -> Result<(&str, &str), String> {
-    match &rule.pattern {
-        Some(HttpPattern::Get(path)) => Ok(("GET", path)),
-        Some(HttpPattern::Put(path)) => Ok(("PUT", path)),
-        Some(HttpPattern::Post(path)) => Ok(("POST", path)),
-        Some(HttpPattern::Delete(path)) => Ok(("DELETE", path)),
-        Some(HttpPattern::Patch(path)) => Ok(("PATCH", path)),
-        Some(HttpPattern::Custom(custom)) if custom.kind == "*" => {
-            Err("custom kind `*` stands for any verb, which a client cannot send".into())
-        }
-        Some(HttpPattern::Custom(custom)) => Ok((&custom.kind, &custom.path)),
-        None => Err("a rule has no verb and path".into()),
+) -> Rules {
+    let mut rules = Rules::default();
+    for binding in given.bindings {
+        rules.add(read_binding(binding, input, output, index));
     }
+    rules
 }
 
+fn binding_of(rule: &HttpRule) -> Result<HttpBinding<'_>, String> {
+    let (verb, path): (&str, &str) = match &rule.pattern {
+        Some(HttpPattern::Get(path)) => ("GET", path),
+        Some(HttpPattern::Put(path)) => ("PUT", path),
+        Some(HttpPattern::Post(path)) => ("POST", path),
+        Some(HttpPattern::Delete(path)) => ("DELETE", path),
+        Some(HttpPattern::Patch(path)) => ("PATCH", path),
+        Some(HttpPattern::Custom(custom)) => (&custom.kind, &custom.path),
+        None => return Err("a rule has no verb and path".into()),
+    };
+    Ok(HttpBinding { verb, path, body: &rule.body, response_body: &rule.response_body })
+}
+
+/// # Errors
+/// The binding cannot be sent; the text says which it is, and why.
 fn read_binding(
-    verb: &str,
-    path: &str,
-    body: &str,
-    response_body: &str,
-    (input, output): (MessageId, MessageId),
+    binding: &HttpBinding<'_>,
+    input: MessageId,
+    output: MessageId,
     index: &Index,
 ) -> Result<Rule, String> {
-    let verb =
-        http::Method::from_bytes(verb.as_bytes()).map_err(|_| "the verb is no HTTP method")?;
-    let template = Template::parse(path).map_err(|error| error.to_string())?;
+    let HttpBinding { verb, path, .. } = binding;
+    check_binding(binding, input, output, index)
+        .map_err(|why| format!("rule `{verb} {path}`: {why}"))
+}
+
+fn check_binding(
+    binding: &HttpBinding<'_>,
+    input: MessageId,
+    output: MessageId,
+    index: &Index,
+) -> Result<Rule, String> {
+    if binding.verb == "*" {
+        return Err("custom kind `*` stands for any verb, which a client cannot send".into());
+    }
+    let verb = http::Method::from_bytes(binding.verb.as_bytes())
+        .map_err(|_| "the verb is no HTTP method")?;
+    let template = Template::parse(binding.path).map_err(|error| error.to_string())?;
     let variables =
         template.variables().map(|variable| resolve_variable(variable.field_path(), input, index));
     let top_level = |name: &str, message: MessageId| {
@@ -137,12 +157,12 @@ fn read_binding(
         verb,
         variables: variables.collect::<Result<_, _>>()?,
         template,
-        body: match body {
+        body: match binding.body {
             "" => RuleBody::None,
             "*" => RuleBody::All,
             name => RuleBody::Field(top_level(name, input)?),
         },
-        response_body: match response_body {
+        response_body: match binding.response_body {
             "" => None,
             name => Some(top_level(name, output)?),
         },

@@ -236,8 +236,9 @@ fn a_path_may_hold_any_scalar() {
     check("Order", cases);
 }
 
+/// Issue 15: one of them made the whole descriptor set unusable.
 #[test]
-fn a_bad_rule_is_refused_with_the_schema() {
+fn a_rule_that_cannot_be_used_costs_its_method_the_rest_form_and_says_why() {
     for (rule, why) in [
         ("get: 'v1'", "does not begin with `/`"),
         ("get: '/v1/{nothing_like_it}'", "does not exist"),
@@ -258,17 +259,33 @@ fn a_bad_rule_is_refused_with_the_schema() {
         ("custom { kind: '*' path: '/v1' }", "stands for any verb"),
         ("custom { kind: 'A B' path: '/v1' }", "no HTTP method"),
         ("body: '*'", "no verb and path"),
+    ] {
+        let error = send("Order", rule, "{}").expect_err(rule);
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{rule}");
+        let text = error.to_string();
+        assert!(text.contains(why) && text.contains("`/shop.Shop/Buy`"), "{rule}: {text}");
+    }
+}
+
+#[test]
+fn a_binding_that_cannot_be_used_leaves_the_others() {
+    let cases: &[Case] = &[
+        ("get: '/v1/{item}' additional_bindings { get: '/v2' }", "{}", "GET /v2", ""),
+        ("get: '/v1' additional_bindings { get: '/v2/{item}' }", "{}", "GET /v1", ""),
         (
             "get: '/v1' additional_bindings { get: '/v2' additional_bindings { get: '/v3' } }",
-            "additional bindings of its own",
+            "{}",
+            "GET /v1",
+            "",
         ),
-        ("get: '/v1' additional_bindings { get: '/v2/{item}' }", "rule `GET /v2/{item}`"),
-    ] {
-        let error = schema("Order", rule).expect_err(rule);
-        assert_eq!(error.kind(), ErrorKind::Schema, "{rule}");
-        let text = error.to_string();
-        assert!(text.contains(why) && text.contains("`shop.Shop.Buy`"), "{rule}: {text}");
-    }
+        (
+            "custom { kind: '*' path: '/v1' } additional_bindings { put: '/v2' }",
+            "{}",
+            "PUT /v2",
+            "",
+        ),
+    ];
+    check("Order", cases);
 }
 
 fn check(input: &str, cases: &[Case]) {

@@ -80,9 +80,7 @@ fn what_is_nested_without_end_is_refused() {
         assert!(error.to_string().contains("inside each other"), "{error}");
     }
     let bindings = |depth| method(&rule(&nest(11, depth, &field(2, b"/v1"))));
-    assert!(Schema::from_descriptor_set(&bindings(2)).is_ok());
-    let error = Schema::from_descriptor_set(&bindings(3)).expect_err("too deep");
-    assert!(error.to_string().contains("additional bindings of its own"), "{error}");
+    assert!(Schema::from_descriptor_set(&bindings(3)).is_ok());
     assert!(Schema::from_descriptor_set(&bindings(10_000)).is_err());
 }
 

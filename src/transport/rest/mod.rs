@@ -128,18 +128,11 @@ impl RestTransport {
 
 /// The method of a call that has a REST form.
 fn method_of(call: &Call) -> Result<Arc<Method>, Error> {
-    let refuse =
-        |why: &str| Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", call.name()));
-    let method = call
-        .method
-        .as_ref()
-        .ok_or_else(|| refuse("is not in the schema, so REST cannot carry it"))?;
-    if method.client_streaming {
-        return Err(refuse("streams from the client, which REST cannot carry"));
-    }
-    if method.rules.is_empty() {
-        return Err(refuse("has no HTTP rule, so REST cannot carry it"));
-    }
+    let method = call.method.as_ref().ok_or_else(|| {
+        let why = "is not in the schema, so REST cannot carry it";
+        Error::new(ErrorKind::Unsupported, format!("method `{}` {why}", call.name()))
+    })?;
+    method.rest_form()?;
     Ok(Arc::clone(method))
 }
 

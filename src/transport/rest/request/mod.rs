@@ -96,14 +96,8 @@ pub(crate) fn write_request(
     method: &Method,
     message: &Bytes,
 ) -> Result<RestRequest, Error> {
-    if method.rules.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("method `{}` has no HTTP rule, so REST cannot carry it", method.path),
-        ));
-    }
     let mut misfits = Vec::new();
-    for rule in &method.rules {
+    for rule in method.rest_form()? {
         match expand_path(schema, method.input, rule, message)? {
             Ok(path) => return write_parts(schema, method.input, rule, path, message),
             Err(misfit) => misfits.push(misfit),
