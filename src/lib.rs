@@ -36,6 +36,7 @@ pub use bridge::stats::Stats;
 pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::Active;
+pub use json::Lenience;
 pub use network::{Proxy, ProxyLogin, ProxyTunnel};
 pub use proto::google::{
     ai::generativelanguage::{v1, v1beta},

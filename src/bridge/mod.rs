@@ -150,7 +150,7 @@ impl Bridge {
 
     /// What happened so far.
     pub fn stats(&self) -> Stats {
-        self.0.counters.snapshot(self.0.grpc.connections(), self.0.rest.connections())
+        self.0.counters.snapshot(&self.0.grpc, &self.0.rest)
     }
 }
 

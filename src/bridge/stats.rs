@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::bridge::options::ActiveTransport;
+use crate::json::Lenience;
 use crate::symptom::SymptomKind;
+use crate::transport::grpc::GrpcTransport;
+use crate::transport::rest::RestTransport;
 
 /// Counts since the bridge was built, shared by its clones.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +22,7 @@ pub struct Stats {
     retries: u64,
     resends: u64,
     symptoms: HashMap<SymptomKind, u64>,
+    leniences: HashMap<Lenience, u64>,
 }
 
 impl Stats {
@@ -63,6 +67,11 @@ impl Stats {
     pub fn symptoms(&self, kind: SymptomKind) -> u64 {
         self.symptoms.get(&kind).copied().unwrap_or_default()
     }
+
+    /// In how many messages of answers over REST this had to be overlooked.
+    pub fn leniences(&self, lenience: Lenience) -> u64 {
+        self.leniences.get(&lenience).copied().unwrap_or_default()
+    }
 }
 
 /// The counters behind [`Stats`].
@@ -106,11 +115,13 @@ impl Counters {
         *symptoms.entry(kind).or_default() += 1;
     }
 
-    /// `connections` of either transport stand now.
-    pub(crate) fn snapshot(&self, grpc_connections: usize, rest_connections: usize) -> Stats {
+    /// Together with what the transports count themselves.
+    pub(crate) fn snapshot(&self, grpc: &GrpcTransport, rest: &RestTransport) -> Stats {
+        let lenience = |lenience| (lenience, rest.leniences().of(lenience));
         Stats {
-            grpc_connections,
-            rest_connections,
+            grpc_connections: grpc.connections(),
+            rest_connections: rest.connections(),
+            leniences: Lenience::ALL.into_iter().map(lenience).collect(),
             calls: self.calls.load(Relaxed),
             grpc_attempts: self.grpc_attempts.load(Relaxed),
             rest_attempts: self.rest_attempts.load(Relaxed),

@@ -1,9 +1,10 @@
-//! Scan: the JSON tokenizer ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)), strict.
+//! Scan: the JSON tokenizer ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)), strict but for answers.
 //!
 //! The text is checked to be UTF-8 once, before; so a token can be taken as it is.
 
 use super::block::{BLOCK, common_length, space_length};
 use super::fault::{CUT, Fault, Result};
+use super::lenience::{Lenience, Leniences};
 use super::number::Number;
 
 /// A cursor over a JSON text.
@@ -12,6 +13,9 @@ pub(crate) struct Scan<'a> {
     pub(super) rest: &'a [u8],
     /// Of the whole text.
     length: usize,
+    /// The text is an answer.
+    pub(super) is_lenient: bool,
+    pub(super) met: Leniences,
 }
 
 /// What a value begins with.
@@ -35,7 +39,8 @@ impl<'a> Scan<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Result<Self> {
         // The faster check does not say where the fault is.
         if simdutf8::basic::from_utf8(text).is_ok() {
-            return Ok(Self { rest: text, length: text.len() });
+            let met = Leniences::default();
+            return Ok(Self { rest: text, length: text.len(), is_lenient: false, met });
         }
         let valid =
             simdutf8::compat::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
@@ -71,6 +76,7 @@ impl<'a> Scan<'a> {
             Some(b'{') => Start::Object,
             Some(b'[') => Start::Array,
             Some(b'-' | b'0'..=b'9') => Start::Number,
+            Some(b'N' | b'I') if self.is_lenient => Start::Number,
             Some(b't') => Start::True,
             Some(b'f') => Start::False,
             Some(b'n') => Start::Null,
@@ -194,7 +200,7 @@ impl<'a> Scan<'a> {
                     }
                 }
                 Start::String => self.skip_string()?,
-                Start::Number => drop(self.number()?),
+                Start::Number => self.skip_number()?,
                 Start::True => self.word("true")?,
                 Start::False => self.word("false")?,
                 Start::Null => self.word("null")?,
@@ -215,6 +221,27 @@ impl<'a> Scan<'a> {
                 nesting -= 1;
             }
         }
+    }
+
+    fn skip_number(&mut self) -> Result<()> {
+        match self.number() {
+            Err(fault) if self.bare_non_finite().is_none() => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// `NaN` or an infinity without quotes, as some languages print them.
+    #[cold]
+    pub(crate) fn bare_non_finite(&mut self) -> Option<f64> {
+        let words: [(&[u8], f64); 3] =
+            [(b"NaN", f64::NAN), (b"Infinity", f64::INFINITY), (b"-Infinity", f64::NEG_INFINITY)];
+        let (word, value) = words.into_iter().find(|(word, _)| self.rest.starts_with(word))?;
+        if !self.is_lenient {
+            return None;
+        }
+        self.advance(word.len());
+        self.met.add(Lenience::BareNonFinite);
+        Some(value)
     }
 
     fn skip_name(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@ use super::block::{
     BLOCK, STRETCH, append_from, append_start, clean_length, short_block, special_bits,
 };
 use super::fault::{CUT, Result};
+use super::lenience::Lenience;
 use super::scan::Scan;
 
 impl<'a> Scan<'a> {
@@ -77,7 +78,10 @@ impl<'a> Scan<'a> {
                     self.rest = after;
                     return Ok(());
                 }
-                [b'\\', escape @ ..] => unescape(escape, out),
+                [b'\\', escape @ ..] => match unescape(escape, out) {
+                    Err(ALONE) if self.is_lenient => Ok(self.replace_half(escape, out)),
+                    read => read,
+                },
                 _ => Err("a control character in a string"),
             };
             rest = read.map_err(|what| {
@@ -85,6 +89,14 @@ impl<'a> Scan<'a> {
                 self.fault(what)
             })?;
         }
+    }
+
+    /// Stands in for half of a surrogate pair; gives what follows it.
+    #[cold]
+    fn replace_half<'t>(&mut self, escape: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
+        out.extend_from_slice("\u{fffd}".as_bytes());
+        self.met.add(Lenience::HalfSurrogate);
+        escape.get("uXXXX".len()..).unwrap_or_default()
     }
 }
 
@@ -175,7 +187,6 @@ fn read_ascii(text: &[u8]) -> Option<(u8, &[u8])> {
 /// `XXXX`, and the second half of a surrogate pair behind it.
 #[inline]
 fn read_unicode(text: &[u8]) -> std::result::Result<(char, &[u8]), &'static str> {
-    const ALONE: &str = "half of a surrogate pair";
     let (mut code, mut rest) = read_hex(text)?;
     if (0xd800..0xdc00).contains(&code) {
         let second = match rest {
@@ -214,6 +225,7 @@ fn byte_of_letter(letter: u8) -> u8 {
     LETTERS.get(usize::from(letter)).copied().unwrap_or_default()
 }
 
+const ALONE: &str = "half of a surrogate pair";
 const NO_DIGIT: u8 = 0xff;
 
 static DIGITS: [u8; 256] = digits();

@@ -1,8 +1,8 @@
 //! Lists of floats, read: an embedding is thousands of short decimals, each behind the same white space.
 
 use super::Reader;
-use super::value::TOO_LARGE;
-use crate::json::fault::{Fault, Result};
+use super::value::narrow;
+use crate::json::fault::Result;
 use crate::json::number::{float_of, plain_float};
 use crate::json::scan::Start;
 use crate::schema::Kind;
@@ -17,10 +17,7 @@ impl Reader<'_> {
                     self.scan.advance(length);
                     value
                 }
-                None if self.scan.start()? == Start::Number => {
-                    let at = self.scan.offset();
-                    float_of(self.scan.number()?).ok_or_else(|| Fault::new(TOO_LARGE, at))?
-                }
+                None if self.scan.start()? == Start::Number => self.bare_float(float_of, narrow)?,
                 None => return self.value(Kind::Float, 0, out),
             };
             out.extend_from_slice(&value.to_le_bytes());

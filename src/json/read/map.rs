@@ -1,9 +1,10 @@
 //! Maps, read: the members of an object as entries.
 
-use super::Reader;
 use super::value::{quoted_number, write_integer};
+use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
 use crate::json::keys::Keys;
+use crate::json::lenience::Lenience;
 use crate::json::wire::Wire;
 use crate::schema::{Field, Kind};
 
@@ -34,13 +35,13 @@ impl Reader<'_> {
             self.key(key, out)?;
             may_repeat |= keys.may_repeat(out.get(key_start..).unwrap_or_default());
             self.scan.expect(b':')?;
-            if self.scan.is_next(b'n') && !self.null_is_value(value.kind) {
-                return Err(self.scan.fault("`null` in a map"));
-            }
             value.tag.append_to(out);
             let before = out.len();
             match dynamic {
                 Some(of) => self.dynamic_inside(of, depth, out)?,
+                None if self.scan.is_next(b'n') && !self.null_is_value(value.kind) => {
+                    self.null_value()?;
+                }
                 None => self.value(value.kind, depth, out)?,
             }
             if out.len() > before {
@@ -53,10 +54,27 @@ impl Reader<'_> {
             }
         }
         self.scan.expect(b'}')?;
-        if may_repeat {
-            check_keys(out.get(first..).unwrap_or_default(), field, at)?;
+        if !may_repeat {
+            return Ok(());
         }
-        Ok(())
+        match check_keys(out.get(first..).unwrap_or_default(), field, at) {
+            // Of entries of one key, a parser takes the last.
+            Err(_) if self.mode == Mode::Answer => {
+                self.scan.met.add(Lenience::RepeatedName);
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
+    /// `null` in place of an entry's value.
+    #[cold]
+    fn null_value(&mut self) -> Result<()> {
+        if self.mode != Mode::Answer {
+            return Err(self.scan.fault("`null` in a map"));
+        }
+        self.scan.met.add(Lenience::NullElement);
+        self.scan.word("null")
     }
 
     /// A map's key: any scalar, always quoted.

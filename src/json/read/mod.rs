@@ -7,11 +7,14 @@
 mod dynamic;
 mod floats;
 mod map;
+mod repeats;
 mod value;
 mod well_known;
 
 use crate::json::block::{BLOCK, append_start, short_block};
 use crate::json::fault::{Fault, Result};
+use crate::json::lenience::{Lenience, Leniences};
+use crate::json::read::repeats::Repeat;
 use crate::json::scan::Scan;
 use crate::json::seen::Seen;
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
@@ -24,9 +27,8 @@ pub(crate) enum Mode {
     Strict,
     /// The same, but unknown fields and enum names are passed over, as the official conformance suite asks.
     PassUnknown,
-    /// As a service's answer, which may be newer than the schema and may already be paid for. Unknown fields are
-    /// passed over; an unknown enum name never reads as 0, "all is well"; an `Any` that cannot be read is kept as its
-    /// JSON.
+    /// As a service's answer, which may be newer than the schema, may be written by anybody, and may already be paid
+    /// for: unknown fields are passed over, and so is each [`Lenience`](crate::Lenience).
     Answer,
 }
 
@@ -49,8 +51,7 @@ pub(crate) fn room_for(json: &[u8]) -> usize {
     (if json.len() < ONE_MIB { json.len() } else { json.len() / 4 * 3 }) + 64
 }
 
-/// Appends the wire form of an answer; says whether the JSON has an `error` object that the message does not: then it
-/// is no answer but a failure.
+/// Appends the wire form of an answer.
 ///
 /// # Errors
 /// As [`read_message`].
@@ -59,8 +60,16 @@ pub(crate) fn read_answer(
     message: MessageId,
     json: &[u8],
     out: &mut Vec<u8>,
-) -> Result<bool> {
-    Ok(read_whole(schema, message, json, Mode::Answer, out)?.has_error)
+) -> Result<Notes> {
+    Ok(read_whole(schema, message, json, Mode::Answer, out)?.notes())
+}
+
+/// What was noticed while an answer was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notes {
+    /// The JSON has an `error` object that the message does not: it is no answer but a failure.
+    pub(crate) has_error: bool,
+    pub(crate) leniences: Leniences,
 }
 
 fn read_whole<'a>(
@@ -86,10 +95,11 @@ pub(crate) fn read_field(
     field: &Field,
     json: &[u8],
     out: &mut Vec<u8>,
-) -> Result<()> {
+) -> Result<Notes> {
     let mut reader = Reader::new(schema, json, Mode::Answer)?;
     reader.field(field, MAX_DEPTH, out)?;
-    reader.scan.expect_end()
+    reader.scan.expect_end()?;
+    Ok(reader.notes())
 }
 
 pub(super) struct Reader<'a> {
@@ -100,13 +110,21 @@ pub(super) struct Reader<'a> {
     slot: usize,
     /// The outermost object has an `error` object that the schema does not know.
     has_error: bool,
+    /// Members of the objects around that replace what came before them, outermost object first.
+    repeats: Vec<Repeat>,
 }
 
 impl<'a> Reader<'a> {
     fn new(schema: &'a Schema, json: &'a [u8], mode: Mode) -> Result<Self> {
         // No value is more than eight times as long on the wire as its JSON text.
         let slot = varint_length(json.len().saturating_mul(8)).min(MAX_SLOT);
-        Ok(Self { schema, scan: Scan::new(json)?, mode, slot, has_error: false })
+        let mut scan = Scan::new(json)?;
+        scan.is_lenient = mode == Mode::Answer;
+        Ok(Self { schema, scan, mode, slot, has_error: false, repeats: Vec::new() })
+    }
+
+    fn notes(&self) -> Notes {
+        Notes { has_error: self.has_error, leniences: self.scan.met }
     }
 
     /// A message in the form that its type asks for, without its length.
@@ -138,6 +156,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut seen = Seen::default();
+        let (start, repeats) = (out.len(), self.repeats.len());
         let mut next = 0;
         loop {
             self.scan.skip_space();
@@ -154,8 +173,14 @@ impl<'a> Reader<'a> {
                 read.map_err(|fault| fault.inside(&field.name))?;
             }
             if !self.scan.eat(b',') {
-                return self.scan.expect(b'}');
+                break;
             }
+        }
+        self.scan.expect(b'}')?;
+        if self.repeats.len() > repeats {
+            self.keep_last(message, repeats, start, out)
+        } else {
+            Ok(())
         }
     }
 
@@ -215,13 +240,13 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let is_absent = self.scan.is_next(b'n') && !self.takes_null(field);
         if seen.was(field.index) {
-            return Err(Fault::new("the field comes twice", at));
+            self.repeat(Repeat::of_field(field, out.len()), "the field comes twice", at)?;
         }
         if is_absent {
             return self.scan.word("null");
         }
         if field.in_oneof && seen.was(field.slot) {
-            return Err(Fault::new("two members of one oneof", at));
+            self.repeat(Repeat::of_oneof(field, out.len()), "two members of one oneof", at)?;
         }
         self.field(field, depth, out)
     }
@@ -282,18 +307,23 @@ impl<'a> Reader<'a> {
             self.open(out)
         });
         loop {
+            let before = out.len();
             if self.scan.is_next(b'n') && !self.null_is_value(field.kind) {
-                return Err(self.scan.fault("`null` in a list"));
-            }
-            if field.packed && field.kind == Kind::Float {
-                self.floats(out)?;
-            } else if field.packed {
-                self.value(field.kind, depth, out)?;
-            } else if let Some(of) = dynamic {
-                field.tag.append_to(out);
-                self.dynamic_inside(of, depth, out)?;
+                self.null_element(field.kind)?;
             } else {
-                self.tagged_value(field, depth, out)?;
+                if field.packed && field.kind == Kind::Float {
+                    self.floats(out)?;
+                } else if field.packed {
+                    self.value(field.kind, depth, out)?;
+                } else if let Some(of) = dynamic {
+                    field.tag.append_to(out);
+                    self.dynamic_inside(of, depth, out)?;
+                } else {
+                    self.tagged_value(field, depth, out)?;
+                }
+                if out.len() == before && self.mode == Mode::Answer {
+                    return Err(self.scan.fault("a list would lose an element"));
+                }
             }
             if !self.scan.eat(b',') {
                 break;
@@ -306,6 +336,20 @@ impl<'a> Reader<'a> {
             None => {}
         }
         Ok(())
+    }
+
+    /// Skips `null` in a list of messages; a list of scalars must not lose its order.
+    #[cold]
+    fn null_element(&mut self, kind: Kind) -> Result<()> {
+        let is_message = match kind {
+            Kind::Message(id) => self.schema.message(id).special != Special::Wrapper,
+            kind => matches!(kind, Kind::Group(_)),
+        };
+        if !(self.mode == Mode::Answer && is_message) {
+            return Err(self.scan.fault("`null` in a list"));
+        }
+        self.scan.met.add(Lenience::NullElement);
+        self.scan.word("null")
     }
 
     /// Keeps room for a length.

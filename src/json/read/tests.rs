@@ -1,7 +1,7 @@
 //! What becomes of answers: of what is newer than the schema, and of what its peers write oddly.
 
-use super::{Mode, read_message};
-use crate::json::write_text;
+use super::{Mode, read_answer, read_message};
+use crate::json::{Lenience, write_text};
 use crate::schema::Schema;
 
 /// Each type and shape of field.
@@ -130,4 +130,158 @@ fn anys_inside_each_other_cost_their_size() {
     let schema = Schema::own().expect("a schema");
     assert!(read(schema, "google.protobuf.Any", &text).is_ok());
     assert!(read(schema, "google.protobuf.Any", &text[..text.len() - 1]).is_err());
+}
+
+/// A text read as an answer, and what of it is overlooked.
+fn read_leniently(schema: &Schema, json: &str) -> Result<(String, Vec<Lenience>), String> {
+    let id = schema.message_id("every.Field").expect("a message");
+    let mut wire = Vec::new();
+    let notes = read_answer(schema, id, json.as_bytes(), &mut wire).map_err(|it| it.to_string())?;
+    let text = write_text(schema, id, &wire).map_err(|it| it.to_string())?;
+    Ok((String::from_utf8(text).expect("JSON is UTF-8"), notes.leniences.each().collect()))
+}
+
+#[test]
+fn oddities_do_not_cost_an_answer_and_are_refused_elsewhere() {
+    use Lenience::{
+        BareNonFinite, HalfSurrogate, NullElement, NumberLeftOut, RepeatedName, SpacedBase64,
+    };
+    let schema = every_field();
+    let long = "x".repeat(200);
+    let long_half = format!(r#"{{"aString":"{long}\ud83d{long}"}}"#);
+    let long_read = format!("{{\"aString\":\"{long}\u{fffd}{long}\"}}");
+    for (given, expected, lenience) in [
+        (r#"{"aString":"ok \ud83d"}"#, "{\"aString\":\"ok \u{fffd}\"}", HalfSurrogate),
+        (r#"{"aString":"\ude00 ok"}"#, "{\"aString\":\"\u{fffd} ok\"}", HalfSurrogate),
+        (r#"{"aString":"\ud83d\u0041\n"}"#, "{\"aString\":\"\u{fffd}A\\n\"}", HalfSurrogate),
+        (
+            r#"{"aString":"\ud83d\ud83d\ude00"}"#,
+            "{\"aString\":\"\u{fffd}\u{1f600}\"}",
+            HalfSurrogate,
+        ),
+        (&long_half, &long_read, HalfSurrogate),
+        (r#"{"new":"\ud83d","aBool":true}"#, r#"{"aBool":true}"#, HalfSurrogate),
+        (
+            r#"{"structure":{"a\ud83d":"\ud83d"}}"#,
+            "{\"structure\":{\"a\u{fffd}\":\"\u{fffd}\"}}",
+            HalfSurrogate,
+        ),
+        (r#"{"inners":[null,{"aBool":true},null]}"#, r#"{"inners":[{"aBool":true}]}"#, NullElement),
+        (r#"{"inners":[null]}"#, "{}", NullElement),
+        (r#"{"byName":{"a":null,"b":{}}}"#, r#"{"byName":{"b":{}}}"#, NullElement),
+        (r#"{"byNumber":{"1":null,"2":"b"}}"#, r#"{"byNumber":{"2":"b"}}"#, NullElement),
+        (r#"{"aDouble":NaN}"#, r#"{"aDouble":"NaN"}"#, BareNonFinite),
+        (r#"{"aFloat":-Infinity}"#, r#"{"aFloat":"-Infinity"}"#, BareNonFinite),
+        (r#"{"maybeDouble": Infinity }"#, r#"{"maybeDouble":"Infinity"}"#, BareNonFinite),
+        (r#"{"floats":[1.5,NaN,2.5]}"#, r#"{"floats":[1.5,"NaN",2.5]}"#, BareNonFinite),
+        (r#"{"doubles":[NaN,-Infinity]}"#, r#"{"doubles":["NaN","-Infinity"]}"#, BareNonFinite),
+        (r#"{"wrappedFloat":NaN}"#, r#"{"wrappedFloat":"NaN"}"#, BareNonFinite),
+        (r#"{"new":[NaN,{"a":-Infinity}],"aBool":true}"#, r#"{"aBool":true}"#, BareNonFinite),
+        (r#"{"someBytes":"aGVs\nbG8=\r\n"}"#, r#"{"someBytes":"aGVsbG8="}"#, SpacedBase64),
+        (
+            r#"{"byteStrings":["aGVs bG8","aA=="]}"#,
+            r#"{"byteStrings":["aGVsbG8=","aA=="]}"#,
+            SpacedBase64,
+        ),
+        (r#"{"aString":"a","aString":"b"}"#, r#"{"aString":"b"}"#, RepeatedName),
+        (r#"{"aString":"a","a_string":"b"}"#, r#"{"aString":"b"}"#, RepeatedName),
+        (r#"{"ints":[1,2],"aBool":true,"ints":[3]}"#, r#"{"aBool":true,"ints":[3]}"#, RepeatedName),
+        (
+            r#"{"inner":{"aBool":true},"inner":{"aString":"b"}}"#,
+            r#"{"inner":{"aString":"b"}}"#,
+            RepeatedName,
+        ),
+        (
+            r#"{"inners":[{"aString":"a","aString":"b"},{}]}"#,
+            r#"{"inners":[{"aString":"b"},{}]}"#,
+            RepeatedName,
+        ),
+        (r#"{"unpacked":[1,2],"unpacked":["3"]}"#, r#"{"unpacked":["3"]}"#, RepeatedName),
+        (r#"{"oneString":"","oneInt":7}"#, r#"{"oneInt":7}"#, RepeatedName),
+        (
+            r#"{"oneField":{"aBool":true},"oneInt":7,"oneField":{}}"#,
+            r#"{"oneField":{}}"#,
+            RepeatedName,
+        ),
+        (r#"{"byNumber":{"1":"a","1":"b"}}"#, r#"{"byNumber":{"1":"b"}}"#, RepeatedName),
+        (r#"{"structure":{"a":1,"a":2}}"#, r#"{"structure":{"a":2}}"#, RepeatedName),
+        (r#"{"anInt32":3000000000,"aBool":true}"#, r#"{"aBool":true}"#, NumberLeftOut),
+        (r#"{"anInt32":12.5}"#, "{}", NumberLeftOut),
+        (r#"{"anInt32":"12.5"}"#, "{}", NumberLeftOut),
+        (r#"{"anUint64":-1}"#, "{}", NumberLeftOut),
+        (r#"{"anInt64":"9223372036854775808"}"#, "{}", NumberLeftOut),
+        (r#"{"aFixed32":4294967296}"#, "{}", NumberLeftOut),
+        (r#"{"maybeInt":1e99}"#, "{}", NumberLeftOut),
+        (r#"{"anInt32":"NaN"}"#, "{}", NumberLeftOut),
+        (r#"{"wrapped":1.5}"#, "{}", NumberLeftOut),
+        (r#"{"oneInt":1.5}"#, "{}", NumberLeftOut),
+        (r#"{"zigzagKeys":{"1":1.5,"2":3}}"#, r#"{"zigzagKeys":{"2":3}}"#, NumberLeftOut),
+    ] {
+        let found = read_leniently(&schema, given);
+        assert_eq!(found, Ok((expected.to_owned(), vec![lenience])), "{given}");
+        for read in [Schema::message_from_json, Schema::message_from_json_ignoring_unknown] {
+            assert!(read(&schema, "every.Field", given.as_bytes()).is_err(), "{given}");
+        }
+    }
+}
+
+#[test]
+fn what_would_guess_a_meaning_or_lose_an_element_fails() {
+    let schema = every_field();
+    for given in [
+        r#"{"ints":[1,2.5]}"#,
+        r#"{"ints":[1,null]}"#,
+        r#"{"zigzags":[1,9223372036854775808]}"#,
+        r#"{"unpacked":[1,-1]}"#,
+        r#"{"doubles":[1,null]}"#,
+        r#"{"floats":[1,1e39]}"#,
+        r#"{"strings":["a",null]}"#,
+        r#"{"colours":["RED",null]}"#,
+        r#"{"anInt32":"twelve"}"#,
+        r#"{"anInt32":true}"#,
+        r#"{"anInt32":[1]}"#,
+        r#"{"aDouble":nan}"#,
+        r#"{"aDouble":+Infinity}"#,
+        r#"{"aString":7}"#,
+        r#"{"aString":"\ud83"#,
+        r#"{"aString":"\ud83d"#,
+        r#"{"aString":"\x"}"#,
+        r#"{"someBytes":"a*b="}"#,
+        r#"{"someBytes":"a*b=\n"}"#,
+        r#"{"byNumber":{"1.5":"a"}}"#,
+        r#"{"aBool":true} x"#,
+        r#"{"aBool":true,}"#,
+    ] {
+        assert!(read_leniently(&schema, given).is_err(), "{given}");
+    }
+}
+
+#[test]
+fn null_after_a_value_is_the_last_one_too() {
+    for (given, expected) in [
+        (r#"{"aString":"a","aString":null}"#, "{}"),
+        (r#"{"aString":"a","aString":null,"aString":"b"}"#, r#"{"aString":"b"}"#),
+        (r#"{"ints":[1],"ints":null}"#, "{}"),
+        (r#"{"oneString":"a","oneString":null}"#, "{}"),
+    ] {
+        let found = read_leniently(&every_field(), given);
+        assert_eq!(found, Ok((expected.to_owned(), vec![Lenience::RepeatedName])), "{given}");
+    }
+}
+
+#[test]
+fn what_is_written_well_needs_no_lenience() {
+    let given =
+        r#"{"aString":"a","oneString":null,"oneInt":7,"anInt32":1.0,"aDouble":"NaN","inner":null}"#;
+    let (_, leniences) = read_leniently(&every_field(), given).expect("an answer");
+    assert_eq!(leniences, []);
+}
+
+/// The same name again and again must not cost a look at all that came before, each time.
+#[test]
+fn names_that_come_again_cost_their_size() {
+    let inners = vec!["{}"; 100_000].join(",");
+    let names = vec![r#""aString":"a","aBool":true"#; 100_000].join(",");
+    let given = format!(r#"{{"inners":[{inners}],{names}}}"#);
+    assert!(read_leniently(&every_field(), &given).is_ok());
 }

@@ -3,10 +3,11 @@
 use super::{Mode, Reader};
 use crate::json::block::append_short;
 use crate::json::fault::{Fault, Result};
+use crate::json::lenience::Lenience;
 use crate::json::number::{Number, double_of, float_of, parse_non_finite};
 use crate::json::scan::Start;
 use crate::json::wire::{push_varint, zigzag_encode};
-use crate::schema::{EnumId, Kind};
+use crate::schema::{Enum, EnumId, Kind, MessageId, Special};
 
 impl Reader<'_> {
     /// One value, with its length where it has one; nothing, if it is an unknown enum name.
@@ -18,18 +19,19 @@ impl Reader<'_> {
             Kind::Message(id) => {
                 let length = self.open(out);
                 self.message(id, depth, out)?;
+                if self.is_empty_since(length, out) && self.is_wrapper(id) {
+                    // Its number was left out, and it stands for nothing else.
+                    out.truncate(length);
+                    return Ok(());
+                }
                 self.close(length, out)
             }
             Kind::Group(id) => self.message(id, depth, out),
             Kind::Enum(id) => self.enumeration(id, out),
             Kind::Bool => self.bool(out),
             Kind::Double => self.double(out),
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "NaN and infinity keep their meaning"
-            )]
             Kind::Float => {
-                let value = self.float(float_of, |value| value as f32)?;
+                let value = self.float(float_of, narrow)?;
                 out.extend_from_slice(&value.to_le_bytes());
                 Ok(())
             }
@@ -61,11 +63,25 @@ impl Reader<'_> {
         }
         let is_quoted = self.scan.is_next(b'"');
         let at = self.scan.offset();
-        if !is_quoted {
-            return write_integer(kind, self.scan.number()?, at, out);
+        let written = if is_quoted {
+            let text = self.scan.string()?;
+            match quoted_number(&text, at) {
+                Err(fault) if parse_non_finite(&text).is_none() => return Err(fault),
+                number => number.and_then(|number| write_integer(kind, number, at, out)),
+            }
+        } else {
+            match self.scan.number() {
+                Err(fault) if self.scan.bare_non_finite().is_none() => return Err(fault),
+                number => number.and_then(|number| write_integer(kind, number, at, out)),
+            }
+        };
+        match written {
+            Err(_) if self.mode == Mode::Answer => {
+                self.scan.met.add(Lenience::NumberLeftOut);
+                Ok(())
+            }
+            written => written,
         }
-        let text = self.scan.string()?;
-        write_integer(kind, quoted_number(&text, at)?, at, out)
     }
 
     #[inline]
@@ -74,16 +90,28 @@ impl Reader<'_> {
         convert: impl Fn(Number<'_>) -> Option<T>,
         not_finite: impl Fn(f64) -> T,
     ) -> Result<T> {
-        let is_quoted = self.scan.is_next(b'"');
-        let at = self.scan.offset();
-        let too_large = || Fault::new(TOO_LARGE, at);
-        if !is_quoted {
-            return convert(self.scan.number()?).ok_or_else(too_large);
+        if !self.scan.is_next(b'"') {
+            return self.bare_float(convert, not_finite);
         }
+        let at = self.scan.offset();
         let text = self.scan.string()?;
         match parse_non_finite(&text) {
             Some(value) => Ok(not_finite(value)),
-            None => convert(quoted_number(&text, at)?).ok_or_else(too_large),
+            None => convert(quoted_number(&text, at)?).ok_or_else(|| Fault::new(TOO_LARGE, at)),
+        }
+    }
+
+    /// The same without quotes.
+    #[inline]
+    pub(super) fn bare_float<T>(
+        &mut self,
+        convert: impl Fn(Number<'_>) -> Option<T>,
+        not_finite: impl Fn(f64) -> T,
+    ) -> Result<T> {
+        let at = self.scan.offset();
+        match self.scan.number() {
+            Ok(number) => convert(number).ok_or_else(|| Fault::new(TOO_LARGE, at)),
+            Err(fault) => self.scan.bare_non_finite().map(not_finite).ok_or(fault),
         }
     }
 
@@ -100,7 +128,7 @@ impl Reader<'_> {
                 match of.number_of(&name) {
                     Some(number) => number,
                     None => match self.mode {
-                        Mode::Answer => of.unknown,
+                        Mode::Answer => self.unknown_name(of),
                         Mode::PassUnknown => return Ok(()),
                         Mode::Strict => {
                             let name = String::from_utf8_lossy(&name).into_owned();
@@ -115,13 +143,27 @@ impl Reader<'_> {
                 let number = self.scan.number()?.to_integer();
                 match number.and_then(|number| i32::try_from(number).ok()) {
                     Some(number) => number,
-                    None if self.mode == Mode::Answer => of.unknown,
+                    None if self.mode == Mode::Answer => self.unknown_name(of),
                     None => return Err(Fault::new("no enum value", at)),
                 }
             }
         };
         push_varint(out, i64::from(number).cast_unsigned());
         Ok(())
+    }
+
+    #[cold]
+    fn unknown_name(&mut self, of: &Enum) -> i32 {
+        self.scan.met.add(Lenience::UnknownEnumName);
+        of.unknown
+    }
+
+    fn is_empty_since(&self, length: usize, out: &[u8]) -> bool {
+        out.len() == length + self.slot
+    }
+
+    fn is_wrapper(&self, id: MessageId) -> bool {
+        self.schema.message(id).special == Special::Wrapper
     }
 
     /// A string with its length.
@@ -142,31 +184,51 @@ impl Reader<'_> {
     fn bytes(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.scan.skip_space();
         let at = self.scan.offset();
-        let (plain, mut escaped) = self.scan.long_string()?;
-        let padding = plain.iter().rev().take_while(|byte| **byte == b'=').count();
-        let (blocks, rest) = plain.split_at((plain.len() - padding) / 4 * 4);
-        let end = if escaped.is_empty() {
-            rest
+        let (plain, escaped) = self.scan.long_string()?;
+        if decode_base64(plain, &escaped, out) || self.decode_spaced(plain, &escaped, out) {
+            Ok(())
         } else {
-            escaped.splice(..0, rest.iter().copied());
-            &escaped
-        };
-        let padding = end.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
-        let digits = end.get(..end.len() - padding).unwrap_or_default();
-        let (end_blocks, tail) = digits.split_at(digits.len() / 4 * 4);
-        let length = (blocks.len() + end_blocks.len()) / 4 * 3 + tail.len().saturating_sub(1);
-        push_varint(out, length as u64);
-        let start = out.len();
-        // The standard alphabet is the usual one; what is neither is refused by both.
-        let read =
-            [base64_simd::STANDARD_NO_PAD, base64_simd::URL_SAFE_NO_PAD].iter().any(|alphabet| {
-                out.truncate(start);
-                [blocks, end_blocks]
-                    .iter()
-                    .all(|part| alphabet.decode_append(part, &mut *out).is_ok())
-            });
-        if read && decode_tail(tail, out) { Ok(()) } else { Err(Fault::new("no base64", at)) }
+            Err(Fault::new("no base64", at))
+        }
     }
+
+    /// The same with line ends or blanks in it.
+    #[cold]
+    fn decode_spaced(&mut self, plain: &[u8], escaped: &[u8], out: &mut Vec<u8>) -> bool {
+        let is_space = |byte: &u8| byte.is_ascii_whitespace();
+        let both = || plain.iter().chain(escaped).copied();
+        if self.mode != Mode::Answer || !both().any(|byte| is_space(&byte)) {
+            return false;
+        }
+        self.scan.met.add(Lenience::SpacedBase64);
+        let text: Vec<u8> = both().filter(|byte| !is_space(byte)).collect();
+        decode_base64(&text, &[], out)
+    }
+}
+
+/// Appends base64 with its length; nothing if it is none. What `plain` begins, `escaped` ends.
+fn decode_base64(plain: &[u8], escaped: &[u8], out: &mut Vec<u8>) -> bool {
+    let before = out.len();
+    let padding = plain.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (blocks, rest) = plain.split_at((plain.len() - padding) / 4 * 4);
+    let end = if escaped.is_empty() { rest } else { &[rest, escaped].concat() };
+    let padding = end.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+    let digits = end.get(..end.len() - padding).unwrap_or_default();
+    let (end_blocks, tail) = digits.split_at(digits.len() / 4 * 4);
+    let length = (blocks.len() + end_blocks.len()) / 4 * 3 + tail.len().saturating_sub(1);
+    push_varint(out, length as u64);
+    let start = out.len();
+    // The standard alphabet is the usual one; what is neither is refused by both.
+    let read =
+        [base64_simd::STANDARD_NO_PAD, base64_simd::URL_SAFE_NO_PAD].iter().any(|alphabet| {
+            out.truncate(start);
+            [blocks, end_blocks].iter().all(|part| alphabet.decode_append(part, &mut *out).is_ok())
+        });
+    let read = read && decode_tail(tail, out);
+    if !read {
+        out.truncate(before);
+    }
+    read
 }
 
 /// The last two or three digits of base64; bits beyond the last byte are ignored, as protobuf does.
@@ -195,7 +257,12 @@ fn decode_tail(tail: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-pub(super) const TOO_LARGE: &str = "a number too large for its field";
+#[expect(clippy::cast_possible_truncation, reason = "NaN and infinity keep their meaning")]
+pub(super) fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+const TOO_LARGE: &str = "a number too large for its field";
 
 /// A quoted number follows the same grammar as a bare one.
 pub(super) fn quoted_number(text: &[u8], at: usize) -> Result<Number<'_>> {

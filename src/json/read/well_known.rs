@@ -4,6 +4,7 @@
 
 use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
+use crate::json::lenience::Lenience;
 use crate::json::time::{Instant, parse_duration, parse_timestamp};
 use crate::json::wire::{TOO_DEEP, push_varint};
 use crate::schema::{Message, MessageId, Schema, Special};
@@ -18,10 +19,12 @@ impl Reader<'_> {
     /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none, must not cost the
     /// message around it.
     pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        let (scan, start) = (self.scan, out.len());
+        let (scan, start, repeats) = (self.scan, out.len(), self.repeats.len());
         match self.typed_any(depth, out) {
             Err(_) if self.mode == Mode::Answer => {
                 self.scan = scan;
+                self.scan.met.add(Lenience::UnknownAny);
+                self.repeats.truncate(repeats);
                 out.truncate(start);
                 self.kept_any(depth, out)
             }
@@ -37,9 +40,10 @@ impl Reader<'_> {
         let (schema, id) = own.ok_or_else(|| self.scan.fault("no type for it"))?;
         self.open_any(&[b"type.googleapis.com/", name.as_bytes()].concat(), out);
         let length = self.open(out);
-        let mut reader = Reader { schema, ..*self };
-        reader.message(id, depth, out)?;
-        self.scan = reader.scan;
+        let own = std::mem::replace(&mut self.schema, schema);
+        let read = self.message(id, depth, out);
+        self.schema = own;
+        read?;
         self.close(length, out)
     }
 
@@ -185,8 +189,7 @@ impl Reader<'_> {
         let Some(field) = message.field_of_number(1) else {
             return Err(self.scan.fault("a wrapper without a value"));
         };
-        field.tag.append_to(out);
-        self.value(field.kind, depth, out)
+        self.tagged_value(field, depth, out)
     }
 }
 

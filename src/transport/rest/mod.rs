@@ -22,6 +22,7 @@ use crate::call::frame::too_large;
 use crate::call::{Answer, Call, Message};
 use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
+use crate::json::LenienceCounts;
 use crate::network::{Network, Origin};
 use crate::schema::{Method, Schema};
 use crate::transport::carrier::http1::HttpVersions;
@@ -39,6 +40,7 @@ pub(crate) struct RestTransport {
     origin: Uri,
     client: Client,
     settings: RestSettings,
+    leniences: Arc<LenienceCounts>,
 }
 
 /// The choices of the transport.
@@ -76,7 +78,7 @@ impl RestTransport {
     ) -> Self {
         let uri = origin.uri().clone();
         let client = Client::new(network, origin, settings.connections);
-        Self { schema, origin: uri, client, settings }
+        Self { schema, origin: uri, client, settings, leniences: Arc::default() }
     }
 
     /// Opens a connection and closes it.
@@ -90,6 +92,11 @@ impl RestTransport {
     /// How many connections are open.
     pub(crate) fn connections(&self) -> usize {
         self.client.connections()
+    }
+
+    /// How often each lenience was needed.
+    pub(crate) fn leniences(&self) -> &LenienceCounts {
+        &self.leniences
     }
 
     /// Sends a call and returns the service's answer, in the shape of a gRPC one.
@@ -121,6 +128,7 @@ impl RestTransport {
             end_fields: (self.settings.end_fields)(&method.path),
             method,
             max_message_size: self.settings.max_message_size,
+            leniences: Arc::clone(&self.leniences),
         };
         read_http_answer(answer, reading).await
     }

@@ -13,11 +13,14 @@ use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
+use tracing::warn;
 
 use crate::call::frame::{PREFIX_LENGTH, too_large};
 use crate::call::{Answer, OF_HTTP, remove_headers, trailers_of};
 use crate::error::Error;
-use crate::json::{Fault, push_varint, read_answer, read_field, room_for};
+use crate::json::{
+    Fault, LenienceCounts, Leniences, push_varint, read_answer, read_field, room_for,
+};
 use crate::schema::{Method, Schema, Special};
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http1::client::{HttpAnswer, HttpBody};
@@ -32,6 +35,7 @@ pub(crate) struct Reading {
     pub(crate) method: std::sync::Arc<Method>,
     pub(crate) max_message_size: usize,
     pub(crate) end_fields: EndFields,
+    pub(crate) leniences: std::sync::Arc<LenienceCounts>,
 }
 
 /// The JSON of a message is larger than the message, at worst by so much: base64, escapes, names.
@@ -90,6 +94,16 @@ impl Reading {
         too_large(self.max_message_size, self.max_message_size)
     }
 
+    /// Counts what the answer was read in spite of, and says each once.
+    fn tell(&self, leniences: Leniences) {
+        if leniences == Leniences::default() {
+            return;
+        }
+        for lenience in self.leniences.count(leniences) {
+            warn!(%lenience, method = %self.method.path, "an answer over REST was read leniently");
+        }
+    }
+
     pub(crate) fn check_size(&self, frame: &Bytes) -> Result<(), Error> {
         let length = frame.len() - PREFIX_LENGTH;
         if length > self.max_message_size {
@@ -143,7 +157,7 @@ pub(crate) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
     let table = schema.message(method.output);
     let number = method.rules.first().and_then(|rule| rule.response_body);
     let read = match number.and_then(|number| table.field_of_number(number)) {
-        Some(field) => read_field(schema, field, text, &mut frame).map(|()| false),
+        Some(field) => read_field(schema, field, text, &mut frame),
         None => read_answer(schema, method.output, text, &mut frame),
     };
     // An error is small; a long text that only begins as one must not become a tree.
@@ -153,9 +167,12 @@ pub(crate) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
         status.map(Box::new).map(Unreadable::Failure)
     };
     match read {
-        Ok(false) => Ok(with_length(frame)),
         // An error that is not of the known form is no message all the same.
-        Ok(true) => Err(failure().unwrap_or(Unreadable::Foreign)),
+        Ok(notes) if notes.has_error => Err(failure().unwrap_or(Unreadable::Foreign)),
+        Ok(notes) => {
+            reading.tell(notes.leniences);
+            Ok(with_length(frame))
+        }
         Err(fault) => Err(match text.trim_ascii_start().first() {
             Some(b'[') => failure().unwrap_or(Unreadable::Broken(fault)),
             Some(b'{' | b'"') => Unreadable::Broken(fault),
@@ -250,7 +267,13 @@ mod tests {
     async fn read(path: &str, status: u16, body: &str, chunk: usize) -> Outcome {
         let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema");
         let method = std::sync::Arc::clone(schema.method(path).expect("a method"));
-        let reading = Reading { schema, method, max_message_size: 1 << 10, end_fields: &[] };
+        let reading = Reading {
+            schema,
+            method,
+            max_message_size: 1 << 10,
+            end_fields: &[],
+            leniences: std::sync::Arc::default(),
+        };
         let answer = HttpAnswer {
             status: http::StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
