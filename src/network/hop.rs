@@ -6,7 +6,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use super::address::{Address, split_scheme};
-use super::login::{Custom, Login, Password};
+use super::login::{Custom, KerberosHosts, Login, Password};
 
 /// How a proxy is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,7 @@ impl ProxyHop {
         &mut self,
         password: Option<&Password>,
         custom: &[Custom],
+        kerberos: &KerberosHosts,
     ) -> Result<(), &'static str> {
         if let Some(password) = password {
             self.password = Some(password.clone());
@@ -92,7 +93,11 @@ impl ProxyHop {
         if self.scheme.is_socks() && !custom.is_empty() {
             return Err("a login of your own is for http:// and https:// proxies");
         }
-        self.login = Arc::new(Login::new(custom.to_vec(), self.password.clone()));
+        let kerberos = kerberos.allow(&self.address)?.then(|| self.address.host());
+        if self.scheme.is_socks() && kerberos.is_some() {
+            return Err("Kerberos is for http:// and https:// proxies");
+        }
+        self.login = Arc::new(Login::new(custom.to_vec(), kerberos, self.password.clone()));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::address::Origin;
 use super::exempt::Exempt;
 use super::hop::ProxyHop;
-use super::login::{Custom, Password, ProxyLogin, ProxyTunnel};
+use super::login::{Custom, KerberosHosts, Password, ProxyLogin, ProxyTunnel};
 use crate::error::{Error, ErrorKind};
 
 /// The proxy of both transports.
@@ -22,6 +22,7 @@ pub struct Proxy {
     choice: Choice,
     password: Option<Password>,
     custom: Vec<Custom>,
+    kerberos: KerberosHosts,
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +76,21 @@ impl Proxy {
         self
     }
 
+    /// Allows Kerberos (`Negotiate`) at these proxies, by the ticket that the user of this process has: feature
+    /// `negotiate`, on Unix other than macOS.
+    ///
+    /// Each is the name of a host, or `.example.com` for all hosts below that domain. A ticket tells the proxy who the
+    /// user is, so no proxy gets one that is not named here. The service that is asked for is `HTTP/` and the host in
+    /// the proxy's URL. The system's own library is used, MIT's or Heimdal's, with its configuration and ticket cache
+    /// (`KRB5_CONFIG`, `KRB5CCNAME`); nothing is delegated. Where there is no ticket, user and password are tried.
+    ///
+    /// It is an error of `build()` if the proxy is given by its address, which Kerberos has no names for.
+    #[must_use]
+    pub fn negotiate<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.kerberos.add(hosts.into_iter().map(Into::into));
+        self
+    }
+
     /// A login scheme of your own at an `http://` or `https://` proxy, by its name in `Proxy-Authenticate`.
     ///
     /// It comes before user and password where the proxy offers it. `begin` makes a new [`ProxyLogin`] for each
@@ -90,7 +106,7 @@ impl Proxy {
     }
 
     fn of(choice: Choice) -> Self {
-        Self { choice, password: None, custom: Vec::new() }
+        Self { choice, password: None, custom: Vec::new(), kerberos: KerberosHosts::default() }
     }
 
     /// The proxies in force, with the environment of this process.
@@ -108,6 +124,7 @@ impl Proxy {
                 "the name of a login scheme is a word of letters and digits",
             ));
         }
+        self.kerberos.check().map_err(|what| wrong("proxy", what))?;
         let mut proxies = match self.choice {
             Choice::None => Proxies::default(),
             Choice::Named(hop) => {
@@ -116,7 +133,7 @@ impl Proxy {
             Choice::Environment => Environment(lookup).proxies()?,
         };
         for hop in [&mut proxies.https, &mut proxies.http].into_iter().flatten() {
-            let permitted = hop.permit(self.password.as_ref(), &self.custom);
+            let permitted = hop.permit(self.password.as_ref(), &self.custom, &self.kerberos);
             permitted.map_err(|what| wrong("proxy", what))?;
         }
         Ok(proxies)

@@ -7,12 +7,24 @@ pub(crate) enum LoginTrouble {
     Missing,
     /// The proxy did not accept it.
     Refused,
-    /// The proxy takes only schemes that are not spoken.
-    NotSpoken,
+    /// The proxy takes only schemes that are not supported.
+    NotSupported,
     /// The proxy takes a scheme whose feature is not compiled in.
     NeedsFeature,
+    /// The proxy takes Kerberos, which was not allowed for it.
+    NotAllowed,
     /// The scheme could not be begun: its challenge is wrong, or a login of the program's own failed.
     NotBegun,
+    /// There is no library for Kerberos.
+    NoLibrary,
+    /// The user has no ticket.
+    NoTicket,
+    /// The user's ticket has expired.
+    TicketExpired,
+    /// The KDC does not know the proxy by its name.
+    UnknownService,
+    /// No KDC answers.
+    KdcAway,
 }
 
 impl LoginTrouble {
@@ -24,13 +36,31 @@ impl LoginTrouble {
             Self::Refused => {
                 "check user, password and domain before you try again: the proxy counts wrong logins and may lock the account; the bridge sends this one again only after some minutes"
             }
-            Self::NotSpoken => {
-                "ask for Kerberos (Negotiate), Digest or Basic at the proxy, or give a login of your own with login_with() of Proxy, or run a local proxy that logs in (px, cntlm); NTLM is deprecated by Microsoft and not supported"
+            Self::NotSupported => {
+                "ask who runs the proxy for Kerberos (Negotiate), Digest or Basic, or give a login of your own with login_with() of Proxy, or run a local proxy that logs in (px, cntlm); NTLM is not supported, since Microsoft has deprecated it"
             }
             Self::NeedsFeature => {
-                "build with the named feature of genai-bridge, or run a local proxy that logs in"
+                "build with the feature that is named above, or run a local proxy that logs in (px, cntlm)"
             }
-            Self::NotBegun => "look at the reason above: the login itself was not sent",
+            Self::NotAllowed => {
+                "allow Kerberos for this proxy by its name: negotiate([\"proxy.example.com\"]) of Proxy, or --proxy-negotiate proxy.example.com; a user and password do not help here"
+            }
+            Self::NotBegun => "the login was not sent: look at the reason that is given above",
+            Self::NoLibrary => {
+                "install Kerberos (libgssapi-krb5-2, krb5-libs, or Heimdal), then log in with kinit"
+            }
+            Self::NoTicket => {
+                "log in to the domain with kinit; klist shows the tickets; a service needs a keytab or a cache that KRB5CCNAME names"
+            }
+            Self::TicketExpired => {
+                "renew the ticket with kinit (or kinit -R); klist shows until when it is good"
+            }
+            Self::UnknownService => {
+                "write the proxy's name as the domain knows it (setspn -Q HTTP/name on Windows, kvno HTTP/name here): an alias or an address has no tickets"
+            }
+            Self::KdcAway => {
+                "check that this machine is in the company's network (VPN) and finds the domain's servers: kinit shows it; see krb5.conf"
+            }
         }
     }
 }

@@ -7,7 +7,13 @@ mod digest;
 #[cfg(not(feature = "digest"))]
 #[path = "no_digest.rs"]
 mod digest;
+mod hosts;
 mod memory;
+#[cfg(all(feature = "negotiate", unix, not(target_vendor = "apple")))]
+mod negotiate;
+#[cfg(not(all(feature = "negotiate", unix, not(target_vendor = "apple"))))]
+#[path = "no_negotiate.rs"]
+mod negotiate;
 mod rounds;
 
 use std::fmt;
@@ -20,10 +26,12 @@ pub use custom::{ProxyLogin, ProxyTunnel};
 
 pub(super) use challenge::Challenge;
 pub(super) use custom::Custom;
+pub(super) use hosts::KerberosHosts;
 pub(super) use rounds::{Rounds, Trouble};
 
 use digest::Digest;
 use memory::{Memory, Standing};
+use negotiate::Negotiate;
 
 /// The login at one proxy: the schemes that may be used, strongest first, and what was learnt.
 #[derive(Debug, Default)]
@@ -41,14 +49,20 @@ pub(crate) struct Login {
 pub(super) enum Scheme {
     /// The program's own: chosen on purpose, so it comes first.
     Custom(Custom),
+    Negotiate(Negotiate),
     Digest(Digest),
     Basic(HeaderValue),
 }
 
 impl Login {
-    /// With these logins: the program's own before user and password.
-    pub(super) fn new(custom: Vec<Custom>, password: Option<Password>) -> Self {
+    /// With these logins: the program's own, then Kerberos at the host of that name, then user and password.
+    pub(super) fn new(
+        custom: Vec<Custom>,
+        kerberos: Option<&str>,
+        password: Option<Password>,
+    ) -> Self {
         let mut schemes: Vec<_> = custom.into_iter().map(Scheme::Custom).collect();
+        schemes.extend(kerberos.and_then(Negotiate::new).map(Scheme::Negotiate));
         schemes.extend(password.as_ref().and_then(Digest::new).map(Scheme::Digest));
         schemes.extend(password.as_ref().and_then(Password::basic).map(Scheme::Basic));
         Self { schemes, password, ..Self::default() }
@@ -78,6 +92,7 @@ impl Scheme {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Custom(custom) => custom.scheme(),
+            Self::Negotiate(_) => "Negotiate",
             Self::Digest(_) => "Digest",
             Self::Basic(_) => "Basic",
         }
@@ -88,7 +103,7 @@ impl Scheme {
         match self {
             Self::Custom(_) => false,
             Self::Digest(digest) => digest.speaks_first(),
-            Self::Basic(_) => true,
+            Self::Negotiate(_) | Self::Basic(_) => true,
         }
     }
 
@@ -96,7 +111,7 @@ impl Scheme {
     fn is_bound_to_connection(&self) -> bool {
         match self {
             Self::Custom(_) => true,
-            Self::Digest(_) | Self::Basic(_) => false,
+            Self::Negotiate(_) | Self::Digest(_) | Self::Basic(_) => false,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::custom::{ProxyTunnel, Steps};
 use super::digest::Digest;
 use super::memory::Standing;
+use super::negotiate::Negotiate;
 use super::{Challenge, Login, Scheme};
 use crate::symptom::LoginTrouble;
 
@@ -58,6 +59,7 @@ impl Trouble {
 /// One scheme on its way.
 enum Attempt<'a> {
     Custom(Box<dyn Steps>),
+    Negotiate(&'a Negotiate),
     Digest(&'a Digest),
     Basic(&'a HeaderValue),
 }
@@ -159,7 +161,8 @@ impl<'a> Rounds<'a> {
             return self.choose(challenges).await;
         }
         let goes_on = match &current.attempt {
-            Attempt::Basic(_) => false,
+            // One token is all that Kerberos has to say.
+            Attempt::Negotiate(_) | Attempt::Basic(_) => false,
             Attempt::Digest(_) => wants_another_nonce(&asked, was_asked_for, current.answers),
             Attempt::Custom(_) => asked.iter().any(|challenge| !challenge.is_bare()),
         };
@@ -221,6 +224,7 @@ impl<'a> Rounds<'a> {
     async fn start(&mut self, place: usize, asked: Vec<Challenge>) -> Result<(), Trouble> {
         let attempt = match self.scheme(place)? {
             Scheme::Custom(custom) => Attempt::Custom(custom.begin(&self.tunnel)),
+            Scheme::Negotiate(negotiate) => Attempt::Negotiate(negotiate),
             Scheme::Digest(digest) => Attempt::Digest(digest),
             Scheme::Basic(value) => Attempt::Basic(value),
         };
@@ -236,6 +240,10 @@ impl<'a> Rounds<'a> {
         let name = self.scheme(current.place)?.name();
         let answer = match &mut current.attempt {
             Attempt::Basic(value) => Ok((*value).clone()),
+            Attempt::Negotiate(negotiate) => match negotiate.header(self.deadline).await {
+                Ok(value) => Ok(value),
+                Err(trouble) => return Err(trouble),
+            },
             Attempt::Digest(digest) => digest.answer(&asked, self.tunnel.target()),
             Attempt::Custom(steps) => {
                 let challenge = asked.first().map(Challenge::value).unwrap_or_default();
@@ -268,9 +276,16 @@ impl<'a> Rounds<'a> {
             let detail = "it takes Digest, which needs the feature `digest` of genai-bridge";
             return Trouble::new(LoginTrouble::NeedsFeature, detail);
         }
-        let is_missing =
-            !self.login.is_given() && (offered.is_empty() || takes("Basic") || takes("Digest"));
-        let kind = if is_missing { LoginTrouble::Missing } else { LoginTrouble::NotSpoken };
+        let takes_password = offered.is_empty() || takes("Basic") || takes("Digest");
+        let kind = match (self.login.is_given(), takes("Negotiate")) {
+            (false, _) if takes_password => LoginTrouble::Missing,
+            (_, true) if !Negotiate::IS_SUPPORTED => {
+                let detail = "it takes Negotiate, which needs the feature `negotiate` of genai-bridge on Unix";
+                return Trouble::new(LoginTrouble::NeedsFeature, detail);
+            }
+            (_, true) => LoginTrouble::NotAllowed,
+            (_, false) => LoginTrouble::NotSupported,
+        };
         let own: Vec<&str> = self.login.schemes.iter().map(Scheme::name).collect();
         let detail = match (offered.is_empty(), own.is_empty()) {
             (true, _) => "it does not say which login it takes".to_owned(),

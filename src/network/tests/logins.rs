@@ -84,7 +84,7 @@ async fn read_request(stream: &mut DuplexStream) -> Option<String> {
 
 fn by_password() -> Login {
     let (user, password) = ("user".to_owned(), "word".to_owned());
-    Login::new(Vec::new(), Some(Password { user, password }))
+    Login::new(Vec::new(), None, Some(Password { user, password }))
 }
 
 fn digest(parameters: &str) -> String {
@@ -130,7 +130,7 @@ fn by_own() -> Login {
         assert_eq!((tunnel.proxy(), tunnel.target()), ("proxy.test", "service.test:443"));
         Own(0)
     });
-    Login::new(vec![own], Some(Password { user, password }))
+    Login::new(vec![own], None, Some(Password { user, password }))
 }
 
 fn detail(outcome: Result<(), Fault>) -> String {
