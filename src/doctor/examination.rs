@@ -72,7 +72,7 @@ impl Way<'_> {
         match connected {
             Ok(connection) => {
                 let issuer = connection.issuer.as_deref();
-                self.passed(checks, &name, Step::Tls);
+                self.passed(checks, &name, Step::Tls).await;
                 checks.push(self.tls(issuer).took(began.elapsed()));
                 Reach::Http2
             }
@@ -83,8 +83,11 @@ impl Way<'_> {
     async fn closed(&self, checks: &mut Checks, name: &str, error: &Error) -> Reach {
         let step = error.symptom().map_or(Step::Tls, |symptom| self.step_of(symptom));
         let issuer = error.symptom().and_then(|symptom| symptom.evidence().issuer());
-        self.passed(checks, name, step);
-        let failure = Check::broken(step, error);
+        self.passed(checks, name, step).await;
+        let mut failure = Check::broken(step, error);
+        if step == Step::Login {
+            failure = failure.adding(self.network.describe_login(self.origin).await);
+        }
         let is_trust = error.symptom().is_some_and(|symptom| is_about_certificates(symptom.kind()));
         let reach = match step {
             Step::Http2 => {
@@ -109,20 +112,28 @@ impl Way<'_> {
     }
 
     /// The stations before `end`, but for TLS.
-    fn passed(&self, checks: &mut Checks, name: &str, end: Step) {
+    async fn passed(&self, checks: &mut Checks, name: &str, end: Step) {
         let proxy = self.network.proxy_for(self.origin);
         let peer = proxy.map_or_else(|| self.peer(), ToString::to_string);
         let tunnel = match proxy {
             None => Check::skipped(Step::Proxy, "there is no proxy"),
+            Some(proxy) if end == Step::Login => {
+                Check::ok(Step::Proxy, format!("{proxy} answers CONNECT"))
+            }
             Some(proxy) => Check::ok(
                 Step::Proxy,
                 format!("{proxy} opens a tunnel to {}", self.origin.address()),
             ),
         };
+        let login = match self.network.describe_login(self.origin).await {
+            None => Check::skipped(Step::Login, "no proxy asks for one"),
+            Some(told) => Check::ok(Step::Login, told),
+        };
         let before = [
             Check::ok(Step::Dns, name),
             Check::ok(Step::Tcp, format!("{peer} accepts connections")),
             tunnel,
+            login,
         ];
         checks.extend(before.into_iter().filter(|check| check.step() < end));
     }
@@ -148,7 +159,10 @@ impl Way<'_> {
         match symptom.station() {
             Station::Dns => Step::Dns,
             Station::Tcp => Step::Tcp,
-            Station::Proxy => Step::Proxy,
+            Station::Proxy => match symptom.kind() {
+                SymptomKind::ProxyAuthenticationRequired => Step::Login,
+                _ => Step::Proxy,
+            },
             Station::Tls if at_proxy => Step::Proxy,
             Station::Tls => Step::Tls,
             Station::Alpn | Station::Http2 => Step::Http2,

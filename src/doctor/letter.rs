@@ -55,6 +55,7 @@ fn station_of(step: Step) -> &'static str {
         Step::Dns => "the look-up of a name",
         Step::Tcp => "the TCP connection",
         Step::Proxy => "CONNECT at the proxy",
+        Step::Login => "the login at the proxy",
         Step::Tls => "the TLS handshake",
         Step::Http2 => "HTTP/2 (ALPN, SETTINGS, PING)",
         Step::Grpc => "a gRPC call on an open HTTP/2 connection",
@@ -74,6 +75,9 @@ fn wish(failure: &Check, rest_works: bool) -> &'static str {
             "the scheme (http or https) and address of the proxy, and the root of its certificate if it has one"
         }
         Step::Proxy => "CONNECT to the destination for this machine or user",
+        Step::Login => {
+            "a login that this program can give: Kerberos (Negotiate), Digest or Basic, for this machine or user"
+        }
         Step::Tls if failure.symptom().is_some_and(is_about_trust) => {
             "the root certificate of the inspecting proxy, or no TLS inspection for the destination"
         }

@@ -21,6 +21,8 @@ pub enum Step {
     Tcp,
     /// The proxy's tunnel.
     Proxy,
+    /// The login at the proxy.
+    Login,
     /// The handshake with whoever shows the service's certificate.
     Tls,
     /// ALPN, SETTINGS and the answer to a PING.
@@ -46,6 +48,7 @@ impl Step {
         Self::Dns,
         Self::Tcp,
         Self::Proxy,
+        Self::Login,
         Self::Tls,
         Self::Http2,
         Self::Grpc,
@@ -63,6 +66,7 @@ impl Step {
             Self::Dns => "dns",
             Self::Tcp => "tcp",
             Self::Proxy => "proxy",
+            Self::Login => "login",
             Self::Tls => "tls",
             Self::Http2 => "http2",
             Self::Grpc => "grpc",
@@ -132,6 +136,15 @@ impl Check {
         check.advice.extend(error.advice().map(str::to_owned));
         check.symptom = error.symptom().cloned();
         check
+    }
+
+    /// More of what was seen.
+    pub(super) fn adding(mut self, evidence: Option<String>) -> Self {
+        if let Some(evidence) = evidence {
+            self.evidence.push_str("; ");
+            self.evidence.push_str(&evidence);
+        }
+        self
     }
 
     pub(super) fn advise(mut self, advice: impl AsRef<str>) -> Self {

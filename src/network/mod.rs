@@ -103,6 +103,11 @@ impl Network {
         connector::connect(tls, proxy, origin, self.hop(origin), alpn, deadline).await
     }
 
+    /// What the last dial met at the proxy's login, for a person; `None` without a proxy, or if it asked for none.
+    pub(crate) async fn describe_login(&self, origin: &Origin) -> Option<String> {
+        self.proxy_for(origin)?.login().describe().await
+    }
+
     /// How failures name the service: with the proxy, if one stands before it.
     pub(crate) fn hop(&self, origin: &Origin) -> String {
         match self.proxy_for(origin) {

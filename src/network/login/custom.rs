@@ -68,8 +68,10 @@ impl ProxyTunnel {
 #[derive(Clone)]
 pub(crate) struct Custom {
     scheme: Arc<str>,
-    begin: Arc<dyn Fn(&ProxyTunnel) -> Box<dyn Steps> + Send + Sync>,
+    begin: Arc<Begin>,
 }
+
+type Begin = dyn Fn(&ProxyTunnel) -> Box<dyn Steps> + Send + Sync;
 
 impl Custom {
     pub(crate) fn new<L: ProxyLogin + 'static>(

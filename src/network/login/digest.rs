@@ -4,7 +4,7 @@
 //! and sends a user outside ASCII in a form that neither squid nor Apache reads.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use http::HeaderValue;
@@ -23,7 +23,7 @@ pub(crate) struct Digest {
 #[derive(Clone)]
 struct Nonce {
     realm: Vec<u8>,
-    nonce: Vec<u8>,
+    value: Vec<u8>,
     opaque: Option<Vec<u8>>,
     algorithm: Algorithm,
     /// As it is named in the challenge; none is MD5.
@@ -70,7 +70,7 @@ impl Digest {
         } else {
             strongest(challenges)?
         };
-        if let Some(used) = known.take().filter(|used| used.nonce == nonce.nonce) {
+        if let Some(used) = known.take().filter(|used| used.value == nonce.value) {
             (nonce.count, nonce.own) = (used.count, used.own);
         }
         nonce.count = nonce.count.checked_add(1).ok_or("the nonce is used up")?;
@@ -114,7 +114,7 @@ impl Nonce {
         }
         Ok(Self {
             realm: owned("realm").unwrap_or_default(),
-            nonce: owned("nonce").ok_or("its challenge has no nonce")?,
+            value: owned("nonce").ok_or("its challenge has no nonce")?,
             opaque: owned("opaque"),
             algorithm,
             is_named: named.is_some(),
@@ -131,7 +131,7 @@ impl Nonce {
         let mut value = b"Digest ".to_vec();
         push_quoted(&mut value, "username", login.user.as_bytes());
         push_quoted(&mut value, ", realm", &self.realm);
-        push_quoted(&mut value, ", nonce", &self.nonce);
+        push_quoted(&mut value, ", nonce", &self.value);
         push_quoted(&mut value, ", uri", target.as_bytes());
         if self.is_named {
             let session = if self.is_session { "-sess" } else { "" };
@@ -155,14 +155,14 @@ impl Nonce {
         let own = self.own.as_bytes();
         let mut secret = hash(&[login.user.as_bytes(), &self.realm, login.password.as_bytes()]);
         if self.is_session {
-            secret = hash(&[secret.as_bytes(), &self.nonce, own]);
+            secret = hash(&[secret.as_bytes(), &self.value, own]);
         }
         let asked = hash(&[b"CONNECT", target.as_bytes()]);
         let (secret, asked) = (secret.as_bytes(), asked.as_bytes());
         if self.has_qop {
-            hash(&[secret, &self.nonce, count.as_bytes(), own, b"auth", asked])
+            hash(&[secret, &self.value, count.as_bytes(), own, b"auth", asked])
         } else {
-            hash(&[secret, &self.nonce, asked])
+            hash(&[secret, &self.value, asked])
         }
     }
 }
@@ -216,7 +216,12 @@ fn push_quoted(value: &mut Vec<u8>, name: &str, text: &[u8]) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn random() -> Result<String, String> {
@@ -291,7 +296,7 @@ mod tests {
             "Digest realm=\"r\", nonce=\"a\", algorithm=MD5, Digest realm=\"r\", nonce=\"b\", algorithm=SHA-256, \
              Digest realm=\"r\", nonce=\"c\", algorithm=SHA-9000",
         );
-        assert_eq!(strongest(&offered).expect("one of them").nonce, b"b");
+        assert_eq!(strongest(&offered).expect("one of them").value, b"b");
     }
 
     #[test]

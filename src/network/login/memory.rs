@@ -58,7 +58,6 @@ impl Memory {
         (state.offered, state.passed_over) = (offered, passed_over);
     }
 
-    #[expect(dead_code, reason = "for the doctor")]
     pub(super) fn noted(&self) -> (Vec<String>, Vec<String>) {
         let state = self.state();
         (state.offered.clone(), state.passed_over.clone())

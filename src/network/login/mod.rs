@@ -83,6 +83,26 @@ impl Login {
         turn.filter(|_| !self.is_good())
     }
 
+    /// What the last dial met here, for a person; `None` if the proxy asked for nothing.
+    pub(super) async fn describe(&self) -> Option<String> {
+        let (offered, passed_over) = self.memory.noted();
+        if offered.is_empty() {
+            return None;
+        }
+        let mut told = vec![format!("it offers {}", offered.join(", "))];
+        told.extend(passed_over.into_iter().map(|why| format!("not used: {why}")));
+        if let Standing::Opened(Some(place)) = self.memory.standing() {
+            let used = self.schemes.get(place).map_or("", Scheme::name);
+            told.push(format!("{used} is the strongest of them that may be used, and is accepted"));
+        }
+        for scheme in &self.schemes {
+            if let Scheme::Negotiate(negotiate) = scheme {
+                told.push(negotiate.describe().await);
+            }
+        }
+        Some(told.join("; "))
+    }
+
     fn is_good(&self) -> bool {
         matches!(self.memory.standing(), Standing::Opened(_))
     }

@@ -157,7 +157,10 @@ impl Functions {
     fn load() -> Result<Self, Failure> {
         let found = LIBRARIES.iter().find_map(|name| Self::load_from(name).ok());
         let none = || {
-            let text = format!("no library for GSSAPI on this machine: looked for {}", LIBRARIES.join(" and "));
+            let text = format!(
+                "no library for GSSAPI on this machine: looked for {}",
+                LIBRARIES.join(" and ")
+            );
             Failure::new(FailureKind::NoLibrary, text)
         };
         found.ok_or_else(none)
@@ -236,7 +239,11 @@ mod tests {
             (0x000d_0000, 5, FailureKind::Other),
             (0x0001_0000, 0, FailureKind::Other),
         ] {
-            assert_eq!(FailureKind::of(major, i32::cast_unsigned(minor)), kind, "{major:#x} {minor}");
+            assert_eq!(
+                FailureKind::of(major, i32::cast_unsigned(minor)),
+                kind,
+                "{major:#x} {minor}"
+            );
         }
     }
 

@@ -102,9 +102,8 @@ impl<'a> Name<'a> {
         let (mut minor, mut name) = (0, Owned::name(functions));
         let text = Buffer { length: text.len(), value: text.as_ptr().cast_mut().cast() };
         // SAFETY: the text is only read, and lives long enough; see RFC 2744, section 5.16.
-        let major = unsafe {
-            (functions.import_name)(&raw mut minor, &raw const text, kind, name.place())
-        };
+        let major =
+            unsafe { (functions.import_name)(&raw mut minor, &raw const text, kind, name.place()) };
         if major == COMPLETE { Ok(Self(name)) } else { Err((major, minor)) }
     }
 
@@ -178,4 +177,3 @@ impl<'a> Credential<'a> {
         self.0.functions
     }
 }
-
