@@ -137,7 +137,7 @@ fn the_doctor_tells_wrong_settings_as_all_else() {
             (&"settings".into(), &"failed".into())
         );
         assert!(settings["evidence"].as_str().expect("text").contains(evidence), "{out}");
-        assert_eq!(json["checks"].as_array().expect("a list").len(), 12);
+        assert_eq!(json["checks"].as_array().expect("a list").len(), 13);
     }
 }
 
