@@ -18,6 +18,7 @@ pub struct Reply {
     pub(super) trailers: HeaderMap,
     pub(super) is_compressed: bool,
     pub(super) is_never: bool,
+    thought: Duration,
     pause: Duration,
     gate: Option<Arc<Semaphore>>,
 }
@@ -76,6 +77,13 @@ impl Reply {
         self
     }
 
+    /// Waits before the answer begins.
+    #[must_use]
+    pub fn thinking(mut self, thought: Duration) -> Self {
+        self.thought = thought;
+        self
+    }
+
     /// Waits before each message after the first.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
@@ -103,8 +111,9 @@ impl Reply {
         if index >= self.messages.len().max(1) {
             return;
         }
-        if index > 0 && !self.pause.is_zero() {
-            tokio::time::sleep(self.pause).await;
+        let wait = if index == 0 { self.thought } else { self.pause };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
         if let Some(gate) = &self.gate {
             // A closed gate is an open one: the test has ended and nobody would give permits.

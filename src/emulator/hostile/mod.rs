@@ -7,6 +7,7 @@ mod fault;
 mod forward;
 mod frames;
 mod intercept;
+mod link;
 mod rows;
 mod stages;
 mod tally;
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, spawn, yield_now};
 
 pub use fault::{Fault, UnknownFault};
+pub use link::Link;
 pub use tally::Counts;
 
 use super::Authority;
@@ -50,7 +52,7 @@ use tally::Tally;
 pub struct HostileProxy {
     address: SocketAddr,
     proxy: Arc<Proxy>,
-    accepting: AbortHandle,
+    accepting: Vec<AbortHandle>,
 }
 
 impl HostileProxy {
@@ -139,7 +141,7 @@ impl HostileProxy {
 
 impl Drop for HostileProxy {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.accepting.iter().for_each(AbortHandle::abort);
         self.proxy.tasks.abort_all();
         if self.proxy.tasks.have_panicked() && !std::thread::panicking() {
             std::panic::resume_unwind(Box::new("a hostile proxy panicked"));
@@ -155,6 +157,7 @@ pub struct HostileProxyBuilder {
     target: Option<SocketAddr>,
     idle_limit: Option<Duration>,
     spared: Vec<Box<str>>,
+    link: Option<Link>,
 }
 
 impl HostileProxyBuilder {
@@ -195,6 +198,13 @@ impl HostileProxyBuilder {
         self
     }
 
+    /// Stands at the far end of this line. Default: as near as the loopback is.
+    #[must_use]
+    pub fn link(mut self, link: &Link) -> Self {
+        self.link = Some(link.clone());
+        self
+    }
+
     /// Starts the proxy.
     ///
     /// # Errors
@@ -213,8 +223,15 @@ impl HostileProxyBuilder {
             open: Mutex::default(),
             tasks: Tasks::default(),
         });
-        let accepting = spawn(accept(listener, Arc::clone(&proxy))).abort_handle();
-        Ok(HostileProxy { address, proxy, accepting })
+        let tasks = proxy.tasks.clone();
+        let accepting = vec![spawn(accept(listener, Arc::clone(&proxy))).abort_handle()];
+        let mut started = HostileProxy { address, proxy, accepting };
+        if let Some(link) = self.link {
+            let (front, taking) = link.lay(address, tasks).await?;
+            started.address = front;
+            started.accepting.push(taking);
+        }
+        Ok(started)
     }
 }
 
