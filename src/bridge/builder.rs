@@ -17,6 +17,7 @@ use crate::fallback::{Expiry, Fallback};
 use crate::gemini;
 use crate::gemini::parameters::{Guard, Limits};
 use crate::network::{Network, NetworkSettings, Origin, Proxy};
+use crate::probe::inquiry::Patience;
 use crate::probe::{Proof, ProofRequest};
 use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
@@ -43,6 +44,7 @@ pub struct BridgeBuilder {
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
     stream_idle_limit: Option<Duration>,
+    patience: Patience,
     retry: Option<RetryPolicy>,
     resend: ResendPolicy,
     max_message_size: usize,
@@ -55,7 +57,10 @@ pub struct BridgeBuilder {
 /// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
 const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// What comes back faster than this is no silence.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 /// So that no limit overflows the clock.
+const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ONE_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl BridgeBuilder {
@@ -74,6 +79,7 @@ impl BridgeBuilder {
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
             stream_idle_limit: Some(STREAM_IDLE_LIMIT),
+            patience: Patience::default(),
             retry: None,
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
@@ -192,6 +198,14 @@ impl BridgeBuilder {
         self
     }
 
+    /// How long a gRPC connection may be silent with calls of [`Transport::Auto`] on it before a free call asks whether
+    /// it lives; the other waits of that inquiry are in proportion. A connection that the network has lost ends,
+    /// with its calls, after some three times as long. Default: 3 s.
+    pub fn silence_limit(mut self, limit: Duration) -> Self {
+        self.patience = Patience::new(limit.clamp(SHORTEST_SILENCE, ONE_DAY));
+        self
+    }
+
     /// Which answers of the service are tried again. Default: what Google's service configuration
     /// says of each method.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
@@ -291,6 +305,7 @@ impl BridgeBuilder {
                 grpc_head_start: self.grpc_head_start,
                 default_deadline: self.default_deadline.unwrap_or(service.deadline),
                 stream_idle_limit: self.stream_idle_limit,
+                patience: self.patience,
                 max_message_size: self.max_message_size,
                 rest_http2: self.rest_http2,
             },

@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::fallback::{Active, Event, Fallback, Route};
 use crate::gemini::parameters::Guard;
 use crate::probe::Proof;
+use crate::probe::inquiry::Patience;
 use crate::retry::Retries;
 use crate::schema::{Method, Schema};
 use crate::transport::grpc::GrpcTransport;
@@ -81,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) default_deadline: DefaultDeadline,
     /// `None` for no limit.
     pub(crate) stream_idle_limit: Option<Duration>,
+    pub(crate) patience: Patience,
     pub(crate) max_message_size: usize,
     pub(crate) rest_http2: bool,
 }
@@ -266,7 +268,10 @@ impl Inner {
     }
 
     /// Makes the free call over REST, or, where the schema has none, only opens a connection.
-    async fn connect_rest(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
+    pub(crate) async fn connect_rest(
+        &self,
+        metadata: &HeaderMap,
+    ) -> Result<ActiveTransport, Error> {
         match self.proof.call(metadata).filter(Call::has_rest_form) {
             Some(mut call) => {
                 call.deadline = Deadline::after(REST_PROOF_LIMIT);

@@ -1,7 +1,7 @@
 //! Attempts: one call is sent until a transport carries it: again on the same one, or once on the other.
 
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,15 +17,13 @@ use crate::credentials::secrets_of;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Course, Event, Other, Route};
 use crate::probe::is_forged;
-use crate::probe::liveness::{Loss, Vigil, keep_vigil};
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http1::HttpVersions;
 
-/// An answer, and what belongs to it while it is read.
+/// An answer, and how it came.
 pub(crate) struct Carried {
     pub(crate) answer: Answer,
     pub(crate) transport: ActiveTransport,
-    pub(crate) vigil: Option<Vigil>,
 }
 
 /// Where a call goes first.
@@ -161,28 +159,21 @@ impl Inner {
             ActiveTransport::Grpc => self.send_over_grpc(call).await,
             ActiveTransport::Rest => {
                 let answer = self.send_over_rest(call).await?;
-                Ok(Carried { answer, transport, vigil: None })
+                Ok(Carried { answer, transport })
             }
         }
     }
 
     async fn send_over_grpc(self: &Arc<Self>, call: &mut Call) -> Result<Carried, Error> {
         let transport = ActiveTransport::Grpc;
-        let mut vigil = None;
         let deadline = call.deadline;
         let hop = self.grpc.hop();
         let attempt = async {
             let seat = within(deadline, Busy::Connecting(hop), self.grpc.take_seat()).await?;
             if self.is_auto(call) {
-                vigil = keep_vigil(self, call, seat.line());
+                self.watch_over(&seat.line(), call);
             }
-            let answered = async {
-                tokio::select! {
-                    answer = self.grpc.send(call, seat) => answer,
-                    lost = until_lost(&mut vigil) => Err(lost.before_answer().into()),
-                }
-            };
-            within(deadline, Busy::OnGrpc(hop), answered).await
+            within(deadline, Busy::OnGrpc(hop), self.grpc.send(call, seat)).await
         };
         let sent = attempt.await;
         let sent = self.note_attempt(transport, call, sent);
@@ -190,7 +181,7 @@ impl Inner {
             // A symptom may have asked for a proof, which runs beside the calls.
             self.begin_route(&call.metadata);
         }
-        sent.map(|answer| Carried { answer, transport, vigil })
+        sent.map(|answer| Carried { answer, transport })
     }
 
     /// One attempt over REST.
@@ -289,14 +280,6 @@ fn ended_by_peers_timer(call: &Call, sent: &Result<Answer, Error>) -> Option<Err
     match sent {
         Ok(answer) => deadline.judge_status(answer.headers(), is_forged(answer.headers())),
         Err(error) => deadline.judge(error.symptom()?),
-    }
-}
-
-/// Waits for the vigil to find the call lost; for ever if none is kept.
-async fn until_lost(vigil: &mut Option<Vigil>) -> Loss {
-    match vigil {
-        Some(vigil) => vigil.await,
-        None => pending().await,
     }
 }
 

@@ -21,14 +21,13 @@ use crate::call::{Answer, Call, Message};
 use crate::carry::attempt::Carried;
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
-use crate::probe::liveness::Vigil;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// Marks the answer with the transport that carried it, and watches the body of a stream.
 ///
 /// A unary answer is complete and checked already: it passes as it is.
 pub(crate) fn watch_answer(
-    Carried { mut answer, transport, vigil }: Carried,
+    Carried { mut answer, transport }: Carried,
     call: &Call,
     bridge: Arc<Inner>,
 ) -> Answer {
@@ -50,7 +49,6 @@ pub(crate) fn watch_answer(
             deadline: call.deadline,
             timer,
             silence,
-            vigil,
             frames: FrameCounter::default(),
             transport,
             bridge,
@@ -66,7 +64,6 @@ struct WatchedBody {
     /// Of the deadline.
     timer: Option<Pin<Box<Sleep>>>,
     silence: Option<Silence>,
-    vigil: Option<Vigil>,
     frames: FrameCounter,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
@@ -120,11 +117,6 @@ impl WatchedBody {
         {
             return Poll::Ready(expired(" in the middle of the answer"));
         }
-        if let Some(vigil) = &mut self.vigil
-            && let Poll::Ready(loss) = vigil.as_mut().poll(context)
-        {
-            return Poll::Ready(loss.in_body(self.frames.messages()).into());
-        }
         let Some(silence) = &mut self.silence else { return Poll::Pending };
         ready!(silence.poll(context));
         let waited = format!("nothing arrived for {:?}", silence.limit);
@@ -163,7 +155,6 @@ impl WatchedBody {
     fn close(&mut self) {
         self.ended = true;
         self.body = Body::empty();
-        self.vigil = None;
     }
 
     fn hide_secrets(&self, status: Status) -> Status {

@@ -1,5 +1,6 @@
 //! Proof: the free call that shows whether gRPC works here, before it carries paid calls.
 
+pub(crate) mod inquiry;
 pub(crate) mod liveness;
 
 use std::sync::Arc;
@@ -39,6 +40,11 @@ impl Proof {
     /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.
     pub(crate) fn new(request: Option<ProofRequest>) -> Self {
         Self { request }
+    }
+
+    /// Whether there is a call to ask with.
+    pub(crate) fn is_a_call(&self) -> bool {
+        self.request.is_some()
     }
 
     /// The credentials that the proof takes from `metadata`; `None` if this schema has none.

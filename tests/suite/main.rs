@@ -25,6 +25,7 @@ mod guide;
 mod hostile;
 mod http_rules;
 mod layers;
+mod liveness;
 mod matrix;
 mod messages;
 mod network;

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tonic::{Request, Status};
 
-use crate::setting::{GENERATE, STREAM, behind, notice_cut, question, text_of, through};
+use crate::setting::{GENERATE, STREAM, behind_a, notice_cut, question, text_of, through};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
@@ -102,6 +102,15 @@ async fn run_all() -> Vec<(Case, Seen)> {
 
 type Network = (Emulator, HostileProxy);
 
+/// Silence before a connection is asked whether it lives.
+const SILENCE: Duration = Duration::from_secs(1);
+/// An idle tunnel outlives a connection that is found dead beside it.
+const IDLE_LIMIT: Duration = Duration::from_secs(4);
+
+async fn network(case: Case) -> Network {
+    behind_a(HostileProxy::builder().idle_limit(IDLE_LIMIT), first_fault(case)).await
+}
+
 fn first_fault((fault, connection, _): Case) -> Fault {
     match connection {
         Connection::Reused if !strikes_later(fault) => Fault::Inspect,
@@ -120,6 +129,7 @@ async fn meet(
         .connect_timeout(Duration::from_secs(3))
         // A busy machine is no fault.
         .grpc_head_start(Duration::from_secs(2))
+        .silence_limit(SILENCE)
         .build()
         .expect("a bridge");
     if connection == Connection::Reused {
@@ -192,7 +202,7 @@ fn method(shape: Shape) -> &'static str {
 }
 
 async fn observe(case: Case) -> Seen {
-    let network = behind(first_fault(case)).await;
+    let network = network(case).await;
     let bridge = meet(case, &network, Transport::Auto).await;
     let (emulator, _proxy) = &network;
     let shape = case.2;
@@ -248,7 +258,7 @@ async fn stray(case: Case) -> Vec<String> {
     for (transport, other) in
         [(Transport::Grpc, ActiveTransport::Rest), (Transport::Rest, ActiveTransport::Grpc)]
     {
-        let network = behind(first_fault(case)).await;
+        let network = network(case).await;
         let bridge = meet(case, &network, transport).await;
         // Only where it goes matters.
         let _ = call_within(&bridge, case.2, Duration::from_secs(1)).await;

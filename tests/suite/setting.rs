@@ -1,6 +1,7 @@
 //! Setting: an emulator, bridges on it, and raw calls, as the promises need them.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use genai_bridge::emulator::hostile::HostileProxyBuilder;
 use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{
@@ -20,6 +21,8 @@ pub(crate) const GENERATE: &str =
     "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
 pub(crate) const STREAM: &str =
     "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
+pub(crate) const BIDI: &str =
+    "/google.ai.generativelanguage.v1beta.GenerativeService/BidiGenerateContent";
 pub(crate) const LIST_MODELS: &str = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
 pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
 
@@ -37,10 +40,15 @@ pub(crate) fn direct(emulator: &Emulator) -> BridgeBuilder {
 
 /// An emulator, and a proxy with this fault before it.
 pub(crate) async fn behind(fault: Fault) -> (Emulator, HostileProxy) {
+    behind_a(HostileProxy::builder(), fault).await
+}
+
+/// The same with a proxy of these options.
+pub(crate) async fn behind_a(proxy: HostileProxyBuilder, fault: Fault) -> (Emulator, HostileProxy) {
     let authority = Authority::new("Corp Inspection CA");
     let emulator =
         Emulator::builder().authority(authority.clone()).start().await.expect("an emulator");
-    let proxy = HostileProxy::builder().authority(authority).start(fault).await.expect("a proxy");
+    let proxy = proxy.authority(authority).start(fault).await.expect("a proxy");
     (emulator, proxy)
 }
 

@@ -238,7 +238,7 @@ fn next_retransmission(outage: Duration, first: Duration) -> Duration {
 async fn until_forgotten(state: &mut watch::Receiver<State>, known: u64) {
     if state.wait_for(|state| state.forgotten > known).await.is_err() {
         // Nobody can change the line any more.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -144,6 +144,9 @@ const PURE: &[&str] = &[
     "fallback/state",
     "fallback/verdict",
     "fallback/course",
+    "probe/inquiry",
+    "transport/carrier/http2/frames",
+    "transport/carrier/http2/traffic",
     "retry/backoff",
 ];
 

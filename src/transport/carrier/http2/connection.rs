@@ -1,12 +1,14 @@
 //! Connection: HTTP/2 over one dialled stream, usable once the peer's SETTINGS arrived.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong};
+use http::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
@@ -16,6 +18,7 @@ use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::tap::{OpeningFault, Seen, Watched};
+use crate::transport::carrier::http2::traffic::Sight;
 
 /// One HTTP/2 connection. It lives as long as a [`Seat`] or the list of connections holds it.
 pub(crate) struct Connection {
@@ -23,12 +26,21 @@ pub(crate) struct Connection {
     peer: Peer,
     load: Arc<Mutex<Load>>,
     turn: tokio::sync::Mutex<()>,
-    loss: tokio::sync::Mutex<Option<Symptom>>,
+    is_watched: AtomicBool,
 }
 
 struct Load {
     in_flight: usize,
-    idle_since: Instant,
+    /// Since when there are calls, or none.
+    since: Instant,
+    /// What a question may be asked with: of the last call that brought some.
+    credentials: Option<HeaderMap>,
+}
+
+impl Load {
+    fn busy_since(&self) -> Option<Instant> {
+        (self.in_flight > 0).then_some(self.since)
+    }
 }
 
 /// The other end of a connection, as failures name it.
@@ -63,16 +75,19 @@ impl Connection {
     ) -> Result<Arc<Self>, Error> {
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
         let peer = Peer { hop: dialled.hop, issuer: dialled.issuer, seen };
-        let load = Arc::new(Mutex::new(Load { in_flight: 0, idle_since: Instant::now() }));
+        let load = Load { in_flight: 0, since: Instant::now(), credentials: None };
+        let load = Arc::new(Mutex::new(load));
         let opening = async {
             let (sender, mut driver) = http2().handshake::<_, Bytes>(watched).await?;
             let pings = driver.ping_pong();
+            let seen = Arc::clone(&peer.seen);
             let silence =
-                until_silent(Arc::clone(&peer.seen), Arc::clone(&load), pings, settings.clone());
+                until_silent(Arc::clone(&seen), Arc::clone(&load), pings, settings.clone());
             tokio::spawn(async move {
                 tokio::select! {
                     biased;
                     ended = driver => debug!(ok = ended.is_ok(), "an HTTP/2 connection ended"),
+                    () = seen.until_lost() => debug!("an HTTP/2 connection is lost"),
                     () = silence => {}
                 }
             });
@@ -87,8 +102,8 @@ impl Connection {
             Ok(Err(error)) => return Err(fault(OpeningFault::closed()).with_source(error)),
             Err(_) => return Err(fault(OpeningFault::timeout(limit))),
         };
-        let (turn, loss) = Default::default();
-        Ok(Arc::new(Self { sender, peer, load, turn, loss }))
+        let (turn, is_watched) = Default::default();
+        Ok(Arc::new(Self { sender, peer, load, turn, is_watched }))
     }
 
     /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight. One stream
@@ -99,8 +114,17 @@ impl Connection {
 
     /// A place for one call, whatever is in flight.
     pub(crate) fn take_any_seat(self: &Arc<Self>) -> Seat {
-        self.load().in_flight += 1;
-        Seat(Arc::clone(self))
+        self.add_seat(false)
+    }
+
+    fn add_seat(self: &Arc<Self>, is_question: bool) -> Seat {
+        let mut load = self.load();
+        if load.in_flight == 0 {
+            load.since = Instant::now();
+        }
+        load.in_flight += 1;
+        drop(load);
+        Seat { connection: Arc::clone(self), is_question }
     }
 
     pub(crate) fn has_room(&self, limit: usize) -> bool {
@@ -119,7 +143,7 @@ impl Connection {
     /// Since when no call is in flight.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let load = self.load();
-        (load.in_flight == 0).then_some(load.idle_since)
+        (load.in_flight == 0).then_some(load.since)
     }
 
     /// What to tell a call that waited for this connection and finds it closing.
@@ -138,81 +162,117 @@ fn lock(load: &Mutex<Load>) -> MutexGuard<'_, Load> {
 }
 
 /// One call's place on a connection; given back when dropped.
-pub(crate) struct Seat(Arc<Connection>);
+pub(crate) struct Seat {
+    connection: Arc<Connection>,
+    /// The call asks whether the connection lives.
+    is_question: bool,
+}
 
 impl Seat {
     pub(crate) fn sender(&self) -> SendRequest<Bytes> {
-        self.0.sender.clone()
+        self.connection.sender.clone()
     }
 
     /// Waits where the peer allows no further stream. h2 holds one call back, and the others wait here, where
     /// they are known to be unsent.
     pub(crate) async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        if self.0.in_flight() <= self.0.peer.seen.max_streams() {
+        if self.connection.in_flight() <= self.peer().seen.max_streams() {
             return None;
         }
-        Some(self.0.turn.lock().await)
+        Some(self.connection.turn.lock().await)
     }
 
     pub(crate) fn peer(&self) -> &Peer {
-        &self.0.peer
+        &self.connection.peer
     }
 
     /// Gives the connection no further calls.
     pub(crate) fn give_up(&self) {
-        self.0.peer.seen.give_up();
+        self.peer().seen.give_up();
+    }
+
+    /// The call has this stream.
+    pub(crate) fn note_stream(&self, stream: u32) {
+        if self.is_question {
+            self.peer().seen.set_question(Some(stream));
+        }
     }
 
     pub(crate) fn line(&self) -> Line {
-        Line(Arc::clone(&self.0))
+        Line(Arc::clone(&self.connection))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.is_question {
+            self.peer().seen.set_question(None);
+        }
+        let mut load = self.connection.load();
+        load.in_flight -= 1;
+        if load.in_flight == 0 {
+            load.since = Instant::now();
+        }
     }
 }
 
 /// The connection that a call is on, for those who watch whether it lives.
 pub(crate) struct Line(Arc<Connection>);
 
+/// A [`Line`] that does not keep its connection open.
+pub(crate) struct LooseLine(Weak<Connection>);
+
 impl Line {
-    /// Waits until the peer has not been heard for so long, from now on or before.
-    pub(crate) async fn silent_for(&self, patience: Duration, since: Instant) {
-        loop {
-            let limit = self.0.peer.seen.last_heard().max(since) + patience;
-            if limit <= Instant::now() {
-                return;
-            }
-            sleep_until(limit).await;
-        }
+    /// Whether nobody watches it yet; from here on somebody does.
+    pub(crate) fn begin_watch(&self) -> bool {
+        // Almost always it is watched, and then reading is enough.
+        !self.0.is_watched.load(Ordering::Relaxed)
+            && !self.0.is_watched.swap(true, Ordering::Relaxed)
     }
 
-    /// A place for a call that asks whether the connection lives. `None` if the peer allows no further stream: the
-    /// question would wait for those that it is about.
-    pub(crate) fn take_seat(&self) -> Option<Seat> {
+    pub(crate) fn loosen(&self) -> LooseLine {
+        LooseLine(Arc::downgrade(&self.0))
+    }
+
+    /// How the connection stands.
+    pub(crate) fn sight(&self) -> Sight {
+        let load = self.0.load();
+        let sight = self.0.peer.seen.sight(load.busy_since());
+        // A question behind calls that wait for a stream would be answered no sooner than they.
+        let has_stream = load.in_flight < self.0.peer.seen.max_streams();
+        Sight { has_room: sight.has_room && has_stream, ..sight }
+    }
+
+    /// A place for a call that asks whether the connection lives. `None` if the peer allows no further stream.
+    pub(crate) fn take_question_seat(&self) -> Option<Seat> {
         let has_stream = self.0.in_flight() < self.0.peer.seen.max_streams();
-        has_stream.then(|| self.0.take_any_seat())
+        has_stream.then(|| self.0.add_seat(true))
     }
 
-    /// How the connection lost its calls, once that is known. Who holds the lock is finding out.
-    pub(crate) async fn loss(&self) -> tokio::sync::MutexGuard<'_, Option<Symptom>> {
-        self.0.loss.lock().await
+    /// Keeps what a question may be asked with.
+    pub(crate) fn set_credentials(&self, credentials: HeaderMap) {
+        self.0.load().credentials = Some(credentials);
     }
 
-    /// A failure that its silence showed.
-    pub(crate) fn symptom(&self, kind: SymptomKind) -> Symptom {
-        self.0.peer.symptom(kind, Evidence::new())
+    pub(crate) fn credentials(&self) -> Option<HeaderMap> {
+        self.0.load().credentials.clone()
     }
 
     /// Gives the connection no further calls.
     pub(crate) fn give_up(&self) {
         self.0.peer.seen.give_up();
     }
+
+    /// Ends the connection and its calls: its silence is the network's.
+    pub(crate) fn lose(&self, kind: SymptomKind) {
+        self.0.peer.seen.lose(kind);
+    }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut load = self.0.load();
-        load.in_flight -= 1;
-        if load.in_flight == 0 {
-            load.idle_since = Instant::now();
-        }
+impl LooseLine {
+    /// `None` once the connection has ended.
+    pub(crate) fn hold(&self) -> Option<Line> {
+        self.0.upgrade().filter(|connection| !connection.peer.seen.is_over()).map(Line)
     }
 }
 
@@ -224,18 +284,32 @@ async fn until_silent(
     settings: Http2Settings,
 ) {
     let Some(mut pings) = pings else { return pending().await };
+    let sight = || seen.sight(lock(&load).busy_since());
     loop {
-        let due = seen.last_heard() + settings.keep_alive_interval;
-        if due > Instant::now() {
+        let asked = Instant::now();
+        let due = sight().silent_since() + settings.keep_alive_interval;
+        if due > asked {
             sleep_until(due).await;
-        } else if lock(&load).in_flight == 0 {
+        } else if sight().busy_since.is_none() {
             sleep(settings.keep_alive_interval).await;
         } else {
-            match timeout(settings.keep_alive_timeout, pings.ping(Ping::opaque())).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => return pending().await,
-                Err(_) => return seen.time_out(),
+            tokio::select! {
+                pong = pings.ping(Ping::opaque()) => if pong.is_err() { return pending().await },
+                () = until_late(sight, settings.keep_alive_timeout) => if sight().heard <= asked {
+                    return seen.lose(SymptomKind::KeepAliveTimeout);
+                },
             }
+        }
+    }
+}
+
+/// Ends when the answer to what is asked now is late.
+async fn until_late(sight: impl Fn() -> Sight, limit: Duration) {
+    let asked = Instant::now();
+    loop {
+        sleep(limit / 20).await;
+        if let Some(late) = sight().late_at(asked, limit, Instant::now()) {
+            return sleep_until(late).await;
         }
     }
 }

@@ -39,8 +39,10 @@ pub(crate) fn before_request(error: h2::Error, peer: &Peer) -> Error {
 pub(crate) fn before_answer(error: h2::Error, peer: &Peer) -> Error {
     let farewell = peer.seen.farewell();
     let go_away = farewell.go_away.as_ref();
+    if let Some(loss) = farewell.loss {
+        return Error::from(peer.symptom(loss, Evidence::new())).with_source(error);
+    }
     let (kind, evidence) = match cause_of(&error) {
-        _ if farewell.is_silent => (SymptomKind::KeepAliveTimeout, Evidence::new()),
         Cause::Request => return request_failed().with_source(error),
         Cause::Reset(reason) => (kind_of_reset(reason), with_reason(reason)),
         Cause::GoAway(reason) => {
@@ -57,16 +59,15 @@ pub(crate) fn before_answer(error: h2::Error, peer: &Peer) -> Error {
 
 /// The error of an answer whose body broke after `messages` messages.
 pub(crate) fn in_body(error: h2::Error, peer: &Peer, messages: u64) -> Error {
-    let (kind, evidence) = match cause_of(&error) {
-        _ if peer.seen.farewell().is_silent => {
-            (SymptomKind::BodyLost, Evidence::new().with_io(io::ErrorKind::TimedOut))
-        }
-        Cause::Request => return request_failed().with_source(error),
-        Cause::Reset(reason) => (SymptomKind::BodyReset, with_reason(reason)),
-        Cause::GoAway(reason) => (SymptomKind::BodyLost, with_reason(reason)),
-        Cause::Broken(reason) => (SymptomKind::BodyMalformed, with_reason(reason)),
-        Cause::Io(kind) => (SymptomKind::BodyLost, Evidence::new().with_io(kind)),
-        Cause::Other => (SymptomKind::BodyLost, Evidence::new()),
+    let (kind, evidence) = match (peer.seen.farewell().loss, cause_of(&error)) {
+        (Some(SymptomKind::Unanswered), _) => (SymptomKind::BodyStalled, Evidence::new()),
+        (Some(_), _) => (SymptomKind::BodyLost, Evidence::new().with_io(io::ErrorKind::TimedOut)),
+        (None, Cause::Request) => return request_failed().with_source(error),
+        (None, Cause::Reset(reason)) => (SymptomKind::BodyReset, with_reason(reason)),
+        (None, Cause::GoAway(reason)) => (SymptomKind::BodyLost, with_reason(reason)),
+        (None, Cause::Broken(reason)) => (SymptomKind::BodyMalformed, with_reason(reason)),
+        (None, Cause::Io(kind)) => (SymptomKind::BodyLost, Evidence::new().with_io(kind)),
+        (None, Cause::Other) => (SymptomKind::BodyLost, Evidence::new()),
     };
     Error::from(peer.symptom(kind, evidence.with_messages(messages))).with_source(error)
 }

@@ -1,16 +1,42 @@
-//! HTTP/2 frames of the peer, walked by their headers as the bytes pass by.
+//! HTTP/2 frames of one direction, walked by their headers as the bytes pass by.
 //!
-//! Only what decides about a connection is read: SETTINGS and GOAWAY. All other payload is stepped over
-//! ([RFC 9113, section 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
+//! Only what decides about a connection is read: SETTINGS, GOAWAY and the window of the whole connection. All other
+//! payload is stepped over ([RFC 9113, section 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
 
-/// A frame that says something about the whole connection.
+/// What the bytes of one direction tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PeerFrame {
-    /// The peer's settings, not the acknowledgement of ours.
+pub(super) enum Frame {
+    /// Any frame begins; its header ends at this place in the stream of bytes.
+    Head(Head),
+    /// The sender's settings, not the acknowledgement of its peer's.
     Settings {
         max_streams: Option<u32>,
     },
     GoAway(GoAway),
+    /// The sender takes so many bytes more, on all streams together.
+    Window {
+        increment: u32,
+    },
+}
+
+/// The header of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    /// 0 for the whole connection.
+    pub(super) stream: u32,
+    /// Of the payload.
+    pub(super) length: u32,
+    /// Bytes of the connection up to the end of this frame.
+    pub(super) end: u64,
+}
+
+impl Head {
+    /// Whether it ends what its sender says on the stream.
+    pub(super) fn ends_stream(self) -> bool {
+        matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
+    }
 }
 
 /// The peer closes the connection: streams above `last_stream` were not processed.
@@ -24,8 +50,12 @@ pub(crate) struct GoAway {
 
 /// Where in the stream of frames the last byte stood.
 #[derive(Debug)]
-pub(crate) struct FrameWalk {
+pub(super) struct FrameWalk {
     part: Part,
+    /// Bytes so far.
+    walked: u64,
+    /// The stream of the current frame.
+    stream: u32,
     /// Payload of the current frame that has not come yet.
     left: usize,
     held: [u8; MAX_HELD],
@@ -38,19 +68,44 @@ enum Part {
     Header,
     Settings,
     GoAway,
+    Window,
     Other,
 }
 
 impl FrameWalk {
-    pub(crate) fn new() -> Self {
-        Self { part: Part::Header, left: 0, held: [0; MAX_HELD], held_length: 0, max_streams: None }
+    /// What a server says.
+    pub(super) fn new() -> Self {
+        Self {
+            part: Part::Header,
+            walked: 0,
+            stream: 0,
+            left: 0,
+            held: [0; MAX_HELD],
+            held_length: 0,
+            max_streams: None,
+        }
+    }
+
+    /// What a client says: frames after the preface.
+    pub(super) fn of_client() -> Self {
+        Self { part: Part::Other, left: PREFACE_LENGTH, ..Self::new() }
+    }
+
+    /// Bytes so far.
+    pub(super) fn walked(&self) -> u64 {
+        self.walked
+    }
+
+    /// The stream whose frame goes on with the next byte; `None` if a frame begins there.
+    pub(super) fn open_stream(&self) -> Option<u32> {
+        (self.left > 0).then_some(self.stream)
     }
 
     /// Takes the next bytes and tells each frame of interest once it is complete.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(PeerFrame)) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             if let Part::Header = self.part {
-                bytes = self.feed_header(bytes);
+                bytes = self.feed_header(bytes, &mut tell);
             } else {
                 let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
                 self.feed_payload(payload);
@@ -64,25 +119,34 @@ impl FrameWalk {
         }
     }
 
-    fn feed_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    fn feed_header<'a>(&mut self, bytes: &'a [u8], tell: &mut impl FnMut(Frame)) -> &'a [u8] {
         let rest = self.hold(bytes, HEADER_LENGTH);
-        let Some(&[a, b, c, kind, flags, ..]) = self.held.get(..self.held_length) else {
+        self.walked += (bytes.len() - rest.len()) as u64;
+        let Some(&[a, b, c, kind, flags, ref stream @ ..]) =
+            self.held.first_chunk::<HEADER_LENGTH>()
+        else {
             return rest;
         };
         if self.held_length == HEADER_LENGTH {
+            let length = u32::from_be_bytes([0, a, b, c]);
             self.held_length = 0;
-            self.left = u32::from_be_bytes([0, a, b, c]) as usize;
+            self.left = length as usize;
+            self.stream = u32::from_be_bytes(*stream) & STREAM_BITS;
             self.part = match kind {
                 SETTINGS if flags & ACK == 0 => Part::Settings,
                 GOAWAY => Part::GoAway,
+                WINDOW_UPDATE if self.stream == 0 => Part::Window,
                 _ => Part::Other,
             };
+            let end = self.walked + u64::from(length);
+            tell(Frame::Head(Head { kind, flags, stream: self.stream, length, end }));
         }
         rest
     }
 
     fn feed_payload(&mut self, mut payload: &[u8]) {
         self.left -= payload.len();
+        self.walked += payload.len() as u64;
         match self.part {
             Part::Settings => {
                 while !payload.is_empty() {
@@ -90,7 +154,7 @@ impl FrameWalk {
                     self.read_setting();
                 }
             }
-            Part::GoAway => {
+            Part::GoAway | Part::Window => {
                 self.hold(payload, MAX_HELD);
             }
             Part::Header | Part::Other => {}
@@ -107,15 +171,18 @@ impl FrameWalk {
     }
 
     /// Ends the current frame, if one is open: a frame without payload ends with its header.
-    fn finish_frame(&mut self) -> Option<PeerFrame> {
+    fn finish_frame(&mut self) -> Option<Frame> {
         let part = std::mem::replace(&mut self.part, Part::Header);
         if let Part::Header = part {
             return None;
         }
         let held = self.held.get(..self.held_length).unwrap_or_default();
         let frame = match part {
-            Part::Settings => Some(PeerFrame::Settings { max_streams: self.max_streams.take() }),
-            Part::GoAway => read_go_away(held).map(PeerFrame::GoAway),
+            Part::Settings => Some(Frame::Settings { max_streams: self.max_streams.take() }),
+            Part::GoAway => read_go_away(held).map(Frame::GoAway),
+            Part::Window => held.first_chunk().map(|increment| Frame::Window {
+                increment: u32::from_be_bytes(*increment) & STREAM_BITS,
+            }),
             Part::Header | Part::Other => None,
         };
         self.held_length = 0;
@@ -139,7 +206,7 @@ fn read_go_away(held: &[u8]) -> Option<GoAway> {
     let (last_stream, held) = held.split_first_chunk()?;
     let (reason, text) = held.split_first_chunk()?;
     Some(GoAway {
-        last_stream: u32::from_be_bytes(*last_stream) & 0x7fff_ffff,
+        last_stream: u32::from_be_bytes(*last_stream) & STREAM_BITS,
         reason: u32::from_be_bytes(*reason),
         text: text.into(),
     })
@@ -179,9 +246,18 @@ pub(crate) fn judge_first_bytes(bytes: &[u8]) -> FirstBytes {
 
 const HEADER_LENGTH: usize = 9;
 const SETTING_LENGTH: usize = 6;
+pub(super) const DATA: u8 = 0x0;
+pub(super) const HEADERS: u8 = 0x1;
+pub(super) const RST_STREAM: u8 = 0x3;
 const SETTINGS: u8 = 0x4;
 const GOAWAY: u8 = 0x7;
+const WINDOW_UPDATE: u8 = 0x8;
 const ACK: u8 = 0x1;
+const END_STREAM: u8 = 0x1;
+/// The highest bit of a stream's number, and of an increment, is reserved.
+const STREAM_BITS: u32 = 0x7fff_ffff;
+/// `PRI * HTTP/2.0` and what follows it.
+const PREFACE_LENGTH: usize = 24;
 const MAX_CONCURRENT_STREAMS: u8 = 0x3;
 /// A header, a setting, or GOAWAY's eight bytes and the beginning of its text.
 const MAX_HELD: usize = 72;
@@ -198,22 +274,58 @@ mod tests {
     const DATA: &[u8] = b"\0\0\x05\0\0\0\0\0\x01\0\0\x08\x07\0";
     const GOAWAY_CALM: &[u8] = b"\0\0\x0c\x07\0\0\0\0\0\0\0\0\x05\0\0\0\x0bcalm";
 
-    fn walk(stream: &[u8], size: usize) -> Vec<PeerFrame> {
-        let mut walk = FrameWalk::new();
+    const WINDOW: &[u8] = b"\0\0\x04\x08\0\0\0\0\0\0\x01\0\0";
+    const STREAM_WINDOW: &[u8] = b"\0\0\x04\x08\0\0\0\0\x01\0\x01\0\0";
+
+    fn walk_from(mut walk: FrameWalk, stream: &[u8], size: usize) -> Vec<Frame> {
         let mut frames = Vec::new();
         for chunk in stream.chunks(size) {
             walk.feed(chunk, |frame| frames.push(frame));
         }
+        assert_eq!((walk.walked(), walk.open_stream()), (stream.len() as u64, None));
+        frames
+    }
+
+    /// What is told beside the heads.
+    fn walk(stream: &[u8], size: usize) -> Vec<Frame> {
+        let mut frames = walk_from(FrameWalk::new(), stream, size);
+        frames.retain(|frame| !matches!(frame, Frame::Head(_)));
         frames
     }
 
     #[test]
+    fn every_frame_is_told_by_its_head() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let last = b"\0\0\0\0\x01\0\0\0\x03";
+        let stream = [&preface[..], SETTINGS_ACK, DATA, last].concat();
+        let head = |kind, flags, stream, length, end| Head { kind, flags, stream, length, end };
+        let expected =
+            [head(SETTINGS, ACK, 0, 0, 33), head(0, 0, 1, 5, 47), head(0, END_STREAM, 3, 0, 56)];
+        for size in 1..=stream.len() {
+            let told = walk_from(FrameWalk::of_client(), &stream, size);
+            assert_eq!(told, expected.map(Frame::Head), "chunks of {size}");
+        }
+        assert_eq!(expected.map(Head::ends_stream), [false, false, true]);
+    }
+
+    #[test]
     fn any_chunking_tells_the_same_frames() {
-        let stream = [SETTINGS_100, SETTINGS_ACK, DATA, SETTINGS_EMPTY, GOAWAY_CALM, DATA].concat();
+        let stream = [
+            SETTINGS_100,
+            SETTINGS_ACK,
+            DATA,
+            STREAM_WINDOW,
+            WINDOW,
+            SETTINGS_EMPTY,
+            GOAWAY_CALM,
+            DATA,
+        ]
+        .concat();
         let expected = [
-            PeerFrame::Settings { max_streams: Some(100) },
-            PeerFrame::Settings { max_streams: None },
-            PeerFrame::GoAway(GoAway { last_stream: 5, reason: 11, text: (*b"calm").into() }),
+            Frame::Settings { max_streams: Some(100) },
+            Frame::Window { increment: 65_536 },
+            Frame::Settings { max_streams: None },
+            Frame::GoAway(GoAway { last_stream: 5, reason: 11, text: (*b"calm").into() }),
         ];
         for size in 1..=stream.len() {
             assert_eq!(walk(&stream, size), expected, "chunks of {size}");
@@ -225,8 +337,8 @@ mod tests {
         let long = [b"\0\x01\0\x07\0\0\0\0\0".as_slice(), &[b'x'; 256]].concat();
         let frames = walk(&[long.as_slice(), SETTINGS_EMPTY].concat(), 7);
         let lengths = frames.iter().map(|frame| match frame {
-            PeerFrame::GoAway(go_away) => Some(go_away.text.len()),
-            PeerFrame::Settings { .. } => None,
+            Frame::GoAway(go_away) => Some(go_away.text.len()),
+            Frame::Settings { .. } | Frame::Window { .. } | Frame::Head(_) => None,
         });
         assert_eq!(lengths.collect::<Vec<_>>(), [Some(MAX_HELD - 8), None]);
         assert_eq!(walk(b"\0\0\x02\x07\0\0\0\0\0ab", 3), []);

@@ -6,6 +6,7 @@ pub(crate) mod exchange;
 pub(crate) mod failure;
 mod frames;
 mod tap;
+pub(crate) mod traffic;
 
 use std::time::Duration;
 

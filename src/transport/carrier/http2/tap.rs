@@ -1,9 +1,10 @@
-//! Watch: what the peer says about one connection, seen as its bytes pass by.
+//! Tap: what the peer says about one connection, seen as its bytes pass by.
 
 use std::io;
+use std::iter;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,15 +14,15 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::symptom::{Evidence, SymptomKind};
-use crate::transport::carrier::http2::frames::{
-    FirstBytes, FrameWalk, GoAway, PeerFrame, judge_first_bytes,
-};
+use crate::transport::carrier::http2::frames::{FirstBytes, Frame, GoAway, judge_first_bytes};
+use crate::transport::carrier::http2::traffic::{Sight, Traffic};
 
 /// A byte stream that notes the peer's SETTINGS, its GOAWAY and its end.
 pub(crate) struct Watched<I> {
     io: I,
-    walk: FrameWalk,
     opening: Option<Opening>,
+    /// What was written may wait in TLS or for the socket.
+    has_unsent: bool,
     seen: Arc<Seen>,
 }
 
@@ -59,12 +60,15 @@ impl OpeningFault {
 #[derive(Debug)]
 pub(crate) struct Seen {
     closing: AtomicBool,
+    /// Nothing passes any more.
+    over: AtomicBool,
     max_streams: AtomicU32,
-    opened: Instant,
-    /// When the peer was last heard, in microseconds after `opened`.
-    last_heard: AtomicU64,
+    traffic: Mutex<Traffic>,
     farewell: Mutex<Farewell>,
+    /// Woken when it takes no further calls.
     changed: Arc<Notify>,
+    /// Woken when it is found dead.
+    lost: Notify,
 }
 
 /// How the peer ended the connection.
@@ -73,8 +77,8 @@ pub(crate) struct Farewell {
     pub(crate) go_away: Option<GoAway>,
     /// The error that ended the stream, if it was not in order.
     pub(crate) error: Option<io::ErrorKind>,
-    /// It left a PING unanswered.
-    pub(crate) is_silent: bool,
+    /// Its silence was found to be the network's, as this kind of failure.
+    pub(crate) loss: Option<SymptomKind>,
 }
 
 impl Seen {
@@ -88,14 +92,19 @@ impl Seen {
         self.max_streams.load(Ordering::Relaxed) as usize
     }
 
-    /// When the last bytes of the peer came.
-    pub(crate) fn last_heard(&self) -> Instant {
-        self.opened + Duration::from_micros(self.last_heard.load(Ordering::Relaxed))
+    /// Whether nothing passes any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
-    fn hear(&self) {
-        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.last_heard.store(now, Ordering::Relaxed);
+    /// How the connection stands, with calls on it since `busy_since`.
+    pub(crate) fn sight(&self, busy_since: Option<Instant>) -> Sight {
+        self.traffic().sight(busy_since)
+    }
+
+    /// Which stream asks whether the peer lives.
+    pub(crate) fn set_question(&self, stream: Option<u32>) {
+        self.traffic().set_question(stream);
     }
 
     /// Takes no further calls, though the peer has not said goodbye.
@@ -103,9 +112,15 @@ impl Seen {
         self.close(|_| {});
     }
 
-    /// The peer answers nothing any more.
-    pub(crate) fn time_out(&self) {
-        self.close(|farewell| farewell.is_silent = true);
+    /// Ends the connection: its silence is the network's.
+    pub(crate) fn lose(&self, kind: SymptomKind) {
+        self.close(|farewell| farewell.loss = Some(kind));
+        self.lost.notify_one();
+    }
+
+    /// Waits until it is found lost.
+    pub(crate) async fn until_lost(&self) {
+        self.lost.notified().await;
     }
 
     pub(crate) fn farewell(&self) -> Farewell {
@@ -124,15 +139,20 @@ impl Seen {
         }
     }
 
-    fn note(&self, frame: PeerFrame) {
+    fn note(&self, frame: Frame) {
         match frame {
-            PeerFrame::Settings { max_streams } => {
+            Frame::Settings { max_streams } => {
                 if let Some(limit) = max_streams {
                     self.max_streams.store(limit, Ordering::Relaxed);
                 }
             }
-            PeerFrame::GoAway(go_away) => self.close(|farewell| farewell.go_away = Some(go_away)),
+            Frame::GoAway(go_away) => self.close(|farewell| farewell.go_away = Some(go_away)),
+            Frame::Head(_) | Frame::Window { .. } => {}
         }
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self, add: impl FnOnce(&mut Farewell)) {
@@ -148,31 +168,31 @@ impl<I> Watched<I> {
         let (report, opened) = oneshot::channel();
         let seen = Arc::new(Seen {
             closing: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             max_streams: AtomicU32::new(u32::MAX),
-            opened: Instant::now(),
-            last_heard: AtomicU64::new(0),
+            traffic: Mutex::new(Traffic::new(Instant::now())),
             farewell: Mutex::default(),
             changed,
+            lost: Notify::new(),
         });
         let watched = Self {
             io,
-            walk: FrameWalk::new(),
             opening: Some(Opening { first: Vec::new(), has_settings: false, report }),
+            has_unsent: false,
             seen: Arc::clone(&seen),
         };
         (watched, opened, seen)
     }
 
     fn note_bytes(&mut self, bytes: &[u8]) {
-        self.seen.hear();
         if let Some(opening) = &mut self.opening
             && let Some(fault) = opening.judge(bytes)
         {
             return self.report(Err(fault));
         }
         let (opening, seen) = (&mut self.opening, &self.seen);
-        self.walk.feed(bytes, |frame| {
-            if let (Some(opening), PeerFrame::Settings { .. }) = (opening.as_mut(), &frame) {
+        seen.traffic().read(bytes, Instant::now(), |frame| {
+            if let (Some(opening), Frame::Settings { .. }) = (opening.as_mut(), &frame) {
                 opening.has_settings = true;
             }
             seen.note(frame);
@@ -194,11 +214,33 @@ impl<I> Watched<I> {
         }
     }
 
-    fn note_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Err(error)) = &result {
-            self.note_end(Some(error.kind()));
+    /// Of the bytes offered, the first ones are taken.
+    fn note_write<'a>(
+        &mut self,
+        result: &Poll<io::Result<usize>>,
+        offered: impl Iterator<Item = &'a [u8]>,
+    ) {
+        if let Poll::Ready(Err(error)) = result {
+            return self.note_end(Some(error.kind()));
         }
-        result
+        let mut traffic = self.seen.traffic();
+        if !self.has_unsent {
+            self.has_unsent = true;
+            traffic.set_drained(false);
+        }
+        let Poll::Ready(Ok(taken)) = result else { return };
+        let (mut left, now) = (*taken, Instant::now());
+        for bytes in offered {
+            let taken = bytes.get(..left).unwrap_or(bytes);
+            traffic.write(taken, now);
+            left -= taken.len();
+        }
+    }
+
+    fn note_flush(&mut self) {
+        if std::mem::take(&mut self.has_unsent) {
+            self.seen.traffic().set_drained(true);
+        }
     }
 
     fn report(&mut self, result: Result<(), OpeningFault>) {
@@ -309,11 +351,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.note_write(result)
+        this.note_write(&result, iter::once(buf));
+        result
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        this.note_flush();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -327,7 +373,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.note_write(result)
+        this.note_write(&result, bufs.iter().map(|buf| &**buf));
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -338,6 +385,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
 /// h2 lets go of the stream when the connection is over, for whatever reason.
 impl<I> Drop for Watched<I> {
     fn drop(&mut self) {
+        self.seen.over.store(true, Ordering::Release);
         self.seen.give_up();
     }
 }
