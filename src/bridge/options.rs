@@ -1,8 +1,12 @@
 //! Policies: what a caller may choose, for a bridge or for one call.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use tonic::Code;
+
+use crate::symptom::UnknownName;
 
 /// Which transport carries the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -18,6 +22,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// `auto`, `grpc` or `rest`, as in logs and options; [`FromStr`] reads it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Grpc => "grpc",
+            Self::Rest => "rest",
+        }
+    }
+
     /// The one transport, where the user chose one.
     pub(crate) const fn fixed(self) -> Option<ActiveTransport> {
         match self {
@@ -39,12 +52,44 @@ pub enum ActiveTransport {
 }
 
 impl ActiveTransport {
-    /// `grpc` or `rest`, as in logs and options.
+    /// `grpc` or `rest`, as in logs and options; [`FromStr`] reads it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::Rest => "rest",
         }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for ActiveTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Transport {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let all = [Self::Auto, Self::Grpc, Self::Rest];
+        let found = all.into_iter().find(|transport| transport.as_str() == name);
+        found.ok_or_else(|| UnknownName::new("transport", name))
+    }
+}
+
+impl FromStr for ActiveTransport {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found =
+            [Self::Grpc, Self::Rest].into_iter().find(|transport| transport.as_str() == name);
+        found.ok_or_else(|| UnknownName::new("transport", name))
     }
 }
 
@@ -150,7 +195,7 @@ impl RetryPolicy {
 /// let mut request = tonic::Request::new(());
 /// request.extensions_mut().insert(CallOptions::new().resend(ResendPolicy::Never));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CallOptions {
     pub(crate) transport: Option<Transport>,
     pub(crate) resend: Option<ResendPolicy>,
@@ -182,5 +227,23 @@ impl CallOptions {
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transport_is_read_as_it_is_written() {
+        for transport in [Transport::Auto, Transport::Grpc, Transport::Rest] {
+            assert_eq!(transport.to_string().parse(), Ok(transport));
+        }
+        for transport in [ActiveTransport::Grpc, ActiveTransport::Rest] {
+            assert_eq!(transport.to_string().parse(), Ok(transport));
+        }
+        let error = "GRPC".parse::<Transport>().expect_err("another name");
+        assert_eq!(error.to_string(), r#"no transport is called "GRPC""#);
+        assert!("auto".parse::<ActiveTransport>().is_err());
     }
 }

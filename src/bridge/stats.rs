@@ -11,7 +11,7 @@ use crate::transport::grpc::GrpcTransport;
 use crate::transport::rest::RestTransport;
 
 /// Counts since the bridge was built, shared by its clones.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     grpc_connections: usize,
     rest_connections: usize,

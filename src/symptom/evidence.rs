@@ -12,7 +12,7 @@ use super::login::LoginTrouble;
 /// What was seen at the hop that broke a call. Every part is optional.
 ///
 /// Holds nothing the caller sent: no key, no request header, no message.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     status: Option<StatusCode>,
     reason: Option<Box<str>>,
@@ -214,7 +214,6 @@ impl fmt::Debug for Evidence {
     }
 }
 
-/// Cuts to what fits on a line, at a character border.
 /// The same with stars in place of the secret; `None` if it is not there.
 fn blank_out(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     let mut kept = None;
@@ -227,6 +226,7 @@ fn blank_out(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     kept
 }
 
+/// Cuts to what fits on a line, at a character border.
 fn clip(text: &str) -> Box<str> {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect::<String>().into()
 }

@@ -21,7 +21,7 @@ pub(crate) use row::{Again, Mark};
 ///
 /// A symptom is found in types (the source chain, the ALPN result, the answer to CONNECT, the head of
 /// the response, missing trailers, an HTTP/2 reason), never in the text of a message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symptom {
     kind: SymptomKind,
     hop: Box<str>,
