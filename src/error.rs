@@ -48,6 +48,9 @@ pub enum ErrorKind {
     Unsupported,
     /// A message is larger than the bridge's own limit: `OUT_OF_RANGE`, as in tonic.
     MessageTooLarge,
+    /// The head or the trailers of an answer, or an error's text over REST, are larger than the bridge's own limit, so
+    /// its status is not known whole: `OUT_OF_RANGE`.
+    MetadataTooLarge,
     /// No credentials could be had: `UNAUTHENTICATED`.
     Credentials,
     /// The call's one deadline passed: `DEADLINE_EXCEEDED`.
@@ -172,6 +175,9 @@ impl Error {
             ErrorKind::MessageTooLarge => Some(
                 "the limit is the bridge's own: raise its largest message size, and the largest message that your client decodes",
             ),
+            ErrorKind::MetadataTooLarge => Some(
+                "the limit is the bridge's own: raise max_metadata_size on the builder; the service has answered this call, so sending it again would be a second call",
+            ),
             _ => None,
         })
     }
@@ -182,7 +188,7 @@ impl Error {
             ErrorKind::Schema | ErrorKind::MalformedAnswer => Code::Internal,
             ErrorKind::InvalidRequest => Code::InvalidArgument,
             ErrorKind::Unsupported => Code::Unimplemented,
-            ErrorKind::MessageTooLarge => Code::OutOfRange,
+            ErrorKind::MessageTooLarge | ErrorKind::MetadataTooLarge => Code::OutOfRange,
             ErrorKind::Credentials => Code::Unauthenticated,
             ErrorKind::DeadlineExceeded => Code::DeadlineExceeded,
             ErrorKind::Connect | ErrorKind::Interrupted => Code::Unavailable,
@@ -193,6 +199,12 @@ impl Error {
             ErrorKind::Truncated => Code::DataLoss,
         }
     }
+}
+
+/// `what` says what is too large, and how large it is.
+pub(crate) fn metadata_too_large(what: &str, limit: usize) -> Error {
+    let text = format!("{what}, over the bridge's limit of {limit} for a status and its metadata");
+    Error::new(ErrorKind::MetadataTooLarge, text)
 }
 
 fn refused_for_its_size(symptom: &Symptom) -> bool {

@@ -22,7 +22,7 @@ use crate::probe::{Proof, ProofRequest};
 use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
 use crate::transport::carrier::http2::Http2Settings;
-use crate::transport::grpc::GrpcTransport;
+use crate::transport::grpc::{AnswerLimits, GrpcTransport};
 use crate::transport::rest::{EndFields, RestSettings, RestTransport};
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
@@ -48,6 +48,7 @@ pub struct BridgeBuilder {
     retry: Option<RetryPolicy>,
     resend: ResendPolicy,
     max_message_size: usize,
+    max_metadata_size: usize,
     rest_connections: usize,
     rest_http2: bool,
     parameters: ParameterCheck,
@@ -56,6 +57,8 @@ pub struct BridgeBuilder {
 
 /// Largest message either way, unless set: room for the service's 20 MB of inline data in base64.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
+/// Largest status: a message of 1 MiB may have three times as many bytes on the wire.
+const MAX_METADATA_SIZE: usize = 4 * 1024 * 1024;
 const STREAM_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// What comes back faster than this is no silence.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
@@ -83,6 +86,7 @@ impl BridgeBuilder {
             retry: None,
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
+            max_metadata_size: MAX_METADATA_SIZE,
             rest_connections: 64,
             rest_http2: false,
             parameters: ParameterCheck::default(),
@@ -227,6 +231,14 @@ impl BridgeBuilder {
         self
     }
 
+    /// Largest head, and largest trailers, of an answer in bytes: its metadata, and a status with its message and
+    /// details; over REST the largest error. Default: 4 MiB. What is larger fails as
+    /// [`ErrorKind::MetadataTooLarge`]. Above some 64 MiB a message may be lost from a status.
+    pub fn max_metadata_size(mut self, bytes: usize) -> Self {
+        self.max_metadata_size = bytes;
+        self
+    }
+
     /// Most HTTP/1.1 connections to the service, of each runtime that makes calls; calls beyond it queue inside their
     /// deadline. Default: 64.
     pub fn rest_connections(mut self, connections: usize) -> Self {
@@ -277,20 +289,18 @@ impl BridgeBuilder {
         let credentials = self.credentials?;
         credentials.check()?;
         let http2 = Http2Settings::default();
+        let limits =
+            AnswerLimits { message: self.max_message_size, metadata: self.max_metadata_size };
         let rest = RestSettings {
             max_message_size: self.max_message_size,
+            max_metadata_size: self.max_metadata_size,
             connections: self.rest_connections,
             dialect: service.dialect,
             end_fields: service.end_fields,
         };
         let bridge = Bridge::from_inner(Inner {
             credentials,
-            grpc: Arc::new(GrpcTransport::new(
-                network.clone(),
-                origin.clone(),
-                http2,
-                self.max_message_size,
-            )),
+            grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), http2, limits)),
             rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
             schema: service.schema,
             proof: Proof::new(service.proof),

@@ -41,4 +41,5 @@ mod servers;
 mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;
+mod status_size;
 mod weather;

@@ -1,5 +1,6 @@
 //! Answer: the head of a response is judged before tonic decodes anything behind it.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 use tonic::body::Body;
 
 use crate::call::{Answer, GRPC_STATUS, OF_HTTP, remove_headers};
-use crate::error::Error;
+use crate::error::{Error, metadata_too_large};
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::exchange::Upload;
@@ -19,10 +20,32 @@ use crate::transport::grpc::body::AnswerBody;
 /// How much of an answer must be seen before it is handed to the caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wanted {
-    /// All of it, at most so many bytes: the verdict on a unary call is complete.
-    Whole { limit: usize },
+    /// All of it: the verdict on a unary call is complete.
+    Whole,
     /// Its head; the messages follow as they come.
     Head,
+}
+
+/// Most bytes of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerLimits {
+    /// Of a message that is read whole.
+    pub(crate) message: usize,
+    /// Of a head, and of trailers: names and values.
+    pub(crate) metadata: usize,
+}
+
+impl AnswerLimits {
+    /// # Errors
+    /// A head, or trailers, are over the limit; `what` names them and their peer.
+    pub(crate) fn check(self, headers: &HeaderMap, what: impl fmt::Display) -> Result<(), Error> {
+        let sizes = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let (size, limit) = (sizes.sum::<usize>(), self.metadata);
+        if size > limit {
+            return Err(metadata_too_large(&format!("{what} have {size} bytes"), limit));
+        }
+        Ok(())
+    }
 }
 
 /// Reads an answer as far as it is wanted.
@@ -34,6 +57,7 @@ pub(crate) async fn read_answer(
     upload: Option<Upload>,
     seat: Seat,
     wanted: Wanted,
+    limits: AnswerLimits,
 ) -> Result<Answer, Error> {
     let (mut head, body) = response.into_parts();
     let has_status = head.headers.contains_key(&GRPC_STATUS);
@@ -45,11 +69,12 @@ pub(crate) async fn read_answer(
             .with_first_bytes(&read_first_bytes(body).await);
         return Err(seat.peer().symptom(kind, evidence).into());
     }
+    limits.check(&head.headers, format_args!("the headers of {}", seat.peer().hop()))?;
     keep_metadata(&mut head.headers);
-    let body = AnswerBody::new(body, upload, seat, has_status);
+    let body = AnswerBody::new(body, upload, seat, has_status, limits);
     let body = match wanted {
-        Wanted::Whole { limit } => {
-            let mut whole = body.collect(limit).await?;
+        Wanted::Whole => {
+            let mut whole = body.collect().await?;
             // Without a message, trailers say what a head could have said: whoever asks for the status finds it there.
             head.headers.extend(whole.take_trailers_alone().unwrap_or_default());
             Body::new(whole)

@@ -18,12 +18,13 @@ use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::exchange::Upload;
 use crate::transport::carrier::http2::failure;
-use crate::transport::grpc::answer::keep_metadata;
+use crate::transport::grpc::answer::{AnswerLimits, keep_metadata};
 
 /// The body of an answer on a connection. Dropping it before its end resets the stream.
 pub(crate) struct AnswerBody {
     /// `None` once the body has ended.
     flow: Option<Flow>,
+    limits: AnswerLimits,
 }
 
 /// An answer that has not ended yet.
@@ -35,6 +36,7 @@ struct Flow {
     _upload: Option<Upload>,
     seat: Seat,
     frames: FrameCounter,
+    limits: AnswerLimits,
     /// Whether the head held the status already.
     has_status: bool,
 }
@@ -45,18 +47,21 @@ impl AnswerBody {
         upload: Option<Upload>,
         seat: Seat,
         has_status: bool,
+        limits: AnswerLimits,
     ) -> Self {
         let has_ended = has_status && stream.is_end_stream();
         let frames = FrameCounter::default();
-        let flow = Flow { stream, has_data: true, _upload: upload, seat, frames, has_status };
-        Self { flow: (!has_ended).then_some(flow) }
+        let flow =
+            Flow { stream, has_data: true, _upload: upload, seat, frames, limits, has_status };
+        Self { flow: (!has_ended).then_some(flow), limits }
     }
 
     /// Reads the answer to its end.
     ///
     /// # Errors
-    /// The answer breaks, or its messages are larger than `limit`.
-    pub(crate) async fn collect(mut self, limit: usize) -> Result<Collected, Error> {
+    /// The answer breaks, or it is over its limits.
+    pub(crate) async fn collect(mut self) -> Result<Collected, Error> {
+        let limit = self.limits.message;
         let mut whole = Collected::default();
         let mut length = 0;
         while let Some(part) = poll_fn(|cx| self.poll_part(cx)).await {
@@ -116,6 +121,8 @@ impl Flow {
                 self.fail(SymptomKind::BodyMalformed, evidence)
             })?;
         } else if let Some(trailers) = part.trailers_mut() {
+            let what = format_args!("the trailers of {}", self.seat.peer().hop());
+            self.limits.check(trailers, what)?;
             keep_metadata(trailers);
             if !self.is_complete(trailers) {
                 return Err(self.cut());

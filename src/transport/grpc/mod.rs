@@ -16,6 +16,7 @@ use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::connections::Connections;
 use crate::transport::carrier::http2::exchange;
+pub(crate) use answer::AnswerLimits;
 use answer::Wanted;
 #[cfg(feature = "cli")]
 pub(crate) use answer::is_grpc_content_type;
@@ -24,7 +25,7 @@ pub(crate) use answer::is_grpc_content_type;
 pub(crate) struct GrpcTransport {
     connections: Connections,
     origin: Uri,
-    max_message_size: usize,
+    limits: AnswerLimits,
     /// How failures name the service.
     hop: Box<str>,
 }
@@ -34,10 +35,10 @@ impl GrpcTransport {
         network: Network,
         origin: Origin,
         settings: Http2Settings,
-        max_message_size: usize,
+        limits: AnswerLimits,
     ) -> Self {
         Self {
-            max_message_size,
+            limits,
             hop: network.hop(&origin).into(),
             origin: origin.uri().clone(),
             connections: Connections::new(network, origin, settings),
@@ -81,7 +82,7 @@ impl GrpcTransport {
     pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
         // A method of no known service may stream.
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
-        self.send_wanting(call, seat, if is_unary { self.whole() } else { Wanted::Head }).await
+        self.send_wanting(call, seat, if is_unary { Wanted::Whole } else { Wanted::Head }).await
     }
 
     /// The same for a call that is known to be unary, also where its method is not.
@@ -89,7 +90,7 @@ impl GrpcTransport {
     /// # Errors
     /// The network broke the call.
     pub(crate) async fn send_unary(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
-        self.send_wanting(call, seat, self.whole()).await
+        self.send_wanting(call, seat, Wanted::Whole).await
     }
 
     async fn send_wanting(
@@ -100,7 +101,7 @@ impl GrpcTransport {
     ) -> Result<Answer, Error> {
         let request = self.write_request(call);
         let (response, upload) = exchange::exchange(request, &mut call.message, &seat).await?;
-        answer::read_answer(response, upload, seat, wanted).await
+        answer::read_answer(response, upload, seat, wanted, self.limits).await
     }
 
     fn write_request(&self, call: &Call) -> Request<()> {
@@ -127,10 +128,6 @@ impl GrpcTransport {
     /// A failure that was seen in an answer, after it had passed.
     pub(crate) fn symptom(&self, kind: SymptomKind) -> Symptom {
         Symptom::new(kind, self.hop.clone())
-    }
-
-    fn whole(&self) -> Wanted {
-        Wanted::Whole { limit: self.max_message_size }
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct RestTransport {
 pub(crate) struct RestSettings {
     /// Largest message, sent or received, in bytes.
     pub(crate) max_message_size: usize,
+    /// Largest error, in bytes of its text.
+    pub(crate) max_metadata_size: usize,
     /// Most HTTP/1.1 connections.
     pub(crate) connections: usize,
     pub(crate) dialect: Dialect,
@@ -62,6 +64,7 @@ impl Default for RestSettings {
     fn default() -> Self {
         Self {
             max_message_size: 64 * 1024 * 1024,
+            max_metadata_size: 4 * 1024 * 1024,
             connections: 64,
             dialect: Dialect::Plain,
             end_fields: |_| &[],
@@ -129,6 +132,7 @@ impl RestTransport {
             method,
             max_message_size: self.settings.max_message_size,
             leniences: Arc::clone(&self.leniences),
+            max_metadata_size: self.settings.max_metadata_size,
         };
         read_http_answer(answer, reading).await
     }

@@ -169,6 +169,11 @@ impl HttpBody {
         http_body::Body::size_hint(&self.body)
     }
 
+    /// How failures name who answers.
+    pub(crate) fn hop(&self) -> &str {
+        &self.hop
+    }
+
     /// A failure that this answer shows.
     pub(crate) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
         let evidence = match &self.issuer {
@@ -195,6 +200,7 @@ fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
         .timer(TokioTimer::new())
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(MAX_HEADERS)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .build(dialler)
@@ -208,6 +214,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Over HTTP/2; hyper's own limit is 16 KiB.
+const MAX_HEADERS: u32 = 1024 * 1024;
 
 #[cfg(test)]
 impl HttpBody {

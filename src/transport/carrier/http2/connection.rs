@@ -51,6 +51,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// How failures name it.
+    pub(crate) fn hop(&self) -> &str {
+        &self.hop
+    }
+
     pub(crate) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
         let evidence = match &self.issuer {
             Some(issuer) => evidence.with_issuer(issuer),
@@ -78,7 +83,8 @@ impl Connection {
         let load = Load { in_flight: 0, since: Instant::now(), credentials: None };
         let load = Arc::new(Mutex::new(load));
         let opening = async {
-            let (sender, mut driver) = http2().handshake::<_, Bytes>(watched).await?;
+            let (sender, mut driver) =
+                http2(settings.max_header_list_size).handshake::<_, Bytes>(watched).await?;
             let pings = driver.ping_pong();
             let seen = Arc::clone(&peer.seen);
             let silence =
@@ -314,13 +320,13 @@ async fn until_late(sight: impl Fn() -> Sight, limit: Duration) {
     }
 }
 
-fn http2() -> Builder {
+fn http2(max_header_list_size: u32) -> Builder {
     let mut builder = Builder::new();
     builder
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MAX_HEADERS)
+        .max_header_list_size(max_header_list_size)
         .max_send_buffer_size(MAX_UNSENT);
     builder
 }
@@ -329,7 +335,5 @@ fn http2() -> Builder {
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 /// Most unread bytes of all answers of a connection together.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// `grpc-status-details-bin` and the caller's metadata may be long.
-const MAX_HEADERS: u32 = 64 * 1024;
 /// Most bytes of a stream that h2 holds for a peer that reads slowly; it bounds what a client's stream runs ahead.
 const MAX_UNSENT: usize = 1024 * 1024;

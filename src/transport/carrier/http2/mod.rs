@@ -24,6 +24,10 @@ pub(crate) struct Http2Settings {
     pub(crate) keep_alive_interval: Duration,
     /// Time for the answer to that.
     pub(crate) keep_alive_timeout: Duration,
+    /// Most bytes of a header list that h2 reads. What is beyond it h2 drops from trailers without a word, and far
+    /// beyond it the whole connection goes, so this is far above what anybody may want: `grpc-status-details-bin`
+    /// and the message of a status may be long.
+    pub(crate) max_header_list_size: u32,
 }
 
 impl Default for Http2Settings {
@@ -34,6 +38,7 @@ impl Default for Http2Settings {
             settings_limit: Duration::from_secs(2),
             keep_alive_interval: Duration::from_secs(60),
             keep_alive_timeout: Duration::from_secs(20),
+            max_header_list_size: 64 * 1024 * 1024,
         }
     }
 }

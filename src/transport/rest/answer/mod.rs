@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::call::frame::{PREFIX_LENGTH, too_large};
 use crate::call::{Answer, OF_HTTP, remove_headers, trailers_of};
-use crate::error::Error;
+use crate::error::{Error, metadata_too_large};
 use crate::json::{
     Fault, LenienceCounts, Leniences, push_varint, read_answer, read_field, room_for,
 };
@@ -34,14 +34,13 @@ pub(crate) struct Reading {
     pub(crate) schema: Schema,
     pub(crate) method: std::sync::Arc<Method>,
     pub(crate) max_message_size: usize,
+    pub(crate) max_metadata_size: usize,
     pub(crate) end_fields: EndFields,
     pub(crate) leniences: std::sync::Arc<LenienceCounts>,
 }
 
 /// The JSON of a message is larger than the message, at worst by so much: base64, escapes, names.
 const JSON_FACTOR: usize = 6;
-/// Most bytes of an error body that are read.
-const MAX_ERROR_BODY: usize = 1 << 20;
 
 /// # Errors
 /// Something other than the service answered, or the answer broke off.
@@ -54,7 +53,7 @@ pub(crate) async fn read_http_answer(
         return Err(foreign(SymptomKind::Redirected, &body, status, &headers, &Bytes::new()));
     }
     if !status.is_success() {
-        let text = body.collect(MAX_ERROR_BODY).await.ok().flatten().unwrap_or_default();
+        let text = reading.read_error(&mut body).await?;
         return match read_status(&reading.schema, status.as_u16(), &text) {
             Some(found) => Ok(failed(&found, metadata_of(headers))),
             None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
@@ -101,6 +100,22 @@ impl Reading {
         }
         for lenience in self.leniences.count(leniences) {
             warn!(%lenience, method = %self.method.path, "an answer over REST was read leniently");
+        }
+    }
+
+    /// The body of an error; empty if it breaks off.
+    ///
+    /// # Errors
+    /// It is over the limit.
+    async fn read_error(&self, body: &mut HttpBody) -> Result<Bytes, Error> {
+        let limit = self.max_metadata_size;
+        match body.collect(limit).await {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => {
+                let what = format!("the error of {} has {limit} bytes or more", body.hop());
+                Err(metadata_too_large(&what, limit))
+            }
+            Err(_) => Ok(Bytes::new()),
         }
     }
 
@@ -161,7 +176,7 @@ pub(crate) fn read_frame(reading: &Reading, text: &[u8]) -> Result<Bytes, Unread
         None => read_answer(schema, method.output, text, &mut frame),
     };
     // An error is small; a long text that only begins as one must not become a tree.
-    let may_be_error = text.len() <= MAX_ERROR_BODY;
+    let may_be_error = text.len() <= reading.max_metadata_size;
     let failure = || {
         let status = may_be_error.then(|| read_status(schema, 200, text)).flatten();
         status.map(Box::new).map(Unreadable::Failure)
@@ -271,6 +286,7 @@ mod tests {
             schema,
             method,
             max_message_size: 1 << 10,
+            max_metadata_size: 1 << 10,
             end_fields: &[],
             leniences: std::sync::Arc::default(),
         };
