@@ -28,7 +28,7 @@ use crate::carry::stream::watch_answer;
 use crate::credentials::Credentials;
 use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::fallback::{Active, Event, Fallback, Route};
+use crate::fallback::{Active, Event, Fallback, Route, Witness};
 use crate::gemini::parameters::Guard;
 use crate::probe::Proof;
 use crate::probe::inquiry::Patience;
@@ -245,7 +245,7 @@ impl Inner {
 
     /// Proves gRPC unless it is known to work or to be broken, and REST if gRPC fails.
     pub(crate) async fn settle(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
-        if self.begin_route(metadata) == Route::Rest {
+        if self.begin_route(metadata, None) == Route::Rest {
             return Ok(ActiveTransport::Rest);
         }
         match self.fallback.proof_failure().await? {
@@ -259,8 +259,8 @@ impl Inner {
     }
 
     /// Where the next call goes; begins a proof of gRPC if one is due.
-    pub(crate) fn begin_route(&self, metadata: &HeaderMap) -> Route {
-        let (route, begin) = self.fallback.route();
+    pub(crate) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
+        let (route, begin) = self.fallback.route(witness);
         if begin {
             self.proof.begin(&self.grpc, &self.fallback, metadata);
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod deadline;
 pub(crate) mod frame;
+pub(crate) mod word;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,22 +1,23 @@
 //! Attempts: one call is sent until a transport carries it: again on the same one, or once on the other.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
-use tokio::time::{sleep, timeout, timeout_at};
+use http::header::{self, HeaderMap};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
 use crate::bridge::Inner;
 use crate::bridge::options::{ActiveTransport, Transport};
 use crate::call::deadline::{Deadline, expired};
+use crate::call::word::is_forged;
 use crate::call::{Answer, Call, GRPC_STATUS};
 use crate::credentials::secrets_of;
 use crate::error::{Error, ErrorKind};
-use crate::fallback::{Course, Event, Other, Route};
-use crate::probe::is_forged;
+use crate::fallback::{Course, Event, Other, Route, Witness};
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http1::HttpVersions;
 
@@ -24,6 +25,10 @@ use crate::transport::carrier::http1::HttpVersions;
 pub(crate) struct Carried {
     pub(crate) answer: Answer,
     pub(crate) transport: ActiveTransport,
+    /// How long the service took to begin it.
+    pub(crate) took: Duration,
+    /// Where the answer's end tells more.
+    pub(crate) witness: Option<Witness>,
 }
 
 /// Where a call goes first.
@@ -49,8 +54,9 @@ impl Inner {
     ) -> Result<Carried, Error> {
         let mut attempt = 1;
         let mut renewed = false;
+        let mut witness = self.witness(call);
         loop {
-            let carried = self.send(call).await?;
+            let carried = self.send(call, witness.as_mut()).await?;
             if !renewed && self.is_rejected(call, &carried.answer) {
                 renewed = true;
                 call.metadata.remove(header::AUTHORIZATION);
@@ -58,13 +64,19 @@ impl Inner {
                 continue;
             }
             let Some(wait) = self.retries.wait_before_next(call, &carried.answer, attempt) else {
-                return Ok(carried);
+                return Ok(Carried { witness, ..carried });
             };
             debug!(attempt, ?wait, "the service's answer is tried again");
             self.counters.count_retry();
             sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// Only where there is a choice is there something to tell.
+    fn witness(&self, call: &Call) -> Option<Witness> {
+        let method = call.method.as_ref().filter(|_| self.is_auto(call) && call.has_rest_form())?;
+        Some(self.fallback.witness(method))
     }
 
     /// Whether the service refused our token, so that a new one may help. It refuses before any work.
@@ -76,15 +88,19 @@ impl Inner {
     }
 
     /// Sends the call until a transport carries it, or until its failure is final.
-    async fn send(self: &Arc<Self>, call: &mut Call) -> Result<Carried, Error> {
-        let choice = self.choose(call).await?;
+    async fn send(
+        self: &Arc<Self>,
+        call: &mut Call,
+        mut witness: Option<&mut Witness>,
+    ) -> Result<Carried, Error> {
+        let choice = self.choose(call, witness.as_deref_mut()).await?;
         let may_switch = self.is_auto(call) && choice.because.is_none();
         let policy = call.options.resend.unwrap_or(self.settings.resend);
         let mut course = Course::new(choice.transport, policy, may_switch);
         let mut first = choice.because;
         loop {
             let transport = course.transport();
-            let error = match self.send_over(transport, call).await {
+            let error = match self.send_over(transport, call, witness.as_deref_mut()).await {
                 Ok(carried) => return Ok(carried),
                 Err(error) => error,
             };
@@ -113,11 +129,16 @@ impl Inner {
         course.after(symptom, Other { has_rest_form: call.has_rest_form(), is_on_grpc })
     }
 
-    async fn choose(&self, call: &mut Call) -> Result<Choice, Error> {
+    async fn choose(
+        &self,
+        call: &mut Call,
+        mut witness: Option<&mut Witness>,
+    ) -> Result<Choice, Error> {
         if let Some(transport) = self.transport_of(call).fixed() {
             return Ok(Choice::of(transport));
         }
-        match (self.begin_route(&call.metadata), call.has_rest_form()) {
+        let route = self.begin_route(&call.metadata, witness.as_deref_mut());
+        match (route, call.has_rest_form()) {
             (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
             (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
             (Route::AfterProof, false) => {
@@ -125,19 +146,23 @@ impl Inner {
                 within(call.deadline, Busy::Proving(self.grpc.hop()), proof).await?;
                 Ok(Choice::of(ActiveTransport::Grpc))
             }
-            (Route::AfterProof, true) => self.choose_by_proof(call.time_left()).await,
+            (Route::AfterProof, true) => self.choose_by_proof(call.time_left(), witness).await,
         }
     }
 
     /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(&self, left: Option<Duration>) -> Result<Choice, Error> {
+    async fn choose_by_proof(
+        &self,
+        left: Option<Duration>,
+        witness: Option<&mut Witness>,
+    ) -> Result<Choice, Error> {
         let head_start = self.settings.grpc_head_start;
         let patience = left.map_or(head_start, |left| left.min(head_start));
         let Ok(ended) = timeout(patience, self.fallback.proof_failure()).await else {
             return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
         };
         Ok(match ended? {
-            None if self.fallback.is_on_grpc() => Choice::of(ActiveTransport::Grpc),
+            None if self.fallback.takes(witness) => Choice::of(ActiveTransport::Grpc),
             None => Choice::of(ActiveTransport::Rest),
             Some(symptom) => {
                 self.counters.count_switch();
@@ -152,36 +177,79 @@ impl Inner {
         self: &Arc<Self>,
         transport: ActiveTransport,
         call: &mut Call,
+        witness: Option<&mut Witness>,
     ) -> Result<Carried, Error> {
         call.attempts += 1;
         self.counters.count_attempt(transport);
         match transport {
-            ActiveTransport::Grpc => self.send_over_grpc(call).await,
+            ActiveTransport::Grpc => self.send_over_grpc(call, witness).await,
             ActiveTransport::Rest => {
-                let answer = self.send_over_rest(call).await?;
-                Ok(Carried { answer, transport })
+                let sent = self.send_over_rest(call).await;
+                if let (Some(witness), Err(error)) = (witness, &sent) {
+                    witness.failed(transport, error, Duration::ZERO);
+                }
+                let took = Duration::ZERO;
+                sent.map(|answer| Carried { answer, transport, took, witness: None })
             }
         }
     }
 
-    async fn send_over_grpc(self: &Arc<Self>, call: &mut Call) -> Result<Carried, Error> {
+    async fn send_over_grpc(
+        self: &Arc<Self>,
+        call: &mut Call,
+        mut witness: Option<&mut Witness>,
+    ) -> Result<Carried, Error> {
         let transport = ActiveTransport::Grpc;
+        let began = Instant::now();
+        let than = witness.as_deref().and_then(Witness::younger_than);
         let deadline = call.deadline;
         let hop = self.grpc.hop();
         let attempt = async {
-            let seat = within(deadline, Busy::Connecting(hop), self.grpc.take_seat()).await?;
+            let seat = self.grpc.take_younger_seat(than);
+            let seat = within(deadline, Busy::Connecting(hop), seat).await?;
             if self.is_auto(call) {
                 self.watch_over(&seat.line(), call);
             }
-            within(deadline, Busy::OnGrpc(hop), self.grpc.send(call, seat)).await
+            let answered = async {
+                tokio::select! {
+                    answer = self.grpc.send(call, seat) => answer,
+                    never = self.ask_when_late(witness.as_deref_mut()) => match never {},
+                }
+            };
+            within(deadline, Busy::OnGrpc(hop), answered).await
         };
         let sent = attempt.await;
         let sent = self.note_attempt(transport, call, sent);
+        let took = began.elapsed();
+        if let (Some(witness), Err(error)) = (witness, &sent) {
+            witness.failed(transport, error, took);
+        }
         if self.is_auto(call) {
             // A symptom may have asked for a proof, which runs beside the calls.
-            self.begin_route(&call.metadata);
+            self.begin_route(&call.metadata, None);
         }
-        sent.map(|answer| Carried { answer, transport })
+        sent.map(|answer| Carried { answer, transport, took, witness: None })
+    }
+
+    /// Beside a call that is unanswered for far longer than its like took: a free call over REST shows whether the
+    /// next one should go there, and not wait the same way.
+    async fn ask_when_late(&self, witness: Option<&mut Witness>) -> Infallible {
+        let Some(witness) = witness else { return pending().await };
+        let mut patience = witness.patience();
+        loop {
+            sleep(patience).await;
+            if witness.begin_question() && Box::pin(self.is_reached_over_rest()).await {
+                witness.is_late();
+            }
+            patience *= 2;
+        }
+    }
+
+    async fn is_reached_over_rest(&self) -> bool {
+        let mut metadata = HeaderMap::new();
+        // What the service says to a call without a key comes from the service, too.
+        let _ = self.credentials.authorise(&mut metadata).await;
+        self.connect_rest(&metadata).await.is_ok()
     }
 
     /// One attempt over REST.

@@ -17,22 +17,29 @@ use crate::bridge::Inner;
 use crate::bridge::options::ActiveTransport;
 use crate::call::deadline::{Deadline, expired};
 use crate::call::frame::FrameCounter;
-use crate::call::{Answer, Call, Message};
+use crate::call::{Answer, Call, GRPC_STATUS, Message};
 use crate::carry::attempt::Carried;
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
+use crate::fallback::Witness;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 /// Marks the answer with the transport that carried it, and watches the body of a stream.
 ///
 /// A unary answer is complete and checked already: it passes as it is.
 pub(crate) fn watch_answer(
-    Carried { mut answer, transport }: Carried,
+    Carried { mut answer, transport, took, mut witness }: Carried,
     call: &Call,
     bridge: Arc<Inner>,
 ) -> Answer {
     answer.extensions_mut().insert(transport);
-    if call.method.as_ref().is_some_and(|method| !method.server_streaming) {
+    let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
+    if (is_unary || answer.headers().contains_key(&GRPC_STATUS))
+        && let Some(mut witness) = witness.take()
+    {
+        witness.answered(transport, answer.headers(), took);
+    }
+    if is_unary {
         return answer;
     }
     let timer = call.deadline.map(|deadline| Box::pin(sleep_until(deadline.at())));
@@ -49,6 +56,8 @@ pub(crate) fn watch_answer(
             deadline: call.deadline,
             timer,
             silence,
+            took,
+            witness,
             frames: FrameCounter::default(),
             transport,
             bridge,
@@ -64,6 +73,9 @@ struct WatchedBody {
     /// Of the deadline.
     timer: Option<Pin<Box<Sleep>>>,
     silence: Option<Silence>,
+    took: Duration,
+    /// Until the end is told.
+    witness: Option<Witness>,
     frames: FrameCounter,
     transport: ActiveTransport,
     bridge: Arc<Inner>,
@@ -82,6 +94,12 @@ struct Silence {
 impl Silence {
     fn new(limit: Duration) -> Self {
         Self { limit, end: Box::pin(sleep_until(Instant::now())), is_broken: true }
+    }
+
+    /// How long it lasts, while the caller waits.
+    fn so_far(&self) -> Duration {
+        let began = self.end.deadline().checked_sub(self.limit).filter(|_| !self.is_broken);
+        began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
     /// Ready once it lasts for longer than its limit.
@@ -106,6 +124,11 @@ impl WatchedBody {
         if let Some(data) = frame.data_ref() {
             // The transport has refused what is no frame.
             let _ = self.frames.feed(data);
+        }
+        if let Some(trailers) = frame.trailers_ref()
+            && let Some(mut witness) = self.witness.take()
+        {
+            witness.answered(self.transport, trailers, self.took);
         }
         Ok(frame)
     }
@@ -141,6 +164,10 @@ impl WatchedBody {
                 Some(expired) => return self.end_at_peers_timer(expired),
                 None => self.bridge.record(self.transport, Some(error)),
             },
+        }
+        if let Some(mut witness) = self.witness.take() {
+            let waited = self.silence.as_ref().map_or(Duration::ZERO, Silence::so_far);
+            witness.failed(self.transport, error, waited);
         }
         status
     }

@@ -16,12 +16,12 @@ use super::report::{Check, Step};
 use crate::bridge::builder::Built;
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::call::frame::{Frame, FrameCounter, PREFIX_LENGTH};
+use crate::call::word::is_forged;
 use crate::call::{Answer, Call, Message};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::may_resend;
 use crate::gemini::{advice, proof_call};
 use crate::network::Alpn;
-use crate::probe::is_forged;
 use crate::proto::google::ai::generativelanguage::v1beta::{
     Content, CountTokensRequest, GenerateContentRequest, GenerationConfig, GetModelRequest, Model,
     Part, part::Data,

@@ -1,13 +1,17 @@
-//! Fallback: which transport a call takes (the only lock, the only clock).
+//! Fallback: which transport a call takes (the only locks, the only clock).
 
 mod course;
+mod methods;
 mod state;
+#[cfg(test)]
+mod stories;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod witness;
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,15 +22,19 @@ pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
 use verdict::is_final;
 pub(crate) use verdict::may_resend;
+use witness::Ledger;
+pub(crate) use witness::Witness;
 
 use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
+use crate::schema::Method;
 use crate::symptom::Symptom;
 
 /// Decides which transport a call takes, and remembers why.
 #[derive(Debug)]
 pub(crate) struct Fallback {
     machine: Mutex<Machine>,
+    ledger: Arc<Ledger>,
     is_fixed: bool,
     active: watch::Sender<Active>,
     proof: watch::Sender<Proving>,
@@ -48,6 +56,7 @@ impl Fallback {
         active.transport = fixed;
         Self {
             machine: Mutex::new(machine),
+            ledger: Arc::new(Ledger::new(expiry)),
             is_fixed: fixed.is_some(),
             active: watch::Sender::new(active),
             proof: watch::Sender::new(Proving::Ended(None)),
@@ -55,7 +64,7 @@ impl Fallback {
     }
 
     /// Where the next call goes, and whether the caller must begin a proof now.
-    pub(crate) fn route(&self) -> (Route, bool) {
+    pub(crate) fn route(&self, witness: Option<&mut Witness>) -> (Route, bool) {
         let now = Instant::now();
         let mut machine = self.lock();
         let begin = machine.wants_proof(now);
@@ -63,7 +72,22 @@ impl Fallback {
             machine.on(Event::ProofBegan, now);
             self.proof.send_replace(Proving::Running);
         }
-        (machine.route(), begin)
+        let route = machine.route();
+        drop(machine);
+        let is_open = witness.is_none_or(|witness| witness.has_way(route == Route::Grpc, now));
+        (if is_open { route } else { Route::Rest }, begin)
+    }
+
+    /// Follows a call whose method has a REST form.
+    pub(crate) fn witness(&self, method: &Arc<Method>) -> Witness {
+        Witness::new(Arc::clone(&self.ledger), Arc::clone(method))
+    }
+
+    /// Whether gRPC takes a call that has waited for its proof.
+    pub(crate) fn takes(&self, witness: Option<&mut Witness>) -> bool {
+        let is_on_grpc = self.is_on_grpc();
+        let has_way = |witness: &mut Witness| witness.has_way(is_on_grpc, Instant::now());
+        witness.is_none_or(has_way) && is_on_grpc
     }
 
     /// Takes what happened to a call or a proof.
@@ -80,6 +104,9 @@ impl Fallback {
             | Event::GrpcAnswered
             | Event::RestAnswered => None,
         };
+        if let Event::Reset = event {
+            self.ledger.clear();
+        }
         let changed = machine.on(event, Instant::now());
         if let Some(failure) = ended {
             self.proof.send_replace(Proving::Ended(failure));

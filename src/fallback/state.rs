@@ -85,7 +85,7 @@ impl Default for Expiry {
 }
 
 impl Expiry {
-    fn after(self, verdicts: u32) -> Duration {
+    pub(super) fn after(self, verdicts: u32) -> Duration {
         let doublings = verdicts.saturating_sub(1).min(31);
         self.first.saturating_mul(1 << doublings).min(self.longest)
     }

@@ -13,7 +13,8 @@ use tracing::{Instrument, debug_span};
 
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::call::frame::Frame;
-use crate::call::{Call, GRPC_STATUS, Message};
+use crate::call::word::is_forged;
+use crate::call::{Call, Message};
 use crate::credentials::{API_KEY, secrets_of};
 use crate::error::Error;
 use crate::fallback::{Course, Event, Fallback, Other};
@@ -111,12 +112,6 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
             },
         }
     }
-}
-
-/// Whether an intermediary wrote this gRPC status: Envoy names itself in `server`.
-pub(crate) fn is_forged(headers: &HeaderMap) -> bool {
-    headers.contains_key(&GRPC_STATUS)
-        && headers.get(header::SERVER).is_some_and(|server| server == "envoy")
 }
 
 fn credentials_of(metadata: &HeaderMap) -> HeaderMap {

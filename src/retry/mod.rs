@@ -10,9 +10,9 @@ use http::header::{self, HeaderMap};
 use tonic::{Code, Status};
 
 use crate::bridge::options::RetryPolicy;
+use crate::call::word::is_forged;
 use crate::call::{Answer, Call};
 use crate::gemini::Details;
-use crate::probe::is_forged;
 use crate::retry::backoff::{Budget, next_wait};
 
 /// The retry policies of a bridge and their common budget.

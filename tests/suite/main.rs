@@ -37,6 +37,7 @@ mod proto_facts;
 mod runtimes;
 mod schema;
 mod secrets;
+mod selective;
 mod servers;
 mod setting;
 #[cfg(feature = "cli")]

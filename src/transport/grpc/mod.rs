@@ -5,6 +5,7 @@ mod body;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri, Version};
+use tokio::time::Instant;
 
 use crate::call::{
     Answer, Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, format_timeout,
@@ -58,7 +59,15 @@ impl GrpcTransport {
     /// # Errors
     /// No connection came about; nothing was sent.
     pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
-        self.connections.take_seat().await
+        self.take_younger_seat(None).await
+    }
+
+    /// The same on a connection that opened after `than`: what an older one did to a call may be its own fault.
+    ///
+    /// # Errors
+    /// No connection came about; nothing was sent.
+    pub(crate) async fn take_younger_seat(&self, than: Option<Instant>) -> Result<Seat, Error> {
+        self.connections.take_seat(than).await
     }
 
     /// How many connections take calls.

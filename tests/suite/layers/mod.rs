@@ -144,6 +144,8 @@ const PURE: &[&str] = &[
     "fallback/state",
     "fallback/verdict",
     "fallback/course",
+    "fallback/methods",
+    "call/word",
     "probe/inquiry",
     "transport/carrier/http2/frames",
     "transport/carrier/http2/traffic",

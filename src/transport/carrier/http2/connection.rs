@@ -24,6 +24,7 @@ use crate::transport::carrier::http2::traffic::Sight;
 pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
     peer: Peer,
+    opened: Instant,
     load: Arc<Mutex<Load>>,
     turn: tokio::sync::Mutex<()>,
     is_watched: AtomicBool,
@@ -109,7 +110,7 @@ impl Connection {
             Err(_) => return Err(fault(OpeningFault::timeout(limit))),
         };
         let (turn, is_watched) = Default::default();
-        Ok(Arc::new(Self { sender, peer, load, turn, is_watched }))
+        Ok(Arc::new(Self { sender, peer, opened: Instant::now(), load, turn, is_watched }))
     }
 
     /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight. One stream
@@ -140,6 +141,11 @@ impl Connection {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.peer.seen.is_closing()
+    }
+
+    /// Whether it opened after that; any did after nothing.
+    pub(crate) fn is_younger(&self, than: Option<Instant>) -> bool {
+        than.is_none_or(|than| self.opened > than)
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -62,12 +62,13 @@ impl Connections {
         self.pool().await.connect().await
     }
 
-    /// A place on a connection for one call: on one that stands, or on one that is dialled for it.
+    /// A place on a connection for one call: on one that stands, or on one that is dialled for it. Only a connection
+    /// that opened after `younger_than` will do.
     ///
     /// # Errors
     /// There is no connection, and none came about; nothing was sent.
-    pub(crate) async fn take_seat(&self) -> Result<Seat, Error> {
-        self.pool().await.take_seat().await
+    pub(crate) async fn take_seat(&self, younger_than: Option<Instant>) -> Result<Seat, Error> {
+        self.pool().await.take_seat(younger_than).await
     }
 
     /// How many connections take calls.
@@ -108,12 +109,12 @@ impl Pool {
         }
     }
 
-    async fn take_seat(self: &Arc<Self>) -> Result<Seat, Error> {
+    async fn take_seat(self: &Arc<Self>, younger_than: Option<Instant>) -> Result<Seat, Error> {
         let limit = self.settings.calls_per_connection;
         loop {
             let pending = {
                 let mut list = self.list();
-                if let Some(seat) = list.take_seat(limit) {
+                if let Some(seat) = list.take_seat(limit, younger_than) {
                     return Ok(seat);
                 }
                 self.join_dial(&mut list)
@@ -127,7 +128,7 @@ impl Pool {
                         return Ok(seat);
                     }
                 }
-                Err(error) => return self.crowd(&error),
+                Err(error) => return self.crowd(&error, younger_than),
             }
         }
     }
@@ -184,12 +185,12 @@ impl Pool {
 
     /// No further connection could be had: shares a full one, where the call waits its turn, and
     /// fails only when none is left.
-    fn crowd(&self, error: &Arc<Error>) -> Result<Seat, Error> {
+    fn crowd(&self, error: &Arc<Error>, younger_than: Option<Instant>) -> Result<Seat, Error> {
         let list = self.list();
         let emptiest = list
             .open
             .iter()
-            .filter(|connection| !connection.is_closing())
+            .filter(|connection| !connection.is_closing() && connection.is_younger(younger_than))
             .min_by_key(|connection| connection.in_flight());
         emptiest.map(Connection::take_any_seat).ok_or_else(|| error.repeat())
     }
@@ -217,10 +218,10 @@ impl Pool {
 
 impl List {
     /// The fullest connection with room, so that the others fall idle and are retired.
-    fn take_seat(&self, limit: usize) -> Option<Seat> {
+    fn take_seat(&self, limit: usize, younger_than: Option<Instant>) -> Option<Seat> {
         self.open
             .iter()
-            .filter(|connection| connection.has_room(limit))
+            .filter(|connection| connection.has_room(limit) && connection.is_younger(younger_than))
             .max_by_key(|connection| connection.in_flight())
             .and_then(|connection| connection.take_seat(limit))
     }

@@ -1,0 +1,107 @@
+//! Word: whose word the status of an answer is: the service's alone, or anyone's on the way.
+
+use http::header::{self, HeaderMap, HeaderName};
+use tonic::Code;
+
+use super::GRPC_STATUS;
+
+/// Who can have said what stands in the head of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The service alone: messages, or an error with details of its own.
+    Service,
+    /// The service, or a gateway that guards it: a refusal of this request.
+    Refusal(Code),
+    /// Anyone: a service that fails, or a gateway that does not reach it.
+    Failure(Code),
+}
+
+impl Word {
+    pub(crate) fn of(head: &HeaderMap) -> Self {
+        match code_in(head) {
+            None | Some(Code::Ok) => Self::Service,
+            Some(code) if is_forged(head) => Self::Failure(code),
+            Some(_) if head.contains_key(&GRPC_STATUS_DETAILS) => Self::Service,
+            Some(code) if is_failure(code) => Self::Failure(code),
+            Some(code) => Self::Refusal(code),
+        }
+    }
+}
+
+/// The status in the head of an answer; where messages come first, it comes behind them.
+pub(crate) fn code_in(head: &HeaderMap) -> Option<Code> {
+    head.get(&GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Whether gateways say this of a service that they do not reach, or know no way to
+/// ([gRPC, HTTP status codes](https://github.com/grpc/grpc/blob/v1.75.0/doc/http-grpc-status-mapping.md)).
+pub(crate) const fn is_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+    )
+}
+
+/// Whether an intermediary wrote this status. Envoy names itself in `server`, also where it passes on what the service
+/// said; but then it tells how long the service took.
+pub(crate) fn is_forged(head: &HeaderMap) -> bool {
+    let server = head.get(header::SERVER);
+    let is_envoy = server.is_some_and(|server| server == "envoy" || server == "istio-envoy");
+    let is_passed_on = head.contains_key(&ENVOY_UPSTREAM_TIME);
+    head.contains_key(&GRPC_STATUS)
+        && !head.contains_key(&GRPC_STATUS_DETAILS)
+        && ((is_envoy && !is_passed_on) || head.contains_key(&LINKERD_ERROR))
+}
+
+static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+static ENVOY_UPSTREAM_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+static LINKERD_ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_the_services_own_word_or_perhaps_anothers() {
+        use Code::{InvalidArgument, PermissionDenied, Unavailable, Unimplemented};
+        let envoy = ("server", "envoy");
+        let google = ("server", "scaffolding on HTTPServer2");
+        let details = ("grpc-status-details-bin", "CAU");
+        let passed_on = ("x-envoy-upstream-service-time", "7");
+        let cases: &[(&[(&'static str, &'static str)], Word)] = &[
+            (&[], Word::Service),
+            (&[envoy], Word::Service),
+            (&[("grpc-status", "0")], Word::Service),
+            (&[("grpc-status", "3")], Word::Refusal(InvalidArgument)),
+            (&[("grpc-status", "3"), google], Word::Refusal(InvalidArgument)),
+            (&[("grpc-status", "3"), details], Word::Service),
+            (&[("grpc-status", "7")], Word::Refusal(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy], Word::Failure(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy, passed_on], Word::Refusal(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy, details], Word::Service),
+            (&[("grpc-status", "7"), ("server", "istio-envoy")], Word::Failure(PermissionDenied)),
+            (
+                &[("grpc-status", "7"), ("l5d-proxy-error", "no route")],
+                Word::Failure(PermissionDenied),
+            ),
+            (&[("grpc-status", "12")], Word::Failure(Unimplemented)),
+            (&[("grpc-status", "14")], Word::Failure(Unavailable)),
+            (&[("grpc-status", "14"), envoy], Word::Failure(Unavailable)),
+            (&[("grpc-status", "14"), details], Word::Service),
+            (&[("grpc-status", "x")], Word::Failure(Code::Unknown)),
+        ];
+        for (headers, expected) in cases {
+            let head = headers.iter().map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            assert_eq!(Word::of(&head.collect()), *expected, "{headers:?}");
+        }
+    }
+}
