@@ -15,7 +15,6 @@ const ORDER: &[&str] = &[
     "symptom",
     "error",
     "bridge/options",
-    "bridge/stats",
     "network",
     "credentials",
     "proto",
@@ -34,6 +33,7 @@ const ORDER: &[&str] = &[
     "gemini",
     "probe",
     "retry",
+    "bridge/stats",
     "carry",
     "bridge",
     "fuzz",
@@ -48,7 +48,7 @@ const ORDER: &[&str] = &[
 const AGAINST_THE_ORDER: &[(&str, &str)] = &[
     ("carry/attempt.rs", "bridge/mod.rs"),
     ("carry/stream.rs", "bridge/mod.rs"),
-    ("probe/liveness.rs", "bridge/mod.rs"),
+    ("carry/watch.rs", "bridge/mod.rs"),
 ];
 
 /// Uses that the order would allow, and the reason why they are wrong.
@@ -69,7 +69,7 @@ const CIRCLES: &[&[&str]] = &[
         "bridge/mod.rs",
         "carry/attempt.rs",
         "carry/stream.rs",
-        "probe/liveness.rs",
+        "carry/watch.rs",
     ],
     &[
         "cli/connection.rs",
@@ -96,13 +96,22 @@ const CIRCLES: &[&[&str]] = &[
     &[
         "network/connector.rs",
         "network/dial.rs",
+        "network/fault.rs",
+        "network/hop.rs",
         "network/io.rs",
+        "network/login/digest.rs",
+        "network/login/hosts.rs",
+        "network/login/mod.rs",
+        "network/login/negotiate.rs",
+        "network/login/rounds.rs",
         "network/mod.rs",
+        "network/proxy.rs",
+        "network/socks.rs",
         "network/tls.rs",
         "network/tunnel/mod.rs",
         "network/tunnel/page.rs",
     ],
-    &["network/login/digest.rs", "network/login/mod.rs", "network/login/rounds.rs"],
+    &["json/read/mod.rs", "json/read/repeats.rs"],
     &["schema/descriptor.rs", "schema/features.rs"],
     &[
         "schema/enumeration.rs",
