@@ -27,8 +27,8 @@ struct Inner {
     network: Network,
     origin: Origin,
     alpn: Alpn,
-    /// A place for each HTTP/1.1 connection; one of HTTP/2 carries many calls and needs none.
-    places: Arc<Semaphore>,
+    /// One permit for each HTTP/1.1 connection; one of HTTP/2 carries many calls and needs none.
+    permits: Arc<Semaphore>,
     open: Arc<AtomicUsize>,
 }
 
@@ -41,19 +41,19 @@ impl Dialler {
         connections: usize,
         open: Arc<AtomicUsize>,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { network, origin, alpn, places, open }))
+        let permits = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Inner { network, origin, alpn, permits, open }))
     }
 }
 
 impl Inner {
     async fn dial(&self) -> Result<Dialled, Error> {
-        let place = wait_for_place(Arc::clone(&self.places)).await?;
+        let permit = wait_for_permit(Arc::clone(&self.permits)).await?;
         let connection = self.network.connect(&self.origin, self.alpn).await?;
         Ok(Dialled {
             io: TokioIo::new(connection.io),
             issuer: connection.issuer.map(|issuer| Issuer(issuer.into())),
-            place: (!connection.is_http2).then_some(place),
+            permit: (!connection.is_http2).then_some(permit),
             _counted: Counted::new(Arc::clone(&self.open)),
         })
     }
@@ -79,20 +79,20 @@ tokio::task_local! {
     static CALL: ();
 }
 
-/// Runs a call's request; only inside may a dial wait for its place.
+/// Runs a call's request; only inside may a dial wait for its permit.
 pub(crate) async fn waiting<F: Future>(request: F) -> F::Output {
     CALL.scope((), request).await
 }
 
 /// When a connection falls free for a call whose dial has begun, hyper ends that dial in a task of its own. One
-/// that still waits for its place serves nobody then, and gives up.
-async fn wait_for_place(places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
-    let mut place = pin!(places.acquire_owned());
+/// that still waits for its permit serves nobody then, and gives up.
+async fn wait_for_permit(permits: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    let mut permit = pin!(permits.acquire_owned());
     poll_fn(|context| {
         if CALL.try_with(|()| ()).is_err() {
             return Poll::Ready(Err(abandoned()));
         }
-        place.as_mut().poll(context).map(|place| place.map_err(|_| abandoned()))
+        permit.as_mut().poll(context).map(|permit| permit.map_err(|_| abandoned()))
     })
     .await
 }
@@ -117,12 +117,12 @@ impl StdError for FailedDial {}
 #[derive(Debug, Clone)]
 pub(crate) struct Issuer(pub(crate) Arc<str>);
 
-/// A connection as hyper's client takes it. It keeps its place until it is closed.
+/// A connection as hyper's client takes it. It keeps its permit until it is closed.
 pub(crate) struct Dialled {
     io: TokioIo<Io>,
     issuer: Option<Issuer>,
     /// `None` if it speaks HTTP/2.
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     _counted: Counted,
 }
 
@@ -148,7 +148,7 @@ impl Connection for Dialled {
             Some(issuer) => Connected::new().extra(issuer.clone()),
             None => Connected::new(),
         };
-        if self.place.is_none() { connected.negotiated_h2() } else { connected }
+        if self.permit.is_none() { connected.negotiated_h2() } else { connected }
     }
 }
 
