@@ -18,6 +18,8 @@ mod examination;
 mod latency;
 #[cfg(feature = "cli")]
 mod load;
+#[cfg(all(feature = "digest", feature = "negotiate"))]
+mod logins;
 mod proxies;
 mod row;
 #[cfg(feature = "cli")]

@@ -14,6 +14,7 @@ pub(crate) struct Row {
     name: &'static str,
     way: Way,
     trusted: Trusted,
+    kerberos: bool,
     ends: [End; 3],
     limit: Duration,
 }
@@ -51,6 +52,7 @@ impl Row {
             name,
             way: Way::Through(url, port),
             trusted: Trusted::Origin,
+            kerberos: false,
             ends: [GRPC, REST, GRPC],
             limit: Duration::from_secs(10),
         }
@@ -63,6 +65,12 @@ impl Row {
 
     pub(crate) fn trusting(mut self, trusted: Trusted) -> Self {
         self.trusted = trusted;
+        self
+    }
+
+    /// The user's ticket may be shown to the proxy.
+    pub(crate) fn with_kerberos(mut self) -> Self {
+        self.kerberos = true;
         self
     }
 
@@ -130,13 +138,17 @@ impl Row {
         faults.extend(examine(&row, self.builder(bed), [grpc, rest]).await);
     }
 
-    fn builder(&self, bed: &mut Bed) -> BridgeBuilder {
+    pub(crate) fn builder(&self, bed: &mut Bed) -> BridgeBuilder {
         let builder = Bridge::builder().api_key(KEY);
         let builder = match self.way {
             Way::Through(url, port) => {
                 let url = url.replace("HOST", &format!("127.0.0.1:{}", bed.port(port)));
                 let url = url.replace("NAME", &format!("localhost:{}", bed.port(port)));
-                builder.endpoint(bed.origin.endpoint()).proxy(Proxy::url(&url).expect("a URL"))
+                let mut proxy = Proxy::url(&url).expect("a URL");
+                if self.kerberos {
+                    proxy = proxy.negotiate(["localhost"]);
+                }
+                builder.endpoint(bed.origin.endpoint()).proxy(proxy)
             }
             Way::At(port) => builder
                 .endpoint(format!("https://localhost:{}", bed.port(port)))
@@ -152,7 +164,7 @@ impl Row {
 }
 
 /// Settles the transport, so that a busy machine does not decide it, and calls.
-async fn ask(builder: BridgeBuilder) -> Result<ActiveTransport, Status> {
+pub(crate) async fn ask(builder: BridgeBuilder) -> Result<ActiveTransport, Status> {
     let bridge = builder.build().expect("a bridge");
     // What keeps it from coming about, the call meets as well.
     let _ = bridge.connect().await;
@@ -172,7 +184,7 @@ fn kind_of(status: &Status) -> Option<SymptomKind> {
 }
 
 /// What an error must not show, and what it must say.
-fn faults_of_error(status: &Status) -> Vec<String> {
+pub(crate) fn faults_of_error(status: &Status) -> Vec<String> {
     let mut faults = Vec::new();
     let shown = format!("{status} {status:?} {:?}", Error::of(status));
     for secret in [KEY, PROMPT, "word", "wrong-pass"] {

@@ -90,14 +90,15 @@ impl Login {
             return None;
         }
         let mut told = vec![format!("it offers {}", offered.join(", "))];
-        told.extend(passed_over.into_iter().map(|why| format!("not used: {why}")));
+        // What keeps the login from coming about is told by its error.
         if let Standing::Opened(Some(place)) = self.memory.standing() {
+            told.extend(passed_over.iter().map(|why| format!("not used: {why}")));
             let used = self.schemes.get(place).map_or("", Scheme::name);
             told.push(format!("{used} is the strongest of them that may be used, and is accepted"));
         }
         for scheme in &self.schemes {
             if let Scheme::Negotiate(negotiate) = scheme {
-                told.push(negotiate.describe().await);
+                told.extend(negotiate.describe(&passed_over).await);
             }
         }
         Some(told.join("; "))

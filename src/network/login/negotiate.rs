@@ -50,16 +50,17 @@ impl Negotiate {
         Ok(value)
     }
 
-    /// For whom, with whose ticket, for how long: for a person.
-    pub(super) async fn describe(&self) -> String {
+    /// For whom, with whose ticket, for how long: for a person. Without what was `told` before.
+    pub(super) async fn describe(&self, told: &[String]) -> Vec<String> {
         let service = format!("the service is HTTP/{}", self.host);
         match self.ask(Instant::now() + DESCRIBE_LIMIT, Gssapi::ticket).await {
             Ok(Ticket { principal, lifetime, .. }) => {
                 let lifetime = lifetime.map(|left| format!(" for {} min", left.as_secs() / 60));
                 let lifetime = lifetime.unwrap_or_default();
-                format!("{service}, the ticket is {principal}'s, good{lifetime}")
+                vec![format!("{service}, the ticket is {principal}'s, good{lifetime}")]
             }
-            Err(trouble) => format!("{service}; {}", trouble.detail),
+            Err(trouble) if told.contains(&trouble.detail) => vec![service],
+            Err(trouble) => vec![service, trouble.detail],
         }
     }
 
@@ -188,7 +189,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(60);
         let trouble = negotiate.header(deadline).await.expect_err("no realm has this name");
         assert!(trouble.detail.starts_with("Negotiate: "), "{}", trouble.detail);
-        let told = negotiate.describe().await;
-        assert!(told.starts_with("the service is HTTP/proxy.invalid"), "{told}");
+        let told = negotiate.describe(&[]).await;
+        assert!(told[0].starts_with("the service is HTTP/proxy.invalid"), "{told:?}");
     }
 }

@@ -22,7 +22,7 @@ impl Negotiate {
     }
 
     #[expect(clippy::unused_async, reason = "as with the feature")]
-    pub(super) async fn describe(&self) -> String {
+    pub(super) async fn describe(&self, _: &[String]) -> Vec<String> {
         match *self {}
     }
 }
