@@ -67,7 +67,7 @@ impl Realm {
     }
 
     /// A fresh ticket, in place of the one before and of all that came by it.
-    fn log_in(&self, options: &[&str]) {
+    fn log_in(options: &[&str]) {
         let mut kinit = command("kinit");
         kinit.args(options).arg("user").stdin(Stdio::piped()).stdout(Stdio::null());
         let mut kinit = kinit.spawn().expect("krb5-user is installed");
@@ -187,7 +187,7 @@ async fn squid() {
     realm.start_kdc();
     start_squid(&mut realm.bed);
     realm.bed.ready().await;
-    realm.log_in(&[]);
+    Realm::log_in(&[]);
     let log = Log(realm.bed.folder.join("squid-logins.log"));
     let through = |name, url, port| Row::through(name, url, port).trusting(Trusted::Both);
     let rows = vec![
@@ -216,7 +216,7 @@ async fn apache() {
     realm.start_kdc();
     start_apache(&mut realm.bed);
     realm.bed.ready().await;
-    realm.log_in(&[]);
+    Realm::log_in(&[]);
     let log = Log(realm.bed.folder.join("apache-logins.log"));
     let through = |name, url, port| Row::through(name, url, port).trusting(Trusted::Both);
     let rows = vec![
@@ -259,7 +259,7 @@ async fn without_a_ticket_it_is_said_what_is_missing() {
     realm.bed.ready().await;
     let mut faults = Vec::new();
 
-    realm.log_in(&["-l", "1s"]);
+    Realm::log_in(&["-l", "1s"]);
     let is_good =
         || command("kvno").args(["-q", "HTTP/localhost"]).status().expect("kvno").success();
     while is_good() {
@@ -271,7 +271,7 @@ async fn without_a_ticket_it_is_said_what_is_missing() {
     let next = Row::through("next scheme", "http://user:word@NAME", "all").with_kerberos();
     next.run("squid", &mut realm.bed, &mut faults).await;
 
-    realm.log_in(&[]);
+    Realm::log_in(&[]);
     let config = fs::read_to_string(&realm.config).expect("a file");
     let port = format!("127.0.0.1:{}", realm.bed.port("kdc"));
     let away = config.replace(&port, &realm.bed.fill("@CLOSED@".to_owned()));
@@ -280,7 +280,7 @@ async fn without_a_ticket_it_is_said_what_is_missing() {
     fs::write(&realm.config, config).expect("a file");
 
     realm.administer("delprinc -force HTTP/localhost");
-    realm.log_in(&[]);
+    Realm::log_in(&[]);
     let said = ["Server HTTP/localhost", "not found in Kerberos database"];
     faults.extend(meet(&mut realm.bed, "unknown name", &said, "kvno").await);
     assert!(faults.is_empty(), "{}", faults.join("\n"));

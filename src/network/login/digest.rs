@@ -11,7 +11,8 @@ use http::HeaderValue;
 use md5::Md5;
 use sha2::{Sha256, Sha512_256};
 
-use super::{Challenge, Password};
+use super::challenge::Challenge;
+use super::password::Password;
 
 /// User and password, and the nonce that the proxy took last: it saves the next connection a round.
 pub(crate) struct Digest {

@@ -7,14 +7,14 @@ use crate::network::address::Address;
 pub(crate) struct KerberosHosts(Vec<String>);
 
 impl KerberosHosts {
-    pub(in crate::network) fn add(&mut self, hosts: impl Iterator<Item = String>) {
+    pub(crate) fn add(&mut self, hosts: impl Iterator<Item = String>) {
         let normal = |host: String| host.trim().trim_end_matches('.').to_ascii_lowercase();
         self.0.extend(hosts.map(normal));
     }
 
     /// # Errors
     /// There is no Kerberos in this build, or an entry is no name.
-    pub(in crate::network) fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ impl KerberosHosts {
     ///
     /// # Errors
     /// It is asked for, and cannot work.
-    pub(in crate::network) fn allow(&self, proxy: &Address) -> Result<bool, &'static str> {
+    pub(crate) fn allow(&self, proxy: &Address) -> Result<bool, &'static str> {
         if self.0.is_empty() {
             return Ok(false);
         }

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::Trouble;
+use super::trouble::Trouble;
 use crate::symptom::LoginTrouble;
 
 /// Kerberos for one proxy.
@@ -190,6 +190,9 @@ mod tests {
         let trouble = negotiate.header(deadline).await.expect_err("no realm has this name");
         assert!(trouble.detail.starts_with("Negotiate: "), "{}", trouble.detail);
         let told = negotiate.describe(&[]).await;
-        assert!(told[0].starts_with("the service is HTTP/proxy.invalid"), "{told:?}");
+        assert!(
+            told.iter().any(|told| told.starts_with("the service is HTTP/proxy.invalid")),
+            "{told:?}"
+        );
     }
 }

@@ -2,7 +2,8 @@
 
 use http::HeaderValue;
 
-use super::{Challenge, Password};
+use super::challenge::Challenge;
+use super::password::Password;
 
 /// Never made.
 #[derive(Debug)]

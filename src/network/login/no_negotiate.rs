@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::Trouble;
+use super::trouble::Trouble;
 
 /// Never made.
 #[derive(Debug)]

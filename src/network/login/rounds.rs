@@ -8,11 +8,15 @@ use http::HeaderValue;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, timeout_at};
 
+use super::account::Login;
+use super::challenge::Challenge;
 use super::custom::{ProxyTunnel, Steps};
 use super::digest::Digest;
 use super::memory::Standing;
 use super::negotiate::Negotiate;
-use super::{Challenge, Login, Scheme};
+use super::scheme::Scheme;
+use super::trouble::Trouble;
+use crate::error::BoxError;
 use crate::symptom::LoginTrouble;
 
 /// One login, over as many connections as the proxy closes.
@@ -41,19 +45,6 @@ struct Current<'a> {
     /// What it answered last; nothing if it spoke first.
     asked: Vec<Challenge>,
     answers: u32,
-}
-
-/// A login that does not come about, for the evidence and for the advice.
-#[derive(Debug, Clone)]
-pub(crate) struct Trouble {
-    pub(crate) kind: LoginTrouble,
-    pub(crate) detail: String,
-}
-
-impl Trouble {
-    pub(super) fn new(kind: LoginTrouble, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
-    }
 }
 
 /// One scheme on its way.
@@ -321,10 +312,7 @@ fn wants_another_nonce(asked: &[Challenge], was_asked_for: bool, answers: u32) -
 }
 
 /// A token of the program's own scheme, behind the scheme's name.
-fn custom_header(
-    scheme: &str,
-    token: Result<String, crate::error::BoxError>,
-) -> Result<HeaderValue, String> {
+fn custom_header(scheme: &str, token: Result<String, BoxError>) -> Result<HeaderValue, String> {
     let token = token.map_err(|error| error.to_string())?;
     let mut value = HeaderValue::try_from(format!("{scheme} {token}"))
         .map_err(|_| "its answer cannot stand in a header".to_owned())?;
