@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
+use crate::bridge::Bridge;
 use crate::bridge::options::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
 use crate::bridge::stats::Counters;
-use crate::bridge::{Bridge, DefaultDeadline, Inner, Settings};
 use crate::call::frame::Frame;
+use crate::carry::{Core, DefaultDeadline, Parts, Settings};
 use crate::credentials::Credentials;
 use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
@@ -298,7 +299,7 @@ impl BridgeBuilder {
             dialect: service.dialect,
             end_fields: service.end_fields,
         };
-        let bridge = Bridge::from_inner(Inner {
+        let bridge = Bridge::new(Core::new(Parts {
             credentials,
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), http2, limits)),
             rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
@@ -319,7 +320,7 @@ impl BridgeBuilder {
                 max_message_size: self.max_message_size,
                 rest_http2: self.rest_http2,
             },
-        });
+        }));
         Ok(Built { bridge, network, origin })
     }
 

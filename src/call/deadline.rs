@@ -1,9 +1,11 @@
 //! Deadline: when a call must have ended, and which ends that others make of it mean the same.
 
+use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
 use crate::call::GRPC_STATUS;
@@ -75,8 +77,48 @@ const LEAST_NEARNESS: Duration = Duration::from_millis(10);
 /// Rounding to whole seconds.
 const MOST_NEARNESS: Duration = Duration::from_secs(1);
 
+/// What a call is busy with, and with whom; told when its deadline passes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Busy<'a> {
+    Reading,
+    Authorising,
+    Proving(&'a str),
+    Connecting(&'a str),
+    OnGrpc(&'a str),
+    OnRest(&'a str),
+}
+
+impl fmt::Display for Busy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reading => f.write_str("while the request was read"),
+            Self::Authorising => f.write_str("while credentials were fetched"),
+            Self::Proving(hop) => write!(f, "while gRPC was proven to {hop}"),
+            Self::Connecting(hop) => write!(f, "while a gRPC connection was opened to {hop}"),
+            Self::OnGrpc(hop) => write!(f, "before {hop} had answered over gRPC"),
+            Self::OnRest(hop) => write!(f, "before {hop} had answered over REST"),
+        }
+    }
+}
+
+/// Ends `work` at the call's deadline, with an error that says what it was busy with.
+pub(crate) async fn within<T>(
+    deadline: Option<Deadline>,
+    busy: Busy<'_>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(deadline) = deadline else { return work.await };
+    let expired = || expired(&format!(" {busy}"));
+    // The timer alone would let the work begin, and send.
+    if deadline.time_left().is_zero() {
+        return Err(expired());
+    }
+    timeout_at(deadline.at(), work).await.unwrap_or_else(|_| Err(expired()))
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::task::consume_budget;
     use tokio::time::advance;
 
     use super::*;
@@ -129,5 +171,17 @@ mod tests {
         assert!(judge("1", false) && judge("14", true));
         assert!(!judge("14", false) && !judge("0", true) && !judge("4", false));
         assert!(deadline.judge_status(&HeaderMap::new(), true).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_work_that_never_rests() {
+        let work = async {
+            loop {
+                consume_budget().await;
+            }
+        };
+        let deadline = Deadline::after(Duration::from_millis(10));
+        let ended: Result<(), Error> = within(deadline, Busy::Reading, work).await;
+        assert_eq!(ended.expect_err("no end").kind(), ErrorKind::DeadlineExceeded);
     }
 }

@@ -1,54 +1,34 @@
 //! Attempts: one call is sent until a transport carries it: again on the same one, or once on the other.
 
 use std::convert::Infallible;
-use std::fmt;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use crate::bridge::Inner;
-use crate::bridge::options::{ActiveTransport, Transport};
-use crate::call::deadline::{Deadline, expired};
-use crate::call::word::is_forged;
+use super::core::Core;
+use crate::bridge::options::ActiveTransport;
+use crate::call::deadline::{Busy, within};
 use crate::call::{Answer, Call, GRPC_STATUS};
-use crate::credentials::secrets_of;
-use crate::error::{Error, ErrorKind};
-use crate::fallback::{Course, Event, Other, Route, Witness};
-use crate::symptom::SymptomKind;
-use crate::transport::carrier::http1::HttpVersions;
+use crate::error::Error;
+use crate::fallback::{Course, Other, Witness};
 
 /// An answer, and how it came.
-pub(crate) struct Carried {
-    pub(crate) answer: Answer,
-    pub(crate) transport: ActiveTransport,
+pub(super) struct Carried {
+    pub(super) answer: Answer,
+    pub(super) transport: ActiveTransport,
     /// How long the service took to begin it.
-    pub(crate) took: Duration,
+    pub(super) took: Duration,
     /// Where the answer's end tells more.
-    pub(crate) witness: Option<Witness>,
+    pub(super) witness: Option<Witness>,
 }
 
-/// Where a call goes first.
-struct Choice {
-    transport: ActiveTransport,
-    /// What gRPC's proof met, if that is why the call goes over REST.
-    because: Option<Error>,
-    /// The proof was still under way when the call went over REST.
-    is_early: bool,
-}
-
-impl Choice {
-    fn of(transport: ActiveTransport) -> Self {
-        Self { transport, because: None, is_early: false }
-    }
-}
-
-impl Inner {
+impl Core {
     /// Repeats the call as long as the service's own answer invites it and the policy agrees.
-    pub(crate) async fn send_with_retries(
+    pub(super) async fn send_with_retries(
         self: &Arc<Self>,
         call: &mut Call,
     ) -> Result<Carried, Error> {
@@ -127,49 +107,6 @@ impl Inner {
         let symptom = error.symptom().filter(|_| call.message.is_in_hand())?;
         let is_on_grpc = self.fallback.is_on_grpc();
         course.after(symptom, Other { has_rest_form: call.has_rest_form(), is_on_grpc })
-    }
-
-    async fn choose(
-        &self,
-        call: &mut Call,
-        mut witness: Option<&mut Witness>,
-    ) -> Result<Choice, Error> {
-        if let Some(transport) = self.transport_of(call).fixed() {
-            return Ok(Choice::of(transport));
-        }
-        let route = self.begin_route(&call.metadata, witness.as_deref_mut());
-        match (route, call.has_rest_form()) {
-            (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
-            (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
-            (Route::AfterProof, false) => {
-                let proof = self.fallback.proof_failure();
-                within(call.deadline, Busy::Proving(self.grpc.hop()), proof).await?;
-                Ok(Choice::of(ActiveTransport::Grpc))
-            }
-            (Route::AfterProof, true) => self.choose_by_proof(call.time_left(), witness).await,
-        }
-    }
-
-    /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(
-        &self,
-        left: Option<Duration>,
-        witness: Option<&mut Witness>,
-    ) -> Result<Choice, Error> {
-        let head_start = self.settings.grpc_head_start;
-        let patience = left.map_or(head_start, |left| left.min(head_start));
-        let Ok(ended) = timeout(patience, self.fallback.proof_failure()).await else {
-            return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
-        };
-        Ok(match ended? {
-            None if self.fallback.takes(witness) => Choice::of(ActiveTransport::Grpc),
-            None => Choice::of(ActiveTransport::Rest),
-            Some(symptom) => {
-                self.counters.count_switch();
-                let because = Some(symptom.into());
-                Choice { because, ..Choice::of(ActiveTransport::Rest) }
-            }
-        })
     }
 
     /// One attempt; what it shows of the network goes to `fallback`.
@@ -253,7 +190,7 @@ impl Inner {
     }
 
     /// One attempt over REST.
-    pub(crate) async fn send_over_rest(&self, call: &mut Call) -> Result<Answer, Error> {
+    pub(super) async fn send_over_rest(&self, call: &mut Call) -> Result<Answer, Error> {
         let versions = self.http_versions(self.transport_of(call));
         let deadline = call.deadline;
         // Boxed, or each call on gRPC would carry the room that REST needs.
@@ -261,133 +198,6 @@ impl Inner {
         let sent = within(deadline, Busy::OnRest(self.grpc.hop()), attempt).await;
         self.note_attempt(ActiveTransport::Rest, call, sent)
     }
-
-    /// Takes how an attempt ended; a secret that the peer repeated does not leave with the error.
-    fn note_attempt(
-        &self,
-        transport: ActiveTransport,
-        call: &Call,
-        mut sent: Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
-        debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
-        if let Err(error) = &mut sent {
-            secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
-        }
-        if let Some(expired) = ended_by_peers_timer(call, &sent) {
-            self.note_peers_timer(transport);
-            return Err(expired);
-        }
-        match &sent {
-            // The caller gets the status as it came; the network has shown something all the same.
-            Ok(answer) if is_forged(answer.headers()) => {
-                let forged = self.grpc.symptom(SymptomKind::ForgedStatus);
-                self.record(transport, Some(&forged.into()));
-            }
-            Ok(_) => self.record(transport, None),
-            Err(error) => {
-                match call.deadline.filter(|_| error.kind() == ErrorKind::DeadlineExceeded) {
-                    Some(deadline) => self.note_deadline(transport, deadline),
-                    None => self.record(transport, Some(error)),
-                }
-            }
-        }
-        sent
-    }
-
-    /// A call ended at its deadline, unanswered.
-    pub(crate) fn note_deadline(&self, transport: ActiveTransport, deadline: Deadline) {
-        if transport == ActiveTransport::Grpc {
-            let (began, symptom) = (deadline.began(), self.grpc.unanswered());
-            self.fallback.record(Event::GrpcExpired { began, symptom });
-        }
-    }
-
-    /// The peer ended a call about its deadline: it is there.
-    pub(crate) fn note_peers_timer(&self, transport: ActiveTransport) {
-        if transport == ActiveTransport::Grpc {
-            self.fallback.record(Event::GrpcHeard);
-        }
-    }
-
-    /// Takes how an attempt, or the body of its answer, ended: without error, the service answered.
-    pub(crate) fn record(&self, transport: ActiveTransport, error: Option<&Error>) {
-        let symptom = error.and_then(Error::symptom);
-        if let Some(symptom) = symptom {
-            self.counters.count_symptom(symptom.kind());
-        }
-        let event = match (transport, symptom) {
-            (ActiveTransport::Grpc, Some(symptom)) => Event::GrpcBroke(symptom.clone()),
-            (ActiveTransport::Grpc, None) if error.is_none() => Event::GrpcAnswered,
-            (ActiveTransport::Rest, None) if error.is_none() => Event::RestAnswered,
-            (ActiveTransport::Grpc | ActiveTransport::Rest, _) => return,
-        };
-        self.fallback.record(event);
-    }
-
-    fn transport_of(&self, call: &Call) -> Transport {
-        call.options.transport.unwrap_or(self.settings.transport)
-    }
-
-    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.
-    pub(crate) fn http_versions(&self, transport: Transport) -> HttpVersions {
-        if self.settings.rest_http2 && transport == Transport::Rest {
-            HttpVersions::Any
-        } else {
-            HttpVersions::One
-        }
-    }
-
-    fn is_auto(&self, call: &Call) -> bool {
-        self.transport_of(call).fixed().is_none()
-    }
-}
-
-/// The end of an attempt about the call's deadline, which says nothing of the network.
-fn ended_by_peers_timer(call: &Call, sent: &Result<Answer, Error>) -> Option<Error> {
-    let deadline = call.deadline?;
-    match sent {
-        Ok(answer) => deadline.judge_status(answer.headers(), is_forged(answer.headers())),
-        Err(error) => deadline.judge(error.symptom()?),
-    }
-}
-
-/// What a call is busy with, and with whom; told when its deadline passes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Busy<'a> {
-    Reading,
-    Authorising,
-    Proving(&'a str),
-    Connecting(&'a str),
-    OnGrpc(&'a str),
-    OnRest(&'a str),
-}
-
-impl fmt::Display for Busy<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reading => f.write_str("while the request was read"),
-            Self::Authorising => f.write_str("while credentials were fetched"),
-            Self::Proving(hop) => write!(f, "while gRPC was proven to {hop}"),
-            Self::Connecting(hop) => write!(f, "while a gRPC connection was opened to {hop}"),
-            Self::OnGrpc(hop) => write!(f, "before {hop} had answered over gRPC"),
-            Self::OnRest(hop) => write!(f, "before {hop} had answered over REST"),
-        }
-    }
-}
-
-/// Ends `work` at the call's deadline, with an error that says what it was busy with.
-pub(crate) async fn within<T>(
-    deadline: Option<Deadline>,
-    busy: Busy<'_>,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let Some(deadline) = deadline else { return work.await };
-    let expired = || expired(&format!(" {busy}"));
-    // The timer alone would let the work begin, and send.
-    if deadline.time_left().is_zero() {
-        return Err(expired());
-    }
-    timeout_at(deadline.at(), work).await.unwrap_or_else(|_| Err(expired()))
 }
 
 /// The error of a call that failed on both transports. What the network did not cause, such as
@@ -396,24 +206,5 @@ fn both_causes(first: Option<Error>, last: Error) -> Error {
     match first {
         Some(first) if last.symptom().is_some() => last.after(first),
         Some(_) | None => last,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::task::consume_budget;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_deadline_ends_work_that_never_rests() {
-        let work = async {
-            loop {
-                consume_budget().await;
-            }
-        };
-        let deadline = Deadline::after(Duration::from_millis(10));
-        let ended: Result<(), Error> = within(deadline, Busy::Reading, work).await;
-        assert_eq!(ended.expect_err("no end").kind(), ErrorKind::DeadlineExceeded);
     }
 }

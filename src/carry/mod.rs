@@ -1,5 +1,13 @@
-//! Carry: the way of one call, from its first attempt to the end of its answer.
+//! Carry: the way of one call, and what all calls of a bridge share.
 
-pub(crate) mod attempt;
-pub(crate) mod stream;
+mod attempt;
+mod choose;
+mod core;
+mod examine;
+mod outcome;
+mod settings;
+mod stream;
 mod watch;
+
+pub(crate) use self::core::{Core, Parts};
+pub(crate) use settings::{DefaultDeadline, Settings};

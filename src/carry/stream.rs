@@ -13,58 +13,60 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::bridge::Inner;
+use super::attempt::Carried;
+use super::core::Core;
 use crate::bridge::options::ActiveTransport;
 use crate::call::deadline::{Deadline, expired};
 use crate::call::frame::FrameCounter;
 use crate::call::{Answer, Call, GRPC_STATUS, Message};
-use crate::carry::attempt::Carried;
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Witness;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
-/// Marks the answer with the transport that carried it, and watches the body of a stream.
-///
-/// A unary answer is complete and checked already: it passes as it is.
-pub(crate) fn watch_answer(
-    Carried { mut answer, transport, took, mut witness }: Carried,
-    call: &Call,
-    bridge: Arc<Inner>,
-) -> Answer {
-    answer.extensions_mut().insert(transport);
-    let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
-    if (is_unary || answer.headers().contains_key(&GRPC_STATUS))
-        && let Some(mut witness) = witness.take()
-    {
-        witness.answered(transport, answer.headers(), took);
-    }
-    if is_unary {
-        return answer;
-    }
-    let timer = call.deadline.map(|deadline| Box::pin(sleep_until(deadline.at())));
-    // Where the client writes a stream as well, the service may be waiting for it.
-    let idle_limit = match call.message {
-        Message::One(_) => bridge.settings.stream_idle_limit,
-        Message::Stream(_) => None,
-    };
-    let silence = idle_limit.map(Silence::new);
-    let secrets = headers_with_secrets(&call.metadata).cloned().collect();
-    answer.map(|body| {
-        Body::new(WatchedBody {
-            body,
-            deadline: call.deadline,
-            timer,
-            silence,
-            took,
-            witness,
-            frames: FrameCounter::default(),
-            transport,
-            bridge,
-            secrets,
-            ended: false,
+impl Core {
+    /// Marks the answer with the transport that carried it, and watches the body of a stream.
+    ///
+    /// A unary answer is complete and checked already: it passes as it is.
+    pub(super) fn watch_answer(
+        self: Arc<Self>,
+        Carried { mut answer, transport, took, mut witness }: Carried,
+        call: &Call,
+    ) -> Answer {
+        answer.extensions_mut().insert(transport);
+        let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
+        if (is_unary || answer.headers().contains_key(&GRPC_STATUS))
+            && let Some(mut witness) = witness.take()
+        {
+            witness.answered(transport, answer.headers(), took);
+        }
+        if is_unary {
+            return answer;
+        }
+        let timer = call.deadline.map(|deadline| Box::pin(sleep_until(deadline.at())));
+        // Where the client writes a stream as well, the service may be waiting for it.
+        let idle_limit = match call.message {
+            Message::One(_) => self.settings.stream_idle_limit,
+            Message::Stream(_) => None,
+        };
+        let silence = idle_limit.map(Silence::new);
+        let secrets = headers_with_secrets(&call.metadata).cloned().collect();
+        answer.map(|body| {
+            Body::new(WatchedBody {
+                body,
+                deadline: call.deadline,
+                timer,
+                silence,
+                took,
+                witness,
+                frames: FrameCounter::default(),
+                transport,
+                core: self,
+                secrets,
+                ended: false,
+            })
         })
-    })
+    }
 }
 
 struct WatchedBody {
@@ -78,7 +80,7 @@ struct WatchedBody {
     witness: Option<Witness>,
     frames: FrameCounter,
     transport: ActiveTransport,
-    bridge: Arc<Inner>,
+    core: Arc<Core>,
     /// What must not leave with an error, should the peer repeat it.
     secrets: Vec<HeaderValue>,
     ended: bool,
@@ -144,7 +146,7 @@ impl WatchedBody {
         ready!(silence.poll(context));
         let waited = format!("nothing arrived for {:?}", silence.limit);
         let evidence = Evidence::new().with_messages(self.frames.messages()).with_detail(waited);
-        let hop = self.bridge.grpc.hop();
+        let hop = self.core.grpc.hop();
         Poll::Ready(Symptom::new(SymptomKind::BodyStalled, hop).with_evidence(evidence).into())
     }
 
@@ -157,12 +159,12 @@ impl WatchedBody {
             Some(deadline) if error.kind() == ErrorKind::DeadlineExceeded => {
                 // What began to come, and took too long, says nothing of the network.
                 if self.frames.messages() == 0 {
-                    self.bridge.note_deadline(self.transport, deadline);
+                    self.core.note_deadline(self.transport, deadline);
                 }
             }
             deadline => match deadline.and_then(by_peer) {
                 Some(expired) => return self.end_at_peers_timer(expired),
-                None => self.bridge.record(self.transport, Some(error)),
+                None => self.core.record(self.transport, Some(error)),
             },
         }
         if let Some(mut witness) = self.witness.take() {
@@ -175,7 +177,7 @@ impl WatchedBody {
     /// The peer gave the call up about its deadline.
     fn end_at_peers_timer(&mut self, expired: Error) -> Status {
         self.close();
-        self.bridge.note_peers_timer(self.transport);
+        self.core.note_peers_timer(self.transport);
         expired.into()
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::bridge::Inner;
+use super::core::Core;
 use crate::bridge::options::ActiveTransport;
 use crate::call::Call;
 use crate::call::word::is_forged;
@@ -15,7 +15,7 @@ use crate::probe::liveness::{Asking, Ways, watch};
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http2::connection::Line;
 
-impl Inner {
+impl Core {
     /// Has the connection of a call watched over; not where the service has no free call to ask with.
     pub(super) fn watch_over(self: &Arc<Self>, line: &Line, call: &Call) {
         if self.credentials.are_none()
@@ -46,7 +46,7 @@ impl Inner {
     }
 }
 
-impl Ways for Inner {
+impl Ways for Core {
     fn ask_on(self: Arc<Self>, line: Line) -> Asking<()> {
         Box::pin(async move {
             let Some(mut call) = self.question(&line).await else { return };

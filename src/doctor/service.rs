@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http::uri::PathAndQuery;
 use http_body_util::BodyExt;
 use prost::Message as _;
 use tokio::time::Instant;
@@ -14,10 +12,9 @@ use super::checks::Checks;
 use super::examination::{Answers, within};
 use super::report::{Check, Step};
 use crate::bridge::builder::Built;
-use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
-use crate::call::frame::{Frame, FrameCounter, PREFIX_LENGTH};
-use crate::call::word::is_forged;
-use crate::call::{Answer, Call, Message};
+use crate::bridge::options::{ActiveTransport, ResendPolicy};
+use crate::call::Answer;
+use crate::call::frame::{FrameCounter, PREFIX_LENGTH};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::may_resend;
 use crate::gemini::{advice, proof_call};
@@ -27,7 +24,6 @@ use crate::proto::google::ai::generativelanguage::v1beta::{
     Part, part::Data,
 };
 use crate::symptom::{Evidence, Symptom, SymptomKind};
-use crate::transport::carrier::http1::HttpVersions;
 
 /// What an examination calls over, until its deadline.
 pub(super) struct Line<'a> {
@@ -49,9 +45,8 @@ impl Line<'_> {
 
     /// Opens HTTP/2, and asks for a sign of life; gives the time that the answer took.
     pub(super) async fn ping(&self) -> Result<Duration, Error> {
-        let inner = self.built.bridge.inner();
         let limit = self.deadline - Instant::now();
-        let opened = within(self.deadline, limit, inner.grpc.connect()).await;
+        let opened = within(self.deadline, limit, self.built.bridge.core().connect_grpc()).await;
         opened.unwrap_or_else(|| Err(self.unanswered()))?;
         let began = Instant::now();
         match within(self.deadline, PING_LIMIT, self.exchange_ping()).await {
@@ -117,35 +112,7 @@ impl Line<'_> {
         path: &str,
         message: &[u8],
     ) -> Result<Answer, Error> {
-        let inner = self.built.bridge.inner();
-        let mut metadata = HeaderMap::new();
-        inner.credentials.authorise(&mut metadata).await?;
-        let mut call = Call {
-            path: PathAndQuery::try_from(path)
-                .map_err(|_| Error::invalid_request("the method's path is none"))?,
-            method: inner.schema.find_method(path).cloned(),
-            metadata,
-            encoding: None,
-            accept_encoding: None,
-            deadline: None,
-            message: Message::One(
-                Frame::wrap(message)
-                    .ok_or_else(|| Error::invalid_request("the request is too large"))?,
-            ),
-            options: CallOptions::default(),
-            attempts: 0,
-        };
-        inner.settings.dialect.add_headers(&inner.schema, &mut call);
-        match transport {
-            ActiveTransport::Grpc => {
-                let answer = inner.grpc.send(&mut call, inner.grpc.take_seat().await?).await?;
-                if is_forged(answer.headers()) {
-                    return Err(inner.grpc.symptom(SymptomKind::ForgedStatus).into());
-                }
-                Ok(answer)
-            }
-            ActiveTransport::Rest => inner.rest.send(&mut call, HttpVersions::One).await,
-        }
+        self.built.bridge.core().send_once(transport, path, message).await
     }
 
     fn unanswered(&self) -> Error {
@@ -206,7 +173,7 @@ pub(super) async fn check_service(
         (None, Some(status)) => (ActiveTransport::Rest, status),
         (None, None) => return,
     };
-    let has_key = !line.built.bridge.inner().credentials.are_none();
+    let has_key = line.built.bridge.core().has_credentials();
     checks.push(check_key(&status, has_key));
     if status.code() != Code::Ok {
         return;

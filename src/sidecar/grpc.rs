@@ -21,11 +21,11 @@ pub(super) async fn call(
     request: Request<Incoming>,
     account: &mut Account,
 ) -> Result<Answer, Status> {
-    let inner = service.bridge.inner();
+    let core = service.bridge.core();
     let (head, body) = request.into_parts();
-    let method = inner.schema.find_method(head.uri.path());
+    let method = core.find_method(head.uri.path());
     let body = if method.is_some_and(|method| !method.client_streaming) {
-        let limit = inner.settings.max_message_size.saturating_add(PREFIX_LENGTH);
+        let limit = core.max_message_size().saturating_add(PREFIX_LENGTH);
         Body::new(Full::new(service.receive(&head, body, account, limit).await?))
     } else {
         Body::new(body)

@@ -21,19 +21,18 @@ pub(super) async fn forward(
     request: Request<Incoming>,
     account: &mut Account,
 ) -> Result<Answer, Status> {
-    let inner = service.bridge.inner();
+    let core = service.bridge.core();
     if asks_for_websocket(request.headers()) {
         return Err(Status::unimplemented(
             "the sidecar does not carry WebSockets: the Live API goes over gRPC, or past it",
         ));
     }
     let (mut head, body) = request.into_parts();
-    let bytes: Bytes =
-        service.receive(&head, body, account, inner.settings.max_message_size).await?;
+    let bytes: Bytes = service.receive(&head, body, account, core.max_message_size()).await?;
     let has_own =
         [header::AUTHORIZATION, API_KEY].iter().any(|name| head.headers.contains_key(name));
     if !has_own && !has_key_in_query(&head.uri) {
-        inner.credentials.authorise(&mut head.headers).await?;
+        core.add_credentials(&mut head.headers).await?;
         if is_openai(&head.uri) {
             move_to_bearer(&mut head.headers);
         }
@@ -44,7 +43,7 @@ pub(super) async fn forward(
     *request.method_mut() = head.method;
     *request.uri_mut() = path.into();
     *request.headers_mut() = head.headers;
-    let mut answer = inner.forward(request).await?;
+    let mut answer = core.forward(request).await?;
     answer.extensions_mut().insert(ActiveTransport::Rest);
     Ok(answer)
 }

@@ -55,9 +55,7 @@ impl Service {
         };
         self.prepare(&mut request);
         let caller = match form {
-            Form::Grpc => {
-                Caller::grpc(self.bridge.inner().schema.find_method(request.uri().path()))
-            }
+            Form::Grpc => Caller::grpc(self.bridge.core().find_method(request.uri().path())),
             Form::Rest => Caller::Rest(request.method().clone()),
         };
         let mut account = Account::open(Arc::clone(&self.metrics), caller, place, visit);

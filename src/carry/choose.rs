@@ -1,0 +1,144 @@
+//! Choose: where a call goes first, and what settles that.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::timeout;
+
+use super::core::Core;
+use crate::bridge::options::{ActiveTransport, Transport};
+use crate::call::Call;
+use crate::call::deadline::{Busy, Deadline, within};
+use crate::error::Error;
+use crate::fallback::{Route, Witness};
+use crate::transport::carrier::http1::HttpVersions;
+
+/// Where a call goes first.
+pub(super) struct Choice {
+    pub(super) transport: ActiveTransport,
+    /// What gRPC's proof met, if that is why the call goes over REST.
+    pub(super) because: Option<Error>,
+    /// The proof was still under way when the call went over REST.
+    pub(super) is_early: bool,
+}
+
+impl Choice {
+    fn of(transport: ActiveTransport) -> Self {
+        Self { transport, because: None, is_early: false }
+    }
+}
+
+impl Core {
+    pub(super) async fn choose(
+        &self,
+        call: &mut Call,
+        mut witness: Option<&mut Witness>,
+    ) -> Result<Choice, Error> {
+        if let Some(transport) = self.transport_of(call).fixed() {
+            return Ok(Choice::of(transport));
+        }
+        let route = self.begin_route(&call.metadata, witness.as_deref_mut());
+        match (route, call.has_rest_form()) {
+            (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
+            (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
+            (Route::AfterProof, false) => {
+                let proof = self.fallback.proof_failure();
+                within(call.deadline, Busy::Proving(self.grpc.hop()), proof).await?;
+                Ok(Choice::of(ActiveTransport::Grpc))
+            }
+            (Route::AfterProof, true) => self.choose_by_proof(call.time_left(), witness).await,
+        }
+    }
+
+    /// gRPC if its proof ends well within the head start, else REST.
+    async fn choose_by_proof(
+        &self,
+        left: Option<Duration>,
+        witness: Option<&mut Witness>,
+    ) -> Result<Choice, Error> {
+        let head_start = self.settings.grpc_head_start;
+        let patience = left.map_or(head_start, |left| left.min(head_start));
+        let Ok(ended) = timeout(patience, self.fallback.proof_failure()).await else {
+            return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
+        };
+        Ok(match ended? {
+            None if self.fallback.takes(witness) => Choice::of(ActiveTransport::Grpc),
+            None => Choice::of(ActiveTransport::Rest),
+            Some(symptom) => {
+                self.counters.count_switch();
+                let because = Some(symptom.into());
+                Choice { because, ..Choice::of(ActiveTransport::Rest) }
+            }
+        })
+    }
+
+    /// Settles the transport ahead of a call.
+    pub(crate) async fn connect(&self) -> Result<ActiveTransport, Error> {
+        let mut metadata = HeaderMap::new();
+        self.credentials.authorise(&mut metadata).await?;
+        match self.settings.transport {
+            Transport::Grpc => self.grpc.connect().await.map(|()| ActiveTransport::Grpc),
+            Transport::Rest => self.connect_rest(&metadata).await,
+            Transport::Auto => self.settle(&metadata).await,
+        }
+    }
+
+    /// Proves gRPC unless it is known to work or to be broken, and REST if gRPC fails.
+    pub(super) async fn settle(&self, metadata: &HeaderMap) -> Result<ActiveTransport, Error> {
+        if self.begin_route(metadata, None) == Route::Rest {
+            return Ok(ActiveTransport::Rest);
+        }
+        match self.fallback.proof_failure().await? {
+            None if self.fallback.is_on_grpc() => Ok(ActiveTransport::Grpc),
+            None => self.connect_rest(metadata).await,
+            Some(symptom) => {
+                let rest = self.connect_rest(metadata).await;
+                rest.map_err(|error| error.after(symptom.into()))
+            }
+        }
+    }
+
+    /// Where the next call goes; begins a proof of gRPC if one is due.
+    pub(super) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
+        let (route, begin) = self.fallback.route(witness);
+        if begin {
+            self.proof.begin(&self.grpc, &self.fallback, metadata);
+        }
+        route
+    }
+
+    /// Makes the free call over REST, or, where the schema has none, only opens a connection.
+    pub(super) async fn connect_rest(
+        &self,
+        metadata: &HeaderMap,
+    ) -> Result<ActiveTransport, Error> {
+        match self.proof.call(metadata).filter(Call::has_rest_form) {
+            Some(mut call) => {
+                call.deadline = Deadline::after(REST_PROOF_LIMIT);
+                self.send_over_rest(&mut call).await.map(drop)?;
+            }
+            None => self.rest.connect().await?,
+        }
+        Ok(ActiveTransport::Rest)
+    }
+
+    pub(super) fn transport_of(&self, call: &Call) -> Transport {
+        call.options.transport.unwrap_or(self.settings.transport)
+    }
+
+    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.
+    pub(super) fn http_versions(&self, transport: Transport) -> HttpVersions {
+        if self.settings.rest_http2 && transport == Transport::Rest {
+            HttpVersions::Any
+        } else {
+            HttpVersions::One
+        }
+    }
+
+    pub(super) fn is_auto(&self, call: &Call) -> bool {
+        self.transport_of(call).fixed().is_none()
+    }
+}
+
+/// Time for the free call over REST: to connect, through a proxy perhaps, and to be answered.
+const REST_PROOF_LIMIT: Duration = Duration::from_secs(15);

@@ -1,0 +1,179 @@
+//! Core: what all calls of a bridge share; a call is parsed, authorised and sent.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Request};
+use tokio::sync::watch::Receiver;
+use tonic::body::Body;
+use tracing::Span;
+
+use super::settings::Settings;
+use crate::bridge::options::{CallOptions, Transport};
+use crate::bridge::stats::{Counters, Stats};
+use crate::call::deadline::{Busy, Deadline, within};
+use crate::call::frame::Frame;
+use crate::call::{Answer, Call, Message, read_head};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::fallback::{Active, Event, Fallback};
+use crate::gemini::parameters::Guard;
+use crate::probe::Proof;
+use crate::retry::Retries;
+use crate::schema::{Method, Schema};
+use crate::transport::grpc::GrpcTransport;
+use crate::transport::rest::RestTransport;
+
+/// What all clones of a bridge share, and what is done with it.
+pub(crate) struct Core {
+    pub(super) schema: Schema,
+    pub(super) credentials: Credentials,
+    pub(super) grpc: Arc<GrpcTransport>,
+    pub(super) rest: RestTransport,
+    pub(super) fallback: Arc<Fallback>,
+    pub(super) proof: Proof,
+    pub(super) retries: Retries,
+    pub(super) counters: Counters,
+    pub(super) guard: Guard,
+    pub(super) settings: Settings,
+}
+
+/// What a core is made of.
+pub(crate) struct Parts {
+    pub(crate) schema: Schema,
+    pub(crate) credentials: Credentials,
+    pub(crate) grpc: Arc<GrpcTransport>,
+    pub(crate) rest: RestTransport,
+    pub(crate) fallback: Arc<Fallback>,
+    pub(crate) proof: Proof,
+    pub(crate) retries: Retries,
+    pub(crate) counters: Counters,
+    pub(crate) guard: Guard,
+    pub(crate) settings: Settings,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            schema,
+            credentials,
+            grpc,
+            rest,
+            fallback,
+            proof,
+            retries,
+            counters,
+            guard,
+            settings,
+        } = parts;
+        Self {
+            schema,
+            credentials,
+            grpc,
+            rest,
+            fallback,
+            proof,
+            retries,
+            counters,
+            guard,
+            settings,
+        }
+    }
+
+    /// One call: parse, authorise, send; all that takes time stands under the one deadline.
+    pub(crate) async fn carry(self: Arc<Self>, request: Request<Body>) -> Result<Answer, Error> {
+        let mut call = self.parse(request)?;
+        within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
+        self.guard.admit(&call)?;
+        self.authorise(&mut call).await?;
+        self.settings.dialect.add_headers(&self.schema, &mut call);
+        let carried = self.send_with_retries(&mut call).await;
+        Span::current().record("attempts", call.attempts);
+        let carried = carried?;
+        Span::current().record("transport", carried.transport.as_str());
+        Ok(self.watch_answer(carried, &call))
+    }
+
+    fn parse(&self, request: Request<Body>) -> Result<Call, Error> {
+        let (parts, body) = request.into_parts();
+        let method = self.schema.find_method(parts.uri.path()).cloned();
+        let head = read_head(parts.headers)?;
+        let timeout = head.timeout.or_else(|| self.settings.default_deadline.of(method.as_deref()));
+        let path = parts.uri.into_parts().path_and_query;
+        self.counters.count_call();
+        Ok(Call {
+            path: path.ok_or_else(|| Error::invalid_request("the request has no path"))?,
+            method,
+            metadata: head.metadata,
+            encoding: head.encoding,
+            accept_encoding: head.accept_encoding,
+            deadline: timeout.and_then(Deadline::after),
+            message: Message::Stream(Some(body)),
+            options: parts.extensions.get::<CallOptions>().cloned().unwrap_or_default(),
+            attempts: 0,
+        })
+    }
+
+    /// Reads the one message of a unary or server-streaming call; it can then be sent again.
+    async fn read_message(&self, call: &mut Call) -> Result<(), Error> {
+        let one_message = call.method.as_ref().is_some_and(|method| !method.client_streaming);
+        if let Message::Stream(body) = &mut call.message
+            && one_message
+        {
+            let body = body.take().unwrap_or_default();
+            let frame = Frame::collect(body, self.settings.max_message_size).await?;
+            call.message = Message::One(frame);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
+        let authorise = self.credentials.authorise(&mut call.metadata);
+        within(call.deadline, Busy::Authorising, authorise).await
+    }
+
+    /// Passes on a request that is REST already.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn forward(&self, request: Request<bytes::Bytes>) -> Result<Answer, Error> {
+        self.rest.forward(request, self.http_versions(self.settings.transport)).await
+    }
+
+    /// Adds what the bridge was given, unless a caller brought his own.
+    pub(crate) async fn add_credentials(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        self.credentials.authorise(headers).await
+    }
+
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.credentials.are_none()
+    }
+
+    /// The method of this path, if the schema has it.
+    pub(crate) fn find_method(&self, path: &str) -> Option<&Arc<Method>> {
+        self.schema.find_method(path)
+    }
+
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.settings.max_message_size
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        self.settings.transport
+    }
+
+    pub(crate) fn active(&self) -> Active {
+        self.fallback.active()
+    }
+
+    pub(crate) fn watch(&self) -> Receiver<Active> {
+        self.fallback.watch()
+    }
+
+    /// Forgets the connections, and what was learnt of the network.
+    pub(crate) fn reset(&self) {
+        self.grpc.forget_connections();
+        self.fallback.record(Event::Reset);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.snapshot(&self.grpc, &self.rest)
+    }
+}

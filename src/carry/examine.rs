@@ -1,0 +1,64 @@
+//! Examine: single steps of the way, each alone, for the doctor.
+
+use http::HeaderMap;
+use http::uri::PathAndQuery;
+
+use super::core::Core;
+use crate::bridge::options::{ActiveTransport, CallOptions};
+use crate::call::frame::Frame;
+use crate::call::word::is_forged;
+use crate::call::{Answer, Call, Message};
+use crate::error::Error;
+use crate::symptom::SymptomKind;
+use crate::transport::carrier::http1::HttpVersions;
+
+impl Core {
+    /// Waits until a gRPC connection stands.
+    ///
+    /// # Errors
+    /// No connection came about.
+    pub(crate) async fn connect_grpc(&self) -> Result<(), Error> {
+        self.grpc.connect().await
+    }
+
+    /// Sends a call once over this transport; the fallback is not asked, and told nothing. REST speaks HTTP/1.1, as
+    /// after a fallback.
+    ///
+    /// # Errors
+    /// The network broke the call, or its status was made up on the way.
+    pub(crate) async fn send_once(
+        &self,
+        transport: ActiveTransport,
+        path: &str,
+        message: &[u8],
+    ) -> Result<Answer, Error> {
+        let mut metadata = HeaderMap::new();
+        self.credentials.authorise(&mut metadata).await?;
+        let mut call = Call {
+            path: PathAndQuery::try_from(path)
+                .map_err(|_| Error::invalid_request("the method's path is none"))?,
+            method: self.schema.find_method(path).cloned(),
+            metadata,
+            encoding: None,
+            accept_encoding: None,
+            deadline: None,
+            message: Message::One(
+                Frame::wrap(message)
+                    .ok_or_else(|| Error::invalid_request("the request is too large"))?,
+            ),
+            options: CallOptions::default(),
+            attempts: 0,
+        };
+        self.settings.dialect.add_headers(&self.schema, &mut call);
+        match transport {
+            ActiveTransport::Grpc => {
+                let answer = self.grpc.send(&mut call, self.grpc.take_seat().await?).await?;
+                if is_forged(answer.headers()) {
+                    return Err(self.grpc.symptom(SymptomKind::ForgedStatus).into());
+                }
+                Ok(answer)
+            }
+            ActiveTransport::Rest => self.rest.send(&mut call, HttpVersions::One).await,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Settings: the choices of the builder that a call reads.
+
+use std::time::Duration;
+
+use crate::bridge::options::{ResendPolicy, Transport};
+use crate::dialect::Dialect;
+use crate::probe::inquiry::Patience;
+use crate::schema::Method;
+
+/// Choices of the builder that a call reads.
+pub(crate) struct Settings {
+    pub(crate) dialect: Dialect,
+    pub(crate) transport: Transport,
+    pub(crate) resend: ResendPolicy,
+    pub(crate) grpc_head_start: Duration,
+    pub(crate) default_deadline: DefaultDeadline,
+    /// `None` for no limit.
+    pub(crate) stream_idle_limit: Option<Duration>,
+    pub(crate) patience: Patience,
+    pub(crate) max_message_size: usize,
+    pub(crate) rest_http2: bool,
+}
+
+/// The time a call has when its caller gave none.
+#[derive(Clone, Copy)]
+pub(crate) enum DefaultDeadline {
+    /// The same for each method; `None` for no limit.
+    Fixed(Option<Duration>),
+    /// By the service's own configuration, which knows methods by their path.
+    ByMethod(fn(&str) -> Option<Duration>),
+}
+
+impl DefaultDeadline {
+    /// A stream that the client writes, and a method that nobody here knows, have none.
+    pub(super) fn of(self, method: Option<&Method>) -> Option<Duration> {
+        let method = method.filter(|method| !method.client_streaming)?;
+        match self {
+            Self::Fixed(timeout) => timeout,
+            Self::ByMethod(table) => table(&method.path),
+        }
+    }
+}
