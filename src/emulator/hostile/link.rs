@@ -163,13 +163,17 @@ impl Line {
         let known = state.borrow().forgotten;
         let mut packet = vec![0; PACKET];
         loop {
+            // What is written after a connection was forgotten never arrives.
             let length = tokio::select! {
+                biased;
+                () = until_forgotten(&mut state, known) => return swallow(from).await,
                 read = from.read(&mut packet) => read?,
-                () = until_forgotten(&mut state, known) => return swallow(from).await,
             };
+            let travelling = self.travel(length, lane, state.clone());
             tokio::select! {
-                () = self.travel(length, lane, state.clone()) => {}
+                biased;
                 () = until_forgotten(&mut state, known) => return swallow(from).await,
+                () = travelling => {}
             }
             match packet.get(..length) {
                 Some([]) | None => return to.shutdown().await,
