@@ -224,7 +224,7 @@ async fn serve(stream: TcpStream, end: End, early: u32, messages: usize, listed:
                 let time = request.headers()["grpc-timeout"].to_str().expect("ascii").to_owned();
                 let micros = time.trim_end_matches('u').parse().expect("micros");
                 let time = Duration::from_micros(micros);
-                calls.spawn(end_after(time - time / 1000 * early, respond, end, messages));
+                calls.spawn(end_after(time.saturating_sub(time / 1000 * early), respond, end, messages));
             }
             Some(_) = calls.join_next() => if matches!(end, End::Close) { return },
         }

@@ -32,7 +32,7 @@ const RETRANSMISSION: Duration = Duration::from_millis(33);
 const SIZES: [usize; 3] = [1_000, 400_000, 1_000_000];
 /// Nothing, 6 s, 15 s.
 const THOUGHTS: [Duration; 3] =
-    [Duration::ZERO, Duration::from_millis(1_000), Duration::from_millis(2_500)];
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_millis(2_500)];
 /// No scenario takes as long.
 const LONG: Duration = Duration::from_secs(60);
 /// More scenarios at a time would only wait for each other.

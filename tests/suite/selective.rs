@@ -41,13 +41,13 @@ const PARTS: usize = 3;
 
 #[tokio::test]
 async fn calls_that_grpc_breaks_though_its_probe_passes_go_over_rest_and_come_back() {
-    let mut cases = run(cases().collect(), |case| case.make_calls()).await;
+    let mut cases = run(cases().collect(), Case::make_calls).await;
     println!("{}", table_of(&cases));
     let mut wrong: Vec<String> = cases.iter().filter_map(Case::fault_found).collect();
     pause();
     advance(Duration::from_secs(301)).await;
     resume();
-    cases = run(cases, |case| case.come_back()).await;
+    cases = run(cases, Case::come_back).await;
     wrong.extend(cases.iter().filter(|case| !case.is_back).map(|case| {
         format!("{}, {:?}: gRPC is not used again after the expiry", case.fault, case.shape)
     }));

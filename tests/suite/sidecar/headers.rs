@@ -67,7 +67,10 @@ async fn a_length_on_the_head_costs_no_trailers() {
                 let Outcome { head, messages, status } = &outcome;
                 assert_eq!(status.code(), Code::from(code.parse::<i32>().unwrap()), "{outcome:?}");
                 assert_eq!(messages.len(), usize::from(!data.is_empty()), "{outcome:?}");
-                assert_eq!(head.get("x-extra").map(|value| value.as_bytes()), Some(&b"1"[..]));
+                assert_eq!(
+                    head.get("x-extra").map(tonic::metadata::MetadataValue::as_bytes),
+                    Some(&b"1"[..])
+                );
                 assert!(!head.contains_key("content-length"), "{outcome:?}");
             }
         }
@@ -131,7 +134,7 @@ async fn no_header_of_http_costs_a_message_or_the_status() {
                 assert_eq!(outcome.status.code(), Code::Ok, "{name}: {outcome:?}");
                 assert_eq!(outcome.messages.len(), 1, "{name}: {outcome:?}");
                 assert_eq!(
-                    outcome.head.get("x-extra").map(|value| value.as_bytes()),
+                    outcome.head.get("x-extra").map(tonic::metadata::MetadataValue::as_bytes),
                     Some(&b"1"[..])
                 );
             }
