@@ -32,12 +32,12 @@ impl Patience {
 
     /// For the answer to a question, before others are asked.
     fn first_answer(self) -> Duration {
-        self.silence / 2
+        self.silence * 5 / 12
     }
 
     /// For what TCP's waits do not follow exactly: their first one, and the way there and back.
     fn slack(self) -> Duration {
-        self.silence / 4
+        self.silence / 6
     }
 
     /// Between two looks at a queue that empties.
@@ -276,11 +276,11 @@ mod tests {
     fn a_dead_connection_is_lost_some_ten_seconds_after_its_last_byte() {
         let mut story = Story::new();
         assert_eq!(story.next(), (3.0, Step::Ask));
-        assert_eq!(story.next(), (4.6, Step::AskElsewhere));
+        assert_eq!(story.next(), (4.35, Step::AskElsewhere));
         story.wait(0.2);
         story.answer_elsewhere();
-        assert_eq!(story.next(), (4.8, Step::Ask));
-        assert_eq!(story.next(), (10.35, LOST));
+        assert_eq!(story.next(), (4.55, Step::Ask));
+        assert_eq!(story.next(), (9.6, LOST));
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         // The link is away from second 2 to 12; the question at 3 is sent again by TCP at 15.6.
         let mut story = Story::new();
         assert_eq!(story.next(), (3.0, Step::Ask));
-        assert_eq!(story.next(), (4.6, Step::AskElsewhere));
+        assert_eq!(story.next(), (4.35, Step::AskElsewhere));
         // The dial begun meanwhile succeeds first.
         story.now = story.at(12.5);
         story.answer_elsewhere();
@@ -328,7 +328,7 @@ mod tests {
         story.now = story.at(12.5);
         story.answer_elsewhere();
         story.next();
-        assert_eq!(story.next(), (25.75, LOST));
+        assert_eq!(story.next(), (25.5, LOST));
     }
 
     #[test]
@@ -371,11 +371,11 @@ mod tests {
         assert_eq!(story.step_until(30.0), Step::Wait(story.at(30.0)));
         story.sight.is_drained = true;
         story.sight.delay = Duration::from_secs(8);
-        assert_eq!(story.next(), (39.5, Step::AskElsewhere));
+        assert_eq!(story.next(), (39.25, Step::AskElsewhere));
         // The verdict waits for as long again.
         story.answer_elsewhere();
-        assert_eq!(story.next(), (39.5, Step::Ask));
-        assert_eq!(story.next(), (79.75, LOST));
+        assert_eq!(story.next(), (39.25, Step::Ask));
+        assert_eq!(story.next(), (79.0, LOST));
     }
 
     #[test]
@@ -403,8 +403,8 @@ mod tests {
         let found = Elsewhere { kind: SymptomKind::Unanswered, at: story.now };
         story.wait(3.0);
         story.inquiry.take_elsewhere(Some(found), &story.sight, story.now);
-        assert_eq!(story.next(), (7.6, Step::Ask));
-        assert_eq!(story.next(), (9.95, Step::Lose(SymptomKind::Unanswered)));
+        assert_eq!(story.next(), (7.35, Step::Ask));
+        assert_eq!(story.next(), (9.2, Step::Lose(SymptomKind::Unanswered)));
     }
 
     #[test]
@@ -414,6 +414,6 @@ mod tests {
         story.now = story.at(600.0);
         story.answer_elsewhere();
         story.next();
-        assert_eq!(story.next(), (660.75, LOST));
+        assert_eq!(story.next(), (660.5, LOST));
     }
 }
