@@ -41,6 +41,7 @@ pub struct BridgeBuilder {
     client_identity: Option<(Vec<u8>, Vec<u8>)>,
     schema: Option<Schema>,
     proof: Option<(String, Vec<u8>)>,
+    has_probe: bool,
     connect_timeout: Option<Duration>,
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
@@ -79,6 +80,7 @@ impl BridgeBuilder {
             client_identity: None,
             schema: None,
             proof: None,
+            has_probe: true,
             connect_timeout: None,
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
@@ -166,8 +168,17 @@ impl BridgeBuilder {
     /// The call that proves gRPC before it carries others: a unary method, of the schema or not, that costs nothing
     /// and changes nothing, as `/package.Service/Method`, and its encoded request.
     /// Default: `ListModels` for the Gemini API, none for a schema of your own.
+    ///
+    /// A key that may not list models needs none of its own: the service's refusal is an answer, too.
     pub fn proof_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
         self.proof = Some((method.into(), message.into()));
+        self
+    }
+
+    /// Makes no free calls: HTTP/2 SETTINGS prove gRPC, PINGs ask a silent connection, and only calls that fail show what
+    /// else is broken. Default: free calls are made where there is one.
+    pub fn without_probe(mut self) -> Self {
+        self.has_probe = false;
         self
     }
 
@@ -286,7 +297,8 @@ impl BridgeBuilder {
             connect_timeout: self.connect_timeout,
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
-        let service = Service::new(self.schema, self.proof)?;
+        let mut service = Service::new(self.schema, self.proof)?;
+        service.proof = service.proof.filter(|_| self.has_probe);
         let credentials = self.credentials?;
         credentials.check()?;
         let http2 = Http2Settings::default();

@@ -18,6 +18,8 @@ pub struct Stats {
     calls: u64,
     grpc_attempts: u64,
     rest_attempts: u64,
+    grpc_probes: u64,
+    rest_probes: u64,
     switches: u64,
     retries: u64,
     resends: u64,
@@ -44,6 +46,15 @@ impl Stats {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts,
             ActiveTransport::Rest => self.rest_attempts,
+        }
+    }
+
+    /// Free calls of the bridge's own over this transport: to prove gRPC, to ask whether a silent connection lives, or
+    /// whether REST reaches the service.
+    pub fn probes(&self, transport: ActiveTransport) -> u64 {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_probes,
+            ActiveTransport::Rest => self.rest_probes,
         }
     }
 
@@ -80,6 +91,8 @@ pub(crate) struct Counters {
     calls: AtomicU64,
     grpc_attempts: AtomicU64,
     rest_attempts: AtomicU64,
+    grpc_probes: AtomicU64,
+    rest_probes: AtomicU64,
     switches: AtomicU64,
     retries: AtomicU64,
     resends: AtomicU64,
@@ -95,6 +108,13 @@ impl Counters {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts.fetch_add(1, Relaxed),
             ActiveTransport::Rest => self.rest_attempts.fetch_add(1, Relaxed),
+        };
+    }
+
+    pub(crate) fn count_probe(&self, transport: ActiveTransport) {
+        match transport {
+            ActiveTransport::Grpc => self.grpc_probes.fetch_add(1, Relaxed),
+            ActiveTransport::Rest => self.rest_probes.fetch_add(1, Relaxed),
         };
     }
 
@@ -125,6 +145,8 @@ impl Counters {
             calls: self.calls.load(Relaxed),
             grpc_attempts: self.grpc_attempts.load(Relaxed),
             rest_attempts: self.rest_attempts.load(Relaxed),
+            grpc_probes: self.grpc_probes.load(Relaxed),
+            rest_probes: self.rest_probes.load(Relaxed),
             switches: self.switches.load(Relaxed),
             retries: self.retries.load(Relaxed),
             resends: self.resends.load(Relaxed),

@@ -102,6 +102,9 @@ impl Core {
     pub(super) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
         let (route, begin) = self.fallback.route(witness);
         if begin {
+            if self.proof.is_a_call() {
+                self.counters.count_probe(ActiveTransport::Grpc);
+            }
             self.proof.begin(&self.grpc, &self.fallback, metadata);
         }
         route
@@ -115,6 +118,7 @@ impl Core {
         match self.proof.call(metadata).filter(Call::has_rest_form) {
             Some(mut call) => {
                 call.deadline = Deadline::after(REST_PROOF_LIMIT);
+                self.counters.count_probe(ActiveTransport::Rest);
                 self.send_over_rest(&mut call).await.map(drop)?;
             }
             None => self.rest.connect().await?,

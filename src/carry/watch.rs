@@ -40,6 +40,7 @@ impl Core {
     /// When the service answered on a connection that has not been given up.
     async fn answer_over_grpc(&self, mut call: Call) -> Option<Instant> {
         let seat = self.grpc.take_seat().await.ok()?;
+        self.counters.count_probe(ActiveTransport::Grpc);
         let limit = Instant::now() + self.settings.patience.answer();
         let answer = timeout_at(limit, self.grpc.send_unary(&mut call, seat)).await.ok()?.ok()?;
         (!is_forged(answer.headers())).then(Instant::now)
@@ -51,6 +52,7 @@ impl Ways for Core {
         Box::pin(async move {
             let Some(mut call) = self.question(&line).await else { return };
             let Some(seat) = line.take_question_seat() else { return };
+            self.counters.count_probe(ActiveTransport::Grpc);
             drop(line);
             // An error is an answer too, or the end of the connection, which the calls learn by themselves.
             if let Err(mut error) = self.grpc.send_unary(&mut call, seat).await {

@@ -68,6 +68,38 @@ pub(crate) struct Machine {
     /// Verdicts against gRPC in a row; each doubles the expiry.
     verdicts: u32,
     expiry: Expiry,
+    pace: Pace,
+}
+
+/// How often gRPC may be proven: so many times at once, and then as often as it takes a while. Between them the last
+/// result holds.
+#[derive(Debug)]
+struct Pace {
+    left: u32,
+    since: Instant,
+}
+
+impl Pace {
+    const MOST: u32 = 10;
+    const WHILE: Duration = Duration::from_secs(5);
+
+    fn new(now: Instant) -> Self {
+        Self { left: Self::MOST, since: now }
+    }
+
+    fn allows(&self, now: Instant) -> bool {
+        self.left > 0 || now >= self.since + Self::WHILE
+    }
+
+    fn take(&mut self, now: Instant) {
+        while self.left < Self::MOST && now >= self.since + Self::WHILE {
+            (self.left, self.since) = (self.left + 1, self.since + Self::WHILE);
+        }
+        if self.left == Self::MOST {
+            self.since = now;
+        }
+        self.left = self.left.saturating_sub(1);
+    }
 }
 
 /// How long a verdict against gRPC holds.
@@ -108,6 +140,7 @@ impl Machine {
             silent_since: None,
             verdicts: 0,
             expiry,
+            pace: Pace::new(now),
         }
     }
 
@@ -123,6 +156,7 @@ impl Machine {
     /// Whether a proof should begin now.
     pub(crate) fn wants_proof(&self, now: Instant) -> bool {
         !self.proving
+            && self.pace.allows(now)
             && match &self.state {
                 State::Unproven => true,
                 State::OnGrpc => self.is_suspect,
@@ -143,7 +177,7 @@ impl Machine {
     /// Takes an event; says whether the state changed.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> bool {
         match event {
-            Event::ProofBegan => self.begin_proof(),
+            Event::ProofBegan => self.begin_proof(now),
             Event::ProofSucceeded => self.prove(now),
             Event::ProofFailed(symptom) => self.fail_proof(symptom, now),
             Event::ProofAbandoned => {
@@ -168,7 +202,8 @@ impl Machine {
         }
     }
 
-    fn begin_proof(&mut self) -> bool {
+    fn begin_proof(&mut self, now: Instant) -> bool {
+        self.pace.take(now);
         self.proving = true;
         self.failed_proof = None;
         self.rest_answered = false;
@@ -469,6 +504,22 @@ mod tests {
         let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let story = story.wait(300).failed_proof(SymptomKind::ConnectionRefused);
         assert_eq!((story.state(), story.expiry()), ("rest", OUTAGE_PAUSE));
+    }
+
+    #[test]
+    fn proofs_are_few_however_often_one_is_due() {
+        let failing = |mut story: Story| {
+            let mut proofs = 0;
+            while story.machine.wants_proof(story.now) && proofs < 1_000 {
+                story = story.failed_proof(SymptomKind::ConnectionRefused);
+                proofs += 1;
+            }
+            (story, proofs)
+        };
+        let (story, first) = failing(Story::new());
+        let (story, soon) = failing(story.wait(5));
+        let (_, later) = failing(story.wait(3600));
+        assert_eq!((first, soon, later), (10, 1, 10));
     }
 
     #[test]

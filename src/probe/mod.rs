@@ -13,13 +13,13 @@ use tracing::{Instrument, debug_span};
 
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::call::frame::Frame;
-use crate::call::word::is_forged;
+use crate::call::word::Word;
 use crate::call::{Call, Message};
 use crate::credentials::{API_KEY, secrets_of};
 use crate::error::Error;
 use crate::fallback::{Course, Event, Fallback, Other};
 use crate::schema::Method;
-use crate::symptom::SymptomKind;
+use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::grpc::GrpcTransport;
 
 /// What is called to prove gRPC.
@@ -101,10 +101,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
         let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
         let sent = timeout_at(deadline, sending).await;
         match sent.unwrap_or_else(|_| Err(grpc.unanswered().into())) {
-            Ok(answer) if is_forged(answer.headers()) => {
-                return Err(grpc.symptom(SymptomKind::ForgedStatus).into());
-            }
-            Ok(_) => return Ok(()),
+            Ok(answer) => return judge(grpc, answer.headers()),
             // A connection that was about to close proves nothing: another one is asked.
             Err(error) => match error.symptom() {
                 Some(symptom) if course.after(symptom, Other::NONE).is_some() => {}
@@ -112,6 +109,14 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
             },
         }
     }
+}
+
+/// Only what the service says proves that gRPC reaches it: a message, an error with details, the refusal of a key.
+/// `UNIMPLEMENTED`, `UNAVAILABLE` and their like are what gateways say who do not reach it.
+fn judge(grpc: &GrpcTransport, head: &HeaderMap) -> Result<(), Error> {
+    let Word::Failure(code) = Word::of(head) else { return Ok(()) };
+    let evidence = Evidence::new().with_detail(format!("the free call was answered {code:?}"));
+    Err(grpc.symptom(SymptomKind::ForgedStatus).with_evidence(evidence).into())
 }
 
 fn credentials_of(metadata: &HeaderMap) -> HeaderMap {

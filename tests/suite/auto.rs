@@ -275,6 +275,34 @@ async fn the_services_own_refusal_of_the_proof_proves_the_path() {
 }
 
 #[tokio::test]
+async fn what_a_gateway_says_as_well_proves_nothing() {
+    use Code::{Cancelled, Internal, Unavailable, Unimplemented, Unknown};
+    for code in [Cancelled, Internal, Unavailable, Unimplemented, Unknown] {
+        let emulator = Emulator::start().await.expect("an emulator");
+        emulator.on(LIST_MODELS, Reply::error(tonic::Status::new(code, "no route")));
+        let bridge = direct(&emulator).grpc_head_start(LONG).build().expect("a bridge");
+        for _ in 0..2 {
+            assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{code:?}");
+        }
+        let active = bridge.active();
+        let symptom = active.symptom().expect("a reason").to_string();
+        assert!(symptom.contains(&format!("{code:?}")), "{symptom}");
+        assert_eq!(emulator.count(GENERATE), 2);
+        assert_eq!(bridge.stats().probes(ActiveTransport::Grpc), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_probe_no_free_call_is_made() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let bridge = direct(&emulator).without_probe().build().expect("a bridge");
+    assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
+    assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
+    assert_eq!((emulator.count(LIST_MODELS), emulator.count(GENERATE)), (0, 1));
+    assert_eq!(bridge.stats().probes(ActiveTransport::Grpc), 0);
+}
+
+#[tokio::test]
 async fn forgetting_makes_grpc_prove_itself_anew() {
     let (emulator, proxy) = behind(Fault::InspectHttp1).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
