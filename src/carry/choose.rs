@@ -100,12 +100,12 @@ impl Core {
 
     /// Where the next call goes; begins a proof of gRPC if one is due.
     pub(super) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
-        let (route, begin) = self.fallback.route(witness);
-        if begin {
+        let (route, trial) = self.fallback.route(witness);
+        if let Some(trial) = trial {
             if self.proof.is_a_call() {
                 self.counters.count_probe(ActiveTransport::Grpc);
             }
-            self.proof.begin(&self.grpc, &self.fallback, metadata);
+            self.proof.begin(&self.grpc, &self.fallback, trial, metadata);
         }
         route
     }
