@@ -126,6 +126,11 @@ impl Core {
         Ok(ActiveTransport::Rest)
     }
 
+    /// Whether the caller chose gRPC alone for what REST could carry.
+    pub(super) fn is_rest_open(&self, call: &Call) -> bool {
+        self.transport_of(call) == Transport::Grpc && call.has_rest_form()
+    }
+
     pub(super) fn transport_of(&self, call: &Call) -> Transport {
         call.options.transport.unwrap_or(self.settings.transport)
     }

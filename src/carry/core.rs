@@ -88,7 +88,12 @@ impl Core {
         self.settings.dialect.add_headers(&self.schema, &mut call);
         let carried = self.send_with_retries(&mut call).await;
         Span::current().record("attempts", call.attempts);
-        let carried = carried?;
+        let carried = carried.map_err(|mut error| {
+            if self.is_rest_open(&call) {
+                error.open_rest();
+            }
+            error
+        })?;
         Span::current().record("transport", carried.transport.as_str());
         Ok(self.watch_answer(carried, &call))
     }
