@@ -175,7 +175,7 @@ impl Proxies {
         let hop = if origin.is_https() { &self.https } else { &self.http };
         let is_direct = self.exempt.contains(origin.address());
         hop.as_ref()
-            .filter(|hop| !is_direct && !(hop.is_of_system() && self.bypass.contains(origin)))
+            .filter(|hop| !(is_direct || hop.is_of_system() && self.bypass.contains(origin)))
     }
 
     pub(super) fn notes(&self) -> &[String] {

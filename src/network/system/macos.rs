@@ -39,7 +39,9 @@ pub(super) fn parse(settings: &Settings) -> Result<SystemProxies, String> {
             found.bypass.add_simple_names();
         }
         if let Some(Value::List(entries)) = settings.get("ExceptionsList") {
-            entries.iter().for_each(|entry| found.bypass.add(entry.trim()));
+            for entry in entries {
+                found.bypass.add(entry.trim());
+            }
         }
     }
     Ok(found)
@@ -179,6 +181,6 @@ mod tests {
             ["a PAC file is set (file:///Library/proxy.pac), which is not evaluated"]
         );
         let detects = parse(&settings("ProxyAutoDiscoveryEnable=1")).expect("legal");
-        assert!(detects.notes[0].contains("WPAD"));
+        assert!(detects.notes.concat().contains("WPAD"));
     }
 }

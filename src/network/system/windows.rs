@@ -43,7 +43,9 @@ pub(super) fn parse(settings: &Internet<'_>) -> Result<SystemProxies, String> {
         found.bypass = Bypass::new();
         let entries = settings.bypass.unwrap_or_default();
         let entries = entries.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
-        entries.for_each(|entry| found.bypass.add(entry));
+        for entry in entries {
+            found.bypass.add(entry);
+        }
     }
     Ok(found)
 }
@@ -149,6 +151,6 @@ mod tests {
         let told = "a PAC file is set (http://wpad.corp.test/proxy.pac), which is not evaluated";
         assert_eq!(found.notes, [told]);
         let detects = parse(&Internet { detects: true, ..Internet::default() }).expect("legal");
-        assert!(detects.notes[0].contains("WPAD") && detects.https.is_none());
+        assert!(detects.notes.concat().contains("WPAD") && detects.https.is_none());
     }
 }
