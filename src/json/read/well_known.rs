@@ -38,21 +38,13 @@ impl Reader<'_> {
         let name = if self.scan.is_next(b'{') { STRUCT } else { VALUE };
         let own = Schema::own().and_then(|schema| Some((schema, schema.message_id(name)?)));
         let (schema, id) = own.ok_or_else(|| self.scan.fault("no type for it"))?;
-        self.open_any(&[b"type.googleapis.com/", name.as_bytes()].concat(), out);
+        open_any(&[b"type.googleapis.com/", name.as_bytes()].concat(), out);
         let length = self.open(out);
         let own = std::mem::replace(&mut self.schema, schema);
         let read = self.message(id, depth, out);
         self.schema = own;
         read?;
         self.close(length, out)
-    }
-
-    /// Writes the type of an `Any`, and the tag of its value.
-    fn open_any(&self, url: &[u8], out: &mut Vec<u8>) {
-        out.push(FIELD_1);
-        push_varint(out, url.len() as u64);
-        out.extend_from_slice(url);
-        out.push(FIELD_2);
     }
 
     /// The type may stand anywhere among the fields.
@@ -69,7 +61,7 @@ impl Reader<'_> {
             return Err(Fault::new(text, at));
         };
         self.scan = start;
-        self.open_any(&found, out);
+        open_any(&found, out);
         let length = self.open(out);
         let message = self.schema.message(id);
         if message.special == Special::No {
@@ -211,4 +203,12 @@ fn snake_path(path: &str) -> Option<String> {
         }
     }
     Some(snake)
+}
+
+/// Writes the type of an `Any`, and the tag of its value.
+fn open_any(url: &[u8], out: &mut Vec<u8>) {
+    out.push(FIELD_1);
+    push_varint(out, url.len() as u64);
+    out.extend_from_slice(url);
+    out.push(FIELD_2);
 }

@@ -65,7 +65,9 @@ mod tests {
         let path = "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
         let method = schema.method(path).expect("a method");
         let mut end = End::of(&schema, method.output, gemini::end_fields(path));
-        messages.iter().for_each(|message| end.see(&message.encode_to_vec()));
+        for message in messages {
+            end.see(&message.encode_to_vec());
+        }
         end
     }
 

@@ -43,9 +43,10 @@ pub(crate) async fn read_stream(
     }
     let mut cutter = Cutter::for_body(&start, reading.json_limit());
     cutter.feed(&start);
-    let end = match cutter.has_end_mark() {
-        true => End::default(),
-        false => End::of(&reading.schema, reading.method.output, reading.end_fields),
+    let end = if cutter.has_end_mark() {
+        End::default()
+    } else {
+        End::of(&reading.schema, reading.method.output, reading.end_fields)
     };
     let place = Place::of_body(ended);
     let stream = AnswerStream { cutter, body, reading, end, messages: 0, place };
