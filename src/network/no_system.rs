@@ -12,12 +12,10 @@ pub(super) struct SystemProxies {
     pub(super) notes: Vec<String>,
 }
 
-impl SystemProxies {
-    /// # Errors
-    /// Always: the feature is named.
-    pub(super) fn read() -> Result<Self, String> {
-        Err("the system's settings need the feature `system-proxy` of genai-bridge".to_owned())
-    }
+/// # Errors
+/// Always: the feature is named.
+pub(super) fn read() -> Result<SystemProxies, String> {
+    Err("the system's settings need the feature `system-proxy` of genai-bridge".to_owned())
 }
 
 /// Nothing is reached directly by such settings.

@@ -6,7 +6,7 @@ use super::address::Origin;
 use super::exempt::Exempt;
 use super::hop::{ProxyHop, Source};
 use super::login::{Custom, KerberosHosts, Password, ProxyLogin, ProxyTunnel};
-use super::system::{Bypass, SystemProxies};
+use super::system::{self, Bypass, SystemProxies};
 use crate::error::{Error, ErrorKind};
 
 /// The proxy of both transports.
@@ -144,7 +144,7 @@ impl Proxy {
                 Proxies { https: Some(hop.clone()), http: Some(hop), ..Proxies::default() }
             }
             Choice::Environment => Environment(lookup).proxies()?,
-            Choice::System => Environment(lookup).proxies()?.or(system()?),
+            Choice::System => Environment(lookup).proxies()?.or(read_system()?),
         };
         for hop in [&mut proxies.https, &mut proxies.http].into_iter().flatten() {
             let permitted = hop.permit(self.password.as_ref(), &self.custom, &self.kerberos);
@@ -241,8 +241,8 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
     }
 }
 
-fn system() -> Result<SystemProxies, Error> {
-    let system = SystemProxies::read().map_err(|what| wrong("proxy", &what))?;
+fn read_system() -> Result<SystemProxies, Error> {
+    let system = system::read().map_err(|what| wrong("proxy", &what))?;
     for note in &system.notes {
         tracing::warn!("{note}");
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bypass, SystemProxies};
+use super::bypass::Bypass;
+use super::found::SystemProxies;
 use crate::network::hop::{ProxyHop, Source};
 
 /// A setting's value.

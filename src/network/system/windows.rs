@@ -1,6 +1,7 @@
 //! Windows: the texts of its Internet settings, as `WinHttpGetIEProxyConfigForCurrentUser` gives them.
 
-use super::{Bypass, SystemProxies};
+use super::bypass::Bypass;
+use super::found::SystemProxies;
 use crate::network::address::{split_host_and_port, split_scheme};
 use crate::network::hop::{ProxyHop, Source};
 
