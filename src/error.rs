@@ -186,10 +186,15 @@ impl Error {
 
     /// Without what the first transport met.
     fn own_text(&self) -> Cow<'_, str> {
-        match (&self.0.symptom, self.0.context.as_ref()) {
+        let text: Cow<'_, str> = match (&self.0.symptom, self.0.context.as_ref()) {
             (Some(symptom), "") => symptom.to_string().into(),
             (Some(symptom), context) => format!("{context}: {symptom}").into(),
             (None, context) => context.into(),
+        };
+        // Here alone: what a stranger said stands in no log of the bridge's own.
+        match self.0.symptom.as_ref().and_then(|symptom| symptom.evidence().words()) {
+            Some(words) => format!("{text}: {words:?}").into(),
+            None => text,
         }
     }
 

@@ -293,7 +293,7 @@ const NO_HTTP2: &str = "the network does not carry HTTP/2, which gRPC needs: ask
 const SEND_AGAIN: &str = "nothing was processed: send the call again";
 const MAY_BE_PROCESSED: &str =
     "the service may have processed the call: send it again only if paying twice is acceptable";
-const NOT_THE_SERVICE: &str = "something on the way answered in place of the service: the first bytes of its answer say who; ask the network team";
+const NOT_THE_SERVICE: &str = "something on the way answered in place of the service, and its words may say who: ask the network team";
 const DAMAGED: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable";
 
 // What a person can do where the proxy itself fails, before it is asked for a tunnel.

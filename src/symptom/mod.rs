@@ -7,6 +7,8 @@ mod kind;
 mod login;
 mod name;
 mod row;
+pub(crate) mod style;
+pub(crate) mod words;
 
 use std::fmt;
 

@@ -19,12 +19,12 @@ impl Reader<'_> {
     /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none, must not cost the
     /// message around it.
     pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        let (scan, start, repeats) = (self.scan, out.len(), self.repeats.len());
+        let (scan, start) = (self.scan, out.len());
         match self.typed_any(depth, out) {
             Err(_) if self.mode == Mode::Answer => {
                 self.scan = scan;
                 self.scan.met.add(Lenience::UnknownAny);
-                self.repeats.truncate(repeats);
+                self.in_list = false;
                 out.truncate(start);
                 self.kept_any(depth, out)
             }
@@ -110,6 +110,8 @@ impl Reader<'_> {
                 b"value" if has_value => return Err(Fault::new("`value` comes twice", at)),
                 b"value" => {
                     self.message(id, depth, out)?;
+                    // The value stays, if as an empty one.
+                    self.left_out = false;
                     has_value = true;
                 }
                 other if *other == *TYPE || self.mode != Mode::Strict => {
@@ -181,8 +183,19 @@ impl Reader<'_> {
         let Some(field) = message.field_of_number(1) else {
             return Err(self.scan.fault("a wrapper without a value"));
         };
-        self.tagged_value(field, depth, out)
+        let before = out.len();
+        self.tagged_value(field, depth, out)?;
+        self.left_out = out.len() == before;
+        Ok(())
     }
+}
+
+/// Writes the type of an `Any`, and the tag of its value.
+fn open_any(url: &[u8], out: &mut Vec<u8>) {
+    out.push(FIELD_1);
+    push_varint(out, url.len() as u64);
+    out.extend_from_slice(url);
+    out.push(FIELD_2);
 }
 
 const TYPE: &[u8] = b"@type";
@@ -203,12 +216,4 @@ fn snake_path(path: &str) -> Option<String> {
         }
     }
     Some(snake)
-}
-
-/// Writes the type of an `Any`, and the tag of its value.
-fn open_any(url: &[u8], out: &mut Vec<u8>) {
-    out.push(FIELD_1);
-    push_varint(out, url.len() as u64);
-    out.extend_from_slice(url);
-    out.push(FIELD_2);
 }

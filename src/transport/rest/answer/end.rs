@@ -3,6 +3,9 @@
 use crate::json::{MAX_DEPTH, Wire};
 use crate::schema::{MessageId, Schema, WireType};
 
+/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not tell its end.
+pub(crate) type EndFields = &'static [&'static str];
+
 /// What the messages of one stream have said of its end.
 #[derive(Debug, Default)]
 pub(crate) struct End {
