@@ -5,44 +5,60 @@ use std::collections::HashMap;
 use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
 use crate::json::lenience::Lenience;
-use crate::json::seen::{Repeat, Replaced, Seen};
 use crate::json::wire::{MAX_DEPTH, Wire};
-use crate::schema::Message;
+use crate::schema::{Field, Message};
 
-impl Reader<'_> {
-    /// Takes a repeat in an answer, and refuses it elsewhere, as a fault of the text at `at`. Its bytes begin at `from`.
-    #[cold]
-    pub(super) fn repeat(
-        &mut self,
-        seen: &mut Seen,
-        replaced: Replaced,
-        from: usize,
-        at: usize,
-    ) -> Result<()> {
-        if self.mode == Mode::Answer {
-            self.scan.met.add(Lenience::RepeatedName);
-            seen.add_repeat(replaced, from);
-            return Ok(());
-        }
-        Err(Fault::new(
-            match replaced {
-                Replaced::Field(_) => "the field comes twice",
-                Replaced::Oneof(_) => "two members of one oneof",
-            },
-            at,
-        ))
+/// A member of an object that replaces what stands before it.
+pub(super) struct Repeat {
+    replaced: Replaced,
+    /// Where it begins in what was written.
+    from: usize,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Replaced {
+    Field(u32),
+    /// All members, by their slot.
+    Oneof(u16),
+}
+
+impl Repeat {
+    /// The field has come before; `from` is where its new value will be written.
+    pub(super) fn of_field(field: &Field, from: usize) -> Self {
+        Self { replaced: Replaced::Field(field.number), from }
     }
 
-    /// Drops the fields of an object that later members replace; its bytes begin at `start`.
+    /// A member of its oneof has come before.
+    pub(super) fn of_oneof(field: &Field, from: usize) -> Self {
+        Self { replaced: Replaced::Oneof(field.slot), from }
+    }
+}
+
+impl Reader<'_> {
+    /// Takes a repeat in an answer, and refuses it elsewhere: it is a fault of the text at `at`.
+    #[cold]
+    pub(super) fn repeat(&mut self, repeat: Repeat, what: &'static str, at: usize) -> Result<()> {
+        if self.mode != Mode::Answer {
+            return Err(Fault::new(what, at));
+        }
+        self.scan.met.add(Lenience::RepeatedName);
+        self.repeats.push(repeat);
+        Ok(())
+    }
+
+    /// Drops the fields of an object that later members replace: the repeats from `first` on are its own, and its bytes
+    /// begin at `start`.
     #[cold]
     pub(super) fn keep_last(
+        &mut self,
         message: &Message,
-        repeats: Vec<Repeat>,
+        first: usize,
         start: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let repeats = repeats.into_iter().map(|repeat| (repeat.replaced, repeat.from));
-        let last: HashMap<Replaced, usize> = repeats.collect();
+        let repeats = self.repeats.drain(first..);
+        let last: HashMap<Replaced, usize> =
+            repeats.map(|repeat| (repeat.replaced, repeat.from)).collect();
         let written = out.split_off(start);
         let mut wire = Wire::new(&written);
         while !wire.is_empty() {

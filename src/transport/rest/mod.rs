@@ -7,11 +7,7 @@ mod forward;
 mod request;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use events::{
-    cut::{Cut, CutFault},
-    sse::EventStream,
-    values::ValueStream,
-};
+pub(crate) use events::{Cut, CutFault, array::ArrayStream, sse::EventStream};
 
 use std::io::Read;
 use std::sync::Arc;
@@ -28,16 +24,13 @@ use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
 use crate::json::LenienceCounts;
 use crate::network::{Network, Origin};
-use crate::schema::{Method, Schema, Special};
+use crate::schema::{Method, Schema};
 use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
-pub(crate) use answer::end::EndFields;
-
-use answer::read_http_answer;
-use answer::reading::Reading;
+use answer::{Reading, read_http_answer};
 use request::http::write_http;
 use request::write_request;
 
@@ -63,6 +56,9 @@ pub(crate) struct RestSettings {
     /// By a method's path: the fields of a streamed answer of which one says that it is whole.
     pub(crate) end_fields: fn(&str) -> EndFields,
 }
+
+/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not tell its end.
+pub(crate) type EndFields = &'static [&'static str];
 
 impl Default for RestSettings {
     fn default() -> Self {
@@ -124,10 +120,7 @@ impl RestTransport {
         if let Some(prefix) = call.name().strip_suffix(&*method.path) {
             request.path.insert_str(0, prefix);
         }
-        // A stream of bytes of any type has no events.
-        let is_raw = self.schema.message(method.output).special == Special::HttpBody;
-        if let Some(parameter) = self.settings.dialect.query_parameter(&method).filter(|_| !is_raw)
-        {
+        if let Some(parameter) = self.settings.dialect.query_parameter(&method) {
             request.add_parameter(parameter);
         }
         let headers = headers_of(call, &method);
@@ -195,8 +188,9 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     if let Some(left) = call.time_left() {
         headers.insert(SERVER_TIMEOUT, whole_seconds(left).into());
     }
-    let coding = if method.server_streaming { "identity" } else { "gzip" };
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
+    if method.server_streaming {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     headers
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::rpc;
-use genai_bridge::v1beta::candidate::FinishReason;
 use genai_bridge::v1beta::{
     CachedContent, Candidate, Content, File, GenerateContentResponse, ListCachedContentsResponse,
     ListFilesResponse, Part, part::Data,
@@ -200,8 +199,7 @@ fn method(version: &str, name: &str) -> String {
 fn answer(text: &str) -> GenerateContentResponse {
     let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
     let content = Content { parts: vec![part], role: "model".into() };
-    let finish_reason = FinishReason::Stop.into();
-    let candidate = Candidate { content: Some(content), finish_reason, ..Candidate::default() };
+    let candidate = Candidate { content: Some(content), ..Candidate::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
 }
 
