@@ -49,7 +49,7 @@ async fn ask(bridge: Bridge) -> Result<(), Box<dyn Error>> {
     let mut chunks = reply.into_inner();
     print!("  ");
     while let Some(chunk) = chunks.message().await? {
-        print!("{}", chunk.text()?);
+        print!("{}", chunk.text_so_far());
         stdout().flush()?;
     }
     println!();

@@ -126,6 +126,13 @@ impl Error {
         }
     }
 
+    /// REST could carry the call, which its caller gave to gRPC alone.
+    pub(crate) fn open_rest(&mut self) {
+        if let Some(symptom) = &mut self.0.symptom {
+            symptom.open_rest();
+        }
+    }
+
     /// The error that a `Status` made by the bridge carries; `None` when the service sent the status.
     pub fn of(status: &Status) -> Option<&Self> {
         let mut cause = status.source();
@@ -157,11 +164,6 @@ impl Error {
 
     /// What a person can do about it, in plain words; `None` where the text of the error says it all.
     pub fn advice(&self) -> Option<&'static str> {
-        if self.symptom().is_some_and(refused_for_its_size) {
-            return Some(
-                "the limit is neither the bridge's nor the model's: whoever answered takes no message of that size; upload files first and refer to them, or ask the network team to raise the limit",
-            );
-        }
         self.0.remedy.or_else(|| self.symptom().map(Symptom::advice)).or(match self.0.kind {
             ErrorKind::Credentials => Some(
                 "set GEMINI_API_KEY or GOOGLE_API_KEY, or give other credentials",
@@ -180,6 +182,20 @@ impl Error {
             ),
             _ => None,
         })
+    }
+
+    /// Without what the first transport met.
+    fn own_text(&self) -> Cow<'_, str> {
+        let text: Cow<'_, str> = match (&self.0.symptom, self.0.context.as_ref()) {
+            (Some(symptom), "") => symptom.to_string().into(),
+            (Some(symptom), context) => format!("{context}: {symptom}").into(),
+            (None, context) => context.into(),
+        };
+        // Here alone: what a stranger said stands in no log of the bridge's own.
+        match self.0.symptom.as_ref().and_then(|symptom| symptom.evidence().words()) {
+            Some(words) => format!("{text}: {words:?}").into(),
+            None => text,
+        }
     }
 
     fn code(&self) -> Code {
@@ -205,10 +221,6 @@ impl Error {
 pub(crate) fn metadata_too_large(what: &str, limit: usize) -> Error {
     let text = format!("{what}, over the bridge's limit of {limit} for a status and its metadata");
     Error::new(ErrorKind::MetadataTooLarge, text)
-}
-
-fn refused_for_its_size(symptom: &Symptom) -> bool {
-    symptom.evidence().status() == Some(http::StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// The code for an HTTP answer that did not come from the service.
@@ -259,13 +271,11 @@ impl From<Error> for Status {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(first) = &self.0.first {
-            write!(f, "{first}; then over the other transport: ")?;
-        }
-        match (&self.0.symptom, self.0.context.as_ref()) {
-            (Some(symptom), "") => write!(f, "{symptom}"),
-            (Some(symptom), context) => write!(f, "{context}: {symptom}"),
-            (None, context) => f.write_str(context),
+        let last = self.own_text();
+        match self.0.first.as_ref().map(Self::to_string) {
+            Some(first) if first == last => write!(f, "{last}; over both transports"),
+            Some(first) => write!(f, "{first}; then over the other transport: {last}"),
+            None => f.write_str(&last),
         }
     }
 }
@@ -333,6 +343,13 @@ mod tests {
             .after(Symptom::new(SymptomKind::Http2NotOffered, "proxy a:1").into());
         let text = error.to_string();
         assert!(text.find("proxy a:1") < text.find("host b:2"), "{text}");
+    }
+
+    #[test]
+    fn what_both_transports_met_is_told_once() {
+        let met = || Error::from(Symptom::new(SymptomKind::ConnectionRefused, "host a:1"));
+        let text = met().after(met()).to_string();
+        assert_eq!(text, "host a:1 refused the connection; over both transports");
     }
 
     #[test]

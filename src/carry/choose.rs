@@ -100,12 +100,12 @@ impl Core {
 
     /// Where the next call goes; begins a proof of gRPC if one is due.
     pub(super) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
-        let (route, begin) = self.fallback.route(witness);
-        if begin {
+        let (route, trial) = self.fallback.route(witness);
+        if let Some(trial) = trial {
             if self.proof.is_a_call() {
                 self.counters.count_probe(ActiveTransport::Grpc);
             }
-            self.proof.begin(&self.grpc, &self.fallback, metadata);
+            self.proof.begin(&self.grpc, &self.fallback, trial, metadata);
         }
         route
     }
@@ -124,6 +124,11 @@ impl Core {
             None => self.rest.connect().await?,
         }
         Ok(ActiveTransport::Rest)
+    }
+
+    /// Whether the caller chose gRPC alone for what REST could carry.
+    pub(super) fn is_rest_open(&self, call: &Call) -> bool {
+        self.transport_of(call) == Transport::Grpc && call.has_rest_form()
     }
 
     pub(super) fn transport_of(&self, call: &Call) -> Transport {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request};
+#[cfg(feature = "cli")]
+use http::HeaderMap;
+use http::Request;
 use tokio::sync::watch::Receiver;
 use tonic::body::Body;
 use tracing::Span;
@@ -19,7 +21,9 @@ use crate::fallback::{Active, Event, Fallback};
 use crate::gemini::parameters::Guard;
 use crate::probe::Proof;
 use crate::retry::Retries;
-use crate::schema::{Method, Schema};
+#[cfg(feature = "cli")]
+use crate::schema::Method;
+use crate::schema::Schema;
 use crate::transport::grpc::GrpcTransport;
 use crate::transport::rest::RestTransport;
 
@@ -88,7 +92,12 @@ impl Core {
         self.settings.dialect.add_headers(&self.schema, &mut call);
         let carried = self.send_with_retries(&mut call).await;
         Span::current().record("attempts", call.attempts);
-        let carried = carried?;
+        let carried = carried.map_err(|mut error| {
+            if self.is_rest_open(&call) {
+                error.open_rest();
+            }
+            error
+        })?;
         Span::current().record("transport", carried.transport.as_str());
         Ok(self.watch_answer(carried, &call))
     }
@@ -138,6 +147,7 @@ impl Core {
     }
 
     /// Adds what the bridge was given, unless a caller brought his own.
+    #[cfg(feature = "cli")]
     pub(crate) async fn add_credentials(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         self.credentials.authorise(headers).await
     }
@@ -147,10 +157,12 @@ impl Core {
     }
 
     /// The method of this path, if the schema has it.
+    #[cfg(feature = "cli")]
     pub(crate) fn find_method(&self, path: &str) -> Option<&Arc<Method>> {
         self.schema.find_method(path)
     }
 
+    #[cfg(feature = "cli")]
     pub(crate) fn max_message_size(&self) -> usize {
         self.settings.max_message_size
     }

@@ -50,6 +50,7 @@ impl Core {
             Message::Stream(_) => None,
         };
         let silence = idle_limit.map(Silence::new);
+        let is_rest_open = self.is_rest_open(call);
         let secrets = headers_with_secrets(&call.metadata).cloned().collect();
         answer.map(|body| {
             Body::new(WatchedBody {
@@ -63,6 +64,7 @@ impl Core {
                 transport,
                 core: self,
                 secrets,
+                is_rest_open,
                 ended: false,
             })
         })
@@ -83,6 +85,7 @@ struct WatchedBody {
     core: Arc<Core>,
     /// What must not leave with an error, should the peer repeat it.
     secrets: Vec<HeaderValue>,
+    is_rest_open: bool,
     ended: bool,
 }
 
@@ -152,7 +155,7 @@ impl WatchedBody {
 
     fn end_with(&mut self, status: Status) -> Status {
         self.close();
-        let status = self.hide_secrets(status);
+        let status = self.fit_to_tell(status);
         let Some(error) = Error::of(&status) else { return status };
         let by_peer = |deadline: Deadline| deadline.judge(error.symptom()?);
         match self.deadline {
@@ -186,12 +189,20 @@ impl WatchedBody {
         self.body = Body::empty();
     }
 
-    fn hide_secrets(&self, status: Status) -> Status {
+    /// The status without secrets that a peer repeated, and with what the caller chose.
+    fn fit_to_tell(&self, status: Status) -> Status {
         let Some(mut symptom) = Error::of(&status).and_then(Error::symptom).cloned() else {
             return status;
         };
         let hidden = self.secrets.iter().filter(|header| symptom.hide(secret_in(header))).count();
-        if hidden == 0 { status } else { Error::from(symptom).into() }
+        if self.is_rest_open {
+            symptom.open_rest();
+        }
+        match (hidden, self.is_rest_open) {
+            (0, false) => status,
+            (0, true) => Error::from(symptom).with_source(status).into(),
+            (1.., _) => Error::from(symptom).into(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
 use crate::call::Call;
-use crate::call::word::Word;
+use crate::call::word::is_forged;
 use crate::credentials::secrets_of;
 use crate::error::Error;
 use crate::probe::inquiry::Elsewhere;
@@ -43,8 +43,7 @@ impl Core {
         self.counters.count_probe(ActiveTransport::Grpc);
         let limit = Instant::now() + self.settings.patience.answer();
         let answer = timeout_at(limit, self.grpc.send_unary(&mut call, seat)).await.ok()?.ok()?;
-        let is_its_word = !matches!(Word::of(answer.headers()), Word::Failure(_));
-        is_its_word.then(Instant::now)
+        (!is_forged(answer.headers())).then(Instant::now)
     }
 }
 

@@ -22,9 +22,13 @@ pub(crate) struct Connection {
         default_value = "https://generativelanguage.googleapis.com"
     )]
     endpoint: String,
-    /// The proxy, such as http://proxy.corp:3128, or "none" [default: the environment's, such as `HTTPS_PROXY`]
+    /// The proxy, such as http://proxy.corp:3128, or "none" [default: the environment's, such as `HTTPS_PROXY`, else the
+    /// one of Windows' or macOS' settings]
     #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_PROXY")]
     proxy: Option<String>,
+    /// Logs in by Kerberos at the proxy of this name, or at those below .DOMAIN, with the ticket of the user
+    #[arg(long, value_name = "HOST", env = "GENAI_BRIDGE_PROXY_NEGOTIATE", value_delimiter = ',')]
+    proxy_negotiate: Vec<String>,
     /// A file with root certificates to trust as well, PEM or DER
     #[arg(
         long,
@@ -98,11 +102,12 @@ impl Connection {
             Choice::Rest => Transport::Rest,
         };
         let mut builder = Bridge::builder().transport(transport).endpoint(&self.endpoint);
-        match self.proxy.as_deref() {
-            None => {}
-            Some("none") => builder = builder.proxy(Proxy::none()),
-            Some(url) => builder = builder.proxy(Proxy::url(url)?),
-        }
+        let proxy = match self.proxy.as_deref() {
+            None => Proxy::system(),
+            Some("none") => Proxy::none(),
+            Some(url) => Proxy::url(url)?,
+        };
+        builder = builder.proxy(proxy.negotiate(&self.proxy_negotiate));
         for file in &self.root_certificates {
             builder = builder.add_root_certificates(read_file(file)?);
         }

@@ -194,18 +194,29 @@ fn terminate(child: &Child) -> io::Result<()> {
     process.map_or(Ok(()), |process| Ok(kill_process(process, Signal::TERM)?))
 }
 
+/// What a console sends to all of its programs, listened for before there is one to leave alone.
 #[cfg(not(unix))]
-struct Signals;
+struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+    stop: tokio::signal::windows::CtrlBreak,
+}
 
 #[cfg(not(unix))]
 impl Signals {
-    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
     fn listen() -> io::Result<Self> {
-        Ok(Self)
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Self { interrupt: ctrl_c()?, stop: ctrl_break()? })
     }
 
-    async fn wait(self, child: &mut Child) -> io::Result<ExitStatus> {
-        child.wait().await
+    /// Waits for the program, which gets the console's signals by itself.
+    async fn wait(mut self, child: &mut Child) -> io::Result<ExitStatus> {
+        loop {
+            tokio::select! {
+                ended = child.wait() => return ended,
+                _ = self.interrupt.recv() => {}
+                _ = self.stop.recv() => {}
+            }
+        }
     }
 }
 

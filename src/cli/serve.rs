@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use etcetera::BaseStrategy as _;
 use genai_bridge::sidecar::Identity;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
@@ -58,7 +59,7 @@ struct ClientOptions {
     key: Option<PathBuf>,
 
     /// Keeps the self-made certificate here; clients trust ca.pem in it
-    /// [default: genai-bridge in $XDG_STATE_HOME, or in ~/.local/state]
+    /// [default: genai-bridge in $XDG_STATE_HOME, in ~/.local/state, or on Windows in %LOCALAPPDATA%]
     #[arg(long, value_name = "FOLDER", env = "GENAI_BRIDGE_CERTIFICATE_FOLDER")]
     certificate_folder: Option<PathBuf>,
 
@@ -115,7 +116,7 @@ impl ClientOptions {
             return Ok((identity.map_err(in_full)?, None));
         }
         let folder = self.certificate_folder.clone().or_else(state_folder).ok_or_else(|| {
-            io::Error::other("neither XDG_STATE_HOME nor HOME is set: name a --certificate-folder")
+            io::Error::other("this user has no home folder: name a --certificate-folder")
         })?;
         let names: Vec<String> = self.allow_host.iter().map(|host| without_port(host)).collect();
         let identity = Identity::kept_in(&folder, &names).map_err(in_full)?;
@@ -135,10 +136,11 @@ fn without_port(host: &str) -> String {
     port.map_or(host, |(name, _)| name).to_owned()
 }
 
+/// Where programs of this user keep what is not for other machines.
 fn state_folder() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
-    state.map(|state| state.join("genai-bridge"))
+    let folders = etcetera::choose_base_strategy().ok()?;
+    let state = folders.state_dir().unwrap_or_else(|| folders.cache_dir());
+    Some(state.join("genai-bridge"))
 }
 
 /// Done when the process is asked to end.

@@ -200,7 +200,9 @@ impl Kept {
 
 fn failed(failure: Arc<BoxError>) -> Error {
     let text = "no access token could be had";
-    Error::new(ErrorKind::Credentials, text).with_source(Shared(failure))
+    Error::new(ErrorKind::Credentials, text)
+        .with_remedy("the source of the tokens failed: the cause of this error says why")
+        .with_source(Shared(failure))
 }
 
 /// One failure of the source, told to each call that waited for it.

@@ -43,6 +43,7 @@ fn read_settings(mut builder: BridgeBuilder) -> (Check, Target, Option<Built>) {
         Ok(built) => {
             target.proxy = built.network.proxy_for(&built.origin).map(ProxyHop::describe);
             told.insert(0, target.proxy.clone().unwrap_or_else(|| "no proxy".to_owned()));
+            told.extend(built.network.proxy_notes().iter().cloned());
             (Check::ok(Step::Settings, told.join("; ")), target, Some(built))
         }
         Err(error) => (Check::broken(Step::Settings, &error), target, None),

@@ -11,6 +11,7 @@ mod verdict;
 mod witness;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ pub(crate) use witness::Witness;
 
 use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
+use crate::network::PerRuntime;
 use crate::schema::Method;
 use crate::symptom::Symptom;
 
@@ -37,7 +39,10 @@ pub(crate) struct Fallback {
     ledger: Arc<Ledger>,
     is_fixed: bool,
     active: watch::Sender<Active>,
-    proof: watch::Sender<Proving>,
+    /// A runtime that stands still ends no proof: each waits for its own.
+    proofs: PerRuntime<watch::Sender<Proving>>,
+    /// How many proofs were begun.
+    begun: AtomicU64,
 }
 
 /// How the last proof of gRPC ended.
@@ -45,6 +50,14 @@ pub(crate) struct Fallback {
 enum Proving {
     Running,
     Ended(Option<Symptom>),
+}
+
+/// A proof under way.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    number: u64,
+    /// Tells those of its own runtime that wait for it.
+    tell: Arc<watch::Sender<Proving>>,
 }
 
 impl Fallback {
@@ -59,23 +72,45 @@ impl Fallback {
             ledger: Arc::new(Ledger::new(expiry)),
             is_fixed: fixed.is_some(),
             active: watch::Sender::new(active),
-            proof: watch::Sender::new(Proving::Ended(None)),
+            proofs: PerRuntime::default(),
+            begun: AtomicU64::new(0),
         }
     }
 
-    /// Where the next call goes, and whether the caller must begin a proof now.
-    pub(crate) fn route(&self, witness: Option<&mut Witness>) -> (Route, bool) {
+    /// Where the next call goes, and the proof that the caller must begin now.
+    pub(crate) fn route(&self, witness: Option<&mut Witness>) -> (Route, Option<Trial>) {
         let now = Instant::now();
         let mut machine = self.lock();
-        let begin = machine.wants_proof(now);
-        if begin {
-            machine.on(Event::ProofBegan, now);
-            self.proof.send_replace(Proving::Running);
-        }
+        let trial = self.begin_proof(&mut machine, now);
         let route = machine.route();
         drop(machine);
         let is_open = witness.is_none_or(|witness| witness.has_way(route == Route::Grpc, now));
-        (if is_open { route } else { Route::Rest }, begin)
+        (if is_open { route } else { Route::Rest }, trial)
+    }
+
+    fn begin_proof(&self, machine: &mut Machine, now: Instant) -> Option<Trial> {
+        let tell = machine.is_proof_due(now).then(|| self.proof())?;
+        let runs_here = matches!(*tell.borrow(), Proving::Running);
+        if runs_here && !machine.wants_proof(now) {
+            return None;
+        }
+        machine.on(Event::ProofBegan, now);
+        tell.send_replace(Proving::Running);
+        Some(Trial { number: self.begun.fetch_add(1, Ordering::Relaxed) + 1, tell })
+    }
+
+    /// Takes how a proof ended. A failure counts only if no other proof began since: on a runtime that stood
+    /// still meanwhile it is old.
+    pub(crate) fn end_proof(&self, trial: &Trial, event: Event) {
+        let failure = match &event {
+            Event::ProofFailed(symptom) => Some(symptom.clone()),
+            _ => None,
+        };
+        let is_latest = trial.number == self.begun.load(Ordering::Relaxed);
+        if is_latest || matches!(event, Event::ProofSucceeded) {
+            self.record(event);
+        }
+        trial.tell.send_replace(Proving::Ended(failure));
     }
 
     /// Follows a call whose method has a REST form.
@@ -94,23 +129,15 @@ impl Fallback {
     pub(crate) fn record(&self, event: Event) {
         let mut machine = self.lock();
         let before = machine.since();
-        let ended = match &event {
-            Event::ProofSucceeded | Event::ProofAbandoned | Event::Reset => Some(None),
-            Event::ProofFailed(symptom) => Some(Some(symptom.clone())),
-            Event::ProofBegan
-            | Event::GrpcBroke(_)
-            | Event::GrpcExpired { .. }
-            | Event::GrpcHeard
-            | Event::GrpcAnswered
-            | Event::RestAnswered => None,
-        };
         if let Event::Reset = event {
             self.ledger.clear();
+            // What a proof finds on the network of before says nothing of this one.
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            for proof in self.proofs.all() {
+                proof.send_replace(Proving::Ended(None));
+            }
         }
         let changed = machine.on(event, Instant::now());
-        if let Some(failure) = ended {
-            self.proof.send_replace(Proving::Ended(failure));
-        }
         if !changed || self.is_fixed {
             return;
         }
@@ -134,7 +161,7 @@ impl Fallback {
     /// # Errors
     /// It failed so that no transport may try again for the call that waits.
     pub(crate) async fn proof_failure(&self) -> Result<Option<Symptom>, Error> {
-        let mut proof = self.proof.subscribe();
+        let mut proof = self.proof().subscribe();
         match proof.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
             Ok(Proving::Ended(Some(symptom))) if is_final(symptom.kind()) => {
                 Err(symptom.clone().into())
@@ -146,10 +173,15 @@ impl Fallback {
 
     /// How the last proof failed, if it did and none has begun since.
     pub(crate) fn failed_proof(&self) -> Option<Symptom> {
-        match &*self.proof.borrow() {
+        match &*self.proof().borrow() {
             Proving::Ended(failure) => failure.clone(),
             Proving::Running => None,
         }
+    }
+
+    /// The last proof of the caller's runtime.
+    fn proof(&self) -> Arc<watch::Sender<Proving>> {
+        self.proofs.here(|| watch::Sender::new(Proving::Ended(None)))
     }
 
     /// Whether gRPC carries the calls now.

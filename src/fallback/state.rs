@@ -153,10 +153,14 @@ impl Machine {
         self.since
     }
 
-    /// Whether a proof should begin now.
+    /// Whether a proof should begin now, because none runs.
     pub(crate) fn wants_proof(&self, now: Instant) -> bool {
-        !self.proving
-            && self.pace.allows(now)
+        !self.proving && self.is_proof_due(now)
+    }
+
+    /// Whether gRPC needs a proof, also where one runs, and its pace allows one.
+    pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
+        self.pace.allows(now)
             && match &self.state {
                 State::Unproven => true,
                 State::OnGrpc => self.is_suspect,

@@ -11,7 +11,7 @@ use crate::call::frame::FrameCounter;
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
 use crate::schema::template::Template;
-use crate::transport::rest::{ArrayStream, Cut, CutFault, EventStream};
+use crate::transport::rest::{Cut, CutFault, EventStream, ValueStream};
 
 static SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_descriptor_set(DESCRIPTORS).expect("our own descriptors"));
@@ -83,11 +83,11 @@ pub fn sse(data: &[u8]) {
     assert_eq!(cut(usize::from(*size).max(1)), cut(usize::MAX));
 }
 
-/// An array is cut the same, whatever its chunks; the first byte is their size.
-pub fn array(data: &[u8]) {
+/// A stream of JSON values is cut the same, whatever its chunks; the first byte is their size.
+pub fn values(data: &[u8]) {
     let Some((size, body)) = data.split_first() else { return };
     let cut = |size: usize| {
-        let mut stream = ArrayStream::new(LIMIT);
+        let mut stream = ValueStream::new(LIMIT);
         let mut cuts = Vec::new();
         for chunk in body.chunks(size) {
             stream.feed(chunk);
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn seeds_of_streams_hold() {
         run("sse", sse);
-        run("array", array);
+        run("values", values);
         run("frame", frame);
     }
 

@@ -8,6 +8,7 @@ mod gather;
 mod keys;
 mod lenience;
 mod number;
+mod raw;
 mod read;
 mod scan;
 mod seen;
@@ -26,7 +27,8 @@ pub(crate) use field::{default_text, text_of_field, text_of_value};
 pub(crate) use gather::gather;
 pub use lenience::Lenience;
 pub(crate) use lenience::{LenienceCounts, Leniences};
-pub(crate) use read::{Mode, read_answer, read_field, read_message, room_for};
+pub(crate) use raw::{elements, member, members};
+pub(crate) use read::{Mode, Notes, read_answer, read_field, read_message, room_for};
 pub(crate) use wire::{MAX_DEPTH, Wire, WireField, push_varint};
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 

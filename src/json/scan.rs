@@ -223,6 +223,14 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Skips a whole value; gives it as it is written.
+    pub(crate) fn value(&mut self) -> Result<&'a [u8]> {
+        self.skip_space();
+        let start = self.rest;
+        self.skip_value()?;
+        Ok(start.get(..start.len() - self.rest.len()).unwrap_or_default())
+    }
+
     fn skip_number(&mut self) -> Result<()> {
         match self.number() {
             Err(fault) if self.bare_non_finite().is_none() => Err(fault),

@@ -1,10 +1,32 @@
 //! Seen: which fields, or oneofs, a walk over a message has met.
 
-/// One bit a slot; beyond 128 of them in memory of its own.
+/// One bit a slot; what is rare is in memory of its own.
 #[derive(Default)]
 pub(super) struct Seen {
     few: [u64; 2],
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// Slots beyond 128.
     many: Vec<u64>,
+    repeats: Vec<Repeat>,
+}
+
+/// What replaces a field, or the members of a oneof, that came before it.
+pub(super) struct Repeat {
+    pub(super) replaced: Replaced,
+    /// Where it begins in what was written.
+    pub(super) from: usize,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+pub(super) enum Replaced {
+    /// By its number.
+    Field(u32),
+    /// All members, by their slot.
+    Oneof(u16),
 }
 
 impl Seen {
@@ -20,10 +42,22 @@ impl Seen {
 
     #[cold]
     fn was_far(&mut self, at: usize, slot: u16) -> bool {
-        if self.many.len() <= at {
-            self.many.resize(at + 1, 0);
+        let many = &mut self.rare.get_or_insert_default().many;
+        if many.len() <= at {
+            many.resize(at + 1, 0);
         }
-        self.many.get_mut(at).is_some_and(|word| mark(word, slot))
+        many.get_mut(at).is_some_and(|word| mark(word, slot))
+    }
+
+    #[cold]
+    pub(super) fn add_repeat(&mut self, replaced: Replaced, from: usize) {
+        self.rare.get_or_insert_default().repeats.push(Repeat { replaced, from });
+    }
+
+    /// The repeats, in their order.
+    #[inline]
+    pub(super) fn into_repeats(self) -> Option<Vec<Repeat>> {
+        self.rare.map(|rare| rare.repeats)
     }
 }
 

@@ -55,7 +55,7 @@ impl Address {
         self.name.clone()
     }
 
-    fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         let host = self.host.to_ascii_lowercase();
         let named = host == "localhost" || host.ends_with(".localhost");
         named || self.ip().is_some_and(|ip| ip.is_loopback())

@@ -34,6 +34,17 @@ impl ProxyScheme {
     }
 }
 
+/// Where a proxy was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Program,
+    /// A variable of the environment.
+    Variable(&'static str),
+    /// The settings of the operating system.
+    #[cfg_attr(not(any(windows, target_os = "macos")), allow(dead_code, reason = "there are none"))]
+    System(&'static str),
+}
+
 /// One proxy. Its `Display` is the name that failures give it.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxyHop {
@@ -42,8 +53,7 @@ pub(crate) struct ProxyHop {
     password: Option<Password>,
     /// Shared by all dials.
     login: Arc<Login>,
-    /// The variable that names it; none if the program does.
-    variable: Option<&'static str>,
+    source: Source,
 }
 
 impl ProxyHop {
@@ -72,7 +82,7 @@ impl ProxyHop {
             address: Address::parse(authority, default_port)?,
             password,
             login: Arc::default(),
-            variable: None,
+            source: Source::Program,
         })
     }
 
@@ -116,20 +126,25 @@ impl ProxyHop {
         }
     }
 
-    pub(super) fn found_in(mut self, variable: &'static str) -> Self {
-        self.variable = Some(variable);
+    pub(super) fn found_in(mut self, source: Source) -> Self {
+        self.source = source;
         self
+    }
+
+    /// It stands in the settings of the operating system.
+    pub(super) fn is_of_system(&self) -> bool {
+        matches!(self.source, Source::System(_))
     }
 
     /// Scheme, address, and where it was found, for a person: `http proxy a:3128 from HTTPS_PROXY, with login`.
     pub(crate) fn describe(&self) -> String {
-        let place = self.variable.map_or_else(
-            || "from the program's settings".to_owned(),
-            |variable| format!("from {variable}"),
-        );
+        let place = match self.source {
+            Source::Program => "the program's settings",
+            Source::Variable(name) | Source::System(name) => name,
+        };
         let login =
             if self.password.is_some() || self.login.is_given() { "with" } else { "without" };
-        format!("{} {self} {place}, {login} login", self.scheme.as_str())
+        format!("{} {self} from {place}, {login} login", self.scheme.as_str())
     }
 
     pub(crate) fn scheme(&self) -> ProxyScheme {

@@ -11,8 +11,12 @@ mod io;
 mod login;
 mod per_runtime;
 mod proxy;
-mod socket;
 mod socks;
+#[cfg(feature = "system-proxy")]
+mod system;
+#[cfg(not(feature = "system-proxy"))]
+#[path = "no_system.rs"]
+mod system;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -78,6 +82,11 @@ impl Network {
             tls: Tls::new(roots, identity)?,
             connect_timeout: settings.connect_timeout,
         })))
+    }
+
+    /// What the system's settings hold and is not used, for a person.
+    pub(crate) fn proxy_notes(&self) -> &[String] {
+        self.0.proxies.notes()
     }
 
     /// The proxy before `origin`.

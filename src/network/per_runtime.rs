@@ -4,6 +4,7 @@
 //! runtime would wait until somebody drives the first one, perhaps for ever: with a runtime for each
 //! thread, nobody does so between the calls of that thread.
 
+use std::fmt;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -38,6 +39,12 @@ const FRESH: Duration = Duration::from_millis(10);
 impl<T> Default for PerRuntime<T> {
     fn default() -> Self {
         Self(Arc::default())
+    }
+}
+
+impl<T> fmt::Debug for PerRuntime<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PerRuntime").field(&lock(&self.0).len()).finish()
     }
 }
 

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use super::address::Origin;
 use super::exempt::Exempt;
-use super::hop::ProxyHop;
+use super::hop::{ProxyHop, Source};
 use super::login::{Custom, KerberosHosts, Password, ProxyLogin, ProxyTunnel};
+use super::system::{self, Bypass, SystemProxies};
 use crate::error::{Error, ErrorKind};
 
 /// The proxy of both transports.
@@ -28,6 +29,7 @@ pub struct Proxy {
 #[derive(Clone, Debug)]
 enum Choice {
     Environment,
+    System,
     None,
     Named(ProxyHop),
 }
@@ -47,6 +49,17 @@ impl Proxy {
     /// A value that cannot be read is an error of `build()`, never "no proxy".
     pub fn from_env() -> Self {
         Self::of(Choice::Environment)
+    }
+
+    /// The proxy that the environment names, as [`from_env`](Self::from_env), else the one of the operating system's
+    /// settings: feature `system-proxy`.
+    ///
+    /// On Windows these are the Internet settings of the user (or of a policy), on macOS those of the network in use,
+    /// each with what they reach directly. A PAC file that they name is not evaluated; the doctor tells of it. A SOCKS
+    /// proxy there is spoken to in version 5. On other systems the environment is all there is: their desktops hand
+    /// their settings to programs as variables. Settings are read once, by `build()`.
+    pub fn system() -> Self {
+        Self::of(Choice::System)
     }
 
     /// No proxy, whatever the environment says.
@@ -128,9 +141,10 @@ impl Proxy {
         let mut proxies = match self.choice {
             Choice::None => Proxies::default(),
             Choice::Named(hop) => {
-                Proxies { https: Some(hop.clone()), http: Some(hop), exempt: Exempt::default() }
+                Proxies { https: Some(hop.clone()), http: Some(hop), ..Proxies::default() }
             }
             Choice::Environment => Environment(lookup).proxies()?,
+            Choice::System => Environment(lookup).proxies()?.or(read_system()?),
         };
         for hop in [&mut proxies.https, &mut proxies.http].into_iter().flatten() {
             let permitted = hop.permit(self.password.as_ref(), &self.custom, &self.kerberos);
@@ -152,12 +166,31 @@ pub(super) struct Proxies {
     pub(super) https: Option<ProxyHop>,
     pub(super) http: Option<ProxyHop>,
     exempt: Exempt,
+    bypass: Bypass,
+    notes: Vec<String>,
 }
 
 impl Proxies {
     pub(super) fn find(&self, origin: &Origin) -> Option<&ProxyHop> {
         let hop = if origin.is_https() { &self.https } else { &self.http };
-        hop.as_ref().filter(|_| !self.exempt.contains(origin.address()))
+        let is_direct = self.exempt.contains(origin.address());
+        hop.as_ref()
+            .filter(|hop| !(is_direct || hop.is_of_system() && self.bypass.contains(origin)))
+    }
+
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The proxies of the system where the environment names none.
+    fn or(self, system: SystemProxies) -> Self {
+        Self {
+            https: self.https.or(system.https),
+            http: self.http.or(system.http),
+            exempt: self.exempt,
+            bypass: system.bypass,
+            notes: system.notes,
+        }
     }
 }
 
@@ -180,6 +213,7 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
             https: self.proxy(https)?,
             http: self.proxy(http)?,
             exempt: exempt.map_or_else(Exempt::default, |(_, list)| Exempt::parse(&list)),
+            ..Proxies::default()
         })
     }
 
@@ -188,7 +222,7 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
             return Ok(None);
         };
         match ProxyHop::parse(&value) {
-            Ok(hop) => Ok(Some(hop.found_in(name))),
+            Ok(hop) => Ok(Some(hop.found_in(Source::Variable(name)))),
             Err(what) => Err(wrong(name, what)),
         }
     }
@@ -205,6 +239,14 @@ impl<L: Fn(&str) -> Option<OsString>> Environment<L> {
             })
             .transpose()
     }
+}
+
+fn read_system() -> Result<SystemProxies, Error> {
+    let system = system::read().map_err(|what| wrong("proxy", &what))?;
+    for note in &system.notes {
+        tracing::warn!("{note}");
+    }
+    Ok(system)
 }
 
 /// A word that can stand for a scheme (RFC 9110, section 5.6.2), without the rarer signs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument, debug_span};
 
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
@@ -17,7 +17,7 @@ use crate::call::word::Word;
 use crate::call::{Call, Message};
 use crate::credentials::{API_KEY, secrets_of};
 use crate::error::Error;
-use crate::fallback::{Course, Event, Fallback, Other};
+use crate::fallback::{Course, Event, Fallback, Other, Trial};
 use crate::schema::Method;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::grpc::GrpcTransport;
@@ -75,22 +75,41 @@ impl Proof {
         &self,
         grpc: &Arc<GrpcTransport>,
         fallback: &Arc<Fallback>,
+        trial: Trial,
         metadata: &HeaderMap,
     ) {
         let call = self.call(metadata);
         let grpc = Arc::clone(grpc);
-        let run = Run { fallback: Arc::clone(fallback), ended: false };
+        let run = Run { fallback: Arc::clone(fallback), trial, ended: false };
         let metadata = metadata.clone();
         let prove = async move {
-            let outcome = prove(&grpc, call).await.map_err(|mut error| {
-                secrets_of(&metadata).for_each(|secret| error.hide(secret));
-                error
-            });
-            run.end(outcome);
+            tokio::select! {
+                biased;
+                // The proof has no result.
+                () = until_stalled() => {}
+                outcome = prove(&grpc, call) => run.end(outcome.map_err(|mut error| {
+                    secrets_of(&metadata).for_each(|secret| error.hide(secret));
+                    error
+                })),
+            }
         };
         tokio::spawn(prove.instrument(debug_span!("proof")));
     }
 }
+
+/// Ends once nobody has driven this runtime for a while: what is late then was not late on the network.
+async fn until_stalled() {
+    loop {
+        let due = Instant::now() + BEAT;
+        sleep_until(due).await;
+        if Instant::now() > due + MOST_STALL {
+            return;
+        }
+    }
+}
+
+const BEAT: Duration = Duration::from_millis(500);
+const MOST_STALL: Duration = Duration::from_secs(2);
 
 async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
@@ -131,6 +150,7 @@ static CREDENTIALS: [HeaderName; 3] =
 /// A proof under way; tells the fallback how it ended, even when its task is dropped.
 struct Run {
     fallback: Arc<Fallback>,
+    trial: Trial,
     ended: bool,
 }
 
@@ -144,14 +164,14 @@ impl Run {
                 None => Event::ProofAbandoned,
             },
         };
-        self.fallback.record(event);
+        self.fallback.end_proof(&self.trial, event);
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
         if !self.ended {
-            self.fallback.record(Event::ProofAbandoned);
+            self.fallback.end_proof(&self.trial, Event::ProofAbandoned);
         }
     }
 }

@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
 
 use super::login::LoginTrouble;
+use super::words::{MAX_WORDS, one_line, words_of};
 
 /// What was seen at the hop that broke a call. Every part is optional.
 ///
@@ -18,6 +19,7 @@ pub struct Evidence {
     reason: Option<Box<str>>,
     headers: Vec<(HeaderName, Box<str>)>,
     first_bytes: Bytes,
+    words: Option<Box<str>>,
     issuer: Option<Box<str>>,
     protocol: Option<Box<str>>,
     http2_reason: Option<u32>,
@@ -59,6 +61,12 @@ impl Evidence {
         let kept = bytes.get(..Self::MAX_FIRST_BYTES).unwrap_or(bytes);
         self.first_bytes = Bytes::copy_from_slice(kept);
         self
+    }
+
+    /// Keeps of an answer that is not the service's its first bytes, and what it says.
+    pub(crate) fn with_answer(self, answer: &[u8]) -> Self {
+        let words = words_of(answer);
+        Self { words, ..self.with_first_bytes(answer) }
     }
 
     pub(crate) fn with_issuer(mut self, issuer: &str) -> Self {
@@ -105,7 +113,8 @@ impl Evidence {
         }
         let mut was_there = false;
         let headers = self.headers.iter_mut().map(|(_, value)| value);
-        for text in headers.chain(&mut self.reason).chain(&mut self.detail) {
+        let texts = headers.chain(&mut self.reason).chain(&mut self.detail);
+        for text in texts.chain(&mut self.words) {
             if let Some(hidden) = blank_out(text.as_bytes(), secret) {
                 *text = String::from_utf8_lossy(&hidden).into();
                 was_there = true;
@@ -141,6 +150,12 @@ impl Evidence {
     /// First bytes of a foreign answer, at most 1 KiB.
     pub fn first_bytes(&self) -> &[u8] {
         &self.first_bytes
+    }
+
+    /// What whoever answered in place of the service said, in some 300 characters: the message of an error in JSON, the
+    /// title of a page, or a text.
+    pub fn words(&self) -> Option<String> {
+        self.words.as_deref().map(|words| one_line(words, MAX_WORDS))
     }
 
     /// Issuer of the certificate that was presented: an inspecting proxy shows its own name here.
@@ -203,6 +218,7 @@ impl fmt::Debug for Evidence {
             .field("reason", &self.reason)
             .field("headers", &self.headers)
             .field("first_bytes", &self.first_bytes.len())
+            .field("words", &self.words.as_deref().map(str::len))
             .field("issuer", &self.issuer)
             .field("protocol", &self.protocol)
             .field("http2_reason", &self.http2_reason)

@@ -37,7 +37,7 @@ symptoms! {
 
     /// The proxy answered 403, 405 or another 4xx.
     ProxyForbidden = "proxy-forbidden", Proxy, NotSent, No, Other,
-        "refused CONNECT by its rules", ASK_FOR_CONNECT, SAME;
+        "refused CONNECT", ASK_FOR_CONNECT, SAME;
     /// The proxy answered 5xx, or its SOCKS5 reply says that the service was not reached.
     ProxyUpstreamFailed = "proxy-upstream-failed", Proxy, NotSent, No, Other,
         "could not reach the service", PROXY_IS_CUT_OFF, SAME;
@@ -289,13 +289,12 @@ const CHECK_HOST: &str =
     "check the endpoint's host name; a proxy may be presenting a wrong certificate";
 const TLS_IS_BLOCKED: &str =
     "something on the way blocks TLS to this host: ask the network team, and name the host";
-const NO_HTTP2: &str =
-    "the network does not carry HTTP/2, which gRPC needs: use Transport::Auto or Transport::Rest";
+const NO_HTTP2: &str = "the network does not carry HTTP/2, which gRPC needs: ask the network team to let HTTP/2 through to this host";
 const SEND_AGAIN: &str = "nothing was processed: send the call again";
 const MAY_BE_PROCESSED: &str =
     "the service may have processed the call: send it again only if paying twice is acceptable";
-const NOT_THE_SERVICE: &str = "something on the way answered in place of the service: the first bytes of its answer say who; ask the network team";
-const DAMAGED: &str = "the answer was damaged on the way: use Transport::Auto or Transport::Rest; the service has processed this call";
+const NOT_THE_SERVICE: &str = "something on the way answered in place of the service, and its words may say who: ask the network team";
+const DAMAGED: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable";
 
 // What a person can do where the proxy itself fails, before it is asked for a tunnel.
 

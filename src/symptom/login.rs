@@ -1,6 +1,10 @@
 //! Login: why a login at a proxy did not come about, and what a person can do about it.
 
 /// Chosen where the login ends, by what was seen there.
+#[cfg_attr(
+    not(all(unix, feature = "negotiate")),
+    expect(dead_code, reason = "what goes wrong with a ticket is seen by GSSAPI alone")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoginTrouble {
     /// No login was given for this proxy.

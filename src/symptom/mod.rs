@@ -1,11 +1,14 @@
 //! Symptom: each way a network breaks a call, what it proves, what to tell a person.
 
+mod advice;
 mod delivery;
 mod evidence;
 mod kind;
 mod login;
 mod name;
 mod row;
+pub(crate) mod style;
+pub(crate) mod words;
 
 use std::fmt;
 
@@ -26,19 +29,32 @@ pub struct Symptom {
     kind: SymptomKind,
     hop: Box<str>,
     is_at_proxy: bool,
+    /// The caller chose gRPC alone for what REST could carry.
+    is_rest_open: bool,
     evidence: Box<Evidence>,
 }
 
 impl Symptom {
     /// `hop` names the peer that was spoken to, such as `proxy proxy.corp:3128`.
     pub(crate) fn new(kind: SymptomKind, hop: impl Into<Box<str>>) -> Self {
-        Self { kind, hop: hop.into(), is_at_proxy: false, evidence: Box::default() }
+        Self {
+            kind,
+            hop: hop.into(),
+            is_at_proxy: false,
+            is_rest_open: false,
+            evidence: Box::default(),
+        }
     }
 
     /// The peer is a proxy itself, not the service behind it.
     pub(crate) fn at_proxy(mut self) -> Self {
         self.is_at_proxy = true;
         self
+    }
+
+    /// REST could carry the call, which its caller gave to gRPC alone.
+    pub(crate) fn open_rest(&mut self) {
+        self.is_rest_open = true;
     }
 
     pub(crate) fn with_evidence(mut self, evidence: Evidence) -> Self {
@@ -88,7 +104,9 @@ impl Symptom {
         let row = self.kind.row();
         let at_proxy = row.at_proxy.filter(|_| self.is_at_proxy);
         let login = self.evidence.login().map(LoginTrouble::advice);
-        login.or(at_proxy).unwrap_or(row.advice)
+        let status = self.evidence.status();
+        let seen = || advice::of(self.kind, status, self.delivery(), self.is_rest_open);
+        login.or(at_proxy).or_else(seen).unwrap_or(row.advice)
     }
 }
 
@@ -100,7 +118,71 @@ impl fmt::Display for Symptom {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    /// Every kind, with what can be seen beside it.
+    fn situations() -> Vec<Symptom> {
+        let statuses = [None, Some(200), Some(401), Some(403), Some(404), Some(408), Some(413)];
+        let statuses = statuses.into_iter().chain([429, 500, 501, 502, 503, 504, 511].map(Some));
+        let mut all = Vec::new();
+        for status in statuses {
+            for kind in SymptomKind::ALL {
+                for (messages, is_rest_open) in [(0, false), (0, true), (1, false), (1, true)] {
+                    let mut evidence = Evidence::new().with_messages(messages);
+                    if let Some(status) = status {
+                        let status = http::StatusCode::from_u16(status).expect("a status");
+                        evidence = evidence.with_status(status);
+                    }
+                    let mut symptom = Symptom::new(*kind, "host a:1").with_evidence(evidence);
+                    symptom.is_rest_open = is_rest_open;
+                    all.push(symptom);
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn advice_claims_only_what_is_proven_and_open() {
+        for symptom in situations() {
+            let advice = symptom.advice();
+            let is_processed = symptom.delivery() == Delivery::Processed;
+            let place = format!("{symptom:?}: {advice}");
+            assert!(symptom.is_rest_open || !advice.contains("Transport::"), "{place}");
+            assert!(is_processed || !advice.contains("has processed"), "{place}");
+            assert!(!is_processed || !advice.contains("may have processed"), "{place}");
+            let is_unsent = matches!(symptom.delivery(), Delivery::NotSent | Delivery::Refused);
+            assert!(is_unsent || !advice.contains("nothing was processed"), "{place}");
+            assert!(!is_unsent || !advice.contains("paying twice"), "{place}");
+        }
+    }
+
+    /// All of it, for who reads it; the file is the test's own.
+    #[test]
+    fn the_advice_of_all_situations_is_as_written_down() {
+        let mut table = String::new();
+        let mut before = String::new();
+        for symptom in situations() {
+            let kind = symptom.kind();
+            let status = symptom.evidence().status().map_or(0, |status| status.as_u16());
+            let (messages, rest) = (symptom.evidence().messages(), symptom.is_rest_open);
+            let bare = symptom.clone().with_evidence(Evidence::new().with_messages(messages));
+            let is_impossible = messages > 0 && symptom.station() < Station::Body;
+            if is_impossible || (status != 0 && symptom.advice() == bare.advice()) {
+                continue;
+            }
+            let line = format!("{kind}\t{status}\t{}", symptom.advice());
+            if line != before {
+                writeln!(table, "{kind}\t{status}\t{messages}\t{rest}\t{}", symptom.advice())
+                    .expect("a String");
+            }
+            before = line;
+        }
+        let written = include_str!("../../tests/data/advice.tsv");
+        assert!(table == written, "tests/data/advice.tsv must be\n{table}");
+    }
 
     #[test]
     fn a_proxy_that_fails_itself_has_remedies_of_its_own() {

@@ -46,8 +46,8 @@ impl Bed {
         bed.write("corp-leaf.key", &key);
         bed.write("corp-leaf-both.pem", &format!("{leaf}{key}"));
         bed.write("origin.pem", bed.origin.root_certificate());
-        // "user" with the password "word", in Apache MD5 form.
-        bed.write("passwords", "user:$apr1$genai$Nrbrk/SyW/mTbDwvMLwTT/\n");
+        // "user" with the password "tr0mb0ne", in Apache MD5 form.
+        bed.write("passwords", "user:$apr1$aaaaaaaa$hIQ/liPoX4GMxz7iA.Ggl0\n");
         bed
     }
 

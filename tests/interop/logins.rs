@@ -22,7 +22,7 @@ struct Realm {
 }
 
 impl Realm {
-    /// The realm `CORP.TEST` with the user `user` (password `word`) and the service `HTTP/localhost`.
+    /// The realm `CORP.TEST` with the user `user` (password `tr0mb0ne`) and the service `HTTP/localhost`.
     async fn start(name: &str) -> Self {
         let mut bed = Bed::new(name).await;
         let (config, ticket) = (place("KRB5_CONFIG"), place("KRB5CCNAME"));
@@ -33,7 +33,7 @@ impl Realm {
         realm.run("kdb5_util", &["create", "-r", "CORP.TEST", "-s", "-P", "master"]);
         let keytab = realm.bed.folder.join("http.keytab").display().to_string();
         for query in [
-            "addprinc -pw word user".to_owned(),
+            "addprinc -pw tr0mb0ne user".to_owned(),
             "addprinc -randkey HTTP/localhost".to_owned(),
             format!("ktadd -k {keytab} HTTP/localhost"),
         ] {
@@ -71,7 +71,7 @@ impl Realm {
         let mut kinit = command("kinit");
         kinit.args(options).arg("user").stdin(Stdio::piped()).stdout(Stdio::null());
         let mut kinit = kinit.spawn().expect("krb5-user is installed");
-        std::io::Write::write_all(&mut kinit.stdin.take().expect("piped"), b"word\n")
+        std::io::Write::write_all(&mut kinit.stdin.take().expect("piped"), b"tr0mb0ne\n")
             .expect("written");
         assert!(kinit.wait().expect("a process").success(), "kinit");
     }
@@ -92,7 +92,7 @@ fn place(variable: &str) -> PathBuf {
 
 fn start_squid(bed: &mut Bed) {
     let configuration = bed.configure("squid-login.conf");
-    bed.write("digest-passwords", "user:word\n");
+    bed.write("digest-passwords", "user:tr0mb0ne\n");
     let owned = command("chown").args(["-R", "proxy"]).arg(&bed.folder).status();
     assert!(owned.expect("chown").success());
     bed.start("squid", |squid| {
@@ -102,8 +102,8 @@ fn start_squid(bed: &mut Bed) {
 
 fn start_apache(bed: &mut Bed) {
     let configuration = bed.configure("apache-login.conf");
-    // "word" for "user" in the realm "corp".
-    bed.write("htdigest", "user:corp:544438ce889dd0ac2eb0af33788e9f06\n");
+    // "tr0mb0ne" for "user" in the realm "corp".
+    bed.write("htdigest", "user:corp:1ed8bfd140cbbf224a4bf6c4c346c982\n");
     bed.start("apache2", |apache| {
         apache.args(["-D", "FOREGROUND", "-f"]).arg(&configuration);
     });
@@ -191,17 +191,17 @@ async fn squid() {
     let log = Log(realm.bed.folder.join("squid-logins.log"));
     let through = |name, url, port| Row::through(name, url, port).trusting(Trusted::Both);
     let rows = vec![
-        good(through("Digest", "http://user:word@HOST", "digest")),
-        good(through("Digest, https", "https://user:word@NAME", "digest-tls")),
+        good(through("Digest", "http://user:tr0mb0ne@HOST", "digest")),
+        good(through("Digest, https", "https://user:tr0mb0ne@NAME", "digest-tls")),
         wrong(through("Digest, wrong", "http://user:wrong-pass@HOST", "digest")),
         good(through("Negotiate", "http://NAME", "negotiate").with_kerberos()),
         good(through("Negotiate, https", "https://NAME", "negotiate-tls").with_kerberos()),
         good(through("all, Kerberos", "http://user:wrong-pass@NAME", "all").with_kerberos()),
         good(through("all, https", "https://NAME", "all-tls").with_kerberos()),
-        good(through("all, password", "http://user:word@HOST", "all")),
+        good(through("all, password", "http://user:tr0mb0ne@HOST", "all")),
         wrong(through("all, wrong", "http://user:wrong-pass@HOST", "all")),
         (
-            through("NTLM", "http://user:word@HOST", "ntlm")
+            through("NTLM", "http://user:tr0mb0ne@HOST", "ntlm")
                 .closed(Kind::ProxyAuthenticationRequired),
             Logins::None,
         ),
@@ -220,8 +220,8 @@ async fn apache() {
     let log = Log(realm.bed.folder.join("apache-logins.log"));
     let through = |name, url, port| Row::through(name, url, port).trusting(Trusted::Both);
     let rows = vec![
-        good(through("Digest", "http://user:word@HOST", "digest")),
-        good(through("Digest, https", "https://user:word@NAME", "digest-tls")),
+        good(through("Digest", "http://user:tr0mb0ne@HOST", "digest")),
+        good(through("Digest, https", "https://user:tr0mb0ne@NAME", "digest-tls")),
         wrong(through("Digest, wrong", "http://user:wrong-pass@HOST", "digest")),
         good(through("Negotiate", "http://NAME", "negotiate").with_kerberos()),
         good(through("Negotiate, https", "https://NAME", "negotiate-tls").with_kerberos()),
@@ -236,7 +236,7 @@ async fn a_nonce_that_is_used_up_is_renewed() {
     realm.start_kdc();
     start_squid(&mut realm.bed);
     realm.bed.ready().await;
-    let row = Row::through("Digest", "http://user:word@HOST", "digest");
+    let row = Row::through("Digest", "http://user:tr0mb0ne@HOST", "digest");
     let bridge = row.builder(&mut realm.bed).transport(Transport::Grpc).build().expect("a bridge");
     for connection in 0..30 {
         bridge.reset();
@@ -268,7 +268,7 @@ async fn without_a_ticket_it_is_said_what_is_missing() {
     faults.extend(meet(&mut realm.bed, "expired", &["expired"], "kinit -R").await);
     realm.log_out();
     faults.extend(meet(&mut realm.bed, "missing", &["No Kerberos credentials"], "kinit").await);
-    let next = Row::through("next scheme", "http://user:word@NAME", "all").with_kerberos();
+    let next = Row::through("next scheme", "http://user:tr0mb0ne@NAME", "all").with_kerberos();
     next.run("squid", &mut realm.bed, &mut faults).await;
 
     Realm::log_in(&[]);

@@ -44,7 +44,7 @@ pub(crate) fn start_squid(bed: &mut Bed) {
 async fn squid() {
     let mut bed = Bed::new("squid").await;
     start_squid(&mut bed);
-    let login = "http://user:word@HOST";
+    let login = "http://user:tr0mb0ne@HOST";
     let rows = vec![
         Row::through("CONNECT", "http://HOST", "pass"),
         Row::through("403", "http://HOST", "deny").closed(Kind::ProxyForbidden).within(SECOND),
@@ -89,7 +89,7 @@ async fn tinyproxy() {
         Row::through("port refused", "http://HOST", "deny")
             .closed(Kind::ProxyForbidden)
             .within(SECOND),
-        Row::through("login", "http://user:word@HOST", "login"),
+        Row::through("login", "http://user:tr0mb0ne@HOST", "login"),
         Row::through("407", "http://HOST", "login")
             .closed(Kind::ProxyAuthenticationRequired)
             .within(SECOND),
@@ -236,7 +236,7 @@ async fn socks() {
             danted.arg("-f").arg(&configuration);
         });
     }
-    for (port, login) in [("micro", &[][..]), ("micro-login", &["-u", "user", "-P", "word"])] {
+    for (port, login) in [("micro", &[][..]), ("micro-login", &["-u", "user", "-P", "tr0mb0ne"])] {
         let number = bed.port(port).to_string();
         bed.start("microsocks", |microsocks| {
             microsocks.args(["-i", "127.0.0.1", "-p", &number]).args(login);
@@ -249,7 +249,7 @@ async fn socks() {
             .closed(Kind::SocksRefused)
             .within(SECOND),
         Row::through("microsocks", "socks5h://HOST", "micro"),
-        Row::through("microsocks, login", "socks5h://user:word@HOST", "micro-login"),
+        Row::through("microsocks, login", "socks5h://user:tr0mb0ne@HOST", "micro-login"),
         Row::through("microsocks, no login", "socks5h://HOST", "micro-login")
             .closed(Kind::SocksRefused)
             .within(SECOND),
@@ -291,12 +291,14 @@ async fn apache() {
     });
     let login = Kind::ProxyAuthenticationRequired;
     let rows = vec![
-        Row::through("login", "http://user:word@HOST", "login"),
+        Row::through("login", "http://user:tr0mb0ne@HOST", "login"),
         Row::through("407, no login", "http://HOST", "login").closed(login).within(QUICK),
         Row::through("407, wrong login", "http://user:wrong-pass@HOST", "login")
             .closed(login)
             .within(QUICK),
-        Row::through("407, Digest", "http://user:word@HOST", "digest").closed(login).within(QUICK),
+        Row::through("407, Digest", "http://user:tr0mb0ne@HOST", "digest")
+            .closed(login)
+            .within(QUICK),
         Row::through("403", "http://HOST", "deny").closed(Kind::ProxyForbidden).within(QUICK),
         Row::through("https proxy", "https://NAME", "https").trusting(Trusted::Both),
         Row::through("https:// to a proxy in plaintext", "https://NAME", "deny")

@@ -187,7 +187,7 @@ fn kind_of(status: &Status) -> Option<SymptomKind> {
 pub(crate) fn faults_of_error(status: &Status) -> Vec<String> {
     let mut faults = Vec::new();
     let shown = format!("{status} {status:?} {:?}", Error::of(status));
-    for secret in [KEY, PROMPT, "word", "wrong-pass"] {
+    for secret in [KEY, PROMPT, "tr0mb0ne", "wrong-pass"] {
         if shown.contains(secret) {
             faults.push(format!("shows `{secret}`: {shown}"));
         }

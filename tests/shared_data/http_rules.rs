@@ -108,7 +108,18 @@ fn run(messages: &[u8], rule: &Value, case: &Value, ours: Option<Ours>) -> Resul
             let names_it = text.contains("the.Service.Method") && text.contains("rule `");
             return if names_it { Ok(()) } else { Err(format!("does not name the rule: {text}")) };
         }
-        (Ok(_), true) => return Err("the rule was taken".into()),
+        // One rule that cannot be used costs its method the REST form, not the schema.
+        (Ok(schema), true) => {
+            let request = match &case["request"] {
+                Value::Null => Vec::new(),
+                request => encode(&set, &input, request),
+            };
+            return match schema.http_request("/the.Service/Method", &request) {
+                Err(error) if error.to_string().contains("rule `") => Ok(()),
+                Err(error) => Err(format!("does not name the rule: {error}")),
+                Ok(found) => Err(format!("the rule was taken: {}", found.uri())),
+            };
+        }
         (schema, false) => schema.map_err(|error| error.to_string())?,
     };
     let request = encode(&set, &input, &case["request"]);

@@ -286,6 +286,15 @@ fn judge(recording: &Recording, method: &str, outcome: &Outcome) -> Result<&'sta
     if has_error_inside {
         return Ok("stream that ends in an error");
     }
+    let is_reply = ["candidates", "promptFeedback", "usageMetadata"];
+    let is_foreign = method.ends_with("GenerateContent")
+        && !is_reply.iter().any(|name| text.contains(&format!("\"{name}\"")));
+    if is_foreign {
+        return match outcome.status.code() {
+            Code::Unavailable => Ok("no reply of this API"),
+            code => Err(format!("{code:?}, and it is no reply of this API")),
+        };
+    }
     let is_ended = ["finishReason", "blockReason"].iter().any(|reason| text.contains(reason));
     if text.starts_with("data:") && !is_ended {
         let code = outcome.status.code();

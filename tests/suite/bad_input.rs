@@ -285,6 +285,27 @@ async fn a_unary_rest_answer_that_is_not_the_services_names_what_came() {
     }
 }
 
+/// The words of whoever answered in place of the service, on either transport.
+#[tokio::test]
+async fn what_a_stranger_said_stands_in_the_status() {
+    let page = format!("<html><title>Blocked by policy 7</title><body>{}", "x".repeat(2000));
+    let json = r#"{"fault": {"faultstring": "Blocked by policy 7"}}"#;
+    for (content_type, body) in [("text/html", page.as_str()), ("application/json", json)] {
+        let rest = http1(answer_of("403 Forbidden", content_type, body)).await;
+        let head = http::Response::builder().status(403).header("content-type", content_type);
+        let head = head.body(()).expect("a head");
+        let data = vec![Bytes::copy_from_slice(body.as_bytes())];
+        let grpc = http2(Scripted { head, data, trailers: None }).await;
+        for (port, transport) in [(rest, Transport::Rest), (grpc, Transport::Grpc)] {
+            let bridge = plain(port, transport).build().expect("a bridge");
+            let outcome = call(bridge, GENERATE, &question("?")).await;
+            assert_eq!(outcome.status.code(), Code::PermissionDenied, "{:?}", outcome.status);
+            let message = outcome.status.message();
+            assert!(message.contains("Blocked by policy 7") && message.len() < 300, "{message}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_broken_grpc_answer_names_what_came() {
     let message = frame(&prost::Message::encode_to_vec(&answer("x")));

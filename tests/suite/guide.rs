@@ -256,15 +256,19 @@ fn chunk(text: &str) -> GenerateContentResponse {
 }
 
 #[tokio::test]
-async fn default_credentials_error_says_where_a_key_is_looked_for() {
+async fn default_credentials_error_is_told_by_the_source_of_the_tokens() {
     let emulator = Emulator::start().await.expect("an emulator");
     let nobody = || async { Err::<String, _>(io::Error::other("nobody is logged in")) };
     let builder = direct(&emulator).credentials(Credentials::bearer(nobody));
     let status = client(builder).generate_content(question("?")).await.expect_err("no token");
-    assert_eq!(Error::of(&status).expect("ours").kind(), ErrorKind::Credentials);
+    let error = Error::of(&status).expect("ours");
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    let cause = std::error::Error::source(error).expect("the source's own error");
+    assert!(cause.to_string().contains("nobody is logged in"), "{cause}");
     let advice = advice(&status).expect("an error");
     assert_eq!(advice.speaker(), Speaker::Client);
-    assert!(advice.to_string().contains("GEMINI_API_KEY"), "{advice}");
+    let text = advice.to_string();
+    assert!(text.contains("source of the tokens") && !text.contains("GEMINI_API_KEY"), "{text}");
 }
 
 #[tokio::test]

@@ -249,3 +249,20 @@ fn a_token_that_nobody_fetches_any_more_holds_no_other_runtime_up() {
     let _asked = stopped.block_on(asked.acquire()).expect("open");
     other.block_on(ask(&bridge)).expect("an answer");
 }
+
+/// The proof that the first one began is not awaited: the second one makes its own.
+#[test]
+fn a_proof_that_nobody_drives_holds_no_other_runtime_up() {
+    let ground = Ground::new(Fault::CallSwallowed);
+    let bridge = ground.bridge().grpc_head_start(LONG).build().expect("a bridge");
+    let (stopped, other) = (still(), still());
+    stopped.block_on(async {
+        let mut call = pin!(ask(&bridge));
+        tokio::select! {
+            ended = &mut call => panic!("{ended:?}"),
+            _ = ground.proxy.wait_until(|counts| counts.grpc_requests() > 0) => {}
+        }
+    });
+    ground.proxy.set(Fault::Pass);
+    assert_eq!(other.block_on(ask(&bridge)).expect("an answer"), ActiveTransport::Grpc);
+}

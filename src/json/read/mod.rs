@@ -14,9 +14,8 @@ mod well_known;
 use crate::json::block::{BLOCK, append_start, short_block};
 use crate::json::fault::{Fault, Result};
 use crate::json::lenience::{Lenience, Leniences};
-use crate::json::read::repeats::Repeat;
 use crate::json::scan::Scan;
-use crate::json::seen::Seen;
+use crate::json::seen::{Replaced, Seen};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
 
@@ -65,9 +64,11 @@ pub(crate) fn read_answer(
 }
 
 /// What was noticed while an answer was read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Notes {
-    /// The JSON has an `error` object that the message does not: it is no answer but a failure.
+    /// The outermost object has a member that the schema does not know.
+    pub(crate) has_unknown: bool,
+    /// One of those is an `error`, which says something: it is no answer but a failure.
     pub(crate) has_error: bool,
     pub(crate) leniences: Leniences,
 }
@@ -108,10 +109,11 @@ pub(super) struct Reader<'a> {
     pub(super) mode: Mode,
     /// Bytes kept for a length.
     slot: usize,
-    /// The outermost object has an `error` object that the schema does not know.
-    has_error: bool,
-    /// Members of the objects around that replace what came before them, outermost object first.
-    repeats: Vec<Repeat>,
+    notes: Notes,
+    /// The value is an element of a list of numbers, which must not lose one.
+    pub(super) in_list: bool,
+    /// The number of the wrapper that was read last was left out.
+    pub(super) left_out: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -120,11 +122,12 @@ impl<'a> Reader<'a> {
         let slot = varint_length(json.len().saturating_mul(8)).min(MAX_SLOT);
         let mut scan = Scan::new(json)?;
         scan.is_lenient = mode == Mode::Answer;
-        Ok(Self { schema, scan, mode, slot, has_error: false, repeats: Vec::new() })
+        let notes = Notes::default();
+        Ok(Self { schema, scan, mode, slot, notes, in_list: false, left_out: false })
     }
 
     fn notes(&self) -> Notes {
-        Notes { has_error: self.has_error, leniences: self.scan.met }
+        Notes { leniences: self.scan.met, ..self.notes }
     }
 
     /// A message in the form that its type asks for, without its length.
@@ -156,7 +159,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut seen = Seen::default();
-        let (start, repeats) = (out.len(), self.repeats.len());
+        let start = out.len();
         let mut next = 0;
         loop {
             self.scan.skip_space();
@@ -177,10 +180,9 @@ impl<'a> Reader<'a> {
             }
         }
         self.scan.expect(b'}')?;
-        if self.repeats.len() > repeats {
-            self.keep_last(message, repeats, start, out)
-        } else {
-            Ok(())
+        match seen.into_repeats() {
+            Some(repeats) => Self::keep_last(message, repeats, start, out),
+            None => Ok(()),
         }
     }
 
@@ -219,9 +221,13 @@ impl<'a> Reader<'a> {
             return Ok(Some(field));
         }
         if self.mode != Mode::Strict || except == Some(&*name) {
-            let is_outermost = depth == MAX_DEPTH - 1;
-            self.has_error |= is_outermost && *name == *b"error" && self.scan.is_next(b'{');
-            self.scan.skip_value()?;
+            let value = self.scan.value()?;
+            if depth == OUTERMOST {
+                self.notes.has_unknown = true;
+                // A text or an object that is not empty.
+                self.notes.has_error |=
+                    *name == *b"error" && matches!(value, [b'"' | b'{', _, _, ..]);
+            }
             return Ok(None);
         }
         let name = String::from_utf8_lossy(&name);
@@ -240,13 +246,13 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let is_absent = self.scan.is_next(b'n') && !self.takes_null(field);
         if seen.was(field.index) {
-            self.repeat(Repeat::of_field(field, out.len()), "the field comes twice", at)?;
+            self.repeat(seen, Replaced::Field(field.number), out.len(), at)?;
         }
         if is_absent {
             return self.scan.word("null");
         }
         if field.in_oneof && seen.was(field.slot) {
-            self.repeat(Repeat::of_oneof(field, out.len()), "two members of one oneof", at)?;
+            self.repeat(seen, Replaced::Oneof(field.slot), out.len(), at)?;
         }
         self.field(field, depth, out)
     }
@@ -306,29 +312,25 @@ impl<'a> Reader<'a> {
             field.tag.append_to(out);
             self.open(out)
         });
+        self.in_list = self.is_list_of_numbers(field.kind);
         loop {
-            let before = out.len();
             if self.scan.is_next(b'n') && !self.null_is_value(field.kind) {
                 self.null_element(field.kind)?;
+            } else if field.packed && field.kind == Kind::Float {
+                self.floats(out)?;
+            } else if field.packed {
+                self.value(field.kind, depth, out)?;
+            } else if let Some(of) = dynamic {
+                field.tag.append_to(out);
+                self.dynamic_inside(of, depth, out)?;
             } else {
-                if field.packed && field.kind == Kind::Float {
-                    self.floats(out)?;
-                } else if field.packed {
-                    self.value(field.kind, depth, out)?;
-                } else if let Some(of) = dynamic {
-                    field.tag.append_to(out);
-                    self.dynamic_inside(of, depth, out)?;
-                } else {
-                    self.tagged_value(field, depth, out)?;
-                }
-                if out.len() == before && self.mode == Mode::Answer {
-                    return Err(self.scan.fault("a list would lose an element"));
-                }
+                self.tagged_value(field, depth, out)?;
             }
             if !self.scan.eat(b',') {
                 break;
             }
         }
+        self.in_list = false;
         self.scan.expect(b']')?;
         match length {
             Some(at) if out.len() == at + self.slot => out.truncate(start),
@@ -338,14 +340,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Whether the elements are numbers, in wrappers or not: nothing but a number can stand within them.
+    fn is_list_of_numbers(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Message(id) => self.schema.message(id).special == Special::Wrapper,
+            kind => kind.is_packable(),
+        }
+    }
+
     /// Skips `null` in a list of messages; a list of scalars must not lose its order.
     #[cold]
     fn null_element(&mut self, kind: Kind) -> Result<()> {
-        let is_message = match kind {
-            Kind::Message(id) => self.schema.message(id).special != Special::Wrapper,
-            kind => matches!(kind, Kind::Group(_)),
-        };
-        if !(self.mode == Mode::Answer && is_message) {
+        let is_message = matches!(kind, Kind::Message(_) | Kind::Group(_));
+        if self.mode != Mode::Answer || !is_message || self.in_list {
             return Err(self.scan.fault("`null` in a list"));
         }
         self.scan.met.add(Lenience::NullElement);
@@ -363,10 +370,15 @@ impl<'a> Reader<'a> {
 
     /// Writes the length of what was written since `open`.
     #[inline]
-    pub(super) fn close(&self, at: usize, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn close(&mut self, at: usize, out: &mut Vec<u8>) -> Result<()> {
         let start = at + self.slot;
         let length = out.len() - start;
         if length <= BLOCK {
+            if length == 0 && std::mem::take(&mut self.left_out) {
+                // A wrapper stands for nothing but its number.
+                out.truncate(at);
+                return Ok(());
+            }
             // A scalar's length has one byte, and moves with the scalar.
             let block = short_block(out.get(start..).unwrap_or_default());
             out.truncate(at);
@@ -408,6 +420,8 @@ pub(super) const fn varint_length(value: usize) -> usize {
 }
 
 const ONE_MIB: usize = 1 << 20;
+/// How deep the fields of the outermost message may go.
+const OUTERMOST: u32 = MAX_DEPTH - 1;
 /// Most bytes of a length: 32 GiB.
 const MAX_SLOT: usize = 5;
 /// Values up to this many bytes are moved to close the slot before them.

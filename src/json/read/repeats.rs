@@ -5,60 +5,44 @@ use std::collections::HashMap;
 use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
 use crate::json::lenience::Lenience;
+use crate::json::seen::{Repeat, Replaced, Seen};
 use crate::json::wire::{MAX_DEPTH, Wire};
-use crate::schema::{Field, Message};
-
-/// A member of an object that replaces what stands before it.
-pub(super) struct Repeat {
-    replaced: Replaced,
-    /// Where it begins in what was written.
-    from: usize,
-}
-
-#[derive(PartialEq, Eq, Hash)]
-enum Replaced {
-    Field(u32),
-    /// All members, by their slot.
-    Oneof(u16),
-}
-
-impl Repeat {
-    /// The field has come before; `from` is where its new value will be written.
-    pub(super) fn of_field(field: &Field, from: usize) -> Self {
-        Self { replaced: Replaced::Field(field.number), from }
-    }
-
-    /// A member of its oneof has come before.
-    pub(super) fn of_oneof(field: &Field, from: usize) -> Self {
-        Self { replaced: Replaced::Oneof(field.slot), from }
-    }
-}
+use crate::schema::Message;
 
 impl Reader<'_> {
-    /// Takes a repeat in an answer, and refuses it elsewhere: it is a fault of the text at `at`.
+    /// Takes a repeat in an answer, and refuses it elsewhere, as a fault of the text at `at`. Its bytes begin at `from`.
     #[cold]
-    pub(super) fn repeat(&mut self, repeat: Repeat, what: &'static str, at: usize) -> Result<()> {
-        if self.mode != Mode::Answer {
-            return Err(Fault::new(what, at));
+    pub(super) fn repeat(
+        &mut self,
+        seen: &mut Seen,
+        replaced: Replaced,
+        from: usize,
+        at: usize,
+    ) -> Result<()> {
+        if self.mode == Mode::Answer {
+            self.scan.met.add(Lenience::RepeatedName);
+            seen.add_repeat(replaced, from);
+            return Ok(());
         }
-        self.scan.met.add(Lenience::RepeatedName);
-        self.repeats.push(repeat);
-        Ok(())
+        Err(Fault::new(
+            match replaced {
+                Replaced::Field(_) => "the field comes twice",
+                Replaced::Oneof(_) => "two members of one oneof",
+            },
+            at,
+        ))
     }
 
-    /// Drops the fields of an object that later members replace: the repeats from `first` on are its own, and its bytes
-    /// begin at `start`.
+    /// Drops the fields of an object that later members replace; its bytes begin at `start`.
     #[cold]
     pub(super) fn keep_last(
-        &mut self,
         message: &Message,
-        first: usize,
+        repeats: Vec<Repeat>,
         start: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let repeats = self.repeats.drain(first..);
-        let last: HashMap<Replaced, usize> =
-            repeats.map(|repeat| (repeat.replaced, repeat.from)).collect();
+        let repeats = repeats.into_iter().map(|repeat| (repeat.replaced, repeat.from));
+        let last: HashMap<Replaced, usize> = repeats.collect();
         let written = out.split_off(start);
         let mut wire = Wire::new(&written);
         while !wire.is_empty() {

@@ -141,82 +141,94 @@ fn read_leniently(schema: &Schema, json: &str) -> Result<(String, Vec<Lenience>)
     Ok((String::from_utf8(text).expect("JSON is UTF-8"), notes.leniences.each().collect()))
 }
 
+/// A text, what it reads as, and what is overlooked in it.
+const ODDITIES: &[(&str, &str, Lenience)] = &[
+    (r#"{"aString":"ok \ud83d"}"#, "{\"aString\":\"ok \u{fffd}\"}", Lenience::HalfSurrogate),
+    (r#"{"aString":"\ude00 ok"}"#, "{\"aString\":\"\u{fffd} ok\"}", Lenience::HalfSurrogate),
+    (r#"{"aString":"\ud83d\u0041\n"}"#, "{\"aString\":\"\u{fffd}A\\n\"}", Lenience::HalfSurrogate),
+    (
+        r#"{"aString":"\ud83d\ud83d\ude00"}"#,
+        "{\"aString\":\"\u{fffd}\u{1f600}\"}",
+        Lenience::HalfSurrogate,
+    ),
+    (r#"{"new":"\ud83d","aBool":true}"#, r#"{"aBool":true}"#, Lenience::HalfSurrogate),
+    (
+        r#"{"structure":{"a\ud83d":"\ud83d"}}"#,
+        "{\"structure\":{\"a\u{fffd}\":\"\u{fffd}\"}}",
+        Lenience::HalfSurrogate,
+    ),
+    (
+        r#"{"inners":[null,{"aBool":true},null]}"#,
+        r#"{"inners":[{"aBool":true}]}"#,
+        Lenience::NullElement,
+    ),
+    (r#"{"inners":[null]}"#, "{}", Lenience::NullElement),
+    (r#"{"byName":{"a":null,"b":{}}}"#, r#"{"byName":{"b":{}}}"#, Lenience::NullElement),
+    (r#"{"byNumber":{"1":null,"2":"b"}}"#, r#"{"byNumber":{"2":"b"}}"#, Lenience::NullElement),
+    (r#"{"aDouble":NaN}"#, r#"{"aDouble":"NaN"}"#, Lenience::BareNonFinite),
+    (r#"{"aFloat":-Infinity}"#, r#"{"aFloat":"-Infinity"}"#, Lenience::BareNonFinite),
+    (r#"{"maybeDouble": Infinity }"#, r#"{"maybeDouble":"Infinity"}"#, Lenience::BareNonFinite),
+    (r#"{"floats":[1.5,NaN,2.5]}"#, r#"{"floats":[1.5,"NaN",2.5]}"#, Lenience::BareNonFinite),
+    (
+        r#"{"doubles":[NaN,-Infinity]}"#,
+        r#"{"doubles":["NaN","-Infinity"]}"#,
+        Lenience::BareNonFinite,
+    ),
+    (r#"{"wrappedFloat":NaN}"#, r#"{"wrappedFloat":"NaN"}"#, Lenience::BareNonFinite),
+    (r#"{"new":[NaN,{"a":-Infinity}],"aBool":true}"#, r#"{"aBool":true}"#, Lenience::BareNonFinite),
+    (r#"{"someBytes":"aGVs\nbG8=\r\n"}"#, r#"{"someBytes":"aGVsbG8="}"#, Lenience::SpacedBase64),
+    (
+        r#"{"byteStrings":["aGVs bG8","aA=="]}"#,
+        r#"{"byteStrings":["aGVsbG8=","aA=="]}"#,
+        Lenience::SpacedBase64,
+    ),
+    (r#"{"aString":"a","aString":"b"}"#, r#"{"aString":"b"}"#, Lenience::RepeatedName),
+    (r#"{"aString":"a","a_string":"b"}"#, r#"{"aString":"b"}"#, Lenience::RepeatedName),
+    (
+        r#"{"ints":[1,2],"aBool":true,"ints":[3]}"#,
+        r#"{"aBool":true,"ints":[3]}"#,
+        Lenience::RepeatedName,
+    ),
+    (
+        r#"{"inner":{"aBool":true},"inner":{"aString":"b"}}"#,
+        r#"{"inner":{"aString":"b"}}"#,
+        Lenience::RepeatedName,
+    ),
+    (
+        r#"{"inners":[{"aString":"a","aString":"b"},{}]}"#,
+        r#"{"inners":[{"aString":"b"},{}]}"#,
+        Lenience::RepeatedName,
+    ),
+    (r#"{"unpacked":[1,2],"unpacked":["3"]}"#, r#"{"unpacked":["3"]}"#, Lenience::RepeatedName),
+    (r#"{"oneString":"","oneInt":7}"#, r#"{"oneInt":7}"#, Lenience::RepeatedName),
+    (
+        r#"{"oneField":{"aBool":true},"oneInt":7,"oneField":{}}"#,
+        r#"{"oneField":{}}"#,
+        Lenience::RepeatedName,
+    ),
+    (r#"{"byNumber":{"1":"a","1":"b"}}"#, r#"{"byNumber":{"1":"b"}}"#, Lenience::RepeatedName),
+    (r#"{"structure":{"a":1,"a":2}}"#, r#"{"structure":{"a":2}}"#, Lenience::RepeatedName),
+    (r#"{"anInt32":3000000000,"aBool":true}"#, r#"{"aBool":true}"#, Lenience::NumberLeftOut),
+    (r#"{"anInt32":12.5}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"anInt32":"12.5"}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"anUint64":-1}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"anInt64":"9223372036854775808"}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"aFixed32":4294967296}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"maybeInt":1e99}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"anInt32":"NaN"}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"wrapped":1.5}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"oneInt":1.5}"#, "{}", Lenience::NumberLeftOut),
+    (r#"{"zigzagKeys":{"1":1.5,"2":3}}"#, r#"{"zigzagKeys":{"2":3}}"#, Lenience::NumberLeftOut),
+];
+
 #[test]
 fn oddities_do_not_cost_an_answer_and_are_refused_elsewhere() {
-    use Lenience::{
-        BareNonFinite, HalfSurrogate, NullElement, NumberLeftOut, RepeatedName, SpacedBase64,
-    };
     let schema = every_field();
     let long = "x".repeat(200);
     let long_half = format!(r#"{{"aString":"{long}\ud83d{long}"}}"#);
     let long_read = format!("{{\"aString\":\"{long}\u{fffd}{long}\"}}");
-    for (given, expected, lenience) in [
-        (r#"{"aString":"ok \ud83d"}"#, "{\"aString\":\"ok \u{fffd}\"}", HalfSurrogate),
-        (r#"{"aString":"\ude00 ok"}"#, "{\"aString\":\"\u{fffd} ok\"}", HalfSurrogate),
-        (r#"{"aString":"\ud83d\u0041\n"}"#, "{\"aString\":\"\u{fffd}A\\n\"}", HalfSurrogate),
-        (
-            r#"{"aString":"\ud83d\ud83d\ude00"}"#,
-            "{\"aString\":\"\u{fffd}\u{1f600}\"}",
-            HalfSurrogate,
-        ),
-        (&long_half, &long_read, HalfSurrogate),
-        (r#"{"new":"\ud83d","aBool":true}"#, r#"{"aBool":true}"#, HalfSurrogate),
-        (
-            r#"{"structure":{"a\ud83d":"\ud83d"}}"#,
-            "{\"structure\":{\"a\u{fffd}\":\"\u{fffd}\"}}",
-            HalfSurrogate,
-        ),
-        (r#"{"inners":[null,{"aBool":true},null]}"#, r#"{"inners":[{"aBool":true}]}"#, NullElement),
-        (r#"{"inners":[null]}"#, "{}", NullElement),
-        (r#"{"byName":{"a":null,"b":{}}}"#, r#"{"byName":{"b":{}}}"#, NullElement),
-        (r#"{"byNumber":{"1":null,"2":"b"}}"#, r#"{"byNumber":{"2":"b"}}"#, NullElement),
-        (r#"{"aDouble":NaN}"#, r#"{"aDouble":"NaN"}"#, BareNonFinite),
-        (r#"{"aFloat":-Infinity}"#, r#"{"aFloat":"-Infinity"}"#, BareNonFinite),
-        (r#"{"maybeDouble": Infinity }"#, r#"{"maybeDouble":"Infinity"}"#, BareNonFinite),
-        (r#"{"floats":[1.5,NaN,2.5]}"#, r#"{"floats":[1.5,"NaN",2.5]}"#, BareNonFinite),
-        (r#"{"doubles":[NaN,-Infinity]}"#, r#"{"doubles":["NaN","-Infinity"]}"#, BareNonFinite),
-        (r#"{"wrappedFloat":NaN}"#, r#"{"wrappedFloat":"NaN"}"#, BareNonFinite),
-        (r#"{"new":[NaN,{"a":-Infinity}],"aBool":true}"#, r#"{"aBool":true}"#, BareNonFinite),
-        (r#"{"someBytes":"aGVs\nbG8=\r\n"}"#, r#"{"someBytes":"aGVsbG8="}"#, SpacedBase64),
-        (
-            r#"{"byteStrings":["aGVs bG8","aA=="]}"#,
-            r#"{"byteStrings":["aGVsbG8=","aA=="]}"#,
-            SpacedBase64,
-        ),
-        (r#"{"aString":"a","aString":"b"}"#, r#"{"aString":"b"}"#, RepeatedName),
-        (r#"{"aString":"a","a_string":"b"}"#, r#"{"aString":"b"}"#, RepeatedName),
-        (r#"{"ints":[1,2],"aBool":true,"ints":[3]}"#, r#"{"aBool":true,"ints":[3]}"#, RepeatedName),
-        (
-            r#"{"inner":{"aBool":true},"inner":{"aString":"b"}}"#,
-            r#"{"inner":{"aString":"b"}}"#,
-            RepeatedName,
-        ),
-        (
-            r#"{"inners":[{"aString":"a","aString":"b"},{}]}"#,
-            r#"{"inners":[{"aString":"b"},{}]}"#,
-            RepeatedName,
-        ),
-        (r#"{"unpacked":[1,2],"unpacked":["3"]}"#, r#"{"unpacked":["3"]}"#, RepeatedName),
-        (r#"{"oneString":"","oneInt":7}"#, r#"{"oneInt":7}"#, RepeatedName),
-        (
-            r#"{"oneField":{"aBool":true},"oneInt":7,"oneField":{}}"#,
-            r#"{"oneField":{}}"#,
-            RepeatedName,
-        ),
-        (r#"{"byNumber":{"1":"a","1":"b"}}"#, r#"{"byNumber":{"1":"b"}}"#, RepeatedName),
-        (r#"{"structure":{"a":1,"a":2}}"#, r#"{"structure":{"a":2}}"#, RepeatedName),
-        (r#"{"anInt32":3000000000,"aBool":true}"#, r#"{"aBool":true}"#, NumberLeftOut),
-        (r#"{"anInt32":12.5}"#, "{}", NumberLeftOut),
-        (r#"{"anInt32":"12.5"}"#, "{}", NumberLeftOut),
-        (r#"{"anUint64":-1}"#, "{}", NumberLeftOut),
-        (r#"{"anInt64":"9223372036854775808"}"#, "{}", NumberLeftOut),
-        (r#"{"aFixed32":4294967296}"#, "{}", NumberLeftOut),
-        (r#"{"maybeInt":1e99}"#, "{}", NumberLeftOut),
-        (r#"{"anInt32":"NaN"}"#, "{}", NumberLeftOut),
-        (r#"{"wrapped":1.5}"#, "{}", NumberLeftOut),
-        (r#"{"oneInt":1.5}"#, "{}", NumberLeftOut),
-        (r#"{"zigzagKeys":{"1":1.5,"2":3}}"#, r#"{"zigzagKeys":{"2":3}}"#, NumberLeftOut),
-    ] {
+    let long = (long_half.as_str(), long_read.as_str(), Lenience::HalfSurrogate);
+    for (given, expected, lenience) in ODDITIES.iter().copied().chain([long]) {
         let found = read_leniently(&schema, given);
         assert_eq!(found, Ok((expected.to_owned(), vec![lenience])), "{given}");
         for read in [Schema::message_from_json, Schema::message_from_json_ignoring_unknown] {
@@ -284,4 +296,38 @@ fn names_that_come_again_cost_their_size() {
     let names = vec![r#""aString":"a","aBool":true"#; 100_000].join(",");
     let given = format!(r#"{{"inners":[{inners}],{names}}}"#);
     assert!(read_leniently(&every_field(), &given).is_ok());
+}
+
+/// What is noted of one value must not be held against the next.
+#[test]
+fn a_number_left_out_leaves_no_trace() {
+    let schema = every_field();
+    for (given, expected) in [
+        (r#"{"wrapped":1.5,"anInt32":7,"inner":{}}"#, r#"{"anInt32":7,"inner":{}}"#),
+        (
+            r#"{"wrapped":1.5,"inner":{"wrapped":"9","anInt32":1.5}}"#,
+            r#"{"inner":{"wrapped":"9"}}"#,
+        ),
+        (r#"{"ints":[1],"anInt32":1.5,"aBool":true}"#, r#"{"ints":[1],"aBool":true}"#),
+        (r#"{"inners":[{"ints":[1]},{"anInt32":1.5}]}"#, r#"{"inners":[{"ints":[1]},{}]}"#),
+    ] {
+        let (found, _) = read_leniently(&schema, given).expect(given);
+        assert_eq!(found, expected, "{given}");
+    }
+    let any = r#"{"anies":[{"@type":"type.googleapis.com/google.protobuf.Int32Value","value":1.5},{"@type":"type.googleapis.com/google.protobuf.Int32Value","value":2}]}"#;
+    assert_eq!(read(&anies(), "Anies", any), Ok(any.replace("1.5", "0")));
+}
+
+fn anies() -> Schema {
+    let folder = tempfile::tempdir().expect("a folder");
+    let proto = r#"
+        syntax = "proto3";
+        import "google/protobuf/any.proto";
+        import "google/protobuf/wrappers.proto";
+        message Anies { repeated google.protobuf.Any anies = 1; google.protobuf.Int32Value number = 2; }
+    "#;
+    std::fs::write(folder.path().join("anies.proto"), proto).expect("a file");
+    let mut compiler = protox::Compiler::new([folder.path()]).expect("a folder");
+    compiler.include_imports(true).open_file("anies.proto").expect("a proto");
+    Schema::from_descriptor_set(&compiler.encode_file_descriptor_set()).expect("a schema")
 }

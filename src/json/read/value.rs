@@ -7,7 +7,7 @@ use crate::json::lenience::Lenience;
 use crate::json::number::{Number, double_of, float_of, parse_non_finite};
 use crate::json::scan::Start;
 use crate::json::wire::{push_varint, zigzag_encode};
-use crate::schema::{Enum, EnumId, Kind, MessageId, Special};
+use crate::schema::{Enum, EnumId, Kind};
 
 impl Reader<'_> {
     /// One value, with its length where it has one; nothing, if it is an unknown enum name.
@@ -19,11 +19,6 @@ impl Reader<'_> {
             Kind::Message(id) => {
                 let length = self.open(out);
                 self.message(id, depth, out)?;
-                if self.is_empty_since(length, out) && self.is_wrapper(id) {
-                    // Its number was left out, and it stands for nothing else.
-                    out.truncate(length);
-                    return Ok(());
-                }
                 self.close(length, out)
             }
             Kind::Group(id) => self.message(id, depth, out),
@@ -76,7 +71,7 @@ impl Reader<'_> {
             }
         };
         match written {
-            Err(_) if self.mode == Mode::Answer => {
+            Err(_) if self.mode == Mode::Answer && !self.in_list => {
                 self.scan.met.add(Lenience::NumberLeftOut);
                 Ok(())
             }
@@ -156,14 +151,6 @@ impl Reader<'_> {
     fn unknown_name(&mut self, of: &Enum) -> i32 {
         self.scan.met.add(Lenience::UnknownEnumName);
         of.unknown
-    }
-
-    fn is_empty_since(&self, length: usize, out: &[u8]) -> bool {
-        out.len() == length + self.slot
-    }
-
-    fn is_wrapper(&self, id: MessageId) -> bool {
-        self.schema.message(id).special == Special::Wrapper
     }
 
     /// A string with its length.

@@ -19,12 +19,12 @@ impl Reader<'_> {
     /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none, must not cost the
     /// message around it.
     pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        let (scan, start, repeats) = (self.scan, out.len(), self.repeats.len());
+        let (scan, start) = (self.scan, out.len());
         match self.typed_any(depth, out) {
             Err(_) if self.mode == Mode::Answer => {
                 self.scan = scan;
                 self.scan.met.add(Lenience::UnknownAny);
-                self.repeats.truncate(repeats);
+                self.in_list = false;
                 out.truncate(start);
                 self.kept_any(depth, out)
             }
@@ -38,21 +38,13 @@ impl Reader<'_> {
         let name = if self.scan.is_next(b'{') { STRUCT } else { VALUE };
         let own = Schema::own().and_then(|schema| Some((schema, schema.message_id(name)?)));
         let (schema, id) = own.ok_or_else(|| self.scan.fault("no type for it"))?;
-        self.open_any(&[b"type.googleapis.com/", name.as_bytes()].concat(), out);
+        open_any(&[b"type.googleapis.com/", name.as_bytes()].concat(), out);
         let length = self.open(out);
         let own = std::mem::replace(&mut self.schema, schema);
         let read = self.message(id, depth, out);
         self.schema = own;
         read?;
         self.close(length, out)
-    }
-
-    /// Writes the type of an `Any`, and the tag of its value.
-    fn open_any(&self, url: &[u8], out: &mut Vec<u8>) {
-        out.push(FIELD_1);
-        push_varint(out, url.len() as u64);
-        out.extend_from_slice(url);
-        out.push(FIELD_2);
     }
 
     /// The type may stand anywhere among the fields.
@@ -69,7 +61,7 @@ impl Reader<'_> {
             return Err(Fault::new(text, at));
         };
         self.scan = start;
-        self.open_any(&found, out);
+        open_any(&found, out);
         let length = self.open(out);
         let message = self.schema.message(id);
         if message.special == Special::No {
@@ -118,6 +110,8 @@ impl Reader<'_> {
                 b"value" if has_value => return Err(Fault::new("`value` comes twice", at)),
                 b"value" => {
                     self.message(id, depth, out)?;
+                    // The value stays, if as an empty one.
+                    self.left_out = false;
                     has_value = true;
                 }
                 other if *other == *TYPE || self.mode != Mode::Strict => {
@@ -189,8 +183,19 @@ impl Reader<'_> {
         let Some(field) = message.field_of_number(1) else {
             return Err(self.scan.fault("a wrapper without a value"));
         };
-        self.tagged_value(field, depth, out)
+        let before = out.len();
+        self.tagged_value(field, depth, out)?;
+        self.left_out = out.len() == before;
+        Ok(())
     }
+}
+
+/// Writes the type of an `Any`, and the tag of its value.
+fn open_any(url: &[u8], out: &mut Vec<u8>) {
+    out.push(FIELD_1);
+    push_varint(out, url.len() as u64);
+    out.extend_from_slice(url);
+    out.push(FIELD_2);
 }
 
 const TYPE: &[u8] = b"@type";

@@ -95,6 +95,7 @@ fn digest(parameters: &str) -> String {
 }
 
 /// What was seen, of Digest only the nonce and its count.
+#[cfg(feature = "digest")]
 fn in_short(seen: Vec<String>) -> Vec<String> {
     let part = |line: &str, name: &str| {
         let (_, rest) = line.split_once(name).expect("a part of Digest");

@@ -66,7 +66,7 @@ pub(crate) async fn read_answer(
         let evidence = Evidence::new()
             .with_status(head.status)
             .with_headers(&head.headers)
-            .with_first_bytes(&read_first_bytes(body).await);
+            .with_answer(&read_first_bytes(body).await);
         return Err(seat.peer().symptom(kind, evidence).into());
     }
     limits.check(&head.headers, format_args!("the headers of {}", seat.peer().hop()))?;

@@ -7,7 +7,11 @@ mod forward;
 mod request;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use events::{Cut, CutFault, array::ArrayStream, sse::EventStream};
+pub(crate) use events::{
+    cut::{Cut, CutFault},
+    sse::EventStream,
+    values::ValueStream,
+};
 
 use std::io::Read;
 use std::sync::Arc;
@@ -24,13 +28,16 @@ use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
 use crate::json::LenienceCounts;
 use crate::network::{Network, Origin};
-use crate::schema::{Method, Schema};
+use crate::schema::{Method, Schema, Special};
 use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
-use answer::{Reading, read_http_answer};
+pub(crate) use answer::end::EndFields;
+
+use answer::read_http_answer;
+use answer::reading::Reading;
 use request::http::write_http;
 use request::write_request;
 
@@ -56,9 +63,6 @@ pub(crate) struct RestSettings {
     /// By a method's path: the fields of a streamed answer of which one says that it is whole.
     pub(crate) end_fields: fn(&str) -> EndFields,
 }
-
-/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not tell its end.
-pub(crate) type EndFields = &'static [&'static str];
 
 impl Default for RestSettings {
     fn default() -> Self {
@@ -120,7 +124,10 @@ impl RestTransport {
         if let Some(prefix) = call.name().strip_suffix(&*method.path) {
             request.path.insert_str(0, prefix);
         }
-        if let Some(parameter) = self.settings.dialect.query_parameter(&method) {
+        // A stream of bytes of any type has no events.
+        let is_raw = self.schema.message(method.output).special == Special::HttpBody;
+        if let Some(parameter) = self.settings.dialect.query_parameter(&method).filter(|_| !is_raw)
+        {
             request.add_parameter(parameter);
         }
         let headers = headers_of(call, &method);
@@ -188,9 +195,8 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     if let Some(left) = call.time_left() {
         headers.insert(SERVER_TIMEOUT, whole_seconds(left).into());
     }
-    if method.server_streaming {
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
+    let coding = if method.server_streaming { "identity" } else { "gzip" };
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
     headers
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::rpc;
+use genai_bridge::v1beta::candidate::FinishReason;
 use genai_bridge::v1beta::{
     CachedContent, Candidate, Content, File, GenerateContentResponse, ListCachedContentsResponse,
     ListFilesResponse, Part, part::Data,
@@ -199,7 +200,8 @@ fn method(version: &str, name: &str) -> String {
 fn answer(text: &str) -> GenerateContentResponse {
     let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
     let content = Content { parts: vec![part], role: "model".into() };
-    let candidate = Candidate { content: Some(content), ..Candidate::default() };
+    let finish_reason = FinishReason::Stop.into();
+    let candidate = Candidate { content: Some(content), finish_reason, ..Candidate::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
 }
 

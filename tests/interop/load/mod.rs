@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use genai_bridge::Bridge;
 use genai_bridge::emulator::{Emulator, Reply};
+use genai_bridge::v1beta::candidate::FinishReason;
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{
     Candidate, Content, GenerateContentRequest, GenerateContentResponse, Part, part::Data,
@@ -179,6 +180,7 @@ fn number_of(message: &[u8]) -> Option<u64> {
 fn answer() -> GenerateContentResponse {
     let part = Part { data: Some(Data::Text("x".repeat(200))), ..Part::default() };
     let content = Content { parts: vec![part], role: "model".into() };
-    let candidate = Candidate { content: Some(content), ..Candidate::default() };
+    let finish_reason = FinishReason::Stop.into();
+    let candidate = Candidate { content: Some(content), finish_reason, ..Candidate::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
 }

@@ -101,7 +101,6 @@ const CIRCLES: &[&[&str]] = &[
         "network/tunnel/mod.rs",
         "network/tunnel/page.rs",
     ],
-    &["json/read/mod.rs", "json/read/repeats.rs"],
     &["schema/descriptor.rs", "schema/features.rs"],
     &[
         "schema/enumeration.rs",
@@ -120,12 +119,6 @@ const CIRCLES: &[&[&str]] = &[
     ],
     &["sidecar/builder.rs", "sidecar/mod.rs"],
     &["transport/grpc/answer.rs", "transport/grpc/body.rs"],
-    &["transport/rest/answer/mod.rs", "transport/rest/answer/stream.rs", "transport/rest/mod.rs"],
-    &[
-        "transport/rest/events/array.rs",
-        "transport/rest/events/mod.rs",
-        "transport/rest/events/sse.rs",
-    ],
     &[
         "transport/rest/request/http.rs",
         "transport/rest/request/mod.rs",

@@ -250,11 +250,13 @@ mod tests {
     /// Whichever of them is there, with or without a ticket: an answer in words.
     #[test]
     fn a_service_that_no_realm_has_is_told_in_words() {
-        let libraries = LIBRARIES.iter().filter_map(|name| Functions::load_from(name).ok());
-        for functions in libraries {
-            let gssapi = Gssapi { functions };
-            let failure = gssapi.token("proxy.invalid").expect_err("no realm has this name");
-            assert!(!failure.to_string().is_empty(), "{}: {failure:?}", gssapi.library());
-        }
+        // One library alone, as a program loads it: MIT's and Heimdal's do not bear each other in one process.
+        let Some(functions) = LIBRARIES.iter().find_map(|name| Functions::load_from(name).ok())
+        else {
+            return;
+        };
+        let gssapi = Gssapi { functions };
+        let failure = gssapi.token("proxy.invalid").expect_err("no realm has this name");
+        assert!(!failure.to_string().is_empty(), "{}: {failure:?}", gssapi.library());
     }
 }

@@ -1,6 +1,5 @@
 //! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a `Symptom`.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower_http::decompression::Decompression;
-use tower_service::Service as _;
 
-use crate::call::frame::Whole;
 use crate::error::{BoxError, Error};
 use crate::json::JsonBody;
 use crate::network::{Alpn, Network, Origin, PerRuntime};
@@ -93,12 +89,15 @@ impl Client {
             HttpVersions::One => &pools.one,
             HttpVersions::Any => &pools.any,
         };
-        match waiting(Decompression::new(pool).call(request)).await {
+        match waiting(pool.request(request)).await {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let issuer = head.extensions.get().cloned();
-                let body =
-                    HttpBody { body: body.boxed_unsync(), hop: Arc::clone(&self.hop), issuer };
+                let body = HttpBody {
+                    body: body.map_err(BoxError::from).boxed_unsync(),
+                    hop: Arc::clone(&self.hop),
+                    issuer,
+                };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
             Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
@@ -143,17 +142,6 @@ impl HttpBody {
         }
     }
 
-    /// The whole body; `None` if it has more bytes than `limit`.
-    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
-        let mut whole = Whole::default();
-        while let Some(data) = poll_fn(|context| self.poll_chunk(context, 0)).await {
-            if whole.add(data?) > limit {
-                return Ok(None);
-            }
-        }
-        Ok(Some(whole.into_bytes()))
-    }
-
     /// Lets go of the connection: nothing more is read.
     pub(crate) fn close(&mut self) {
         self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
@@ -195,6 +183,9 @@ impl HttpBody {
 fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
     legacy::Client::builder(TokioExecutor::new())
         .set_host(versions == HttpVersions::Any)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_max_headers(MAX_HEADER_COUNT)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_LIMIT)
         .timer(TokioTimer::new())
@@ -206,9 +197,10 @@ fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
         .build(dialler)
 }
 
-/// An idle connection is closed after this. Whether it still carries anything cannot be asked: in HTTP/1.1 only the
-/// next call would show it, and be lost if it does not. A new connection takes some round trips.
-const IDLE_LIMIT: Duration = Duration::from_secs(3);
+/// Headers of an answer on HTTP/1.1: gateways add their own.
+const MAX_HEADER_COUNT: usize = 300;
+/// An idle connection is closed after this, before a firewall forgets it.
+const IDLE_LIMIT: Duration = Duration::from_secs(45);
 /// Silence on an HTTP/2 connection with calls in flight before it is asked whether it lives.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -112,19 +112,12 @@ impl Pool {
     async fn take_seat(self: &Arc<Self>, younger_than: Option<Instant>) -> Result<Seat, Error> {
         let limit = self.settings.calls_per_connection;
         loop {
-            let found = {
+            let pending = {
                 let mut list = self.list();
-                let seat = list.take_seat(limit, younger_than);
-                seat.ok_or_else(|| self.join_dial(&mut list))
-            };
-            let pending = match found {
-                Ok(seat) => {
-                    if seat.is_trusted().await {
-                        return Ok(seat);
-                    }
-                    continue;
+                if let Some(seat) = list.take_seat(limit, younger_than) {
+                    return Ok(seat);
                 }
-                Err(pending) => pending,
+                self.join_dial(&mut list)
             };
             match outcome_of(pending).await {
                 Ok(connection) if connection.is_closing() => {

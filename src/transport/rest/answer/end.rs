@@ -3,6 +3,9 @@
 use crate::json::{MAX_DEPTH, Wire};
 use crate::schema::{MessageId, Schema, WireType};
 
+/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not tell its end.
+pub(crate) type EndFields = &'static [&'static str];
+
 /// What the messages of one stream have said of its end.
 #[derive(Debug, Default)]
 pub(crate) struct End {
@@ -65,7 +68,9 @@ mod tests {
         let path = "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
         let method = schema.method(path).expect("a method");
         let mut end = End::of(&schema, method.output, gemini::end_fields(path));
-        messages.iter().for_each(|message| end.see(&message.encode_to_vec()));
+        for message in messages {
+            end.see(&message.encode_to_vec());
+        }
         end
     }
 

@@ -6,52 +6,66 @@ use prost_types::Any;
 use serde_json::Value;
 use tonic::{Code, Status};
 
-use crate::json::{Mode, read_message};
+use crate::json::{Mode, elements, member, read_message};
 use crate::rpc;
 use crate::schema::Schema;
+use crate::symptom::style::{CodeAt, Style, object_of};
+use crate::symptom::words::{first_value, text_of};
 
-/// Reads an error body: `{"error":{..}}`, the same in an array, or a bare `google.rpc.Status`.
+/// Reads an error body of the service, or of a transcoder that speaks for it: what stands before and after its JSON
+/// does not matter.
 ///
-/// `http` is the HTTP status it came with. `None`: the body is not the service's JSON.
+/// `http` is the HTTP status it came with. `None`: the body is not theirs.
 pub(crate) fn read_status(schema: &Schema, http: u16, body: &[u8]) -> Option<Status> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let whole = match &value {
-        Value::Array(elements) => elements.iter().find(|element| element.get("error").is_some())?,
-        other => other,
-    };
-    let (error, code) = match whole.get("error") {
-        Some(error) => (error, wrapped_code(error, http)?),
-        None => (whole, bare_code(whole)?),
-    };
-    let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-    let details = error.get("details").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let details: Vec<Any> =
-        details.iter().filter_map(|detail| read_detail(schema, detail)).collect();
-    Some(with_details(code, message, details))
+    let text = text_of(body);
+    let (raw, value) = first_value(&text)?;
+    let object = object_of(&value);
+    let style = Style::of(object)?;
+    let code = code_of(style.code, object, http)?;
+    let details = details_of(raw.as_bytes(), style.code).unwrap_or_default();
+    let details = details.into_iter().filter_map(|detail| read_detail(schema, detail)).collect();
+    Some(with_details(code, style.message_of(object), details))
 }
 
-/// Google's wrapper names the code; its number is the HTTP status. Inside a success, where the service alone can
-/// have put it, it may say neither.
-fn wrapped_code(error: &Value, http: u16) -> Option<Code> {
+fn code_of(at: CodeAt, object: &Value, http: u16) -> Option<Code> {
+    match at {
+        CodeAt::Nowhere => None,
+        CodeAt::Number(at) => grpc_code(object.pointer(at)?.as_u64()?),
+        CodeAt::Google => google_code(object.get("error")?, http),
+    }
+}
+
+/// Google's wrapper names the code; its number is the HTTP status, or a transcoder's gRPC code. Inside a success, where
+/// the service alone can have put it, it may say neither.
+fn google_code(error: &Value, http: u16) -> Option<Code> {
     let number = error.get("code").and_then(Value::as_u64);
     let name = error.get("status").and_then(Value::as_str);
     let is_error = http >= 400;
-    if !error.is_object() || (is_error && number.is_none() && name.is_none()) {
+    if is_error && number.is_none() && name.is_none() {
         return None;
     }
-    let status = match number {
-        Some(number) if !is_error => u16::try_from(number).unwrap_or_default(),
-        Some(_) | None => http,
+    let by_status = || {
+        let number = number.filter(|_| !is_error).map(|number| u16::try_from(number).unwrap_or(0));
+        code_of_http(number.unwrap_or(http))
     };
     let named = name.and_then(code_named).filter(|code| *code != Code::Ok);
-    Some(named.unwrap_or_else(|| code_of_http(status)))
+    Some(named.or_else(|| grpc_code(number?)).unwrap_or_else(by_status))
 }
 
-/// A `google.rpc.Status` has the code itself, and no other number.
-fn bare_code(status: &Value) -> Option<Code> {
-    let number = status.get("code")?.as_u64()?;
+/// An error's number in `google.rpc.Code`.
+fn grpc_code(number: u64) -> Option<Code> {
     let code = i32::try_from(number).ok().filter(|number| (1..=16).contains(number))?;
     Some(Code::from_i32(code))
+}
+
+/// The details as they are written: their fields keep the order of the wire.
+fn details_of(text: &[u8], at: CodeAt) -> Option<Vec<&[u8]>> {
+    let object = match elements(text) {
+        Ok(elements) => elements.into_iter().find(|element| member(element, "error").is_some())?,
+        Err(_) => text,
+    };
+    let error = if at == CodeAt::Number("/code") { object } else { member(object, "error")? };
+    elements(member(error, "details")?).ok()
 }
 
 /// A status with its details packed as gRPC does.
@@ -67,14 +81,14 @@ fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
 ///
 /// A schema need not have the types of `google.rpc`: those come from our own. A detail of a type that neither has is
 /// kept as a `google.protobuf.Struct` of its JSON.
-fn read_detail(schema: &Schema, detail: &Value) -> Option<Any> {
-    let text = serde_json::to_vec(detail).ok()?;
-    let url = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
+fn read_detail(schema: &Schema, detail: &[u8]) -> Option<Any> {
+    let url = member(detail, "@type").and_then(|url| serde_json::from_slice::<String>(url).ok());
+    let url = url.unwrap_or_default();
     let name = url.rsplit('/').next().unwrap_or_default();
     let has_types = schema.message_id(name).and(schema.message_id(ANY)).is_some();
     let schema = if has_types { schema } else { Schema::own()? };
     let mut wire = Vec::new();
-    read_message(schema, schema.message_id(ANY)?, &text, Mode::Answer, &mut wire).ok()?;
+    read_message(schema, schema.message_id(ANY)?, detail, Mode::Answer, &mut wire).ok()?;
     Any::decode(wire.as_slice()).ok()
 }
 

@@ -11,25 +11,34 @@ use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::body::AnswerBody;
+use super::end::End;
+use super::foreign::{broken, foreign};
+use super::frame::message_of;
+use super::head::{head, metadata_of};
+use super::judge::{Position, Readable, Unreadable};
+use super::raw::{RawStream, content_type_of};
+use super::reading::Reading;
+use super::status::read_status;
 use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
-use crate::transport::carrier::http1::client::HttpBody;
-use crate::transport::rest::answer::end::End;
-use crate::transport::rest::answer::status::read_status;
-use crate::transport::rest::answer::{
-    Reading, Unreadable, broken, foreign, head, message_of, metadata_of, read_frame,
-};
-use crate::transport::rest::events::{Cut, CutFault, Cutter};
+use crate::transport::rest::events::Cutter;
+use crate::transport::rest::events::cut::{Cut, CutFault};
 
 /// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
 /// connection alive, are not held.
 pub(crate) async fn read_stream(
     status: StatusCode,
     headers: HeaderMap,
-    mut body: HttpBody,
+    mut body: AnswerBody,
     reading: Reading,
 ) -> Result<Answer, Error> {
+    if reading.is_raw() {
+        let content_type = content_type_of(&headers);
+        let stream = RawStream { body, reading, content_type, messages: 0, is_done: false };
+        return Ok(head(metadata_of(headers), Body::new(stream)));
+    }
     let mut start = BytesMut::new();
     let mut ended = false;
     while !ended && start.is_empty() {
@@ -38,27 +47,41 @@ pub(crate) async fn read_stream(
             None => ended = true,
         }
     }
+    if start.starts_with(b"<") {
+        // The rest of a page, if it comes.
+        start.extend_from_slice(
+            &body.collect(reading.max_metadata_size).await.ok().flatten().unwrap_or_default(),
+        );
+    }
     if start.starts_with(b"<") || status == StatusCode::NO_CONTENT {
-        return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start.freeze()));
+        return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start));
     }
     let mut cutter = Cutter::for_body(&start, reading.json_limit());
     cutter.feed(&start);
-    let end = match cutter.has_end_mark() {
-        true => End::default(),
-        false => End::of(&reading.schema, reading.method.output, reading.end_fields),
+    let end = End::of(&reading.schema, reading.method.output, reading.end_fields);
+    let stream = AnswerStream {
+        cutter,
+        body,
+        reading,
+        end,
+        status,
+        messages: 0,
+        position: Position::First,
+        place: Place::of_body(ended),
     };
-    let place = Place::of_body(ended);
-    let stream = AnswerStream { cutter, body, reading, end, messages: 0, place };
     Ok(head(metadata_of(headers), Body::new(stream)))
 }
 
 /// The body of a streamed answer: a frame for each message, as it arrives.
 struct AnswerStream {
     cutter: Cutter,
-    body: HttpBody,
+    body: AnswerBody,
     reading: Reading,
     end: End,
+    status: StatusCode,
     messages: u64,
+    /// Of the next message.
+    position: Position,
     place: Place,
 }
 
@@ -86,13 +109,13 @@ impl AnswerStream {
             },
             Place::Reading | Place::Done => self.cutter.next(),
         };
-        match cut.map_err(|fault| self.name_fault(fault))? {
+        match cut.map_err(|fault| self.name_fault(fault, self.cutter.foreign()))? {
             Some(Cut::Message(text)) => self.write_frame(&text).map(Some),
             Some(Cut::Error(text)) => {
                 let found = read_status(&self.reading.schema, 200, &text);
                 found
                     .map(|status| Some(self.end_with(&status)))
-                    .ok_or_else(|| self.name_fault(CutFault::NotAStream))
+                    .ok_or_else(|| self.name_fault(CutFault::NotAStream, &text))
             }
             None if self.place == Place::BodyEnded => self.end_well().map(Some),
             None => Ok(None),
@@ -100,22 +123,26 @@ impl AnswerStream {
     }
 
     fn write_frame(&mut self, text: &[u8]) -> Result<BodyFrame<Bytes>, Error> {
-        match read_frame(&self.reading, text) {
-            Ok(frame) => {
+        match self.reading.read(text, self.position) {
+            Ok(Readable { frame, says_something }) => {
                 self.reading.check_size(&frame)?;
                 self.end.see(message_of(&frame));
                 self.messages += 1;
+                if says_something {
+                    self.position = Position::Later;
+                }
                 Ok(BodyFrame::data(frame))
             }
             Err(Unreadable::Failure(status)) => Ok(self.end_with(&status)),
-            Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream)),
+            Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream, text)),
             Err(Unreadable::Broken(fault)) => Err(broken(&fault, &self.body, self.messages)),
         }
     }
 
-    /// The end of the body, which is no end of the stream if its messages were due to say so and did not.
+    /// The end of the body, which is no end of the stream if its messages were due to say so and did not. An array's
+    /// bracket says it for them.
     fn end_well(&mut self) -> Result<BodyFrame<Bytes>, Error> {
-        if self.end.is_missing() {
+        if self.end.is_missing() && !self.cutter.has_end_mark() {
             let evidence = Evidence::new().with_messages(self.messages).with_detail(NO_REASON);
             return Err(self.body.symptom(SymptomKind::BodyTruncated, evidence).into());
         }
@@ -132,14 +159,18 @@ impl AnswerStream {
         self.body.close();
     }
 
-    fn name_fault(&self, fault: CutFault) -> Error {
-        let kind = match fault {
+    /// `text` is what is no part of the stream.
+    fn name_fault(&self, fault: CutFault, text: &[u8]) -> Error {
+        let evidence = Evidence::new().with_messages(self.messages);
+        let (kind, evidence) = match fault {
             CutFault::TooLarge => return self.reading.too_large(),
-            CutFault::Truncated => SymptomKind::BodyTruncated,
-            CutFault::NotAStream if self.messages == 0 => SymptomKind::NotJson,
-            CutFault::NotAStream => SymptomKind::BodyMalformed,
+            CutFault::Truncated => (SymptomKind::BodyTruncated, evidence),
+            CutFault::NotAStream if self.messages == 0 => {
+                (SymptomKind::NotJson, evidence.with_status(self.status).with_answer(text))
+            }
+            CutFault::NotAStream => (SymptomKind::BodyMalformed, evidence.with_answer(text)),
         };
-        self.body.symptom(kind, Evidence::new().with_messages(self.messages)).into()
+        self.body.symptom(kind, evidence).into()
     }
 }
 

@@ -1,38 +1,18 @@
-//! Cut: one JSON text out of a streamed body, in either framing.
+//! Events: one JSON text after the other out of a streamed body, in any framing.
 
-pub(crate) mod array;
+pub(crate) mod cut;
 pub(crate) mod sse;
+pub(crate) mod values;
 
-use bytes::Bytes;
-
-use crate::transport::rest::events::array::ArrayStream;
+use crate::transport::rest::events::cut::{Cut, CutFault};
 use crate::transport::rest::events::sse::EventStream;
-
-/// A piece of a stream.
-#[derive(Debug)]
-pub(crate) enum Cut {
-    /// The JSON of a message; or of an error, which only its content tells.
-    Message(Bytes),
-    /// JSON outside the framing: an error.
-    Error(Bytes),
-}
-
-/// The body is not a whole stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CutFault {
-    /// A message is over the limit.
-    TooLarge,
-    /// The body ends in the middle of a message, or of the array.
-    Truncated,
-    /// The body is no stream of JSON.
-    NotAStream,
-}
+use crate::transport::rest::events::values::ValueStream;
 
 /// A streamed body, cut as it arrives.
 #[derive(Debug)]
 pub(crate) enum Cutter {
     Events(EventStream),
-    Array(ArrayStream),
+    Values(ValueStream),
 }
 
 impl Cutter {
@@ -41,7 +21,7 @@ impl Cutter {
     pub(crate) fn for_body(start: &[u8], limit: usize) -> Self {
         let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
         match start.trim_ascii_start().first() {
-            Some(b'[' | b'{') => Self::Array(ArrayStream::new(limit)),
+            Some(b'[' | b'{') => Self::Values(ValueStream::new(limit)),
             _ => Self::Events(EventStream::new(limit)),
         }
     }
@@ -49,7 +29,7 @@ impl Cutter {
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
         match self {
             Self::Events(stream) => stream.feed(chunk),
-            Self::Array(stream) => stream.feed(chunk),
+            Self::Values(stream) => stream.feed(chunk),
         }
     }
 
@@ -57,20 +37,31 @@ impl Cutter {
     pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
         match self {
             Self::Events(stream) => stream.next(),
-            Self::Array(stream) => stream.next(),
+            Self::Values(stream) => stream.next(),
         }
     }
 
-    /// Whether a stream that was cut between two messages would show it: an array has its bracket, events have nothing.
+    /// Whether a stream that was cut between two messages would show it: an array has its bracket, others have nothing.
     pub(crate) const fn has_end_mark(&self) -> bool {
-        matches!(self, Self::Array(_))
+        match self {
+            Self::Events(_) => false,
+            Self::Values(stream) => stream.is_array(),
+        }
+    }
+
+    /// What is no part of a stream, where that was found.
+    pub(crate) fn foreign(&self) -> &[u8] {
+        match self {
+            Self::Events(stream) => stream.foreign(),
+            Self::Values(stream) => stream.foreign(),
+        }
     }
 
     /// What is left when the body has ended well.
     pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
         match self {
             Self::Events(stream) => stream.finish(),
-            Self::Array(stream) => stream.finish(),
+            Self::Values(stream) => stream.finish(),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! SSE: cuts an event stream into JSON texts, whatever its chunks
 //! ([server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
 //!
-//! What a client of an API need not have is left out: event types, ids, and reconnection.
+//! What a client of an API need not have is left out: ids, reconnection, and event types but two that gateways use: `ping`,
+//! which keeps a connection alive, and `error`.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-use crate::transport::rest::events::array::ArrayStream;
-use crate::transport::rest::events::{Cut, CutFault};
+use crate::transport::rest::events::cut::{Cut, CutFault};
+use crate::transport::rest::events::values::ValueStream;
 
 /// An event stream, cut as it arrives.
 #[derive(Debug)]
@@ -19,8 +20,11 @@ pub(crate) struct EventStream {
     after_cr: bool,
     place: Place,
     data: Option<Data>,
+    event: Event,
+    /// What is no part of an event stream.
+    foreign: BytesMut,
     /// The body turned into plain JSON: an error, which the service writes without any framing.
-    raw: Option<ArrayStream>,
+    raw: Option<ValueStream>,
     limit: usize,
 }
 
@@ -34,6 +38,15 @@ enum Place {
     /// After a line that is no field. Readers pass over such lines; as the last thing in a body it is the text of an
     /// intermediary that broke the stream.
     Foreign,
+}
+
+/// What an event is, by its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Message,
+    /// It keeps the connection alive, and says nothing.
+    Ping,
+    Error,
 }
 
 /// The data of an event so far. Nearly always it is one line, which is not copied.
@@ -52,6 +65,8 @@ impl EventStream {
             after_cr: false,
             place: Place::Start,
             data: None,
+            event: Event::Message,
+            foreign: BytesMut::new(),
             raw: None,
             limit,
         }
@@ -75,7 +90,7 @@ impl EventStream {
             }
             let Some(line) = line else { return Ok(None) };
             if let Some(event) = self.take_line(line)? {
-                return Ok(Some(Cut::Message(event)));
+                return Ok(Some(event));
             }
         }
         self.next_raw()
@@ -90,14 +105,14 @@ impl EventStream {
             let is_whole =
                 is_comment(&line) || value_of(&line).is_some_and(|value| !value.is_empty());
             if let Some(event) = self.take_line(line)? {
-                return Ok(Some(Cut::Message(event)));
+                return Ok(Some(event));
             }
             if !is_whole && self.raw.is_none() {
                 return Err(CutFault::Truncated);
             }
         }
         if let Some(event) = self.end_event() {
-            return Ok(Some(Cut::Message(event)));
+            return Ok(Some(event));
         }
         match &mut self.raw {
             Some(raw) => match raw.next()? {
@@ -130,7 +145,7 @@ impl EventStream {
     }
 
     /// An event, if the line ended one.
-    fn take_line(&mut self, mut line: Bytes) -> Result<Option<Bytes>, CutFault> {
+    fn take_line(&mut self, mut line: Bytes) -> Result<Option<Cut>, CutFault> {
         if self.place == Place::Start {
             self.place = Place::Opening;
             if line.starts_with(BYTE_ORDER_MARK) {
@@ -150,17 +165,29 @@ impl EventStream {
         }
         if is_other_field(&line) {
             self.place = Place::Stream;
+            if let Some(name) = line.strip_prefix(b"event:") {
+                self.event = Event::named(name.trim_ascii());
+            }
             return Ok(None);
         }
         if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
             self.begin_raw(&line);
             return Ok(self.end_event());
         }
+        if self.foreign.len() < MAX_FOREIGN {
+            self.foreign.extend_from_slice(&line);
+            self.foreign.extend_from_slice(b"\n");
+        }
         if self.place == Place::Opening {
             return Err(CutFault::NotAStream);
         }
         self.place = Place::Foreign;
         Ok(None)
+    }
+
+    /// What is no part of an event stream, as far as it was kept.
+    pub(crate) fn foreign(&self) -> &[u8] {
+        &self.foreign
     }
 
     fn add_line(&mut self, value: Bytes) {
@@ -175,15 +202,19 @@ impl EventStream {
         });
     }
 
-    fn end_event(&mut self) -> Option<Bytes> {
+    fn end_event(&mut self) -> Option<Cut> {
+        let event = std::mem::replace(&mut self.event, Event::Message);
         let data = self.data.take()?.into_bytes();
         let text = data.trim_ascii();
-        let has_message = !text.is_empty() && text != DONE;
-        has_message.then_some(data)
+        match event {
+            Event::Message if !text.is_empty() && text != DONE => Some(Cut::Message(data)),
+            Event::Error => Some(Cut::Error(data)),
+            Event::Message | Event::Ping => None,
+        }
     }
 
     fn begin_raw(&mut self, line: &[u8]) {
-        let mut raw = ArrayStream::new(MAX_RAW);
+        let mut raw = ValueStream::new(MAX_RAW);
         raw.feed(line);
         raw.feed(b"\n");
         raw.feed(&self.held.split());
@@ -193,6 +224,16 @@ impl EventStream {
     fn next_raw(&mut self) -> Result<Option<Cut>, CutFault> {
         let Some(raw) = &mut self.raw else { return Ok(None) };
         Ok(raw.next()?.map(as_error))
+    }
+}
+
+impl Event {
+    fn named(name: &[u8]) -> Self {
+        match name {
+            b"ping" => Self::Ping,
+            b"error" => Self::Error,
+            _ => Self::Message,
+        }
     }
 }
 
@@ -250,6 +291,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const DONE: &[u8] = b"[DONE]";
 /// Most bytes of an error outside the framing.
 const MAX_RAW: usize = 1 << 20;
+/// Most bytes that are kept of what is no part of a stream, but for its last line.
+const MAX_FOREIGN: usize = 1 << 12;
 
 #[cfg(test)]
 #[path = "../../../../tests/shared_data/sse.rs"]
@@ -311,6 +354,10 @@ mod tests {
                 &["1", "!{\n \"error\": {\"a\": \"}\"}\n}"],
             ),
             ("data: 1\r\n{\r\n\"error\":{}}", &["1", "!{\n\n\"error\":{}}"]),
+            ("event: ping\ndata: x\n\ndata: 1\n\n", &["1"]),
+            ("event:ping\ndata: x\n\nevent: other\ndata: 1\n\n", &["1"]),
+            ("data: 1\n\nevent: error\ndata: no\n\n", &["1", "!no"]),
+            ("event: error\nevent: ping\n\ndata: 1\n\n", &["1"]),
             ("{\"error\":{}}", &["!{\"error\":{}}"]),
             ("[{\"error\":{}}]\n", &["!{\"error\":{}}"]),
             ("", &[]),

@@ -1,40 +1,42 @@
-//! Array: cuts a JSON array that arrives piecewise into its elements, whatever its chunks.
+//! Values: cuts JSON that arrives piecewise into its values, whatever its chunks: the elements of an array, or objects one
+//! after the other, on a line each or not.
 
 use bytes::BytesMut;
 use memchr::memchr2;
 
-use crate::transport::rest::events::{Cut, CutFault};
+use crate::transport::rest::events::cut::{Cut, CutFault};
 
-/// A streamed array. A bare object, as an emulator or a proxy may send it, is a stream of one.
+/// A stream of JSON values.
 #[derive(Debug)]
-pub(crate) struct ArrayStream {
+pub(crate) struct ValueStream {
     held: BytesMut,
     /// Bytes of `held` that were looked at.
     scanned: usize,
     place: Place,
+    is_array: bool,
     limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Before `[`.
+    /// Before anything.
     Start,
     /// After `[`, where `]` may follow too.
     First,
     /// After a comma.
     Next,
-    /// Inside an element: braces and brackets open, inside a string, after a backslash.
-    Inside { depth: u32, in_string: bool, escaped: bool, bare: bool },
-    /// After an element.
+    /// Inside a value: braces and brackets open, inside a string, after a backslash.
+    Inside { depth: u32, in_string: bool, escaped: bool },
+    /// After a value.
     After,
-    /// After `]`, or after a bare object.
+    /// After `]`.
     End,
 }
 
-impl ArrayStream {
-    /// `limit` is the most bytes of one element.
+impl ValueStream {
+    /// `limit` is the most bytes of one value.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { held: BytesMut::new(), scanned: 0, place: Place::Start, limit }
+        Self { held: BytesMut::new(), scanned: 0, place: Place::Start, is_array: false, limit }
     }
 
     /// Takes the next bytes of the body.
@@ -42,20 +44,25 @@ impl ArrayStream {
         self.held.extend_from_slice(chunk);
     }
 
-    /// The next element, or `None` until more was fed.
+    /// Whether it is an array, whose bracket shows that it is whole.
+    pub(crate) const fn is_array(&self) -> bool {
+        self.is_array
+    }
+
+    /// The next value, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
         while let Some(byte) = self.next_byte() {
-            if let Place::Inside { bare, .. } = self.place {
-                if self.close_element(byte) {
+            if let Place::Inside { .. } = self.place {
+                if self.close_value(byte) {
                     self.check_size(self.scanned)?;
-                    self.place = if bare { Place::End } else { Place::After };
-                    let element = self.held.split_to(self.scanned).freeze();
+                    self.place = Place::After;
+                    let value = self.held.split_to(self.scanned).freeze();
                     self.scanned = 0;
-                    return Ok(Some(Cut::Message(element)));
+                    return Ok(Some(Cut::Message(value)));
                 }
                 continue;
             }
-            self.place = self.between(byte)?;
+            self.place = self.between(byte).ok_or(CutFault::NotAStream)?;
             if !matches!(self.place, Place::Inside { .. }) {
                 drop(self.held.split_to(self.scanned));
                 self.scanned = 0;
@@ -65,10 +72,16 @@ impl ArrayStream {
         Ok(None)
     }
 
+    /// What is no part of a stream, where it was found.
+    pub(crate) fn foreign(&self) -> &[u8] {
+        &self.held
+    }
+
     /// What is left when the body has ended well.
     pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
         match self.place {
             Place::End => Ok(None),
+            Place::After if !self.is_array => Ok(None),
             _ => Err(CutFault::Truncated),
         }
     }
@@ -88,26 +101,28 @@ impl ArrayStream {
         Some(byte)
     }
 
-    /// Where a byte outside the elements leads.
-    fn between(&self, byte: u8) -> Result<Place, CutFault> {
-        let element =
-            |depth, in_string, bare| Place::Inside { depth, in_string, escaped: false, bare };
+    /// Where a byte outside the values leads; `None` if it has no place there.
+    fn between(&mut self, byte: u8) -> Option<Place> {
+        let inside = Place::Inside { depth: 1, in_string: false, escaped: false };
         match (self.place, byte) {
-            (place, b' ' | b'\t' | b'\r' | b'\n') => Ok(place),
+            (place, b' ' | b'\t' | b'\r' | b'\n') => Some(place),
             // A byte order mark.
-            (Place::Start, 0xef | 0xbb | 0xbf) => Ok(Place::Start),
-            (Place::Start, b'[') => Ok(Place::First),
-            (Place::Start, b'{') => Ok(element(1, false, true)),
-            (Place::First | Place::Next, b'{' | b'[') => Ok(element(1, false, false)),
-            (Place::First | Place::After, b']') => Ok(Place::End),
-            (Place::After, b',') => Ok(Place::Next),
-            _ => Err(CutFault::NotAStream),
+            (Place::Start, 0xef | 0xbb | 0xbf) => Some(Place::Start),
+            (Place::Start, b'[') => {
+                self.is_array = true;
+                Some(Place::First)
+            }
+            (Place::Start, b'{') | (Place::First | Place::Next, b'{' | b'[') => Some(inside),
+            (Place::After, b'{') if !self.is_array => Some(inside),
+            (Place::First | Place::After, b']') if self.is_array => Some(Place::End),
+            (Place::After, b',') if self.is_array => Some(Place::Next),
+            _ => None,
         }
     }
 
-    /// Follows a byte inside an element; says whether it was the last one.
-    fn close_element(&mut self, byte: u8) -> bool {
-        let Place::Inside { depth, in_string, escaped, .. } = &mut self.place else { return false };
+    /// Follows a byte inside a value; says whether it was the last one.
+    fn close_value(&mut self, byte: u8) -> bool {
+        let Place::Inside { depth, in_string, escaped } = &mut self.place else { return false };
         if *in_string {
             match byte {
                 _ if *escaped => *escaped = false,
@@ -132,12 +147,12 @@ mod tests {
     use super::*;
 
     fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, CutFault> {
-        let mut stream = ArrayStream::new(1 << 16);
+        let mut stream = ValueStream::new(1 << 16);
         let mut found = Vec::new();
         for chunk in body.chunks(chunk) {
             stream.feed(chunk);
-            while let Some(Cut::Message(element)) = stream.next()? {
-                found.push(String::from_utf8_lossy(&element).into_owned());
+            while let Some(Cut::Message(value)) = stream.next()? {
+                found.push(String::from_utf8_lossy(&value).into_owned());
             }
         }
         stream.finish()?;
@@ -145,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_cut_whatever_the_chunks() {
+    fn values_are_cut_whatever_the_chunks() {
         let cases: &[(&str, &[&str])] = &[
             ("[]", &[]),
             ("\n [ ] \r\n", &[]),
@@ -153,6 +168,9 @@ mod tests {
             ("\u{feff}[{\"a\":\"]}\\\"\u{e9}\"},{}]", &["{\"a\":\"]}\\\"\u{e9}\"}", "{}"]),
             (" {\"error\":{}} ", &["{\"error\":{}}"]),
             ("[[],{}]", &["[]", "{}"]),
+            ("{}\n{\"a\":1}\n", &["{}", "{\"a\":1}"]),
+            ("{}{\"a\":{}}", &["{}", "{\"a\":{}}"]),
+            ("\u{feff}{\n \"a\": 1\n}\r\n\r\n{}", &["{\n \"a\": 1\n}", "{}"]),
         ];
         for (body, expected) in cases {
             for chunk in 1..=body.len() {
@@ -167,22 +185,39 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_anywhere_is_an_error() {
+    fn a_cut_anywhere_within_is_an_error() {
         let body = "[{\"a\":\"b\"}\n,{}]";
         for length in 0..body.len() {
+            let (start, _) = body.split_at(length);
+            assert_eq!(cut(start.as_bytes(), 3), Err(CutFault::Truncated), "{start}");
+        }
+        let body = "{\"a\":\"b\"}{}";
+        for length in (0..9).chain(10..11) {
             let (start, _) = body.split_at(length);
             assert_eq!(cut(start.as_bytes(), 3), Err(CutFault::Truncated), "{start}");
         }
     }
 
     #[test]
-    fn what_is_no_array_is_an_error() {
-        for body in ["<html>", "[{}]x", "[{} {}]", "[,{}]", "[1]", "x", "{}{}"] {
+    fn what_is_no_stream_of_values_is_an_error() {
+        for body in
+            ["<html>", "[{}]x", "[{} {}]", "[,{}]", "[1]", "x", "{},{}", "{}]", "{}x", "[{}][{}]"]
+        {
             assert_eq!(cut(body.as_bytes(), 1), Err(CutFault::NotAStream), "{body}");
         }
         let large = [b"[{\"", vec![b'x'; 1 << 17].as_slice(), b"\":1}]"].concat();
         for chunk in [1 << 10, large.len()] {
             assert_eq!(cut(&large, chunk), Err(CutFault::TooLarge), "by {chunk}");
+        }
+    }
+
+    #[test]
+    fn only_an_array_shows_that_it_is_whole() {
+        for (body, is_array) in [("[{}", true), ("{}", false), (" {}", false)] {
+            let mut stream = ValueStream::new(10);
+            stream.feed(body.as_bytes());
+            assert!(stream.next().expect("a value").is_some());
+            assert_eq!(stream.is_array(), is_array, "{body}");
         }
     }
 

@@ -1,0 +1,34 @@
+//! Head: what the caller sees before the messages.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::metadata::MetadataMap;
+
+use crate::call::{Answer, OF_HTTP, remove_headers};
+
+/// An answer with messages.
+pub(super) fn head(metadata: HeaderMap, body: Body) -> Answer {
+    let mut answer = Answer::new(body);
+    *answer.headers_mut() = metadata;
+    let grpc = HeaderValue::from_static("application/grpc");
+    answer.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    answer
+}
+
+/// An error without messages: a head alone, as gRPC calls it trailers-only.
+pub(super) fn failed(status: &Status, metadata: HeaderMap) -> Answer {
+    let details = Bytes::copy_from_slice(status.details());
+    let metadata = MetadataMap::from_headers(metadata);
+    Status::with_details_and_metadata(status.code(), status.message(), details, metadata)
+        .into_http()
+}
+
+/// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
+pub(super) fn metadata_of(mut headers: HeaderMap) -> HeaderMap {
+    remove_headers(&mut headers, |name| {
+        OF_HTTP.contains(name) || name.as_str().starts_with("grpc-")
+    });
+    headers
+}
