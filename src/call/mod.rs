@@ -56,6 +56,26 @@ impl Message {
 }
 
 impl Call {
+    /// A call of our own with one message, as its sender made it, and no deadline: who waits for it keeps the time.
+    pub(crate) fn of_message(
+        path: PathAndQuery,
+        method: Option<Arc<Method>>,
+        metadata: HeaderMap,
+        message: Frame,
+    ) -> Self {
+        Self {
+            path,
+            method,
+            metadata,
+            encoding: None,
+            accept_encoding: None,
+            deadline: None,
+            message: Message::One(message),
+            options: CallOptions::default(),
+            attempts: 0,
+        }
+    }
+
     /// Whether REST can carry it: its method is known, has an HTTP rule, and takes one message.
     pub(crate) fn has_rest_form(&self) -> bool {
         self.method.as_ref().is_some_and(|method| method.has_rest_form())

@@ -4,10 +4,10 @@ use http::HeaderMap;
 use http::uri::PathAndQuery;
 
 use super::core::Core;
-use crate::bridge::options::{ActiveTransport, CallOptions};
+use crate::bridge::options::ActiveTransport;
 use crate::call::frame::Frame;
 use crate::call::word::is_forged;
-use crate::call::{Answer, Call, Message};
+use crate::call::{Answer, Call};
 use crate::error::Error;
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http1::HttpVersions;
@@ -34,21 +34,12 @@ impl Core {
     ) -> Result<Answer, Error> {
         let mut metadata = HeaderMap::new();
         self.credentials.authorise(&mut metadata).await?;
-        let mut call = Call {
-            path: PathAndQuery::try_from(path)
-                .map_err(|_| Error::invalid_request("the method's path is none"))?,
-            method: self.schema.find_method(path).cloned(),
-            metadata,
-            encoding: None,
-            accept_encoding: None,
-            deadline: None,
-            message: Message::One(
-                Frame::wrap(message)
-                    .ok_or_else(|| Error::invalid_request("the request is too large"))?,
-            ),
-            options: CallOptions::default(),
-            attempts: 0,
-        };
+        let method = self.schema.find_method(path).cloned();
+        let path = PathAndQuery::try_from(path)
+            .map_err(|_| Error::invalid_request("the method's path is none"))?;
+        let message = Frame::wrap(message)
+            .ok_or_else(|| Error::invalid_request("the request is too large"))?;
+        let mut call = Call::of_message(path, method, metadata, message);
         self.settings.dialect.add_headers(&self.schema, &mut call);
         match transport {
             ActiveTransport::Grpc => {

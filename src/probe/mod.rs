@@ -11,10 +11,10 @@ use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument, debug_span};
 
-use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
+use crate::bridge::options::{ActiveTransport, ResendPolicy};
+use crate::call::Call;
 use crate::call::frame::Frame;
 use crate::call::word::Word;
-use crate::call::{Call, Message};
 use crate::credentials::{API_KEY, secrets_of};
 use crate::error::Error;
 use crate::fallback::{Course, Event, Fallback, Other, Trial};
@@ -56,18 +56,12 @@ impl Proof {
     /// The proof as a call, with the credentials found in `metadata`; `None` if this schema has none.
     pub(crate) fn call(&self, metadata: &HeaderMap) -> Option<Call> {
         let request = self.request.as_ref()?;
-        Some(Call {
-            path: request.path.clone(),
-            method: request.method.clone(),
-            metadata: credentials_of(metadata),
-            encoding: None,
-            accept_encoding: None,
-            // Who waits keeps the time, and takes silence for a sign.
-            deadline: None,
-            message: Message::One(request.message.clone()),
-            options: CallOptions::default(),
-            attempts: 0,
-        })
+        Some(Call::of_message(
+            request.path.clone(),
+            request.method.clone(),
+            credentials_of(metadata),
+            request.message.clone(),
+        ))
     }
 
     /// Runs the proof in the background, with the credentials of the call that waits for it.
