@@ -1,10 +1,9 @@
-//! Dial: a name becomes a TCP connection; Happy Eyeballs, no delay, keepalive.
+//! Dial: a name becomes a TCP connection; Happy Eyeballs.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -12,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::address::Address;
 use super::fault::Fault;
 use super::io::Io;
+use super::socket::connect;
 use crate::symptom::{Evidence, SymptomKind};
 
 /// Opens a TCP connection to `address` before `deadline`.
@@ -21,7 +21,6 @@ pub(super) async fn dial(address: &Address, deadline: Instant) -> Result<Io, Fau
         .await
         .map_err(|_| Fault::new(SymptomKind::ConnectTimeout))?
         .map_err(|error| Fault::of_io(kind_of(error.kind()), error))?;
-    configure(&stream);
     Ok(Io::tcp(stream))
 }
 
@@ -69,7 +68,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut first_error = None;
     loop {
         if let Some(address) = waiting.next() {
-            attempts.spawn(TcpStream::connect(address));
+            attempts.spawn(connect(address));
         }
         let has_more = waiting.len() > 0;
         tokio::select! {
@@ -86,32 +85,6 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-/// Best effort: a connection without these works, only less well.
-fn configure(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
-    let socket = SockRef::from(stream);
-    let outcome = stream
-        .set_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
-        .and_then(|()| limit_silence(&socket));
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "the socket takes no options");
-    }
-}
-
-/// What was sent and is not acknowledged ends the connection: its peer has vanished, and TCP alone would
-/// notice only after a quarter of an hour.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn limit_silence(socket: &SockRef<'_>) -> io::Result<()> {
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[expect(clippy::unnecessary_wraps, reason = "other systems can fail here")]
-fn limit_silence(_: &SockRef<'_>) -> io::Result<()> {
-    Ok(())
-}
-
 fn kind_of(error: io::ErrorKind) -> SymptomKind {
     match error {
         io::ErrorKind::ConnectionRefused => SymptomKind::ConnectionRefused,
@@ -125,11 +98,6 @@ fn kind_of(error: io::ErrorKind) -> SymptomKind {
 
 /// RFC 8305, section 5: the recommended Connection Attempt Delay.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// Below the idle limits usual in NAT boxes and load balancers.
-const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod io;
 mod login;
 mod per_runtime;
 mod proxy;
+mod socket;
 mod socks;
 #[cfg(feature = "system-proxy")]
 mod system;
