@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 use tonic::codegen::tokio_stream;
 
-use crate::setting::{BIDI, GENERATE, STREAM, answer, behind_a, question, through};
+use crate::setting::{BIDI, GENERATE, STREAM, answer, behind_a, jump, question, through};
 
 /// Silence before a connection is asked: 3 s.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ enum Shape {
 /// A line, and a bridge that knows it.
 struct Setting {
     emulator: Emulator,
-    _proxy: HostileProxy,
+    proxy: HostileProxy,
     link: Link,
     bridge: Bridge,
 }
@@ -59,7 +59,7 @@ impl Setting {
         let builder = through(&emulator, &proxy).transport(transport).silence_limit(SILENCE);
         let bridge = builder.build().expect("a bridge");
         bridge.connect().await.expect("a transport");
-        Self { emulator, _proxy: proxy, link, bridge }
+        Self { emulator, proxy, link, bridge }
     }
 
     fn thinking(self, thought: Duration) -> Self {
@@ -230,6 +230,49 @@ async fn a_peer_that_takes_no_more_of_a_stream_is_left_alone() {
         };
         timeout(LONG, calling).await.expect("in time").expect("left alone").expect("an answer");
     }
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_a_firewall_forgot_costs_no_call() {
+    for (transport, shape) in EVERY
+        .into_iter()
+        .flat_map(|transport| [(transport, Shape::Unary), (transport, Shape::Stream)])
+    {
+        let setting = Setting::over(Link::new(), transport).await.thinking(Duration::ZERO);
+        assert_answered(&setting, setting.call(1, 10, shape), "before").await;
+        jump(Duration::from_secs(4)).await;
+        setting.link.forget_connections();
+        let calls = setting.call(5, 10, shape);
+        let ended = timeout(LONG, calls.join_all()).await.expect("in time");
+        assert!(ended.iter().all(Result::is_ok), "{transport:?}, {shape:?}: {ended:?}");
+        assert_eq!(setting.paid(), 6, "{transport:?}, {shape:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_lives_is_used_again() {
+    let setting = Setting::over(Link::new(), Transport::Grpc).await.thinking(Duration::ZERO);
+    for calls in 1..=4 {
+        call(setting.bridge.clone(), question("?"), Shape::Unary).await.expect("an answer");
+        jump(Duration::from_secs(10)).await;
+        assert_eq!((setting.paid(), setting.proxy.counts().tunnels()), (calls, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_outage_that_begins_while_a_connection_is_idle_costs_no_call() {
+    let setting = Setting::over(Link::new(), Transport::Grpc).await.thinking(Duration::ZERO);
+    assert_answered(&setting, setting.call(1, 10, Shape::Unary), "before").await;
+    jump(Duration::from_secs(4)).await;
+    setting.link.interrupt();
+    let mut running = setting.call(1, 10, Shape::Unary);
+    // The check, and the dial through the proxy.
+    let early = timeout(Duration::from_secs(3), running.join_next()).await;
+    assert!(early.is_err(), "{early:?}");
+    setting.link.restore();
+    let ended = timeout(LONG, running.join_next()).await.expect("in time").expect("one");
+    ended.expect("no panic").expect("an answer");
+    assert_eq!(setting.paid(), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Setting: an emulator, bridges on it, and raw calls, as the promises need them.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use genai_bridge::emulator::hostile::HostileProxyBuilder;
 use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy};
@@ -12,6 +14,7 @@ use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Proxy, Transport};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tokio::task::yield_now;
+use tokio::time::{advance, pause, resume};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
@@ -61,6 +64,13 @@ pub(crate) fn through(emulator: &Emulator, proxy: &HostileProxy) -> BridgeBuilde
 pub(crate) async fn change(proxy: &HostileProxy, fault: Fault, bridge: &Bridge) {
     proxy.set_and_cut(fault);
     notice_cut(bridge).await;
+}
+
+/// Lets time pass without waiting; between the two calls no socket is looked at.
+pub(crate) async fn jump(time: Duration) {
+    pause();
+    advance(time).await;
+    resume();
 }
 
 /// Waits until the bridge knows that its connections are gone.

@@ -10,11 +10,11 @@ use genai_bridge::{Active, ActiveTransport, Bridge, Error, Symptom, SymptomKind}
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::{Instant, advance, pause, resume, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Request, Status};
 
 use crate::setting::{
-    GENERATE, LIST_MODELS, STREAM, answer, behind, change, direct, question, text_of, through,
+    GENERATE, LIST_MODELS, STREAM, answer, behind, change, direct, jump, question, text_of, through,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -23,13 +23,6 @@ async fn ask(bridge: &Bridge) -> Result<ActiveTransport, Status> {
     let mut client = GenerativeServiceClient::new(bridge.clone());
     let reply = client.generate_content(question("?")).await?;
     Ok(*reply.extensions().get::<ActiveTransport>().expect("a mark"))
-}
-
-/// Lets time pass without waiting; between the two calls no socket is looked at.
-async fn jump(time: Duration) {
-    pause();
-    advance(time).await;
-    resume();
 }
 
 #[tokio::test]

@@ -199,8 +199,9 @@ fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
 
 /// Headers of an answer on HTTP/1.1: gateways add their own.
 const MAX_HEADER_COUNT: usize = 300;
-/// An idle connection is closed after this, before a firewall forgets it.
-const IDLE_LIMIT: Duration = Duration::from_secs(45);
+/// An idle connection is closed after this. Whether it still carries anything cannot be asked: in HTTP/1.1 only the
+/// next call would show it, and be lost if it does not. A new connection takes some round trips.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
 /// Silence on an HTTP/2 connection with calls in flight before it is asked whether it lives.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,22 +1,21 @@
 //! Connection: HTTP/2 over one dialled stream, usable once the peer's SETTINGS arrived.
 
-use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use h2::{Ping, PingPong};
 use http::HeaderMap;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::error::Error;
 use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http2::Http2Settings;
+use crate::transport::carrier::http2::pings::send_pings;
 use crate::transport::carrier::http2::tap::{OpeningFault, Seen, Watched};
 use crate::transport::carrier::http2::traffic::Sight;
 
@@ -28,6 +27,15 @@ pub(crate) struct Connection {
     load: Arc<Mutex<Load>>,
     turn: tokio::sync::Mutex<()>,
     is_watched: AtomicBool,
+    trust: Trust,
+}
+
+/// Whether a connection is known to carry something: one that was idle may have been forgotten by a firewall.
+#[derive(Default)]
+struct Trust {
+    is_doubted: AtomicBool,
+    has_failed: AtomicBool,
+    trial: tokio::sync::Mutex<()>,
 }
 
 struct Load {
@@ -87,10 +95,11 @@ impl Connection {
             let (sender, mut driver) =
                 http2(settings.max_header_list_size).handshake::<_, Bytes>(watched).await?;
             let pings = driver.ping_pong();
-            let seen = Arc::clone(&peer.seen);
-            let silence =
-                until_silent(Arc::clone(&seen), Arc::clone(&load), pings, settings.clone());
+            let (seen, load, settings) =
+                (Arc::clone(&peer.seen), Arc::clone(&load), settings.clone());
             tokio::spawn(async move {
+                let sight = || seen.sight(lock(&load).busy_since());
+                let silence = send_pings(pings, &seen, sight, settings);
                 tokio::select! {
                     biased;
                     ended = driver => debug!(ok = ended.is_ok(), "an HTTP/2 connection ended"),
@@ -109,8 +118,8 @@ impl Connection {
             Ok(Err(error)) => return Err(fault(OpeningFault::closed()).with_source(error)),
             Err(_) => return Err(fault(OpeningFault::timeout(limit))),
         };
-        let (turn, is_watched) = Default::default();
-        Ok(Arc::new(Self { sender, peer, opened: Instant::now(), load, turn, is_watched }))
+        let (turn, is_watched, trust) = Default::default();
+        Ok(Arc::new(Self { sender, peer, opened: Instant::now(), load, turn, is_watched, trust }))
     }
 
     /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight. One stream
@@ -127,7 +136,11 @@ impl Connection {
     fn add_seat(self: &Arc<Self>, is_question: bool) -> Seat {
         let mut load = self.load();
         if load.in_flight == 0 {
-            load.since = Instant::now();
+            let now = Instant::now();
+            if now - load.since >= TRUSTED {
+                self.trust.is_doubted.store(true, Ordering::Relaxed);
+            }
+            load.since = now;
         }
         load.in_flight += 1;
         drop(load);
@@ -136,7 +149,24 @@ impl Connection {
 
     pub(crate) fn has_room(&self, limit: usize) -> bool {
         let limit = limit.min(self.peer.seen.max_streams().saturating_sub(1).max(1));
-        !self.is_closing() && self.in_flight() < limit
+        let is_usable = !self.is_closing() && !self.trust.has_failed.load(Ordering::Relaxed);
+        is_usable && self.in_flight() < limit
+    }
+
+    /// Asks a connection that was idle, once for all calls that come meanwhile. Nothing of them is sent before.
+    async fn is_trusted(&self) -> bool {
+        let trust = &self.trust;
+        if !trust.is_doubted.load(Ordering::Relaxed) {
+            return true;
+        }
+        let _trial = trust.trial.lock().await;
+        if trust.is_doubted.load(Ordering::Relaxed) && !trust.has_failed.load(Ordering::Relaxed) {
+            let checked = timeout(CHECK_LIMIT, self.peer.seen.checks.check()).await;
+            let is_alive = checked.is_ok() && !self.is_closing();
+            trust.has_failed.store(!is_alive, Ordering::Relaxed);
+            trust.is_doubted.store(!is_alive, Ordering::Relaxed);
+        }
+        !trust.has_failed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -181,6 +211,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// Whether the connection is known to carry something; asks it if need be.
+    pub(crate) async fn is_trusted(&self) -> bool {
+        self.connection.is_trusted().await
+    }
+
     pub(crate) fn sender(&self) -> SendRequest<Bytes> {
         self.connection.sender.clone()
     }
@@ -288,44 +323,6 @@ impl LooseLine {
     }
 }
 
-/// Ends once the peer leaves a PING unanswered although calls are on the connection.
-async fn until_silent(
-    seen: Arc<Seen>,
-    load: Arc<Mutex<Load>>,
-    pings: Option<PingPong>,
-    settings: Http2Settings,
-) {
-    let Some(mut pings) = pings else { return pending().await };
-    let sight = || seen.sight(lock(&load).busy_since());
-    loop {
-        let asked = Instant::now();
-        let due = sight().silent_since() + settings.keep_alive_interval;
-        if due > asked {
-            sleep_until(due).await;
-        } else if sight().busy_since.is_none() {
-            sleep(settings.keep_alive_interval).await;
-        } else {
-            tokio::select! {
-                pong = pings.ping(Ping::opaque()) => if pong.is_err() { return pending().await },
-                () = until_late(sight, settings.keep_alive_timeout) => if sight().heard <= asked {
-                    return seen.lose(SymptomKind::KeepAliveTimeout);
-                },
-            }
-        }
-    }
-}
-
-/// Ends when the answer to what is asked now is late.
-async fn until_late(sight: impl Fn() -> Sight, limit: Duration) {
-    let asked = Instant::now();
-    loop {
-        sleep(limit / 20).await;
-        if let Some(late) = sight().late_at(asked, limit, Instant::now()) {
-            return sleep_until(late).await;
-        }
-    }
-}
-
 fn http2(max_header_list_size: u32) -> Builder {
     let mut builder = Builder::new();
     builder
@@ -343,3 +340,7 @@ const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// Most bytes of a stream that h2 holds for a peer that reads slowly; it bounds what a client's stream runs ahead.
 const MAX_UNSENT: usize = 1024 * 1024;
+/// Idle for so long, a connection is asked before it gets a call.
+const TRUSTED: Duration = Duration::from_secs(3);
+/// A round trip, and TCP's second try.
+const CHECK_LIMIT: Duration = Duration::from_millis(1_500);

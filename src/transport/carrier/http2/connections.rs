@@ -112,12 +112,19 @@ impl Pool {
     async fn take_seat(self: &Arc<Self>, younger_than: Option<Instant>) -> Result<Seat, Error> {
         let limit = self.settings.calls_per_connection;
         loop {
-            let pending = {
+            let found = {
                 let mut list = self.list();
-                if let Some(seat) = list.take_seat(limit, younger_than) {
-                    return Ok(seat);
+                let seat = list.take_seat(limit, younger_than);
+                seat.ok_or_else(|| self.join_dial(&mut list))
+            };
+            let pending = match found {
+                Ok(seat) => {
+                    if seat.is_trusted().await {
+                        return Ok(seat);
+                    }
+                    continue;
                 }
-                self.join_dial(&mut list)
+                Err(pending) => pending,
             };
             match outcome_of(pending).await {
                 Ok(connection) if connection.is_closing() => {

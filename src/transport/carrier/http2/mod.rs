@@ -1,10 +1,12 @@
 //! HTTP/2, carrier of gRPC: streams of h2 on our own connections, each failure named.
 
+mod checks;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod exchange;
 pub(crate) mod failure;
 mod frames;
+mod pings;
 mod tap;
 pub(crate) mod traffic;
 

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::symptom::{Evidence, SymptomKind};
+use crate::transport::carrier::http2::checks::Checks;
 use crate::transport::carrier::http2::frames::{FirstBytes, Frame, GoAway, judge_first_bytes};
 use crate::transport::carrier::http2::traffic::{Sight, Traffic};
 
@@ -69,6 +70,7 @@ pub(crate) struct Seen {
     changed: Arc<Notify>,
     /// Woken when it is found dead.
     lost: Notify,
+    pub(crate) checks: Checks,
 }
 
 /// How the peer ended the connection.
@@ -174,6 +176,7 @@ impl<I> Watched<I> {
             farewell: Mutex::default(),
             changed,
             lost: Notify::new(),
+            checks: Checks::default(),
         });
         let watched = Self {
             io,
@@ -387,5 +390,6 @@ impl<I> Drop for Watched<I> {
     fn drop(&mut self) {
         self.seen.over.store(true, Ordering::Release);
         self.seen.give_up();
+        self.seen.checks.answer();
     }
 }
