@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy, Reply};
+use genai_bridge::emulator::hostile::Link;
+use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, Error, ErrorKind, Schema, SymptomKind, Transport};
 use tokio::time::timeout;
@@ -10,7 +11,7 @@ use tonic::Code;
 
 use crate::messages::descriptors_of;
 use crate::setting::{
-    GENERATE, LIST_MODELS, answer, behind, change, direct, question, text_of, through,
+    GENERATE, LIST_MODELS, answer, behind, behind_a, change, direct, question, text_of, through,
 };
 
 /// Far beyond what the proof needs on a busy machine.
@@ -319,14 +320,11 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
 
 #[tokio::test]
 async fn forgetting_leaves_the_connections_of_the_old_network() {
-    let authority = Authority::new("Corp Inspection CA");
-    let emulator = Emulator::builder().authority(authority).start().await.expect("an emulator");
-    let proxy = HostileProxy::builder().idle_limit(Duration::from_millis(50));
-    let proxy = proxy.start(Fault::TunnelIdleSilence).await.expect("a proxy");
+    let link = Link::new();
+    let (emulator, proxy) = behind_a(HostileProxy::builder().link(&link), Fault::Pass).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
-    proxy.wait_until(|counts| counts.strikes() == 1).await;
-    proxy.set(Fault::Pass);
+    link.forget_connections();
     bridge.reset();
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
