@@ -40,8 +40,8 @@ const CONNECTING_FAILS: [Fault; 12] = [
     Fault::GoAwayAtStartEnhanceYourCalm,
 ];
 
-/// It hangs, or the proof is broken or swallowed.
-const PROOF_FAILS: [Fault; 22] = [
+/// It hangs, or the probe is broken or swallowed.
+const PROBE_FAILS: [Fault; 22] = [
     Fault::Http2HelloSilence,
     Fault::PrefaceSwallowed,
     Fault::NoStreams,
@@ -81,7 +81,7 @@ async fn main() {
         println!("{}  {price:.2} handshakes more", times.row(fault));
     }
     let mut latest: f64 = 0.0;
-    for fault in PROOF_FAILS {
+    for fault in PROBE_FAILS {
         let times = measure(&emulator, &plain, fault).await;
         let allowed = HEAD_START + 2 * times.rest;
         let part = times.auto.as_secs_f64() / allowed.as_secs_f64();
@@ -89,7 +89,7 @@ async fn main() {
         println!("{}  {part:.2} of head start + 2x", times.row(fault));
     }
     println!("connecting fails: at most {dearest:.2} handshakes more (allowed: {ALLOWED})");
-    println!("the proof fails:  at most {latest:.2} of head start + 2x (allowed: 1)");
+    println!("the probe fails:  at most {latest:.2} of head start + 2x (allowed: 1)");
     println!("the Python SDK's RetryError, as measured behind inspect-http1: 593 s");
 }
 

@@ -131,7 +131,7 @@ async fn the_web_service_streams_counts_and_ends_in_peace() {
         assert!(interrupted.expect("kill").success());
         assert_eq!(service.0.wait().expect("an end").code(), Some(0));
     });
-    assert_eq!(setting.emulator.received().len(), 2, "the proof over REST is a call too");
+    assert_eq!(setting.emulator.received().len(), 2, "the probe over REST is a call too");
 }
 
 fn get(address: &str, target: &str) -> String {

@@ -19,7 +19,7 @@ use crate::gemini;
 use crate::gemini::parameters::{Guard, Limits};
 use crate::network::{Network, NetworkSettings, Origin, Proxy};
 use crate::probe::inquiry::Patience;
-use crate::probe::{Proof, ProofRequest};
+use crate::probe::{Probe, ProbeRequest};
 use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
 use crate::transport::carrier::http2::Http2Settings;
@@ -40,7 +40,7 @@ pub struct BridgeBuilder {
     roots: Vec<Vec<u8>>,
     client_identity: Option<(Vec<u8>, Vec<u8>)>,
     schema: Option<Schema>,
-    proof: Option<(String, Vec<u8>)>,
+    probe: Option<(String, Vec<u8>)>,
     has_probe: bool,
     connect_timeout: Option<Duration>,
     grpc_head_start: Duration,
@@ -79,7 +79,7 @@ impl BridgeBuilder {
             roots: Vec::new(),
             client_identity: None,
             schema: None,
-            proof: None,
+            probe: None,
             has_probe: true,
             connect_timeout: None,
             grpc_head_start: Duration::from_millis(300),
@@ -158,8 +158,8 @@ impl BridgeBuilder {
     /// The services that REST can carry. Default: the Gemini API, v1 and v1beta.
     ///
     /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines,
-    /// no retries, no system parameters, and no proof call beyond HTTP/2 SETTINGS unless you name
-    /// one with [`proof_call`](Self::proof_call).
+    /// no retries, no system parameters, and no probe beyond HTTP/2 SETTINGS unless you name
+    /// one with [`probe_call`](Self::probe_call).
     pub fn schema(mut self, schema: Schema) -> Self {
         self.schema = Some(schema);
         self
@@ -170,8 +170,8 @@ impl BridgeBuilder {
     /// Default: `ListModels` for the Gemini API, none for a schema of your own.
     ///
     /// A key that may not list models needs none of its own: the service's refusal is an answer, too.
-    pub fn proof_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
-        self.proof = Some((method.into(), message.into()));
+    pub fn probe_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
+        self.probe = Some((method.into(), message.into()));
         self
     }
 
@@ -188,14 +188,14 @@ impl BridgeBuilder {
         self
     }
 
-    /// How long the first calls wait for gRPC's proof before they go over REST. Default: 300 ms.
+    /// How long the first calls wait for gRPC's probe before they go over REST. Default: 300 ms.
     pub fn grpc_head_start(mut self, head_start: Duration) -> Self {
         self.grpc_head_start = head_start;
         self
     }
 
     /// The time for a call whose caller sets none (`Duration::MAX` for no limit). It covers
-    /// connecting, the proof, both transports, retries and the whole answer. A stream that the client writes, and a
+    /// connecting, the probe, both transports, retries and the whole answer. A stream that the client writes, and a
     /// method that the schema does not know, have no limit but their caller's. Default: what Google's service
     /// configuration says, 600 s for (Stream)GenerateContent and 60 s for others.
     pub fn default_deadline(mut self, deadline: Duration) -> Self {
@@ -297,8 +297,8 @@ impl BridgeBuilder {
             connect_timeout: self.connect_timeout,
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
-        let mut service = Service::new(self.schema, self.proof)?;
-        service.proof = service.proof.filter(|_| self.has_probe);
+        let mut service = Service::new(self.schema, self.probe)?;
+        service.probe = service.probe.filter(|_| self.has_probe);
         let credentials = self.credentials?;
         credentials.check()?;
         let http2 = Http2Settings::default();
@@ -316,7 +316,7 @@ impl BridgeBuilder {
             grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), http2, limits)),
             rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
             schema: service.schema,
-            proof: Proof::new(service.proof),
+            probe: Probe::new(service.probe),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
             retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
             counters: Counters::default(),
@@ -382,7 +382,7 @@ pub(crate) struct Built {
 /// What is known of the service that is called: much of the Gemini API, nothing of others.
 struct Service {
     schema: Schema,
-    proof: Option<ProofRequest>,
+    probe: Option<ProbeRequest>,
     dialect: Dialect,
     end_fields: fn(&str) -> EndFields,
     retries: RetryPolicies,
@@ -390,24 +390,24 @@ struct Service {
 }
 
 impl Service {
-    fn new(schema: Option<Schema>, proof: Option<(String, Vec<u8>)>) -> Result<Self, Error> {
+    fn new(schema: Option<Schema>, probe: Option<(String, Vec<u8>)>) -> Result<Self, Error> {
         match schema {
             Some(schema) => Ok(Self {
-                proof: proof.map(|proof| proof_request(&schema, &proof)).transpose()?,
+                probe: probe.map(|probe| probe_request(&schema, &probe)).transpose()?,
                 dialect: Dialect::Plain,
                 end_fields: |_| &[],
                 retries: RetryPolicies::Fixed(RetryPolicy::none()),
                 deadline: DefaultDeadline::Fixed(None),
                 schema,
             }),
-            None => Self::gemini(&proof.unwrap_or_else(gemini::proof_call)),
+            None => Self::gemini(&probe.unwrap_or_else(gemini::probe_call)),
         }
     }
 
-    fn gemini(proof: &(String, Vec<u8>)) -> Result<Self, Error> {
+    fn gemini(probe: &(String, Vec<u8>)) -> Result<Self, Error> {
         let schema = gemini::schema()?;
         Ok(Self {
-            proof: Some(proof_request(&schema, proof)?),
+            probe: Some(probe_request(&schema, probe)?),
             dialect: Dialect::Google,
             end_fields: gemini::end_fields,
             retries: RetryPolicies::ByMethod(gemini::retry_policy),
@@ -417,17 +417,17 @@ impl Service {
     }
 }
 
-fn proof_request(
+fn probe_request(
     schema: &Schema,
     (path, message): &(String, Vec<u8>),
-) -> Result<ProofRequest, Error> {
+) -> Result<ProbeRequest, Error> {
     let refuse =
-        |why: &str| Error::new(ErrorKind::Configuration, format!("proof call `{path}` {why}"));
+        |why: &str| Error::new(ErrorKind::Configuration, format!("probe `{path}` {why}"));
     let method = schema.method(path).cloned();
     if method.as_ref().is_some_and(|method| method.client_streaming || method.server_streaming) {
         return Err(refuse("is not a unary method"));
     }
-    Ok(ProofRequest {
+    Ok(ProbeRequest {
         path: PathAndQuery::try_from(path.as_str()).map_err(|_| refuse("is not a path"))?,
         method,
         message: Frame::wrap(message).ok_or_else(|| refuse("has a message over 4 GiB"))?,

@@ -60,7 +60,7 @@ impl Bridge {
         &self.0
     }
 
-    /// Settles the transport now, so that the first call need not: makes the free proof call over
+    /// Settles the transport now, so that the first call need not: makes the free probe over
     /// gRPC and, if gRPC fails it, over REST.
     ///
     /// # Errors

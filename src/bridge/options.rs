@@ -15,7 +15,7 @@ pub enum Transport {
     /// gRPC where the network carries it, REST where it does not. The default.
     #[default]
     Auto,
-    /// gRPC only. Never leaves it, and makes no proof call.
+    /// gRPC only. Never leaves it, and makes no probe.
     Grpc,
     /// REST only. Never opens a gRPC connection.
     Rest,

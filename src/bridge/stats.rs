@@ -41,7 +41,7 @@ impl Stats {
         self.calls
     }
 
-    /// Calls handed to this transport, resends and retries included, proof calls not.
+    /// Calls handed to this transport, resends and retries included, probes not.
     pub fn attempts(&self, transport: ActiveTransport) -> u64 {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts,
@@ -58,7 +58,7 @@ impl Stats {
         }
     }
 
-    /// Calls that went over REST because gRPC had failed them, or its proof while they waited for it; where only the
+    /// Calls that went over REST because gRPC had failed them, or its probe while they waited for it; where only the
     /// head start ran out, nothing had failed.
     pub fn switches(&self) -> u64 {
         self.switches

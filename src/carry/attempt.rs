@@ -85,7 +85,7 @@ impl Core {
                 Err(error) => error,
             };
             let Some(next) = self.next_transport(call, &mut course, &error) else {
-                let early = || self.fallback.failed_proof().map(Error::from);
+                let early = || self.fallback.failed_probe().map(Error::from);
                 let first = first.or_else(|| choice.is_early.then(early).flatten());
                 return Err(both_causes(first, error));
             };
@@ -162,7 +162,7 @@ impl Core {
             witness.failed(transport, error, took);
         }
         if self.is_auto(call) {
-            // A symptom may have asked for a proof, which runs beside the calls.
+            // A symptom may have asked for a probe, which runs beside the calls.
             self.begin_route(&call.metadata, None);
         }
         sent.map(|answer| Carried { answer, transport, took, witness: None })

@@ -16,9 +16,9 @@ use crate::transport::carrier::http1::HttpVersions;
 /// Where a call goes first.
 pub(super) struct Choice {
     pub(super) transport: ActiveTransport,
-    /// What gRPC's proof met, if that is why the call goes over REST.
+    /// What gRPC's probe met, if that is why the call goes over REST.
     pub(super) because: Option<Error>,
-    /// The proof was still under way when the call went over REST.
+    /// The probe was still under way when the call went over REST.
     pub(super) is_early: bool,
 }
 
@@ -41,24 +41,24 @@ impl Core {
         match (route, call.has_rest_form()) {
             (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
             (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
-            (Route::AfterProof, false) => {
-                let proof = self.fallback.proof_failure();
-                within(call.deadline, Busy::Proving(self.grpc.hop()), proof).await?;
+            (Route::AfterProbe, false) => {
+                let probe = self.fallback.probe_failure();
+                within(call.deadline, Busy::Proving(self.grpc.hop()), probe).await?;
                 Ok(Choice::of(ActiveTransport::Grpc))
             }
-            (Route::AfterProof, true) => self.choose_by_proof(call.time_left(), witness).await,
+            (Route::AfterProbe, true) => self.choose_by_probe(call.time_left(), witness).await,
         }
     }
 
-    /// gRPC if its proof ends well within the head start, else REST.
-    async fn choose_by_proof(
+    /// gRPC if its probe ends well within the head start, else REST.
+    async fn choose_by_probe(
         &self,
         left: Option<Duration>,
         witness: Option<&mut Witness>,
     ) -> Result<Choice, Error> {
         let head_start = self.settings.grpc_head_start;
         let patience = left.map_or(head_start, |left| left.min(head_start));
-        let Ok(ended) = timeout(patience, self.fallback.proof_failure()).await else {
+        let Ok(ended) = timeout(patience, self.fallback.probe_failure()).await else {
             return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
         };
         Ok(match ended? {
@@ -88,7 +88,7 @@ impl Core {
         if self.begin_route(metadata, None) == Route::Rest {
             return Ok(ActiveTransport::Rest);
         }
-        match self.fallback.proof_failure().await? {
+        match self.fallback.probe_failure().await? {
             None if self.fallback.is_on_grpc() => Ok(ActiveTransport::Grpc),
             None => self.connect_rest(metadata).await,
             Some(symptom) => {
@@ -98,14 +98,14 @@ impl Core {
         }
     }
 
-    /// Where the next call goes; begins a proof of gRPC if one is due.
+    /// Where the next call goes; begins a probe of gRPC if one is due.
     pub(super) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
         let (route, trial) = self.fallback.route(witness);
         if let Some(trial) = trial {
-            if self.proof.is_a_call() {
+            if self.probe.is_a_call() {
                 self.counters.count_probe(ActiveTransport::Grpc);
             }
-            self.proof.begin(&self.grpc, &self.fallback, trial, metadata);
+            self.probe.begin(&self.grpc, &self.fallback, trial, metadata);
         }
         route
     }
@@ -115,9 +115,9 @@ impl Core {
         &self,
         metadata: &HeaderMap,
     ) -> Result<ActiveTransport, Error> {
-        match self.proof.call(metadata).filter(Call::has_rest_form) {
+        match self.probe.call(metadata).filter(Call::has_rest_form) {
             Some(mut call) => {
-                call.deadline = Deadline::after(REST_PROOF_LIMIT);
+                call.deadline = Deadline::after(REST_PROBE_LIMIT);
                 self.counters.count_probe(ActiveTransport::Rest);
                 self.send_over_rest(&mut call).await.map(drop)?;
             }
@@ -150,4 +150,4 @@ impl Core {
 }
 
 /// Time for the free call over REST: to connect, through a proxy perhaps, and to be answered.
-const REST_PROOF_LIMIT: Duration = Duration::from_secs(15);
+const REST_PROBE_LIMIT: Duration = Duration::from_secs(15);

@@ -19,7 +19,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::fallback::{Active, Event, Fallback};
 use crate::gemini::parameters::Guard;
-use crate::probe::Proof;
+use crate::probe::Probe;
 use crate::retry::Retries;
 #[cfg(feature = "cli")]
 use crate::schema::Method;
@@ -34,7 +34,7 @@ pub(crate) struct Core {
     pub(super) grpc: Arc<GrpcTransport>,
     pub(super) rest: RestTransport,
     pub(super) fallback: Arc<Fallback>,
-    pub(super) proof: Proof,
+    pub(super) probe: Probe,
     pub(super) retries: Retries,
     pub(super) counters: Counters,
     pub(super) guard: Guard,
@@ -48,7 +48,7 @@ pub(crate) struct Parts {
     pub(crate) grpc: Arc<GrpcTransport>,
     pub(crate) rest: RestTransport,
     pub(crate) fallback: Arc<Fallback>,
-    pub(crate) proof: Proof,
+    pub(crate) probe: Probe,
     pub(crate) retries: Retries,
     pub(crate) counters: Counters,
     pub(crate) guard: Guard,
@@ -63,7 +63,7 @@ impl Core {
             grpc,
             rest,
             fallback,
-            proof,
+            probe,
             retries,
             counters,
             guard,
@@ -75,7 +75,7 @@ impl Core {
             grpc,
             rest,
             fallback,
-            proof,
+            probe,
             retries,
             counters,
             guard,

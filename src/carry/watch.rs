@@ -19,11 +19,11 @@ impl Core {
     /// Has the connection of a call watched over; not where the service has no free call to ask with.
     pub(super) fn watch_over(self: &Arc<Self>, line: &Line, call: &Call) {
         if self.credentials.are_none()
-            && let Some(credentials) = self.proof.credentials(&call.metadata)
+            && let Some(credentials) = self.probe.credentials(&call.metadata)
         {
             line.set_credentials(credentials);
         }
-        if self.proof.is_a_call() && line.begin_watch() {
+        if self.probe.is_a_call() && line.begin_watch() {
             let watching = watch(Arc::downgrade(self), line.loosen(), self.settings.patience);
             tokio::spawn(watching);
         }
@@ -34,7 +34,7 @@ impl Core {
         let mut metadata = line.credentials().unwrap_or_default();
         let authorising = self.credentials.authorise(&mut metadata);
         timeout(self.settings.patience.answer(), authorising).await.ok()?.ok()?;
-        self.proof.call(&metadata)
+        self.probe.call(&metadata)
     }
 
     /// When the service answered on a connection that has not been given up.

@@ -17,7 +17,7 @@ use crate::call::Answer;
 use crate::call::frame::{FrameCounter, PREFIX_LENGTH};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::may_resend;
-use crate::gemini::{advice, proof_call};
+use crate::gemini::{advice, probe_call};
 use crate::network::Alpn;
 use crate::proto::google::ai::generativelanguage::v1beta::{
     Content, CountTokensRequest, GenerateContentRequest, GenerationConfig, GetModelRequest, Model,
@@ -38,7 +38,7 @@ impl Line<'_> {
         transport: ActiveTransport,
     ) -> Result<(Status, Duration), Error> {
         let began = Instant::now();
-        let (path, message) = proof_call();
+        let (path, message) = probe_call();
         let (status, _) = self.call(transport, &path, &message).await?;
         Ok((status, began.elapsed()))
     }

@@ -33,7 +33,7 @@ impl Other {
 const MAX_REPEATS: u32 = 3;
 
 impl Course {
-    /// `may_switch` is false where the user chose the transport, or where gRPC's failed proof has
+    /// `may_switch` is false where the user chose the transport, or where gRPC's failed probe has
     /// sent the call to REST already.
     pub(crate) fn new(transport: ActiveTransport, policy: ResendPolicy, may_switch: bool) -> Self {
         Self { transport, policy, repeats: 0, may_switch }

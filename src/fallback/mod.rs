@@ -39,20 +39,20 @@ pub(crate) struct Fallback {
     ledger: Arc<Ledger>,
     is_fixed: bool,
     active: watch::Sender<Active>,
-    /// A runtime that stands still ends no proof: each waits for its own.
-    proofs: PerRuntime<watch::Sender<Proving>>,
-    /// How many proofs were begun.
+    /// A runtime that stands still ends no probe: each waits for its own.
+    probes: PerRuntime<watch::Sender<Proving>>,
+    /// How many probes were begun.
     begun: AtomicU64,
 }
 
-/// How the last proof of gRPC ended.
+/// How the last probe of gRPC ended.
 #[derive(Debug, Clone)]
 enum Proving {
     Running,
     Ended(Option<Symptom>),
 }
 
-/// A proof under way.
+/// A probe under way.
 #[derive(Debug)]
 pub(crate) struct Trial {
     number: u64,
@@ -72,42 +72,42 @@ impl Fallback {
             ledger: Arc::new(Ledger::new(expiry)),
             is_fixed: fixed.is_some(),
             active: watch::Sender::new(active),
-            proofs: PerRuntime::default(),
+            probes: PerRuntime::default(),
             begun: AtomicU64::new(0),
         }
     }
 
-    /// Where the next call goes, and the proof that the caller must begin now.
+    /// Where the next call goes, and the probe that the caller must begin now.
     pub(crate) fn route(&self, witness: Option<&mut Witness>) -> (Route, Option<Trial>) {
         let now = Instant::now();
         let mut machine = self.lock();
-        let trial = self.begin_proof(&mut machine, now);
+        let trial = self.begin_probe(&mut machine, now);
         let route = machine.route();
         drop(machine);
         let is_open = witness.is_none_or(|witness| witness.has_way(route == Route::Grpc, now));
         (if is_open { route } else { Route::Rest }, trial)
     }
 
-    fn begin_proof(&self, machine: &mut Machine, now: Instant) -> Option<Trial> {
-        let tell = machine.is_proof_due(now).then(|| self.proof())?;
+    fn begin_probe(&self, machine: &mut Machine, now: Instant) -> Option<Trial> {
+        let tell = machine.is_probe_due(now).then(|| self.probe())?;
         let runs_here = matches!(*tell.borrow(), Proving::Running);
-        if runs_here && !machine.wants_proof(now) {
+        if runs_here && !machine.wants_probe(now) {
             return None;
         }
-        machine.on(Event::ProofBegan, now);
+        machine.on(Event::ProbeBegan, now);
         tell.send_replace(Proving::Running);
         Some(Trial { number: self.begun.fetch_add(1, Ordering::Relaxed) + 1, tell })
     }
 
-    /// Takes how a proof ended. A failure counts only if no other proof began since: on a runtime that stood
+    /// Takes how a probe ended. A failure counts only if no other probe began since: on a runtime that stood
     /// still meanwhile it is old.
-    pub(crate) fn end_proof(&self, trial: &Trial, event: Event) {
+    pub(crate) fn end_probe(&self, trial: &Trial, event: Event) {
         let failure = match &event {
-            Event::ProofFailed(symptom) => Some(symptom.clone()),
+            Event::ProbeFailed(symptom) => Some(symptom.clone()),
             _ => None,
         };
         let is_latest = trial.number == self.begun.load(Ordering::Relaxed);
-        if is_latest || matches!(event, Event::ProofSucceeded) {
+        if is_latest || matches!(event, Event::ProbeSucceeded) {
             self.record(event);
         }
         trial.tell.send_replace(Proving::Ended(failure));
@@ -118,23 +118,23 @@ impl Fallback {
         Witness::new(Arc::clone(&self.ledger), Arc::clone(method))
     }
 
-    /// Whether gRPC takes a call that has waited for its proof.
+    /// Whether gRPC takes a call that has waited for its probe.
     pub(crate) fn takes(&self, witness: Option<&mut Witness>) -> bool {
         let is_on_grpc = self.is_on_grpc();
         let has_way = |witness: &mut Witness| witness.has_way(is_on_grpc, Instant::now());
         witness.is_none_or(has_way) && is_on_grpc
     }
 
-    /// Takes what happened to a call or a proof.
+    /// Takes what happened to a call or a probe.
     pub(crate) fn record(&self, event: Event) {
         let mut machine = self.lock();
         let before = machine.since();
         if let Event::Reset = event {
             self.ledger.clear();
-            // What a proof finds on the network of before says nothing of this one.
+            // What a probe finds on the network of before says nothing of this one.
             self.begun.fetch_add(1, Ordering::Relaxed);
-            for proof in self.proofs.all() {
-                proof.send_replace(Proving::Ended(None));
+            for probe in self.probes.all() {
+                probe.send_replace(Proving::Ended(None));
             }
         }
         let changed = machine.on(event, Instant::now());
@@ -156,13 +156,13 @@ impl Fallback {
         self.active.send_replace(active);
     }
 
-    /// Waits for the end of the proof in flight; `Some` if it failed on the network.
+    /// Waits for the end of the probe in flight; `Some` if it failed on the network.
     ///
     /// # Errors
     /// It failed so that no transport may try again for the call that waits.
-    pub(crate) async fn proof_failure(&self) -> Result<Option<Symptom>, Error> {
-        let mut proof = self.proof().subscribe();
-        match proof.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
+    pub(crate) async fn probe_failure(&self) -> Result<Option<Symptom>, Error> {
+        let mut probe = self.probe().subscribe();
+        match probe.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
             Ok(Proving::Ended(Some(symptom))) if is_final(symptom.kind()) => {
                 Err(symptom.clone().into())
             }
@@ -171,17 +171,17 @@ impl Fallback {
         }
     }
 
-    /// How the last proof failed, if it did and none has begun since.
-    pub(crate) fn failed_proof(&self) -> Option<Symptom> {
-        match &*self.proof().borrow() {
+    /// How the last probe failed, if it did and none has begun since.
+    pub(crate) fn failed_probe(&self) -> Option<Symptom> {
+        match &*self.probe().borrow() {
             Proving::Ended(failure) => failure.clone(),
             Proving::Running => None,
         }
     }
 
-    /// The last proof of the caller's runtime.
-    fn proof(&self) -> Arc<watch::Sender<Proving>> {
-        self.proofs.here(|| watch::Sender::new(Proving::Ended(None)))
+    /// The last probe of the caller's runtime.
+    fn probe(&self) -> Arc<watch::Sender<Proving>> {
+        self.probes.here(|| watch::Sender::new(Proving::Ended(None)))
     }
 
     /// Whether gRPC carries the calls now.

@@ -9,7 +9,7 @@ use crate::symptom::{Mark, Station, Symptom};
 /// What is known about gRPC on this network.
 #[derive(Debug, Clone)]
 pub(crate) enum State {
-    /// Nothing yet: the next call waits for a proof, or goes over REST.
+    /// Nothing yet: the next call waits for a probe, or goes over REST.
     Unproven,
     /// gRPC carries the calls.
     OnGrpc,
@@ -22,21 +22,21 @@ pub(crate) enum State {
 pub(crate) enum Route {
     Grpc,
     Rest,
-    /// gRPC if the proof in flight ends well in time, else REST.
-    AfterProof,
+    /// gRPC if the probe in flight ends well in time, else REST.
+    AfterProbe,
 }
 
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A proof of gRPC began.
-    ProofBegan,
-    /// gRPC carried the proof and its answer, trailers included.
-    ProofSucceeded,
-    /// The proof broke.
-    ProofFailed(Symptom),
-    /// The proof ended without a result: its task was dropped.
-    ProofAbandoned,
+    /// A probe of gRPC began.
+    ProbeBegan,
+    /// gRPC carried the probe and its answer, trailers included.
+    ProbeSucceeded,
+    /// The probe broke.
+    ProbeFailed(Symptom),
+    /// The probe ended without a result: its task was dropped.
+    ProbeAbandoned,
     /// A call broke on gRPC.
     GrpcBroke(Symptom),
     /// A call was answered over gRPC.
@@ -57,11 +57,11 @@ pub(crate) struct Machine {
     state: State,
     since: Instant,
     proving: bool,
-    /// The last proof's failure, until REST confirms or refutes that the network is to blame.
-    failed_proof: Option<Symptom>,
-    /// REST answered since the running or last proof began.
+    /// The last probe's failure, until REST confirms or refutes that the network is to blame.
+    failed_probe: Option<Symptom>,
+    /// REST answered since the running or last probe began.
     rest_answered: bool,
-    /// gRPC has met an ambiguous symptom, and its proof has not ended since.
+    /// gRPC has met an ambiguous symptom, and its probe has not ended since.
     is_suspect: bool,
     /// Since when all calls over gRPC have ended at their deadlines, unanswered.
     silent_since: Option<Instant>,
@@ -125,7 +125,7 @@ impl Expiry {
 
 /// Silence in which a call, or several one after the other, should have been answered.
 const ODD_SILENCE: Duration = Duration::from_secs(3);
-/// Pause before gRPC is proven anew when an outage, not gRPC, broke the last proof.
+/// Pause before gRPC is proven anew when an outage, not gRPC, broke the last probe.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
 
 impl Machine {
@@ -134,7 +134,7 @@ impl Machine {
             state: State::Unproven,
             since: now,
             proving: false,
-            failed_proof: None,
+            failed_probe: None,
             rest_answered: false,
             is_suspect: false,
             silent_since: None,
@@ -153,13 +153,13 @@ impl Machine {
         self.since
     }
 
-    /// Whether a proof should begin now, because none runs.
-    pub(crate) fn wants_proof(&self, now: Instant) -> bool {
-        !self.proving && self.is_proof_due(now)
+    /// Whether a probe should begin now, because none runs.
+    pub(crate) fn wants_probe(&self, now: Instant) -> bool {
+        !self.proving && self.is_probe_due(now)
     }
 
-    /// Whether gRPC needs a proof, also where one runs, and its pace allows one.
-    pub(crate) fn is_proof_due(&self, now: Instant) -> bool {
+    /// Whether gRPC needs a probe, also where one runs, and its pace allows one.
+    pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
         self.pace.allows(now)
             && match &self.state {
                 State::Unproven => true,
@@ -171,8 +171,8 @@ impl Machine {
     /// Where the next call goes.
     pub(crate) fn route(&self) -> Route {
         match self.state {
-            State::Unproven => Route::AfterProof,
-            State::OnGrpc if self.is_suspect => Route::AfterProof,
+            State::Unproven => Route::AfterProbe,
+            State::OnGrpc if self.is_suspect => Route::AfterProbe,
             State::OnGrpc => Route::Grpc,
             State::OnRest { .. } => Route::Rest,
         }
@@ -181,10 +181,10 @@ impl Machine {
     /// Takes an event; says whether the state changed.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> bool {
         match event {
-            Event::ProofBegan => self.begin_proof(now),
-            Event::ProofSucceeded => self.prove(now),
-            Event::ProofFailed(symptom) => self.fail_proof(symptom, now),
-            Event::ProofAbandoned => {
+            Event::ProbeBegan => self.begin_probe(now),
+            Event::ProbeSucceeded => self.prove(now),
+            Event::ProbeFailed(symptom) => self.fail_probe(symptom, now),
+            Event::ProbeAbandoned => {
                 self.proving = false;
                 false
             }
@@ -206,10 +206,10 @@ impl Machine {
         }
     }
 
-    fn begin_proof(&mut self, now: Instant) -> bool {
+    fn begin_probe(&mut self, now: Instant) -> bool {
         self.pace.take(now);
         self.proving = true;
-        self.failed_proof = None;
+        self.failed_probe = None;
         self.rest_answered = false;
         false
     }
@@ -217,21 +217,21 @@ impl Machine {
     /// `Unproven | OnRest -> OnGrpc`: a free call went there and came back whole.
     fn prove(&mut self, now: Instant) -> bool {
         self.proving = false;
-        self.failed_proof = None;
+        self.failed_probe = None;
         self.is_suspect = false;
         self.silent_since = None;
         let changed = !matches!(self.state, State::OnGrpc);
         self.enter(State::OnGrpc, now, changed)
     }
 
-    fn fail_proof(&mut self, symptom: Symptom, now: Instant) -> bool {
+    fn fail_probe(&mut self, symptom: Symptom, now: Instant) -> bool {
         self.proving = false;
         self.is_suspect = false;
         let marks = symptom.kind().mark() != Mark::No;
         match &mut self.state {
             // Unproven -> Unproven: broken only once REST shows that the network itself is up.
             State::Unproven if marks => {
-                self.failed_proof = Some(symptom);
+                self.failed_probe = Some(symptom);
                 if self.rest_answered { self.condemn(now) } else { false }
             }
             // OnRest -> OnRest: still broken, for twice as long.
@@ -244,7 +244,7 @@ impl Machine {
                 *until = now + OUTAGE_PAUSE;
                 false
             }
-            // OnGrpc -> Unproven: a symptom made gRPC suspect, and its proof is the second one.
+            // OnGrpc -> Unproven: a symptom made gRPC suspect, and its probe is the second one.
             State::OnGrpc if marks => self.doubt(Some(symptom), now),
             State::Unproven | State::OnGrpc => false,
         }
@@ -262,8 +262,8 @@ impl Machine {
             }
             Mark::Certain => {}
         }
-        // OnGrpc -> Unproven: the next proof decides, unless no connection comes about any more,
-        // which is a failed proof already.
+        // OnGrpc -> Unproven: the next probe decides, unless no connection comes about any more,
+        // which is a failed probe already.
         let connects = symptom.station() >= Station::Request;
         self.rest_answered = false;
         self.doubt((!connects).then_some(symptom), now)
@@ -279,25 +279,25 @@ impl Machine {
         self.break_grpc(symptom, now)
     }
 
-    /// `OnGrpc -> Unproven`, and on to `OnRest` if the proof has failed and REST has answered.
-    fn doubt(&mut self, failed_proof: Option<Symptom>, now: Instant) -> bool {
+    /// `OnGrpc -> Unproven`, and on to `OnRest` if the probe has failed and REST has answered.
+    fn doubt(&mut self, failed_probe: Option<Symptom>, now: Instant) -> bool {
         self.is_suspect = false;
-        self.failed_proof = failed_proof;
+        self.failed_probe = failed_probe;
         self.enter(State::Unproven, now, true);
-        if self.rest_answered && self.failed_proof.is_some() {
+        if self.rest_answered && self.failed_probe.is_some() {
             self.condemn(now);
         }
         true
     }
 
-    /// `Unproven -> OnRest`: gRPC failed its proof, and REST works on the same network.
+    /// `Unproven -> OnRest`: gRPC failed its probe, and REST works on the same network.
     fn confirm_by_rest(&mut self, now: Instant) -> bool {
         self.rest_answered = true;
-        self.failed_proof.is_some() && matches!(self.state, State::Unproven) && self.condemn(now)
+        self.failed_probe.is_some() && matches!(self.state, State::Unproven) && self.condemn(now)
     }
 
     fn condemn(&mut self, now: Instant) -> bool {
-        let Some(symptom) = self.failed_proof.take() else {
+        let Some(symptom) = self.failed_probe.take() else {
             return false;
         };
         self.verdicts += 1;
@@ -363,12 +363,12 @@ mod tests {
             self
         }
 
-        fn failed_proof(self, kind: SymptomKind) -> Self {
-            self.on(Event::ProofBegan).on(Event::ProofFailed(symptom(kind)))
+        fn failed_probe(self, kind: SymptomKind) -> Self {
+            self.on(Event::ProbeBegan).on(Event::ProbeFailed(symptom(kind)))
         }
 
         fn proven(self) -> Self {
-            self.on(Event::ProofBegan).on(Event::ProofSucceeded)
+            self.on(Event::ProbeBegan).on(Event::ProbeSucceeded)
         }
 
         fn state(&self) -> &'static str {
@@ -389,15 +389,15 @@ mod tests {
 
     #[test]
     fn grpc_is_broken_only_after_rest_answered() {
-        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered);
+        let story = Story::new().failed_probe(SymptomKind::Http2NotOffered);
         assert_eq!(story.state(), "unproven");
         assert_eq!(story.on(Event::RestAnswered).state(), "rest");
     }
 
     #[test]
-    fn the_answer_of_rest_may_come_before_the_proof_fails() {
-        let story = Story::new().on(Event::ProofBegan).on(Event::RestAnswered);
-        let story = story.on(Event::ProofFailed(symptom(SymptomKind::Unanswered)));
+    fn the_answer_of_rest_may_come_before_the_probe_fails() {
+        let story = Story::new().on(Event::ProbeBegan).on(Event::RestAnswered);
+        let story = story.on(Event::ProbeFailed(symptom(SymptomKind::Unanswered)));
         assert_eq!(story.state(), "rest");
     }
 
@@ -405,7 +405,7 @@ mod tests {
     fn an_outage_poisons_nothing() {
         let mut story = Story::new();
         for _ in 0..10_000 {
-            story = story.failed_proof(SymptomKind::ConnectionRefused).on(Event::RestAnswered);
+            story = story.failed_probe(SymptomKind::ConnectionRefused).on(Event::RestAnswered);
         }
         assert_eq!(story.state(), "unproven");
         let mut story = Story::new().proven();
@@ -416,17 +416,17 @@ mod tests {
     }
 
     #[test]
-    fn a_certain_symptom_counts_at_once_and_an_ambiguous_one_asks_for_a_proof() {
+    fn a_certain_symptom_counts_at_once_and_an_ambiguous_one_asks_for_a_probe() {
         let certain = Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::NotGrpc)));
         assert_eq!(certain.state(), "unproven");
         let suspect =
             || Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::StreamReset)));
         let machine = suspect().machine;
-        assert_eq!((suspect().state(), machine.route()), ("grpc", Route::AfterProof));
-        assert!(machine.wants_proof(suspect().now));
+        assert_eq!((suspect().state(), machine.route()), ("grpc", Route::AfterProbe));
+        assert!(machine.wants_probe(suspect().now));
         let cleared = suspect().proven();
         assert_eq!((cleared.state(), cleared.machine.route()), ("grpc", Route::Grpc));
-        let failed = suspect().failed_proof(SymptomKind::StreamReset);
+        let failed = suspect().failed_probe(SymptomKind::StreamReset);
         assert_eq!(failed.state(), "unproven");
         assert_eq!(failed.on(Event::RestAnswered).state(), "rest");
     }
@@ -438,12 +438,12 @@ mod tests {
             let symptom = symptom(SymptomKind::Unanswered);
             story.wait(after).on(Event::GrpcExpired { began, symptom })
         };
-        let is_suspect = |story: &Story| story.machine.route() == Route::AfterProof;
+        let is_suspect = |story: &Story| story.machine.route() == Route::AfterProbe;
         let two = expired(expired(Story::new().proven(), 1), 1);
         assert!(!is_suspect(&two));
         assert!(is_suspect(&expired(two, 1)), "three seconds of silence");
         assert!(is_suspect(&expired(Story::new().proven(), 3)), "in one call");
-        for heard in [|| Event::GrpcHeard, || Event::GrpcAnswered, || Event::ProofSucceeded] {
+        for heard in [|| Event::GrpcHeard, || Event::GrpcAnswered, || Event::ProbeSucceeded] {
             let story = expired(expired(Story::new().proven(), 1), 1).on(heard());
             assert!(!is_suspect(&expired(expired(story, 1), 1)), "{:?}", heard());
         }
@@ -453,12 +453,12 @@ mod tests {
     fn calls_lost_in_an_outage_leave_grpc_in_place() {
         let lost = || Event::GrpcBroke(symptom(SymptomKind::ConnectionLost));
         let story = Story::new().proven().on(lost()).on(lost()).on(lost());
-        let story = story.failed_proof(SymptomKind::ConnectionRefused);
+        let story = story.failed_probe(SymptomKind::ConnectionRefused);
         assert_eq!((story.state(), story.machine.route()), ("grpc", Route::Grpc));
     }
 
     #[test]
-    fn a_dial_that_finds_no_http2_is_a_failed_proof() {
+    fn a_dial_that_finds_no_http2_is_a_failed_probe() {
         let story =
             Story::new().proven().on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
         assert_eq!(story.on(Event::RestAnswered).state(), "rest");
@@ -473,22 +473,22 @@ mod tests {
     #[test]
     fn the_expiry_doubles_to_a_day_and_calls_stay_on_rest() {
         let mut story =
-            Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
+            Story::new().failed_probe(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let mut expected = 300;
         for _ in 0..12 {
             assert_eq!(story.expiry().as_secs(), expected);
-            assert!(!story.machine.wants_proof(story.now));
+            assert!(!story.machine.wants_probe(story.now));
             story = story.wait(expected);
-            assert!(story.machine.wants_proof(story.now));
-            story = story.failed_proof(SymptomKind::Http2NotOffered);
+            assert!(story.machine.wants_probe(story.now));
+            story = story.failed_probe(SymptomKind::Http2NotOffered);
             assert_eq!(story.state(), "rest");
             expected = (expected * 2).min(24 * 3600);
         }
     }
 
     #[test]
-    fn a_proof_brings_grpc_back_and_a_relapse_starts_higher() {
-        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
+    fn a_probe_brings_grpc_back_and_a_relapse_starts_higher() {
+        let story = Story::new().failed_probe(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let story = story.wait(300).proven();
         assert_eq!(story.state(), "grpc");
         let relapse = story.wait(10).on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
@@ -497,28 +497,28 @@ mod tests {
 
     #[test]
     fn a_long_good_time_is_forgiven() {
-        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
+        let story = Story::new().failed_probe(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
         let story = story.wait(300).proven().wait(301).on(Event::GrpcAnswered);
         let relapse = story.on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
         assert_eq!(relapse.on(Event::RestAnswered).expiry().as_secs(), 300);
     }
 
     #[test]
-    fn an_outage_during_a_new_proof_leaves_the_verdict() {
-        let story = Story::new().failed_proof(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
-        let story = story.wait(300).failed_proof(SymptomKind::ConnectionRefused);
+    fn an_outage_during_a_new_probe_leaves_the_verdict() {
+        let story = Story::new().failed_probe(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
+        let story = story.wait(300).failed_probe(SymptomKind::ConnectionRefused);
         assert_eq!((story.state(), story.expiry()), ("rest", OUTAGE_PAUSE));
     }
 
     #[test]
-    fn proofs_are_few_however_often_one_is_due() {
+    fn probes_are_few_however_often_one_is_due() {
         let failing = |mut story: Story| {
-            let mut proofs = 0;
-            while story.machine.wants_proof(story.now) && proofs < 1_000 {
-                story = story.failed_proof(SymptomKind::ConnectionRefused);
-                proofs += 1;
+            let mut probes = 0;
+            while story.machine.wants_probe(story.now) && probes < 1_000 {
+                story = story.failed_probe(SymptomKind::ConnectionRefused);
+                probes += 1;
             }
-            (story, proofs)
+            (story, probes)
         };
         let (story, first) = failing(Story::new());
         let (story, soon) = failing(story.wait(5));
@@ -527,8 +527,8 @@ mod tests {
     }
 
     #[test]
-    fn one_proof_runs_at_a_time() {
-        let story = Story::new().on(Event::ProofBegan);
-        assert!(!story.machine.wants_proof(story.now));
+    fn one_probe_runs_at_a_time() {
+        let story = Story::new().on(Event::ProbeBegan);
+        assert!(!story.machine.wants_probe(story.now));
     }
 }

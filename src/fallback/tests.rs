@@ -113,9 +113,9 @@ struct World {
     calls: Vec<Call>,
     steps: Vec<Option<Step>>,
     queue: BinaryHeap<Reverse<(Instant, usize)>>,
-    proof_ends: Instant,
+    probe_ends: Instant,
     /// What must hold before a verdict against gRPC.
-    has_failed_proof: bool,
+    has_failed_probe: bool,
     rest_answered: bool,
 }
 
@@ -130,8 +130,8 @@ impl World {
             calls: Vec::new(),
             steps: Vec::new(),
             queue: BinaryHeap::new(),
-            proof_ends: now,
-            has_failed_proof: false,
+            probe_ends: now,
+            has_failed_probe: false,
             rest_answered: false,
         };
         world.plan(now, Step::Begin);
@@ -152,7 +152,7 @@ impl World {
                 Step::Begin => self.begin(),
                 Step::Choose(call) => self.choose(call),
                 Step::Attempted(call, met) => self.judge(call, met),
-                Step::Proven(met) => self.end_proof(met),
+                Step::Proven(met) => self.end_probe(met),
                 Step::Change if self.calls.len() < CALLS => {
                     self.weather = Weather::roll(&mut self.dice);
                     let lasts = self.dice.millis(30 * 60_000);
@@ -184,10 +184,10 @@ impl World {
             switches: 0,
             has_ended: false,
         });
-        self.begin_proof_if_due();
+        self.begin_probe_if_due();
         let patience = match (self.machine.route(), has_rest_form) {
-            (Route::AfterProof, true) => self.proof_ends.min(self.now + HEAD_START),
-            (Route::AfterProof, false) => self.proof_ends,
+            (Route::AfterProbe, true) => self.probe_ends.min(self.now + HEAD_START),
+            (Route::AfterProbe, false) => self.probe_ends,
             (Route::Grpc | Route::Rest, _) => self.now,
         };
         self.plan(patience.max(self.now).min(deadline), Step::Choose(call));
@@ -197,26 +197,26 @@ impl World {
         }
     }
 
-    fn begin_proof_if_due(&mut self) {
-        if !self.machine.wants_proof(self.now) {
+    fn begin_probe_if_due(&mut self) {
+        if !self.machine.wants_probe(self.now) {
             return;
         }
         if let State::OnRest { until, .. } = self.machine.state() {
             assert!(*until <= self.now, "a verdict holds until it expires");
         }
-        self.on(Event::ProofBegan);
-        (self.has_failed_proof, self.rest_answered) = (false, false);
+        self.on(Event::ProbeBegan);
+        (self.has_failed_probe, self.rest_answered) = (false, false);
         let met = self.weather.meets(Grpc, &mut self.dice);
-        self.proof_ends = self.now + self.dice.millis(5_000);
-        self.plan(self.proof_ends, Step::Proven(met));
+        self.probe_ends = self.now + self.dice.millis(5_000);
+        self.plan(self.probe_ends, Step::Proven(met));
     }
 
-    fn end_proof(&mut self, met: Option<SymptomKind>) {
+    fn end_probe(&mut self, met: Option<SymptomKind>) {
         match met {
-            None => self.on(Event::ProofSucceeded),
+            None => self.on(Event::ProbeSucceeded),
             Some(kind) => {
-                self.has_failed_proof |= kind.mark() != Mark::No;
-                self.on(Event::ProofFailed(symptom(kind)));
+                self.has_failed_probe |= kind.mark() != Mark::No;
+                self.on(Event::ProbeFailed(symptom(kind)));
             }
         }
     }
@@ -274,15 +274,15 @@ impl World {
         }
     }
 
-    /// An ambiguous symptom asks for a proof; one before the request is a failed proof itself.
+    /// An ambiguous symptom asks for a probe; one before the request is a failed probe itself.
     fn break_grpc(&mut self, kind: SymptomKind) {
         let is_certain = kind.mark() == Mark::Certain;
         if is_certain && matches!(self.machine.state(), State::OnGrpc) {
-            (self.has_failed_proof, self.rest_answered) =
+            (self.has_failed_probe, self.rest_answered) =
                 (kind.delivery() == Delivery::NotSent, false);
         }
         self.on(Event::GrpcBroke(symptom(kind)));
-        self.begin_proof_if_due();
+        self.begin_probe_if_due();
     }
 
     fn on(&mut self, event: Event) {
@@ -290,7 +290,7 @@ impl World {
         self.machine.on(event, self.now);
         let is_on_rest = matches!(self.machine.state(), State::OnRest { .. });
         if is_on_rest && !was_on_rest {
-            assert!(self.has_failed_proof, "REST took over though gRPC had not failed");
+            assert!(self.has_failed_probe, "REST took over though gRPC had not failed");
             assert!(self.rest_answered, "REST took over though it had not answered");
         }
     }
@@ -327,10 +327,10 @@ fn grpc_comes_back_once_the_network_is_good_again() {
     for seed in SEEDS {
         let mut world = World::new(seed);
         world.run();
-        // The longest verdict is a day; the proof after it ends well.
+        // The longest verdict is a day; the probe after it ends well.
         world.now += Duration::from_secs(25 * 3600);
         world.weather = Weather::Good;
-        world.begin_proof_if_due();
+        world.begin_probe_if_due();
         world.run();
         assert_eq!(world.machine.route(), Route::Grpc, "seed {seed}");
     }

@@ -5,7 +5,7 @@
 use crate::bridge::options::ResendPolicy;
 use crate::symptom::{Again, Delivery, SymptomKind};
 
-/// Whether a failure of gRPC's proof ends the calls that wait for it.
+/// Whether a failure of gRPC's probe ends the calls that wait for it.
 pub(crate) fn is_final(kind: SymptomKind) -> bool {
     kind.again() == Again::Nowhere
 }

@@ -13,7 +13,7 @@ use crate::proto::google::ai::generativelanguage::v1beta::ListModelsRequest;
 pub(crate) const ENDPOINT: &str = "https://generativelanguage.googleapis.com";
 
 /// A call that costs nothing and changes nothing: its path and its message.
-pub(crate) fn proof_call() -> (String, Vec<u8>) {
+pub(crate) fn probe_call() -> (String, Vec<u8>) {
     let path = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
     let message = ListModelsRequest { page_size: 1, ..ListModelsRequest::default() };
     (path.to_owned(), message.encode_to_vec())

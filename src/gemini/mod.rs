@@ -13,7 +13,7 @@ pub use advice::{Advice, Speaker, advice, advice_for};
 pub use details::Details;
 pub use prompt::prompt;
 
-pub(crate) use defaults::{ENDPOINT, deadline, end_fields, proof_call, retry_policy};
+pub(crate) use defaults::{ENDPOINT, deadline, end_fields, probe_call, retry_policy};
 pub(crate) use prompt::model_name;
 
 use std::sync::OnceLock;

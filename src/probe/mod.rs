@@ -1,4 +1,4 @@
-//! Proof: the free call that shows whether gRPC works here, before it carries paid calls.
+//! Probe: the free call that shows whether gRPC works here, before it carries paid calls.
 
 pub(crate) mod inquiry;
 pub(crate) mod liveness;
@@ -23,23 +23,23 @@ use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::grpc::GrpcTransport;
 
 /// What is called to prove gRPC.
-pub(crate) struct Proof {
-    request: Option<ProofRequest>,
+pub(crate) struct Probe {
+    request: Option<ProbeRequest>,
 }
 
 /// A unary call that costs nothing and changes nothing.
-pub(crate) struct ProofRequest {
+pub(crate) struct ProbeRequest {
     pub(crate) path: PathAndQuery,
     pub(crate) method: Option<Arc<Method>>,
     pub(crate) message: Frame,
 }
 
-/// Longest wait for the answer to the proof, once there is a connection.
+/// Longest wait for the answer to the probe, once there is a connection.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
-impl Proof {
-    /// Without a request, the peer's HTTP/2 SETTINGS are the whole proof.
-    pub(crate) fn new(request: Option<ProofRequest>) -> Self {
+impl Probe {
+    /// Without a request, the peer's HTTP/2 SETTINGS are the whole probe.
+    pub(crate) fn new(request: Option<ProbeRequest>) -> Self {
         Self { request }
     }
 
@@ -48,12 +48,12 @@ impl Proof {
         self.request.is_some()
     }
 
-    /// The credentials that the proof takes from `metadata`; `None` if this schema has none.
+    /// The credentials that the probe takes from `metadata`; `None` if this schema has none.
     pub(crate) fn credentials(&self, metadata: &HeaderMap) -> Option<HeaderMap> {
         self.request.as_ref().map(|_| credentials_of(metadata))
     }
 
-    /// The proof as a call, with the credentials found in `metadata`; `None` if this schema has none.
+    /// The probe as a call, with the credentials found in `metadata`; `None` if this schema has none.
     pub(crate) fn call(&self, metadata: &HeaderMap) -> Option<Call> {
         let request = self.request.as_ref()?;
         Some(Call::of_message(
@@ -64,7 +64,7 @@ impl Proof {
         ))
     }
 
-    /// Runs the proof in the background, with the credentials of the call that waits for it.
+    /// Runs the probe in the background, with the credentials of the call that waits for it.
     pub(crate) fn begin(
         &self,
         grpc: &Arc<GrpcTransport>,
@@ -79,7 +79,7 @@ impl Proof {
         let prove = async move {
             tokio::select! {
                 biased;
-                // The proof has no result.
+                // The probe has no result.
                 () = until_stalled() => {}
                 outcome = prove(&grpc, call) => run.end(outcome.map_err(|mut error| {
                     secrets_of(&metadata).for_each(|secret| error.hide(secret));
@@ -87,7 +87,7 @@ impl Proof {
                 })),
             }
         };
-        tokio::spawn(prove.instrument(debug_span!("proof")));
+        tokio::spawn(prove.instrument(debug_span!("probe")));
     }
 }
 
@@ -141,7 +141,7 @@ fn credentials_of(metadata: &HeaderMap) -> HeaderMap {
 static CREDENTIALS: [HeaderName; 3] =
     [header::AUTHORIZATION, API_KEY, HeaderName::from_static("x-goog-user-project")];
 
-/// A proof under way; tells the fallback how it ended, even when its task is dropped.
+/// A probe under way; tells the fallback how it ended, even when its task is dropped.
 struct Run {
     fallback: Arc<Fallback>,
     trial: Trial,
@@ -152,20 +152,20 @@ impl Run {
     fn end(mut self, outcome: Result<(), Error>) {
         self.ended = true;
         let event = match outcome {
-            Ok(()) => Event::ProofSucceeded,
+            Ok(()) => Event::ProbeSucceeded,
             Err(error) => match error.symptom() {
-                Some(symptom) => Event::ProofFailed(symptom.clone()),
-                None => Event::ProofAbandoned,
+                Some(symptom) => Event::ProbeFailed(symptom.clone()),
+                None => Event::ProbeAbandoned,
             },
         };
-        self.fallback.end_proof(&self.trial, event);
+        self.fallback.end_probe(&self.trial, event);
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
         if !self.ended {
-            self.fallback.end_proof(&self.trial, Event::ProofAbandoned);
+            self.fallback.end_probe(&self.trial, Event::ProbeAbandoned);
         }
     }
 }

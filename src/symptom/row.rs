@@ -33,7 +33,7 @@ pub enum Station {
 pub(crate) enum Mark {
     /// Nothing.
     No,
-    /// gRPC is suspect: a proof decides.
+    /// gRPC is suspect: a probe decides.
     Ambiguous,
     /// gRPC is broken here; one counts.
     Certain,

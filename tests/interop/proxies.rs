@@ -111,7 +111,7 @@ async fn nginx() {
         Row::at("HTTP/1.1 only", "h1").ends(broken(Kind::Http2NotOffered), REST, REST),
         Row::at("h2 to HTTP/1.1", "h2-to-h1").ends(broken(Kind::NotGrpc), REST, REST),
         Row::at("grpc_pass", "grpc-pass"),
-        // The proof is small enough.
+        // The probe is small enough.
         Row::at("413", "too-large").ends(
             broken(Kind::NotGrpc),
             broken(Kind::ForeignError),
@@ -119,7 +119,7 @@ async fn nginx() {
         ),
         with(Row::at("502", "bad-gateway"), page(Kind::ForeignError)),
         Row::at("grpc_pass, 502", "grpc-bad-gateway").ends(broken(Kind::NotGrpc), REST, REST),
-        // The head start is over before the proof is answered.
+        // The head start is over before the probe is answered.
         Row::at("504", "gateway-timeout").ends(
             broken(Kind::NotGrpc),
             broken(Kind::ForeignError),

@@ -14,7 +14,7 @@ use crate::setting::{
     GENERATE, LIST_MODELS, answer, behind, behind_a, change, direct, question, text_of, through,
 };
 
-/// Far beyond what the proof needs on a busy machine.
+/// Far beyond what the probe needs on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 const GENERATIVE_SERVICE: &str = "google/ai/generativelanguage/v1beta/generative_service.proto";
 
@@ -26,7 +26,7 @@ async fn ask(bridge: &Bridge) -> Result<ActiveTransport, tonic::Status> {
 }
 
 #[tokio::test]
-async fn a_good_network_carries_grpc_after_one_free_proof() {
+async fn a_good_network_carries_grpc_after_one_free_probe() {
     let (emulator, proxy) = behind(Fault::Pass).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
@@ -71,7 +71,7 @@ async fn a_network_that_breaks_grpc_gets_rest_at_once_and_each_call_once() {
 }
 
 #[tokio::test]
-async fn a_proof_that_is_swallowed_does_not_hold_calls_up() {
+async fn a_probe_that_is_swallowed_does_not_hold_calls_up() {
     for fault in [Fault::CallSwallowed, Fault::PrefaceSwallowed] {
         let (emulator, proxy) = behind(fault).await;
         let bridge = through(&emulator, &proxy).build().expect("a bridge");
@@ -81,7 +81,7 @@ async fn a_proof_that_is_swallowed_does_not_hold_calls_up() {
 }
 
 #[tokio::test]
-async fn a_proof_that_is_swallowed_is_a_failed_one() {
+async fn a_probe_that_is_swallowed_is_a_failed_one() {
     let (emulator, proxy) = behind(Fault::CallSwallowed).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Rest);
@@ -91,11 +91,11 @@ async fn a_proof_that_is_swallowed_is_a_failed_one() {
 }
 
 #[tokio::test]
-async fn a_proof_outside_the_schema_needs_its_trailers_too() {
+async fn a_probe_outside_the_schema_needs_its_trailers_too() {
     let (emulator, proxy) = behind(Fault::TrailersStripped).await;
     let schema = Schema::from_descriptor_set(&descriptors_of(&[GENERATIVE_SERVICE]));
     let builder = through(&emulator, &proxy).schema(schema.expect("a schema"));
-    let bridge = builder.proof_call(LIST_MODELS, b"").build().expect("a bridge");
+    let bridge = builder.probe_call(LIST_MODELS, b"").build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Rest);
 }
 
@@ -266,7 +266,7 @@ async fn rest_is_not_hit_by_what_breaks_http2_unless_it_is_asked_to_offer_it() {
 }
 
 #[tokio::test]
-async fn the_services_own_refusal_of_the_proof_proves_the_path() {
+async fn the_services_own_refusal_of_the_probe_proves_the_path() {
     let emulator = Emulator::start().await.expect("an emulator");
     emulator.on(LIST_MODELS, Reply::error(tonic::Status::permission_denied("no such right")));
     emulator.on(GENERATE, Reply::message(&answer("yes")));

@@ -419,13 +419,13 @@ fn wrong_settings_are_named_by_build() {
         ("endpoint", |builder| builder.endpoint("http://a.test"), ErrorKind::Configuration),
         ("key", |builder| builder.api_key("a\nb"), ErrorKind::Configuration),
         ("certificate", |builder| builder.add_root_certificates("x"), ErrorKind::Configuration),
-        ("proof call", |builder| builder.proof_call("no path", b""), ErrorKind::Configuration),
-        ("proof call", |builder| builder.proof_call(STREAM, b""), ErrorKind::Configuration),
+        ("probe", |builder| builder.probe_call("no path", b""), ErrorKind::Configuration),
+        ("probe", |builder| builder.probe_call(STREAM, b""), ErrorKind::Configuration),
     ];
     for (named, set, kind) in cases {
         let error = set(Bridge::builder()).build().expect_err(named);
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(named), "{error}");
     }
-    assert!(Bridge::builder().proof_call(LIST_MODELS, b"").build().is_ok());
+    assert!(Bridge::builder().probe_call(LIST_MODELS, b"").build().is_ok());
 }

@@ -176,7 +176,7 @@ async fn a_fixed_transport_is_the_only_one_used() {
     }
     let rest: Vec<bool> = emulator.received().iter().map(Received::is_rest).collect();
     assert_eq!(rest, [false, false, false, true, true, true]);
-    assert_eq!(emulator.count(LIST_MODELS), 0, "no proof was asked for");
+    assert_eq!(emulator.count(LIST_MODELS), 0, "no probe was asked for");
 }
 
 #[tokio::test]

@@ -250,9 +250,9 @@ fn a_token_that_nobody_fetches_any_more_holds_no_other_runtime_up() {
     other.block_on(ask(&bridge)).expect("an answer");
 }
 
-/// The proof that the first one began is not awaited: the second one makes its own.
+/// The probe that the first one began is not awaited: the second one makes its own.
 #[test]
-fn a_proof_that_nobody_drives_holds_no_other_runtime_up() {
+fn a_probe_that_nobody_drives_holds_no_other_runtime_up() {
     let ground = Ground::new(Fault::CallSwallowed);
     let bridge = ground.bridge().grpc_head_start(LONG).build().expect("a bridge");
     let (stopped, other) = (still(), still());

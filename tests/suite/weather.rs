@@ -47,7 +47,7 @@ async fn grpc_comes_back_after_the_expiry_and_no_call_fails_meanwhile() {
     calls += 1;
     jump(Duration::from_secs(301)).await;
     let mut watched = bridge.watch();
-    // The call that finds the verdict expired begins the proof, and is not its subject.
+    // The call that finds the verdict expired begins the probe, and is not its subject.
     assert_eq!(ask(&bridge).await.expect("expired"), ActiveTransport::Rest);
     calls += 1;
     let back = watched.wait_for(|active| active.transport() == Some(ActiveTransport::Grpc));
@@ -117,14 +117,14 @@ async fn a_slow_call_on_a_good_network_is_left_alone() {
     emulator.on(GENERATE, Reply::message(&answer("at last")).gate(Arc::clone(&gate)));
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     bridge.connect().await.expect("a transport");
-    let proofs = emulator.count(LIST_MODELS);
+    let probes = emulator.count(LIST_MODELS);
     let call = tokio::spawn({
         let bridge = bridge.clone();
         async move { ask(&bridge).await }
     });
-    // The call, and after three seconds of silence the proof beside it.
-    emulator.received_when(proofs + 2).await;
-    assert_eq!(emulator.count(LIST_MODELS), proofs + 1);
+    // The call, and after three seconds of silence the probe beside it.
+    emulator.received_when(probes + 2).await;
+    assert_eq!(emulator.count(LIST_MODELS), probes + 1);
     gate.add_permits(1);
     assert_eq!(call.await.expect("no panic").expect("an answer"), ActiveTransport::Grpc);
     assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
@@ -143,17 +143,17 @@ async fn fill_and_wait(streams: u32) {
     emulator.on(GENERATE, Reply::message(&answer("at last")).gate(Arc::clone(&gate)));
     let bridge = direct(&emulator).build().expect("a bridge");
     bridge.connect().await.expect("a transport");
-    let proofs = emulator.count(LIST_MODELS);
+    let probes = emulator.count(LIST_MODELS);
     let mut running = JoinSet::new();
     for _ in 0..streams {
         let bridge = bridge.clone();
         running.spawn(async move { ask(&bridge).await });
     }
-    // Three seconds of silence, and three for the answer to the proof beside the calls.
+    // Three seconds of silence, and three for the answer to the probe beside the calls.
     let early = timeout(Duration::from_secs(8), running.join_next()).await;
     assert!(early.is_err(), "{streams}: {early:?}");
     // A stream is kept for it, if the peer allows more than one.
-    assert_eq!(emulator.count(LIST_MODELS) > proofs, streams > 1);
+    assert_eq!(emulator.count(LIST_MODELS) > probes, streams > 1);
     gate.add_permits(2);
     for ended in running.join_all().await {
         assert_eq!(ended.expect("an answer"), ActiveTransport::Grpc);

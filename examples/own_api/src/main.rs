@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .endpoint(service.endpoint())
         .schema(Schema::from_descriptor_set(DESCRIPTORS)?)
         .credentials(Credentials::none()) // or a key, or tokens
-        .proof_call("/library.v1.Library/ListShelves", []) // free; it proves gRPC before others go over it
+        .probe_call("/library.v1.Library/ListShelves", []) // free; it proves gRPC before others go over it
         .proxy(Proxy::url(&network.url())?)
         .add_root_certificates(network.root_certificate())
         .build()?;
