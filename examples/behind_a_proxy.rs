@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Optional: settles the transport now, so that a wrong setting shows at the start and the first call need not wait.
     let transport = bridge.connect().await?;
     println!("calls go over {}", transport.as_str());
-    if let Some(symptom) = bridge.active().symptom() {
+    if let Some(symptom) = bridge.transport_state().symptom() {
         println!("because {symptom}");
     }
 

@@ -39,8 +39,8 @@ async fn ask(bridge: Bridge) -> Result<(), Box<dyn Error>> {
     let transport = reply.extensions().get::<ActiveTransport>().copied();
     println!("  {}", reply.get_ref().text()?);
     explain(&bridge, transport);
-    if bridge.active().symptom().is_some() {
-        println!("  [found out and switched in {:.0?}]", bridge.active().since() - began);
+    if bridge.transport_state().symptom().is_some() {
+        println!("  [found out and switched in {:.0?}]", bridge.transport_state().since() - began);
     }
 
     println!("\nStreamGenerateContent:");
@@ -58,7 +58,7 @@ async fn ask(bridge: Bridge) -> Result<(), Box<dyn Error>> {
 }
 
 fn explain(bridge: &Bridge, transport: Option<ActiveTransport>) {
-    match (transport, bridge.active().symptom()) {
+    match (transport, bridge.transport_state().symptom()) {
         (Some(ActiveTransport::Rest), Some(symptom)) => {
             println!("  [over REST, because {symptom}]");
         }

@@ -35,7 +35,7 @@ pub use bridge::options::{
 pub use bridge::stats::Stats;
 pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
-pub use fallback::Active;
+pub use fallback::TransportState;
 pub use json::Lenience;
 pub use network::{Proxy, ProxyLogin, ProxyTunnel};
 pub use proto::google::{

@@ -18,7 +18,7 @@ use crate::fallback::{Expiry, Fallback};
 use crate::gemini;
 use crate::gemini::parameters::{Guard, Limits};
 use crate::network::{Network, NetworkSettings, Origin, Proxy};
-use crate::probe::inquiry::Patience;
+use crate::probe::liveness::inquiry::Patience;
 use crate::probe::{Probe, ProbeRequest};
 use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
@@ -421,8 +421,7 @@ fn probe_request(
     schema: &Schema,
     (path, message): &(String, Vec<u8>),
 ) -> Result<ProbeRequest, Error> {
-    let refuse =
-        |why: &str| Error::new(ErrorKind::Configuration, format!("probe `{path}` {why}"));
+    let refuse = |why: &str| Error::new(ErrorKind::Configuration, format!("probe `{path}` {why}"));
     let method = schema.method(path).cloned();
     if method.as_ref().is_some_and(|method| method.client_streaming || method.server_streaming) {
         return Err(refuse("is not a unary method"));

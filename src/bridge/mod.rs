@@ -22,7 +22,7 @@ use crate::bridge::stats::Stats;
 use crate::call::Answer;
 use crate::carry::Core;
 use crate::error::Error;
-use crate::fallback::Active;
+use crate::fallback::TransportState;
 
 /// One service under any tonic-generated client: each call goes over gRPC, or over REST where the
 /// network breaks gRPC.
@@ -70,12 +70,12 @@ impl Bridge {
     }
 
     /// Which transport the next call takes, since when, and why.
-    pub fn active(&self) -> Active {
-        self.0.active()
+    pub fn transport_state(&self) -> TransportState {
+        self.0.transport_state()
     }
 
     /// Tells each change of [`active`](Self::active). With a fixed transport nothing ever changes.
-    pub fn watch(&self) -> watch::Receiver<Active> {
+    pub fn watch(&self) -> watch::Receiver<TransportState> {
         self.0.watch()
     }
 
@@ -113,7 +113,7 @@ impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bridge")
             .field("transport", &self.0.transport())
-            .field("active", &self.active().to_string())
+            .field("active", &self.transport_state().to_string())
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
 //! Call: one RPC in neutral terms: method, metadata, deadline, message.
 
+pub(crate) mod author;
 pub(crate) mod deadline;
 pub(crate) mod frame;
-pub(crate) mod word;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::bridge::options::ActiveTransport;
 use crate::call::deadline::{Busy, within};
 use crate::call::{Answer, Call, GRPC_STATUS};
 use crate::error::Error;
-use crate::fallback::{Course, Other, Witness};
+use crate::fallback::{Observer, OtherTransport, ResendState};
 
 /// An answer, and how it came.
 pub(super) struct Carried {
@@ -23,7 +23,7 @@ pub(super) struct Carried {
     /// How long the service took to begin it.
     pub(super) took: Duration,
     /// Where the answer's end tells more.
-    pub(super) witness: Option<Witness>,
+    pub(super) observer: Option<Observer>,
 }
 
 impl Core {
@@ -34,9 +34,9 @@ impl Core {
     ) -> Result<Carried, Error> {
         let mut attempt = 1;
         let mut renewed = false;
-        let mut witness = self.witness(call);
+        let mut observer = self.observer(call);
         loop {
-            let carried = self.send(call, witness.as_mut()).await?;
+            let carried = self.send(call, observer.as_mut()).await?;
             if !renewed && self.is_rejected(call, &carried.answer) {
                 renewed = true;
                 call.metadata.remove(header::AUTHORIZATION);
@@ -44,7 +44,7 @@ impl Core {
                 continue;
             }
             let Some(wait) = self.retries.wait_before_next(call, &carried.answer, attempt) else {
-                return Ok(Carried { witness, ..carried });
+                return Ok(Carried { observer, ..carried });
             };
             debug!(attempt, ?wait, "the service's answer is tried again");
             self.counters.count_retry();
@@ -54,9 +54,9 @@ impl Core {
     }
 
     /// Only where there is a choice is there something to tell.
-    fn witness(&self, call: &Call) -> Option<Witness> {
+    fn observer(&self, call: &Call) -> Option<Observer> {
         let method = call.method.as_ref().filter(|_| self.is_auto(call) && call.has_rest_form())?;
-        Some(self.fallback.witness(method))
+        Some(self.fallback.observer(method))
     }
 
     /// Whether the service refused our token, so that a new one may help. It refuses before any work.
@@ -71,20 +71,20 @@ impl Core {
     async fn send(
         self: &Arc<Self>,
         call: &mut Call,
-        mut witness: Option<&mut Witness>,
+        mut observer: Option<&mut Observer>,
     ) -> Result<Carried, Error> {
-        let choice = self.choose(call, witness.as_deref_mut()).await?;
+        let choice = self.choose(call, observer.as_deref_mut()).await?;
         let may_switch = self.is_auto(call) && choice.because.is_none();
         let policy = call.options.resend.unwrap_or(self.settings.resend);
-        let mut course = Course::new(choice.transport, policy, may_switch);
+        let mut resends = ResendState::new(choice.transport, policy, may_switch);
         let mut first = choice.because;
         loop {
-            let transport = course.transport();
-            let error = match self.send_over(transport, call, witness.as_deref_mut()).await {
+            let transport = resends.transport();
+            let error = match self.send_over(transport, call, observer.as_deref_mut()).await {
                 Ok(carried) => return Ok(carried),
                 Err(error) => error,
             };
-            let Some(next) = self.next_transport(call, &mut course, &error) else {
+            let Some(next) = self.next_transport(call, &mut resends, &error) else {
                 let early = || self.fallback.failed_probe().map(Error::from);
                 let first = first.or_else(|| choice.is_early.then(early).flatten());
                 return Err(both_causes(first, error));
@@ -101,12 +101,12 @@ impl Core {
     fn next_transport(
         &self,
         call: &Call,
-        course: &mut Course,
+        resends: &mut ResendState,
         error: &Error,
     ) -> Option<ActiveTransport> {
         let symptom = error.symptom().filter(|_| call.message.is_in_hand())?;
         let is_on_grpc = self.fallback.is_on_grpc();
-        course.after(symptom, Other { has_rest_form: call.has_rest_form(), is_on_grpc })
+        resends.after(symptom, OtherTransport { has_rest_form: call.has_rest_form(), is_on_grpc })
     }
 
     /// One attempt; what it shows of the network goes to `fallback`.
@@ -114,19 +114,19 @@ impl Core {
         self: &Arc<Self>,
         transport: ActiveTransport,
         call: &mut Call,
-        witness: Option<&mut Witness>,
+        observer: Option<&mut Observer>,
     ) -> Result<Carried, Error> {
         call.attempts += 1;
         self.counters.count_attempt(transport);
         match transport {
-            ActiveTransport::Grpc => self.send_over_grpc(call, witness).await,
+            ActiveTransport::Grpc => self.send_over_grpc(call, observer).await,
             ActiveTransport::Rest => {
                 let sent = self.send_over_rest(call).await;
-                if let (Some(witness), Err(error)) = (witness, &sent) {
-                    witness.failed(transport, error, Duration::ZERO);
+                if let (Some(observer), Err(error)) = (observer, &sent) {
+                    observer.failed(transport, error, Duration::ZERO);
                 }
                 let took = Duration::ZERO;
-                sent.map(|answer| Carried { answer, transport, took, witness: None })
+                sent.map(|answer| Carried { answer, transport, took, observer: None })
             }
         }
     }
@@ -134,11 +134,11 @@ impl Core {
     async fn send_over_grpc(
         self: &Arc<Self>,
         call: &mut Call,
-        mut witness: Option<&mut Witness>,
+        mut observer: Option<&mut Observer>,
     ) -> Result<Carried, Error> {
         let transport = ActiveTransport::Grpc;
         let began = Instant::now();
-        let than = witness.as_deref().and_then(Witness::younger_than);
+        let than = observer.as_deref().and_then(Observer::younger_than);
         let deadline = call.deadline;
         let hop = self.grpc.hop();
         let attempt = async {
@@ -150,7 +150,7 @@ impl Core {
             let answered = async {
                 tokio::select! {
                     answer = self.grpc.send(call, seat) => answer,
-                    never = self.ask_when_late(witness.as_deref_mut()) => match never {},
+                    never = self.ask_when_late(observer.as_deref_mut()) => match never {},
                 }
             };
             within(deadline, Busy::OnGrpc(hop), answered).await
@@ -158,25 +158,25 @@ impl Core {
         let sent = attempt.await;
         let sent = self.note_attempt(transport, call, sent);
         let took = began.elapsed();
-        if let (Some(witness), Err(error)) = (witness, &sent) {
-            witness.failed(transport, error, took);
+        if let (Some(observer), Err(error)) = (observer, &sent) {
+            observer.failed(transport, error, took);
         }
         if self.is_auto(call) {
             // A symptom may have asked for a probe, which runs beside the calls.
             self.begin_route(&call.metadata, None);
         }
-        sent.map(|answer| Carried { answer, transport, took, witness: None })
+        sent.map(|answer| Carried { answer, transport, took, observer: None })
     }
 
     /// Beside a call that is unanswered for far longer than its like took: a free call over REST shows whether the
     /// next one should go there, and not wait the same way.
-    async fn ask_when_late(&self, witness: Option<&mut Witness>) -> Infallible {
-        let Some(witness) = witness else { return pending().await };
-        let mut patience = witness.patience();
+    async fn ask_when_late(&self, observer: Option<&mut Observer>) -> Infallible {
+        let Some(observer) = observer else { return pending().await };
+        let mut patience = observer.patience();
         loop {
             sleep(patience).await;
-            if witness.begin_question() && Box::pin(self.is_reached_over_rest()).await {
-                witness.is_late();
+            if observer.begin_question() && Box::pin(self.is_reached_over_rest()).await {
+                observer.is_late();
             }
             patience *= 2;
         }

@@ -10,7 +10,7 @@ use crate::bridge::options::{ActiveTransport, Transport};
 use crate::call::Call;
 use crate::call::deadline::{Busy, Deadline, within};
 use crate::error::Error;
-use crate::fallback::{Route, Witness};
+use crate::fallback::{Observer, Route};
 use crate::transport::carrier::http1::HttpVersions;
 
 /// Where a call goes first.
@@ -32,12 +32,12 @@ impl Core {
     pub(super) async fn choose(
         &self,
         call: &mut Call,
-        mut witness: Option<&mut Witness>,
+        mut observer: Option<&mut Observer>,
     ) -> Result<Choice, Error> {
         if let Some(transport) = self.transport_of(call).fixed() {
             return Ok(Choice::of(transport));
         }
-        let route = self.begin_route(&call.metadata, witness.as_deref_mut());
+        let route = self.begin_route(&call.metadata, observer.as_deref_mut());
         match (route, call.has_rest_form()) {
             (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
             (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
@@ -46,7 +46,7 @@ impl Core {
                 within(call.deadline, Busy::Proving(self.grpc.hop()), probe).await?;
                 Ok(Choice::of(ActiveTransport::Grpc))
             }
-            (Route::AfterProbe, true) => self.choose_by_probe(call.time_left(), witness).await,
+            (Route::AfterProbe, true) => self.choose_by_probe(call.time_left(), observer).await,
         }
     }
 
@@ -54,7 +54,7 @@ impl Core {
     async fn choose_by_probe(
         &self,
         left: Option<Duration>,
-        witness: Option<&mut Witness>,
+        observer: Option<&mut Observer>,
     ) -> Result<Choice, Error> {
         let head_start = self.settings.grpc_head_start;
         let patience = left.map_or(head_start, |left| left.min(head_start));
@@ -62,7 +62,7 @@ impl Core {
             return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
         };
         Ok(match ended? {
-            None if self.fallback.takes(witness) => Choice::of(ActiveTransport::Grpc),
+            None if self.fallback.takes(observer) => Choice::of(ActiveTransport::Grpc),
             None => Choice::of(ActiveTransport::Rest),
             Some(symptom) => {
                 self.counters.count_switch();
@@ -99,8 +99,12 @@ impl Core {
     }
 
     /// Where the next call goes; begins a probe of gRPC if one is due.
-    pub(super) fn begin_route(&self, metadata: &HeaderMap, witness: Option<&mut Witness>) -> Route {
-        let (route, trial) = self.fallback.route(witness);
+    pub(super) fn begin_route(
+        &self,
+        metadata: &HeaderMap,
+        observer: Option<&mut Observer>,
+    ) -> Route {
+        let (route, trial) = self.fallback.route(observer);
         if let Some(trial) = trial {
             if self.probe.is_a_call() {
                 self.counters.count_probe(ActiveTransport::Grpc);

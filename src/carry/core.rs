@@ -17,7 +17,7 @@ use crate::call::frame::Frame;
 use crate::call::{Answer, Call, Message, read_head};
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::fallback::{Active, Event, Fallback};
+use crate::fallback::{Event, Fallback, TransportState};
 use crate::gemini::parameters::Guard;
 use crate::probe::Probe;
 use crate::retry::Retries;
@@ -171,11 +171,11 @@ impl Core {
         self.settings.transport
     }
 
-    pub(crate) fn active(&self) -> Active {
-        self.fallback.active()
+    pub(crate) fn transport_state(&self) -> TransportState {
+        self.fallback.transport_state()
     }
 
-    pub(crate) fn watch(&self) -> Receiver<Active> {
+    pub(crate) fn watch(&self) -> Receiver<TransportState> {
         self.fallback.watch()
     }
 

@@ -5,8 +5,8 @@ use http::uri::PathAndQuery;
 
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
+use crate::call::author::is_forged;
 use crate::call::frame::Frame;
-use crate::call::word::is_forged;
 use crate::call::{Answer, Call};
 use crate::error::Error;
 use crate::symptom::SymptomKind;

@@ -5,9 +5,9 @@ mod choose;
 mod core;
 mod examine;
 mod outcome;
+mod probes;
 mod settings;
-mod stream;
-mod watch;
+mod stream_limits;
 
 pub(crate) use self::core::{Core, Parts};
 pub(crate) use settings::{DefaultDeadline, Settings};

@@ -4,8 +4,8 @@ use tracing::debug;
 
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
+use crate::call::author::is_forged;
 use crate::call::deadline::Deadline;
-use crate::call::word::is_forged;
 use crate::call::{Answer, Call};
 use crate::credentials::secrets_of;
 use crate::error::{Error, ErrorKind};

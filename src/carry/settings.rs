@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::bridge::options::{ResendPolicy, Transport};
 use crate::dialect::Dialect;
-use crate::probe::inquiry::Patience;
+use crate::probe::liveness::inquiry::Patience;
 use crate::schema::Method;
 
 /// Choices of the builder that a call reads.

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::state::Expiry;
 use crate::bridge::options::ActiveTransport;
-use crate::call::word::is_failure;
+use crate::call::author::is_failure;
 use crate::symptom::Mark;
 
 /// What gRPC did to the calls of each method. Only methods of the schema are told to it, so it does not grow.
@@ -18,9 +18,9 @@ pub(crate) struct Methods {
     expiry: Expiry,
 }
 
-/// The way of a method's next call.
+/// The route of a method's next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum MethodRoute {
     /// Nothing speaks against gRPC.
     Open,
     /// gRPC failed it once: over a connection that is younger than that.
@@ -32,7 +32,7 @@ pub(crate) enum Way {
 
 /// How one call fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Outcome {
     /// gRPC brought the service's answer, this long after it was asked.
     Carried { took: Duration },
     /// gRPC broke it, or brought a status that is perhaps not the service's.
@@ -47,12 +47,12 @@ pub(crate) enum Fate {
     Unknown,
 }
 
-/// A call that tells its fate.
+/// A call that tells its outcome.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Teller {
+pub(crate) struct Observed {
     pub(crate) began: Instant,
     pub(crate) is_trial: bool,
-    /// It was [`Fate::Late`] before.
+    /// It was [`Outcome::Late`] before.
     pub(crate) was_late: bool,
 }
 
@@ -93,18 +93,18 @@ impl Methods {
         Self { known: HashMap::new(), expiry }
     }
 
-    /// The way of the next call of `path`. A [`Way::Trial`] is not taken yet: see [`begin_trial`](Self::begin_trial).
-    pub(crate) fn way(&self, path: &str, now: Instant) -> Way {
-        let Some(method) = self.known.get(path) else { return Way::Open };
+    /// The route of the next call of `path`. A [`MethodRoute::Trial`] is not taken yet: see [`begin_trial`](Self::begin_trial).
+    pub(crate) fn route(&self, path: &str, now: Instant) -> MethodRoute {
+        let Some(method) = self.known.get(path) else { return MethodRoute::Open };
         match method.standing {
-            Standing::Good => Way::Open,
-            Standing::Doubted { .. } => Way::Younger(method.since),
-            Standing::OnRest { until, on_trial: false, .. } if until <= now => Way::Trial,
-            Standing::Suspected { .. } | Standing::OnRest { .. } => Way::Rest,
+            Standing::Good => MethodRoute::Open,
+            Standing::Doubted { .. } => MethodRoute::Younger(method.since),
+            Standing::OnRest { until, on_trial: false, .. } if until <= now => MethodRoute::Trial,
+            Standing::Suspected { .. } | Standing::OnRest { .. } => MethodRoute::Rest,
         }
     }
 
-    /// The call that the way was for goes over gRPC; no other one does before its fate is told.
+    /// The call that the route was for goes over gRPC; no other one does before its outcome is told.
     pub(crate) fn begin_trial(&mut self, path: &str) {
         if let Some(method) = self.known.get_mut(path)
             && let Standing::OnRest { on_trial, .. } = &mut method.standing
@@ -140,20 +140,20 @@ impl Methods {
     pub(crate) fn tell(
         &mut self,
         path: &str,
-        teller: Teller,
-        fate: Fate,
+        observed: Observed,
+        outcome: Outcome,
         now: Instant,
     ) -> Option<ActiveTransport> {
         let expiry = self.expiry;
         let method = self.method(path, now);
         let before = method.transport();
-        match fate {
-            Fate::Carried { took } => method.carry(teller, took, expiry, now),
-            Fate::Broken { mark, said } => method.fail(teller, mark, said, expiry, now),
-            Fate::RestCarried { said } => method.judge(said, expiry, now),
-            Fate::RestBroken => method.acquit(now),
-            Fate::Late => method.suspect_silence(now),
-            Fate::Unknown => method.end_trial(teller),
+        match outcome {
+            Outcome::Carried { took } => method.carry(observed, took, expiry, now),
+            Outcome::Broken { mark, said } => method.fail(observed, mark, said, expiry, now),
+            Outcome::RestCarried { said } => method.judge(said, expiry, now),
+            Outcome::RestBroken => method.acquit(now),
+            Outcome::Late => method.suspect_silence(now),
+            Outcome::Unknown => method.end_trial(observed),
         }
         let after = method.transport();
         (after != before).then_some(after)
@@ -181,7 +181,7 @@ impl Method {
         }
     }
 
-    fn carry(&mut self, teller: Teller, took: Duration, expiry: Expiry, now: Instant) {
+    fn carry(&mut self, observed: Observed, took: Duration, expiry: Expiry, now: Instant) {
         self.usual = Some(self.usual.map_or(took, |usual| took.max(usual / 8 * 7)));
         match &mut self.standing {
             Standing::Good if now >= self.since + expiry.after(self.verdicts) => self.verdicts = 0,
@@ -189,29 +189,29 @@ impl Method {
             // Doubted -> Good: one failure among so many calls is a network's ordinary life.
             Standing::Doubted { .. } => self.enter(Standing::Good, now),
             // Suspected | OnRest -> Good: what was taken for silence was only slow.
-            Standing::Suspected { is_late: true, .. } if teller.was_late => {
+            Standing::Suspected { is_late: true, .. } if observed.was_late => {
                 self.enter(Standing::Good, now);
             }
-            Standing::OnRest { is_late: true, .. } if teller.was_late => {
+            Standing::OnRest { is_late: true, .. } if observed.was_late => {
                 self.verdicts = self.verdicts.saturating_sub(1);
                 self.enter(Standing::Good, now);
             }
             // OnRest -> Good: the trial went well.
-            Standing::OnRest { .. } if teller.is_trial => self.enter(Standing::Good, now),
+            Standing::OnRest { .. } if observed.is_trial => self.enter(Standing::Good, now),
             Standing::Good | Standing::Suspected { .. } | Standing::OnRest { .. } => {}
         }
     }
 
     fn fail(
         &mut self,
-        teller: Teller,
+        observed: Observed,
         mark: Mark,
         said: Option<Code>,
         expiry: Expiry,
         now: Instant,
     ) {
         let is_certain = match mark {
-            Mark::No => return self.end_trial(teller),
+            Mark::No => return self.end_trial(observed),
             Mark::Ambiguous => false,
             Mark::Certain => true,
         };
@@ -223,11 +223,11 @@ impl Method {
             // Good -> Suspected: a relapse, or a certain symptom.
             Standing::Good => self.enter(Standing::Suspected { said, is_late: false }, now),
             // Doubted -> Suspected: again, by a call that the first failure cannot have hit.
-            Standing::Doubted { .. } if is_certain || teller.began > self.since => {
+            Standing::Doubted { .. } if is_certain || observed.began > self.since => {
                 self.enter(Standing::Suspected { said, is_late: false }, now);
             }
             // OnRest -> OnRest: still broken, for twice as long.
-            Standing::OnRest { .. } if teller.is_trial => self.condemn(false, expiry, now),
+            Standing::OnRest { .. } if observed.is_trial => self.condemn(false, expiry, now),
             Standing::Doubted { .. } | Standing::Suspected { .. } | Standing::OnRest { .. } => {}
         }
     }
@@ -266,9 +266,9 @@ impl Method {
         }
     }
 
-    fn end_trial(&mut self, teller: Teller) {
+    fn end_trial(&mut self, observed: Observed) {
         if let Standing::OnRest { on_trial, .. } = &mut self.standing
-            && teller.is_trial
+            && observed.is_trial
         {
             *on_trial = false;
         }

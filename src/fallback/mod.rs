@@ -1,14 +1,13 @@
 //! Fallback: which transport a call takes (the only locks, the only clock).
 
-mod course;
 mod methods;
+mod observer;
+mod resend;
 mod state;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod tests;
-mod verdict;
-mod witness;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,13 +17,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
 
-pub(crate) use course::{Course, Other};
+pub(crate) use observer::Observer;
+use observer::SharedMethods;
+use resend::is_final;
+pub(crate) use resend::may_resend;
+pub(crate) use resend::{OtherTransport, ResendState};
 pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
-use verdict::is_final;
-pub(crate) use verdict::may_resend;
-use witness::Ledger;
-pub(crate) use witness::Witness;
 
 use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
@@ -36,28 +35,28 @@ use crate::symptom::Symptom;
 #[derive(Debug)]
 pub(crate) struct Fallback {
     machine: Mutex<Machine>,
-    ledger: Arc<Ledger>,
+    methods: Arc<SharedMethods>,
     is_fixed: bool,
-    active: watch::Sender<Active>,
+    active: watch::Sender<TransportState>,
     /// A runtime that stands still ends no probe: each waits for its own.
-    probes: PerRuntime<watch::Sender<Proving>>,
+    probes: PerRuntime<watch::Sender<ProbeState>>,
     /// How many probes were begun.
     begun: AtomicU64,
 }
 
 /// How the last probe of gRPC ended.
 #[derive(Debug, Clone)]
-enum Proving {
+enum ProbeState {
     Running,
     Ended(Option<Symptom>),
 }
 
 /// A probe under way.
 #[derive(Debug)]
-pub(crate) struct Trial {
+pub(crate) struct RunningProbe {
     number: u64,
     /// Tells those of its own runtime that wait for it.
-    tell: Arc<watch::Sender<Proving>>,
+    tell: Arc<watch::Sender<ProbeState>>,
 }
 
 impl Fallback {
@@ -65,11 +64,11 @@ impl Fallback {
     pub(crate) fn new(expiry: Expiry, fixed: Option<ActiveTransport>) -> Self {
         let now = Instant::now();
         let machine = Machine::new(expiry, now);
-        let mut active = Active::of(&machine);
+        let mut active = TransportState::of(&machine);
         active.transport = fixed;
         Self {
             machine: Mutex::new(machine),
-            ledger: Arc::new(Ledger::new(expiry)),
+            methods: Arc::new(SharedMethods::new(expiry)),
             is_fixed: fixed.is_some(),
             active: watch::Sender::new(active),
             probes: PerRuntime::default(),
@@ -78,51 +77,52 @@ impl Fallback {
     }
 
     /// Where the next call goes, and the probe that the caller must begin now.
-    pub(crate) fn route(&self, witness: Option<&mut Witness>) -> (Route, Option<Trial>) {
+    pub(crate) fn route(&self, observer: Option<&mut Observer>) -> (Route, Option<RunningProbe>) {
         let now = Instant::now();
         let mut machine = self.lock();
-        let trial = self.begin_probe(&mut machine, now);
+        let running = self.begin_probe(&mut machine, now);
         let route = machine.route();
         drop(machine);
-        let is_open = witness.is_none_or(|witness| witness.has_way(route == Route::Grpc, now));
-        (if is_open { route } else { Route::Rest }, trial)
+        let is_open =
+            observer.is_none_or(|observer| observer.is_open_to(route == Route::Grpc, now));
+        (if is_open { route } else { Route::Rest }, running)
     }
 
-    fn begin_probe(&self, machine: &mut Machine, now: Instant) -> Option<Trial> {
+    fn begin_probe(&self, machine: &mut Machine, now: Instant) -> Option<RunningProbe> {
         let tell = machine.is_probe_due(now).then(|| self.probe())?;
-        let runs_here = matches!(*tell.borrow(), Proving::Running);
+        let runs_here = matches!(*tell.borrow(), ProbeState::Running);
         if runs_here && !machine.wants_probe(now) {
             return None;
         }
         machine.on(Event::ProbeBegan, now);
-        tell.send_replace(Proving::Running);
-        Some(Trial { number: self.begun.fetch_add(1, Ordering::Relaxed) + 1, tell })
+        tell.send_replace(ProbeState::Running);
+        Some(RunningProbe { number: self.begun.fetch_add(1, Ordering::Relaxed) + 1, tell })
     }
 
     /// Takes how a probe ended. A failure counts only if no other probe began since: on a runtime that stood
     /// still meanwhile it is old.
-    pub(crate) fn end_probe(&self, trial: &Trial, event: Event) {
+    pub(crate) fn end_probe(&self, running: &RunningProbe, event: Event) {
         let failure = match &event {
             Event::ProbeFailed(symptom) => Some(symptom.clone()),
             _ => None,
         };
-        let is_latest = trial.number == self.begun.load(Ordering::Relaxed);
+        let is_latest = running.number == self.begun.load(Ordering::Relaxed);
         if is_latest || matches!(event, Event::ProbeSucceeded) {
             self.record(event);
         }
-        trial.tell.send_replace(Proving::Ended(failure));
+        running.tell.send_replace(ProbeState::Ended(failure));
     }
 
     /// Follows a call whose method has a REST form.
-    pub(crate) fn witness(&self, method: &Arc<Method>) -> Witness {
-        Witness::new(Arc::clone(&self.ledger), Arc::clone(method))
+    pub(crate) fn observer(&self, method: &Arc<Method>) -> Observer {
+        Observer::new(Arc::clone(&self.methods), Arc::clone(method))
     }
 
     /// Whether gRPC takes a call that has waited for its probe.
-    pub(crate) fn takes(&self, witness: Option<&mut Witness>) -> bool {
+    pub(crate) fn takes(&self, observer: Option<&mut Observer>) -> bool {
         let is_on_grpc = self.is_on_grpc();
-        let has_way = |witness: &mut Witness| witness.has_way(is_on_grpc, Instant::now());
-        witness.is_none_or(has_way) && is_on_grpc
+        let is_open_to = |observer: &mut Observer| observer.is_open_to(is_on_grpc, Instant::now());
+        observer.is_none_or(is_open_to) && is_on_grpc
     }
 
     /// Takes what happened to a call or a probe.
@@ -130,18 +130,18 @@ impl Fallback {
         let mut machine = self.lock();
         let before = machine.since();
         if let Event::Reset = event {
-            self.ledger.clear();
+            self.methods.clear();
             // What a probe finds on the network of before says nothing of this one.
             self.begun.fetch_add(1, Ordering::Relaxed);
             for probe in self.probes.all() {
-                probe.send_replace(Proving::Ended(None));
+                probe.send_replace(ProbeState::Ended(None));
             }
         }
         let changed = machine.on(event, Instant::now());
         if !changed || self.is_fixed {
             return;
         }
-        let active = Active::of(&machine);
+        let active = TransportState::of(&machine);
         drop(machine);
         let after = active.since.saturating_duration_since(before);
         match (active.transport, &active.symptom) {
@@ -162,26 +162,26 @@ impl Fallback {
     /// It failed so that no transport may try again for the call that waits.
     pub(crate) async fn probe_failure(&self) -> Result<Option<Symptom>, Error> {
         let mut probe = self.probe().subscribe();
-        match probe.wait_for(|proving| matches!(proving, Proving::Ended(_))).await.as_deref() {
-            Ok(Proving::Ended(Some(symptom))) if is_final(symptom.kind()) => {
+        match probe.wait_for(|proving| matches!(proving, ProbeState::Ended(_))).await.as_deref() {
+            Ok(ProbeState::Ended(Some(symptom))) if is_final(symptom.kind()) => {
                 Err(symptom.clone().into())
             }
-            Ok(Proving::Ended(failure)) => Ok(failure.clone()),
-            Ok(Proving::Running) | Err(_) => Ok(None),
+            Ok(ProbeState::Ended(failure)) => Ok(failure.clone()),
+            Ok(ProbeState::Running) | Err(_) => Ok(None),
         }
     }
 
     /// How the last probe failed, if it did and none has begun since.
     pub(crate) fn failed_probe(&self) -> Option<Symptom> {
         match &*self.probe().borrow() {
-            Proving::Ended(failure) => failure.clone(),
-            Proving::Running => None,
+            ProbeState::Ended(failure) => failure.clone(),
+            ProbeState::Running => None,
         }
     }
 
     /// The last probe of the caller's runtime.
-    fn probe(&self) -> Arc<watch::Sender<Proving>> {
-        self.probes.here(|| watch::Sender::new(Proving::Ended(None)))
+    fn probe(&self) -> Arc<watch::Sender<ProbeState>> {
+        self.probes.here(|| watch::Sender::new(ProbeState::Ended(None)))
     }
 
     /// Whether gRPC carries the calls now.
@@ -189,11 +189,11 @@ impl Fallback {
         matches!(self.lock().state(), State::OnGrpc)
     }
 
-    pub(crate) fn active(&self) -> Active {
+    pub(crate) fn transport_state(&self) -> TransportState {
         self.active.borrow().clone()
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Active> {
+    pub(crate) fn watch(&self) -> watch::Receiver<TransportState> {
         self.active.subscribe()
     }
 
@@ -205,13 +205,13 @@ impl Fallback {
 
 /// Which transport the next call takes, since when, and why.
 #[derive(Debug, Clone)]
-pub struct Active {
+pub struct TransportState {
     transport: Option<ActiveTransport>,
     since: Instant,
     symptom: Option<Symptom>,
 }
 
-impl Active {
+impl TransportState {
     fn of(machine: &Machine) -> Self {
         let (transport, symptom) = match machine.state() {
             State::Unproven => (None, None),
@@ -237,7 +237,7 @@ impl Active {
     }
 }
 
-impl fmt::Display for Active {
+impl fmt::Display for TransportState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.transport, &self.symptom) {
             (None, _) => f.write_str("not settled yet"),

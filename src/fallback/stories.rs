@@ -5,26 +5,26 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::methods::{Fate, Methods, Teller, Way};
+use super::methods::{MethodRoute, Methods, Observed, Outcome};
 use super::state::Expiry;
 use crate::symptom::Mark;
 
 const GENERATE: &str = "/a.Service/Generate";
 const LIST: &str = "/a.Service/List";
-const BROKEN: Fate = Fate::Broken { mark: Mark::Ambiguous, said: None };
-const REST_OK: Fate = Fate::RestCarried { said: Code::Ok };
+const BROKEN: Outcome = Outcome::Broken { mark: Mark::Ambiguous, said: None };
+const REST_OK: Outcome = Outcome::RestCarried { said: Code::Ok };
 
 /// Methods, a clock, and the call that is told of.
 struct Story {
     methods: Methods,
     now: Instant,
-    call: Teller,
+    call: Observed,
 }
 
 impl Story {
     fn new() -> Self {
         let now = Instant::now();
-        let call = Teller { began: now, is_trial: false, was_late: false };
+        let call = Observed { began: now, is_trial: false, was_late: false };
         Self { methods: Methods::new(Expiry::default()), now, call }
     }
 
@@ -33,20 +33,20 @@ impl Story {
         self
     }
 
-    /// A new call, a second later; a trial if the way says so.
+    /// A new call, a second later; a trial if the route says so.
     fn call(mut self) -> Self {
         self.now += Duration::from_secs(1);
-        let is_trial = self.way() == Way::Trial;
+        let is_trial = self.route() == MethodRoute::Trial;
         if is_trial {
             self.methods.begin_trial(GENERATE);
         }
-        self.call = Teller { began: self.now, is_trial, was_late: false };
+        self.call = Observed { began: self.now, is_trial, was_late: false };
         self
     }
 
-    fn ends(mut self, fate: Fate) -> Self {
-        self.methods.tell(GENERATE, self.call, fate, self.now);
-        self.call.was_late |= fate == Fate::Late;
+    fn ends(mut self, outcome: Outcome) -> Self {
+        self.methods.tell(GENERATE, self.call, outcome, self.now);
+        self.call.was_late |= outcome == Outcome::Late;
         self
     }
 
@@ -60,21 +60,22 @@ impl Story {
 
     fn answered_after(self, seconds: u64) -> Self {
         let took = Duration::from_secs(seconds);
-        self.wait(seconds).ends(Fate::Carried { took })
+        self.wait(seconds).ends(Outcome::Carried { took })
     }
 
     fn on_rest() -> Self {
         Self::new().breaks().breaks().call().ends(REST_OK)
     }
 
-    fn way(&self) -> Way {
-        self.methods.way(GENERATE, self.now)
+    fn route(&self) -> MethodRoute {
+        self.methods.route(GENERATE, self.now)
     }
 
     /// How long REST keeps the calls.
     fn expiry(&self) -> u64 {
         let after = |seconds| self.now + Duration::from_secs(seconds);
-        let is_over = |seconds: &u64| self.methods.way(GENERATE, after(*seconds)) == Way::Trial;
+        let is_over =
+            |seconds: &u64| self.methods.route(GENERATE, after(*seconds)) == MethodRoute::Trial;
         (0..=24 * 3600).find(is_over).expect("it ends within a day")
     }
 }
@@ -82,26 +83,31 @@ impl Story {
 #[test]
 fn two_failures_send_the_next_call_over_rest_and_its_answer_keeps_them_there() {
     let story = Story::new().breaks();
-    assert_eq!(story.way(), Way::Younger(story.now), "on a connection of its own");
+    assert_eq!(story.route(), MethodRoute::Younger(story.now), "on a connection of its own");
     let story = story.breaks();
-    assert_eq!(story.way(), Way::Rest);
+    assert_eq!(story.route(), MethodRoute::Rest);
     let story = story.call().ends(REST_OK);
-    assert_eq!((story.way(), story.expiry()), (Way::Rest, 300));
-    assert_eq!(story.methods.way(LIST, story.now), Way::Open, "another method is not to blame");
+    assert_eq!((story.route(), story.expiry()), (MethodRoute::Rest, 300));
+    assert_eq!(
+        story.methods.route(LIST, story.now),
+        MethodRoute::Open,
+        "another method is not to blame"
+    );
 }
 
 #[test]
 fn a_certain_symptom_needs_no_second_one() {
-    let certain = Fate::Broken { mark: Mark::Certain, said: None };
+    let certain = Outcome::Broken { mark: Mark::Certain, said: None };
     let story = Story::new().call().ends(certain);
-    assert_eq!(story.way(), Way::Rest);
+    assert_eq!(story.route(), MethodRoute::Rest);
 }
 
 #[test]
 fn what_says_nothing_of_grpc_changes_nothing() {
-    let story = Story::new().call().ends(Fate::Broken { mark: Mark::No, said: None });
-    let story = story.call().ends(Fate::Unknown).call().ends(REST_OK).call().ends(Fate::RestBroken);
-    assert_eq!(story.way(), Way::Open);
+    let story = Story::new().call().ends(Outcome::Broken { mark: Mark::No, said: None });
+    let story =
+        story.call().ends(Outcome::Unknown).call().ends(REST_OK).call().ends(Outcome::RestBroken);
+    assert_eq!(story.route(), MethodRoute::Open);
 }
 
 #[test]
@@ -110,18 +116,18 @@ fn the_calls_on_one_lost_connection_are_one_failure() {
     for _ in 0..50 {
         story = story.ends(BROKEN);
     }
-    assert!(matches!(story.way(), Way::Younger(_)));
+    assert!(matches!(story.route(), MethodRoute::Younger(_)));
 }
 
 #[test]
 fn ten_answers_make_up_for_a_failure_and_fewer_do_not() {
-    for (answers, way) in [(9, Way::Rest), (10, Way::Open)] {
+    for (answers, route) in [(9, MethodRoute::Rest), (10, MethodRoute::Open)] {
         let mut story = Story::new().breaks();
         for _ in 0..answers {
             story = story.carried();
         }
-        let story = if way == Way::Open { story } else { story.breaks() };
-        assert_eq!(story.way(), way, "{answers}");
+        let story = if route == MethodRoute::Open { story } else { story.breaks() };
+        assert_eq!(story.route(), route, "{answers}");
     }
 }
 
@@ -129,40 +135,43 @@ fn ten_answers_make_up_for_a_failure_and_fewer_do_not() {
 fn an_outage_poisons_nothing() {
     let mut story = Story::new().breaks().breaks();
     for _ in 0..100 {
-        story = story.call().ends(Fate::RestBroken);
-        assert!(matches!(story.way(), Way::Younger(_)), "gRPC's turn");
+        story = story.call().ends(Outcome::RestBroken);
+        assert!(matches!(story.route(), MethodRoute::Younger(_)), "gRPC's turn");
         story = story.breaks();
-        assert_eq!(story.way(), Way::Rest, "REST's turn");
+        assert_eq!(story.route(), MethodRoute::Rest, "REST's turn");
     }
-    let story = story.call().ends(Fate::RestCarried { said: Code::Unavailable });
-    assert!(matches!(story.way(), Way::Younger(_)), "a gateway's word is no answer of the service");
+    let story = story.call().ends(Outcome::RestCarried { said: Code::Unavailable });
+    assert!(
+        matches!(story.route(), MethodRoute::Younger(_)),
+        "a gateway's word is no answer of the service"
+    );
 }
 
 #[test]
 fn a_status_that_both_transports_bring_is_the_services_own() {
-    let said = |code| Fate::Broken { mark: Mark::Ambiguous, said: Some(code) };
+    let said = |code| Outcome::Broken { mark: Mark::Ambiguous, said: Some(code) };
     let told = || {
         let story = Story::new().call().ends(said(Code::Unimplemented));
         story.call().ends(said(Code::Unimplemented))
     };
-    let same = told().call().ends(Fate::RestCarried { said: Code::Unimplemented });
-    assert_eq!(same.way(), Way::Open);
+    let same = told().call().ends(Outcome::RestCarried { said: Code::Unimplemented });
+    assert_eq!(same.route(), MethodRoute::Open);
     let other = told().call().ends(REST_OK);
-    assert_eq!(other.way(), Way::Rest, "it was forged");
-    let refused = told().call().ends(Fate::RestCarried { said: Code::InvalidArgument });
-    assert_eq!(refused.way(), Way::Rest, "the service read the call");
+    assert_eq!(other.route(), MethodRoute::Rest, "it was forged");
+    let refused = told().call().ends(Outcome::RestCarried { said: Code::InvalidArgument });
+    assert_eq!(refused.route(), MethodRoute::Rest, "the service read the call");
 }
 
 #[test]
 fn one_call_at_a_time_tries_grpc_anew_after_the_expiry() {
     let story = Story::on_rest().wait(300);
-    assert_eq!(story.way(), Way::Trial);
+    assert_eq!(story.route(), MethodRoute::Trial);
     let story = story.call();
-    assert_eq!(story.way(), Way::Rest, "the others do not wait for it");
-    let given_up = story.ends(Fate::Unknown);
-    assert_eq!(given_up.way(), Way::Trial, "the next one tries");
+    assert_eq!(story.route(), MethodRoute::Rest, "the others do not wait for it");
+    let given_up = story.ends(Outcome::Unknown);
+    assert_eq!(given_up.route(), MethodRoute::Trial, "the next one tries");
     let back = given_up.carried();
-    assert_eq!(back.way(), Way::Open);
+    assert_eq!(back.route(), MethodRoute::Open);
 }
 
 #[test]
@@ -172,7 +181,7 @@ fn a_trial_that_breaks_doubles_the_expiry_to_a_day() {
     for _ in 0..12 {
         assert_eq!(story.expiry(), expected);
         story = story.wait(expected).breaks();
-        assert_eq!(story.way(), Way::Rest);
+        assert_eq!(story.route(), MethodRoute::Rest);
         expected = (expected * 2).min(24 * 3600);
     }
 }
@@ -181,10 +190,10 @@ fn a_trial_that_breaks_doubles_the_expiry_to_a_day() {
 fn a_relapse_needs_one_failure_until_grpc_was_good_for_as_long_as_the_verdict_held() {
     let back = || Story::on_rest().wait(300).carried();
     let relapse = back().breaks();
-    assert_eq!(relapse.way(), Way::Rest);
+    assert_eq!(relapse.route(), MethodRoute::Rest);
     assert_eq!(relapse.call().ends(REST_OK).expiry(), 600);
     let forgiven = back().wait(301).carried().breaks();
-    assert!(matches!(forgiven.way(), Way::Younger(_)));
+    assert!(matches!(forgiven.route(), MethodRoute::Younger(_)));
     assert_eq!(forgiven.breaks().call().ends(REST_OK).expiry(), 300);
 }
 
@@ -194,7 +203,7 @@ fn an_answer_to_an_older_call_does_not_bring_grpc_back() {
     let old = story.call;
     let mut story = story.breaks().breaks().call().ends(REST_OK);
     story.call = old;
-    assert_eq!(story.answered_after(1).way(), Way::Rest);
+    assert_eq!(story.answered_after(1).route(), MethodRoute::Rest);
 }
 
 #[test]
@@ -216,16 +225,19 @@ fn a_call_that_is_late_sends_the_next_one_over_rest_if_rest_answers() {
     let mut story = Story::new().carried().call().wait(10);
     assert!(story.methods.begin_question(GENERATE, story.now));
     assert!(!story.methods.begin_question(GENERATE, story.now), "one asks for all");
-    assert_eq!(story.way(), Way::Open, "a question alone changes nothing");
-    let late = story.ends(Fate::Late);
-    assert_eq!(late.way(), Way::Rest);
+    assert_eq!(story.route(), MethodRoute::Open, "a question alone changes nothing");
+    let late = story.ends(Outcome::Late);
+    assert_eq!(late.route(), MethodRoute::Rest);
     let call = late.call;
     let mut on_rest = late.call().ends(REST_OK);
-    assert_eq!(on_rest.way(), Way::Rest);
+    assert_eq!(on_rest.route(), MethodRoute::Rest);
     on_rest.call = call;
     let only_slow = on_rest.answered_after(600);
-    assert_eq!(only_slow.way(), Way::Open, "the late call was answered after all");
-    assert!(matches!(only_slow.breaks().way(), Way::Younger(_)), "and no verdict is left");
+    assert_eq!(only_slow.route(), MethodRoute::Open, "the late call was answered after all");
+    assert!(
+        matches!(only_slow.breaks().route(), MethodRoute::Younger(_)),
+        "and no verdict is left"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::state::{Event, Expiry, Machine, Route, State};
-use super::{Course, Other};
+use super::{OtherTransport, ResendState};
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::symptom::{Delivery, Mark, Symptom, SymptomKind};
 use ActiveTransport::{Grpc, Rest};
@@ -86,7 +86,7 @@ struct Call {
     deadline: Instant,
     policy: ResendPolicy,
     has_rest_form: bool,
-    course: Option<Course>,
+    resends: Option<ResendState>,
     /// How often it left, and how often the service did its work.
     left: u32,
     processed: u32,
@@ -178,7 +178,7 @@ impl World {
             deadline,
             policy,
             has_rest_form,
-            course: None,
+            resends: None,
             left: 0,
             processed: 0,
             switches: 0,
@@ -225,13 +225,13 @@ impl World {
         let call = &self.calls[number];
         let is_on_grpc = self.machine.route() == Route::Grpc;
         let transport = if is_on_grpc || !call.has_rest_form { Grpc } else { Rest };
-        self.calls[number].course = Some(Course::new(transport, call.policy, true));
+        self.calls[number].resends = Some(ResendState::new(transport, call.policy, true));
         self.attempt(number);
     }
 
     /// Sends a call; when it fails, the service has seen it or not, as its symptom proves.
     fn attempt(&mut self, number: usize) {
-        let transport = self.calls[number].course.as_ref().expect("chosen").transport();
+        let transport = self.calls[number].resends.as_ref().expect("chosen").transport();
         let met = self.weather.meets(transport, &mut self.dice);
         let ends = self.now + self.dice.millis(20_000);
         let delivery = met.map_or(Delivery::Processed, SymptomKind::delivery);
@@ -250,7 +250,7 @@ impl World {
     fn judge(&mut self, number: usize, met: Option<SymptomKind>) {
         assert!(!self.calls[number].has_ended, "a call ends once");
         let has_expired = self.now >= self.calls[number].deadline;
-        let transport = self.calls[number].course.as_ref().expect("chosen").transport();
+        let transport = self.calls[number].resends.as_ref().expect("chosen").transport();
         match (transport, met) {
             (Grpc, None) if has_expired => self.break_grpc(SymptomKind::Unanswered),
             (Grpc, None) => self.on(Event::GrpcAnswered),
@@ -263,9 +263,9 @@ impl World {
         }
         let is_on_grpc = matches!(self.machine.state(), State::OnGrpc);
         let call = &mut self.calls[number];
-        let other = Other { has_rest_form: call.has_rest_form, is_on_grpc };
-        let course = call.course.as_mut().expect("chosen");
-        match met.and_then(|kind| course.after(&symptom(kind), other)) {
+        let other = OtherTransport { has_rest_form: call.has_rest_form, is_on_grpc };
+        let resends = call.resends.as_mut().expect("chosen");
+        match met.and_then(|kind| resends.after(&symptom(kind), other)) {
             Some(next) => {
                 call.switches += u32::from(next != transport);
                 self.attempt(number);

@@ -11,7 +11,7 @@ use crate::call::frame::FrameCounter;
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
 use crate::schema::template::Template;
-use crate::transport::rest::{Cut, CutFault, EventStream, ValueStream};
+use crate::transport::rest::{EventStream, Piece, SplitFault, ValueStream};
 
 static SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_descriptor_set(DESCRIPTORS).expect("our own descriptors"));
@@ -63,51 +63,51 @@ fn assert_stays_the_same(name: &str, wire: &[u8]) {
     assert_eq!(SCHEMA.json_from_message(name, &again).ok(), Some(json));
 }
 
-/// An event stream is cut the same, whatever its chunks; the first byte is their size.
+/// An event stream is split the same, whatever its chunks; the first byte is their size.
 pub fn sse(data: &[u8]) {
     let Some((size, body)) = data.split_first() else { return };
-    let cut = |size: usize| {
+    let split = |size: usize| {
         let mut stream = EventStream::new(LIMIT);
-        let mut cuts = Vec::new();
+        let mut pieces = Vec::new();
         for chunk in body.chunks(size) {
             stream.feed(chunk);
-            while let Some(cut) = stream.next()? {
-                cuts.push(text_of(cut));
+            while let Some(piece) = stream.next()? {
+                pieces.push(text_of(piece));
             }
         }
-        while let Some(cut) = stream.finish()? {
-            cuts.push(text_of(cut));
+        while let Some(piece) = stream.finish()? {
+            pieces.push(text_of(piece));
         }
-        Ok::<_, CutFault>(cuts)
+        Ok::<_, SplitFault>(pieces)
     };
-    assert_eq!(cut(usize::from(*size).max(1)), cut(usize::MAX));
+    assert_eq!(split(usize::from(*size).max(1)), split(usize::MAX));
 }
 
-/// A stream of JSON values is cut the same, whatever its chunks; the first byte is their size.
+/// A stream of JSON values is split the same, whatever its chunks; the first byte is their size.
 pub fn values(data: &[u8]) {
     let Some((size, body)) = data.split_first() else { return };
-    let cut = |size: usize| {
+    let split = |size: usize| {
         let mut stream = ValueStream::new(LIMIT);
-        let mut cuts = Vec::new();
+        let mut pieces = Vec::new();
         for chunk in body.chunks(size) {
             stream.feed(chunk);
-            while let Some(cut) = stream.next()? {
-                cuts.push(text_of(cut));
+            while let Some(piece) = stream.next()? {
+                pieces.push(text_of(piece));
             }
         }
         stream.finish()?;
-        Ok::<_, CutFault>(cuts)
+        Ok::<_, SplitFault>(pieces)
     };
-    assert_eq!(cut(usize::from(*size).max(1)), cut(usize::MAX));
+    assert_eq!(split(usize::from(*size).max(1)), split(usize::MAX));
 }
 
 /// No input of a fuzzer is as large, so that only its content decides.
 const LIMIT: usize = 1 << 24;
 
-fn text_of(cut: Cut) -> (bool, Vec<u8>) {
-    match cut {
-        Cut::Message(text) => (true, text.to_vec()),
-        Cut::Error(text) => (false, text.to_vec()),
+fn text_of(piece: Piece) -> (bool, Vec<u8>) {
+    match piece {
+        Piece::Message(text) => (true, text.to_vec()),
+        Piece::Error(text) => (false, text.to_vec()),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Probe: the free call that shows whether gRPC works here, before it carries paid calls.
 
-pub(crate) mod inquiry;
 pub(crate) mod liveness;
 
 use std::sync::Arc;
@@ -13,11 +12,11 @@ use tracing::{Instrument, debug_span};
 
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::call::Call;
+use crate::call::author::Author;
 use crate::call::frame::Frame;
-use crate::call::word::Word;
 use crate::credentials::{API_KEY, secrets_of};
 use crate::error::Error;
-use crate::fallback::{Course, Event, Fallback, Other, Trial};
+use crate::fallback::{Event, Fallback, OtherTransport, ResendState, RunningProbe};
 use crate::schema::Method;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::grpc::GrpcTransport;
@@ -69,12 +68,12 @@ impl Probe {
         &self,
         grpc: &Arc<GrpcTransport>,
         fallback: &Arc<Fallback>,
-        trial: Trial,
+        running: RunningProbe,
         metadata: &HeaderMap,
     ) {
         let call = self.call(metadata);
         let grpc = Arc::clone(grpc);
-        let run = Run { fallback: Arc::clone(fallback), trial, ended: false };
+        let run = Run { fallback: Arc::clone(fallback), running, ended: false };
         let metadata = metadata.clone();
         let prove = async move {
             tokio::select! {
@@ -109,7 +108,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
     let Some(mut call) = call else { return Ok(()) };
     let deadline = Instant::now() + ANSWER_LIMIT;
-    let mut course = Course::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
+    let mut resends = ResendState::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
     loop {
         let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
         let sent = timeout_at(deadline, sending).await;
@@ -117,7 +116,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
             Ok(answer) => return judge(grpc, answer.headers()),
             // A connection that was about to close proves nothing: another one is asked.
             Err(error) => match error.symptom() {
-                Some(symptom) if course.after(symptom, Other::NONE).is_some() => {}
+                Some(symptom) if resends.after(symptom, OtherTransport::NONE).is_some() => {}
                 Some(_) | None => return Err(error),
             },
         }
@@ -127,7 +126,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
 /// Only what the service says proves that gRPC reaches it: a message, an error with details, the refusal of a key.
 /// `UNIMPLEMENTED`, `UNAVAILABLE` and their like are what gateways say who do not reach it.
 fn judge(grpc: &GrpcTransport, head: &HeaderMap) -> Result<(), Error> {
-    let Word::Failure(code) = Word::of(head) else { return Ok(()) };
+    let Author::Failure(code) = Author::of(head) else { return Ok(()) };
     let evidence = Evidence::new().with_detail(format!("the free call was answered {code:?}"));
     Err(grpc.symptom(SymptomKind::ForgedStatus).with_evidence(evidence).into())
 }
@@ -144,7 +143,7 @@ static CREDENTIALS: [HeaderName; 3] =
 /// A probe under way; tells the fallback how it ended, even when its task is dropped.
 struct Run {
     fallback: Arc<Fallback>,
-    trial: Trial,
+    running: RunningProbe,
     ended: bool,
 }
 
@@ -158,14 +157,14 @@ impl Run {
                 None => Event::ProbeAbandoned,
             },
         };
-        self.fallback.end_probe(&self.trial, event);
+        self.fallback.end_probe(&self.running, event);
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
         if !self.ended {
-            self.fallback.end_probe(&self.trial, Event::ProbeAbandoned);
+            self.fallback.end_probe(&self.running, Event::ProbeAbandoned);
         }
     }
 }

@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap};
 use tonic::{Code, Status};
 
 use crate::bridge::options::RetryPolicy;
-use crate::call::word::is_forged;
+use crate::call::author::is_forged;
 use crate::call::{Answer, Call};
 use crate::gemini::Details;
 use crate::retry::backoff::{Budget, next_wait};

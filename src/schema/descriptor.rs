@@ -8,8 +8,8 @@
 
 use prost::Message;
 
+use super::descriptor_fields::{DescriptorFields, FieldValue, malformed};
 use super::features::FeatureSet;
-use super::parts::{Part, Parts, malformed};
 use crate::error::Error;
 
 #[derive(Debug, Default)]
@@ -161,8 +161,8 @@ pub(super) struct CustomHttpPattern {
 /// The files of an encoded `FileDescriptorSet`.
 pub(super) fn read_files(set: &[u8]) -> Result<Vec<FileDescriptor<'_>>, Error> {
     let mut files = Vec::new();
-    for part in Parts::of(set) {
-        if let (1, Part::Bytes(file)) = part? {
+    for part in DescriptorFields::of(set) {
+        if let (1, FieldValue::Bytes(file)) = part? {
             files.push(FileDescriptor::read(file)?);
         }
     }
@@ -172,16 +172,18 @@ pub(super) fn read_files(set: &[u8]) -> Result<Vec<FileDescriptor<'_>>, Error> {
 impl<'a> FileDescriptor<'a> {
     fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut file = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (2, Part::Bytes(package)) => file.package = utf8(package)?,
-                (4, Part::Bytes(message)) => file.messages.push(message),
-                (5, Part::Bytes(enumeration)) => file.enums.push(enumeration),
-                (6, Part::Bytes(service)) => file.services.push(ServiceDescriptor::read(service)?),
-                (7, Part::Bytes(extension)) => file.extensions.push(extension),
-                (8, Part::Bytes(options)) => merge(&mut file.options, options)?,
-                (12, Part::Bytes(syntax)) => file.syntax = utf8(syntax)?,
-                (14, Part::Varint(edition)) => file.edition = int32(edition),
+                (2, FieldValue::Bytes(package)) => file.package = utf8(package)?,
+                (4, FieldValue::Bytes(message)) => file.messages.push(message),
+                (5, FieldValue::Bytes(enumeration)) => file.enums.push(enumeration),
+                (6, FieldValue::Bytes(service)) => {
+                    file.services.push(ServiceDescriptor::read(service)?);
+                }
+                (7, FieldValue::Bytes(extension)) => file.extensions.push(extension),
+                (8, FieldValue::Bytes(options)) => merge(&mut file.options, options)?,
+                (12, FieldValue::Bytes(syntax)) => file.syntax = utf8(syntax)?,
+                (14, FieldValue::Varint(edition)) => file.edition = int32(edition),
                 _ => {}
             }
         }
@@ -192,13 +194,13 @@ impl<'a> FileDescriptor<'a> {
 impl<'a> MessageDescriptor<'a> {
     pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut message = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (1, Part::Bytes(name)) => message.name = name,
-                (3, Part::Bytes(nested)) => message.messages.push(nested),
-                (4, Part::Bytes(nested)) => message.enums.push(nested),
-                (6, Part::Bytes(extension)) => message.extensions.push(extension),
-                (7, Part::Bytes(options)) => merge(&mut message.options, options)?,
+                (1, FieldValue::Bytes(name)) => message.name = name,
+                (3, FieldValue::Bytes(nested)) => message.messages.push(nested),
+                (4, FieldValue::Bytes(nested)) => message.enums.push(nested),
+                (6, FieldValue::Bytes(extension)) => message.extensions.push(extension),
+                (7, FieldValue::Bytes(options)) => merge(&mut message.options, options)?,
                 _ => {}
             }
         }
@@ -222,18 +224,18 @@ impl<'a> MessageDescriptor<'a> {
 impl<'a> FieldDescriptor<'a> {
     pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut field = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (1, Part::Bytes(name)) => field.name = name,
-                (2, Part::Bytes(name)) => field.extendee = name,
-                (3, Part::Varint(number)) => field.number = int32(number),
-                (4, Part::Varint(label)) => field.label = int32(label),
-                (5, Part::Varint(kind)) => field.kind = int32(kind),
-                (6, Part::Bytes(name)) => field.type_name = name,
-                (8, Part::Bytes(options)) => field.options = options,
-                (9, Part::Varint(oneof)) => field.oneof_index = Some(int32(oneof)),
-                (10, Part::Bytes(name)) => field.json_name = name,
-                (17, Part::Varint(optional)) => field.proto3_optional = optional != 0,
+                (1, FieldValue::Bytes(name)) => field.name = name,
+                (2, FieldValue::Bytes(name)) => field.extendee = name,
+                (3, FieldValue::Varint(number)) => field.number = int32(number),
+                (4, FieldValue::Varint(label)) => field.label = int32(label),
+                (5, FieldValue::Varint(kind)) => field.kind = int32(kind),
+                (6, FieldValue::Bytes(name)) => field.type_name = name,
+                (8, FieldValue::Bytes(options)) => field.options = options,
+                (9, FieldValue::Varint(oneof)) => field.oneof_index = Some(int32(oneof)),
+                (10, FieldValue::Bytes(name)) => field.json_name = name,
+                (17, FieldValue::Varint(optional)) => field.proto3_optional = optional != 0,
                 _ => {}
             }
         }
@@ -244,10 +246,10 @@ impl<'a> FieldDescriptor<'a> {
 impl<'a> EnumDescriptor<'a> {
     pub(super) fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut enumeration = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (1, Part::Bytes(name)) => enumeration.name = name,
-                (3, Part::Bytes(options)) => merge(&mut enumeration.options, options)?,
+                (1, FieldValue::Bytes(name)) => enumeration.name = name,
+                (3, FieldValue::Bytes(options)) => merge(&mut enumeration.options, options)?,
                 _ => {}
             }
         }
@@ -265,10 +267,10 @@ impl<'a> EnumDescriptor<'a> {
 impl<'a> EnumValueDescriptor<'a> {
     fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut value = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (1, Part::Bytes(name)) => value.name = name,
-                (2, Part::Varint(number)) => value.number = int32(number),
+                (1, FieldValue::Bytes(name)) => value.name = name,
+                (2, FieldValue::Varint(number)) => value.number = int32(number),
                 _ => {}
             }
         }
@@ -279,10 +281,12 @@ impl<'a> EnumValueDescriptor<'a> {
 impl<'a> ServiceDescriptor<'a> {
     fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut service = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (1, Part::Bytes(name)) => service.name = utf8(name)?,
-                (2, Part::Bytes(method)) => service.methods.push(MethodDescriptor::read(method)?),
+                (1, FieldValue::Bytes(name)) => service.name = utf8(name)?,
+                (2, FieldValue::Bytes(method)) => {
+                    service.methods.push(MethodDescriptor::read(method)?);
+                }
                 _ => {}
             }
         }
@@ -293,14 +297,14 @@ impl<'a> ServiceDescriptor<'a> {
 impl<'a> MethodDescriptor<'a> {
     fn read(encoded: &'a [u8]) -> Result<Self, Error> {
         let mut method = Self::default();
-        for part in Parts::of(encoded) {
+        for part in DescriptorFields::of(encoded) {
             match part? {
-                (1, Part::Bytes(name)) => method.name = utf8(name)?,
-                (2, Part::Bytes(name)) => method.input_type = utf8(name)?,
-                (3, Part::Bytes(name)) => method.output_type = utf8(name)?,
-                (4, Part::Bytes(options)) => merge(&mut method.options, options)?,
-                (5, Part::Varint(streaming)) => method.client_streaming = streaming != 0,
-                (6, Part::Varint(streaming)) => method.server_streaming = streaming != 0,
+                (1, FieldValue::Bytes(name)) => method.name = utf8(name)?,
+                (2, FieldValue::Bytes(name)) => method.input_type = utf8(name)?,
+                (3, FieldValue::Bytes(name)) => method.output_type = utf8(name)?,
+                (4, FieldValue::Bytes(options)) => merge(&mut method.options, options)?,
+                (5, FieldValue::Varint(streaming)) => method.client_streaming = streaming != 0,
+                (6, FieldValue::Varint(streaming)) => method.server_streaming = streaming != 0,
                 _ => {}
             }
         }
@@ -310,8 +314,8 @@ impl<'a> MethodDescriptor<'a> {
 
 /// The values of one repeated field of bytes, up to a fault.
 fn all(encoded: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
-    Parts::of(encoded).flatten().filter_map(move |part| match part {
-        (number, Part::Bytes(bytes)) if number == wanted => Some(bytes),
+    DescriptorFields::of(encoded).flatten().filter_map(move |part| match part {
+        (number, FieldValue::Bytes(bytes)) if number == wanted => Some(bytes),
         _ => None,
     })
 }

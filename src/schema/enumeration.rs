@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::descriptor::EnumDescriptor;
 use super::features::Features;
+use super::inline_text::InlineText;
 use super::message::{DENSE, quoted};
 use super::names::Names;
-use super::padded::Text;
 use super::text;
 
 /// An enum type.
@@ -22,7 +22,7 @@ pub(crate) struct Enum {
     /// What a name reads as that is newer than the schema: a number without a name, -1 in nearly every enum.
     pub(crate) unknown: i32,
     /// Sorted by number; of several names for a number the first.
-    by_number: Box<[(i32, Text<40>)]>,
+    by_number: Box<[(i32, InlineText<40>)]>,
     /// By number, where numbers are small: index into `by_number` + 1, or 0.
     dense: Box<[u16]>,
     names: Names,
@@ -40,7 +40,7 @@ impl Enum {
         values.dedup_by_key(|value| value.0);
         let by_number: Box<[_]> = values
             .iter()
-            .map(|(number, name)| (*number, Text::new(quoted(name).as_bytes())))
+            .map(|(number, name)| (*number, InlineText::new(quoted(name).as_bytes())))
             .collect();
         let mut dense = vec![0; DENSE as usize];
         let mut used = 0;
@@ -68,7 +68,7 @@ impl Enum {
 
     /// The quoted name of a value.
     #[inline]
-    pub(crate) fn name_of(&self, number: i32) -> Option<&Text<40>> {
+    pub(crate) fn name_of(&self, number: i32) -> Option<&InlineText<40>> {
         let at = match self.dense.get(usize::try_from(number).unwrap_or(usize::MAX)) {
             Some(at) => usize::from(*at).checked_sub(1)?,
             None => self.by_number.binary_search_by_key(&number, |value| value.0).ok()?,

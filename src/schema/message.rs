@@ -5,8 +5,8 @@ use prost::Message as _;
 use super::descriptor::{FieldDescriptor, FieldOptions, MessageDescriptor};
 use super::features::Features;
 use super::index::{Index, Lazy};
+use super::inline_text::{InlineText, Tag};
 use super::names::Names;
-use super::padded::{Tag, Text};
 use super::{EnumId, MessageId, TypeId, text};
 
 /// A message type.
@@ -58,7 +58,7 @@ pub(crate) struct Field {
     pub(crate) name: Box<str>,
     pub(crate) json_name: Box<str>,
     /// `,"jsonName":`
-    pub(crate) key: Text<40>,
+    pub(crate) key: InlineText<40>,
     /// The field's tag as it is written.
     pub(crate) tag: Tag,
 }
@@ -279,7 +279,7 @@ impl Field {
             in_oneof,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
             name: name.into(),
-            key: Text::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
+            key: InlineText::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
             json_name: json_name.into(),
             tag: Tag::new(number << 3 | wire_type as u32),
         }

@@ -1,14 +1,14 @@
 //! Schema: a descriptor set compiled once to tables: messages, methods, HTTP rules.
 
 mod descriptor;
+mod descriptor_fields;
 mod enumeration;
 mod features;
 mod index;
+mod inline_text;
 mod message;
 mod method;
 mod names;
-mod padded;
-mod parts;
 pub(crate) mod rule;
 pub(crate) mod template;
 
@@ -25,9 +25,9 @@ use descriptor::read_files;
 pub(crate) use enumeration::Enum;
 pub(crate) use index::{EnumId, MessageId};
 use index::{Index, TypeId};
+pub(crate) use inline_text::Tag;
 pub(crate) use message::{Field, Kind, Message, Shape, Special, WireType};
 pub(crate) use method::Method;
-pub(crate) use padded::Tag;
 use rule::HttpOverride;
 
 /// The messages and methods of a descriptor set, ready for both transports. Cheap to clone.

@@ -18,20 +18,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// A path with variables, parsed.
 #[derive(Debug)]
 pub(crate) struct Template {
-    parts: Box<[Part]>,
+    pieces: Box<[Piece]>,
     variables: Box<[Variable]>,
 }
 
 /// The path is these, one after the other.
 #[derive(Debug)]
-enum Part {
+enum Piece {
     /// Slashes, literal segments and the verb, as the author encoded them.
     Text(Box<str>),
     /// The variable of this index.
     Variable(usize),
 }
 
-/// A field whose value becomes part of the path.
+/// A field whose value becomes piece of the path.
 #[derive(Debug)]
 pub(crate) struct Variable {
     /// Names of the fields from the request message down, joined by dots.
@@ -115,10 +115,10 @@ impl Template {
         mut values: impl FnMut(usize) -> Option<Cow<'v, str>>,
     ) -> Result<String, Mismatch> {
         let mut path = String::with_capacity(USUAL_LENGTH);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => path.push_str(text),
-                Part::Variable(index) => {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => path.push_str(text),
+                Piece::Variable(index) => {
                     let Some(variable) = self.variables.get(*index) else { continue };
                     let value = values(*index).unwrap_or_default();
                     variable
@@ -147,9 +147,9 @@ fn split_verb(text: &str) -> (&str, Option<&str>) {
 
 #[derive(Default)]
 struct Builder {
-    parts: Vec<Part>,
+    pieces: Vec<Piece>,
     variables: Vec<Variable>,
-    /// Text not yet made a part.
+    /// Text not yet made a piece.
     text: String,
 }
 
@@ -185,20 +185,20 @@ impl Builder {
             return Err(TemplateError("`**` is not the last segment"));
         }
         self.finish_text();
-        self.parts.push(Part::Variable(self.variables.len()));
+        self.pieces.push(Piece::Variable(self.variables.len()));
         self.variables.push(Variable { field_path: field_path.into(), pattern });
         Ok(rest)
     }
 
     fn finish_text(&mut self) {
         if !self.text.is_empty() {
-            self.parts.push(Part::Text(std::mem::take(&mut self.text).into()));
+            self.pieces.push(Piece::Text(std::mem::take(&mut self.text).into()));
         }
     }
 
     fn finish(mut self) -> Template {
         self.finish_text();
-        Template { parts: self.parts.into(), variables: self.variables.into() }
+        Template { pieces: self.pieces.into(), variables: self.variables.into() }
     }
 }
 

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::guard::Guard;
 use super::listener::accept;
 use super::metrics::Metrics;
 use super::shutdown::Shutdown;
+use super::web_guard::WebGuard;
 
 /// What the operators of a sidecar ask.
 #[derive(Debug, Clone)]
@@ -27,13 +27,13 @@ pub(super) struct Admin(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    guard: Guard,
+    guard: WebGuard,
     metrics: Arc<Metrics>,
     shutdown: Arc<Shutdown>,
 }
 
 impl Admin {
-    pub(super) fn new(guard: Guard, metrics: Arc<Metrics>, shutdown: Arc<Shutdown>) -> Self {
+    pub(super) fn new(guard: WebGuard, metrics: Arc<Metrics>, shutdown: Arc<Shutdown>) -> Self {
         Self(Arc::new(Inner { guard, metrics, shutdown }))
     }
 

@@ -12,11 +12,11 @@ use tokio_rustls::TlsAcceptor;
 use super::Sidecar;
 use super::admin::Admin;
 use super::connection::{ConnectionLimits, Port, http_of};
-use super::guard::Guard;
 use super::identity::Identity;
 use super::metrics::Metrics;
 use super::service::{Memory, Service};
 use super::shutdown::Shutdown;
+use super::web_guard::WebGuard;
 use crate::bridge::Bridge;
 use crate::error::{Error, ErrorKind};
 
@@ -152,7 +152,7 @@ impl SidecarBuilder {
             None => None,
         };
         let metrics = Arc::new(Metrics::new(self.bridge.clone())?);
-        let guard = |address| Guard::new(address, &self.hosts, self.identity.as_ref());
+        let guard = |address| WebGuard::new(address, &self.hosts, self.identity.as_ref());
         let shutdown = Arc::new(Shutdown::default());
         let service = Arc::new(Service {
             guard: guard(address),

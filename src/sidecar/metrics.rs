@@ -165,7 +165,7 @@ impl BridgeMetrics {
         for transport in [ActiveTransport::Grpc, ActiveTransport::Rest] {
             let counter = self.attempts.with_label_values(&[transport.as_str()]);
             follow(&counter, stats.attempts(transport));
-            let is_active = self.bridge.active().transport() == Some(transport);
+            let is_active = self.bridge.transport_state().transport() == Some(transport);
             self.transport.with_label_values(&[transport.as_str()]).set(is_active.into());
             let connections = i64::try_from(stats.connections(transport)).unwrap_or(i64::MAX);
             self.connections.with_label_values(&[transport.as_str()]).set(connections);

@@ -24,7 +24,6 @@ mod connection;
 mod discard;
 mod foreign;
 mod grpc;
-mod guard;
 mod identity;
 mod listener;
 mod metrics;
@@ -33,6 +32,7 @@ mod refusal;
 mod rest;
 mod service;
 mod shutdown;
+mod web_guard;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -16,11 +16,11 @@ use super::account::{Account, Caller};
 use super::connection::Visit;
 use super::discard::discard;
 use super::foreign::refuse_foreign;
-use super::guard::Guard;
 use super::metrics::Metrics;
 use super::placeholder::take_placeholder;
 use super::refusal::Form;
 use super::shutdown::Shutdown;
+use super::web_guard::WebGuard;
 use super::{grpc, rest};
 use crate::bridge::Bridge;
 use crate::call::Answer;
@@ -30,7 +30,7 @@ use crate::credentials::API_KEY;
 /// What all connections share.
 pub(super) struct Service {
     pub(super) bridge: Bridge,
-    pub(super) guard: Guard,
+    pub(super) guard: WebGuard,
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Arc<Shutdown>,
     /// One for each call in flight.

@@ -5,9 +5,9 @@ mod delivery;
 mod evidence;
 mod kind;
 mod login;
-mod name;
 mod row;
 pub(crate) mod style;
+mod unknown_name;
 pub(crate) mod words;
 
 use std::fmt;
@@ -16,9 +16,9 @@ pub use delivery::Delivery;
 pub use evidence::Evidence;
 pub use kind::SymptomKind;
 pub(crate) use login::LoginTrouble;
-pub use name::UnknownName;
 pub use row::Station;
 pub(crate) use row::{Again, Mark};
+pub use unknown_name::UnknownName;
 
 /// One observed failure of the network: what broke, at which hop, and what was seen there.
 ///

@@ -1,21 +1,21 @@
 //! Event streams: the vectors of web-platform-tests and of the HTML standard.
 //!
 //! `EventStream` is private to the crate, and a service that could show all of this through a call would have to
-//! speak no JSON. So this file is compiled into the crate's own tests, beside the cutter.
+//! speak no JSON. So this file is compiled into the crate's own tests, beside the splitter.
 
 use serde_json::Value;
 
-use super::CutFault;
+use super::SplitFault;
 use super::tests::cut;
 
 /// The vector, what we make of it, and why.
-type Deviation = (&'static str, Result<&'static [&'static str], CutFault>, &'static str);
+type Deviation = (&'static str, Result<&'static [&'static str], SplitFault>, &'static str);
 
 /// What a client of this service reads otherwise.
 const DEVIATIONS: &[Deviation] = &[
     (
         "bom-twice",
-        Err(CutFault::NotAStream),
+        Err(SplitFault::NotAStream),
         "a stream that opens with a line that is no field is another server's text",
     ),
     (
@@ -23,7 +23,11 @@ const DEVIATIONS: &[Deviation] = &[
         Ok(&["test1", "test2"]),
         "the end of the HTTP body proves the end, and JSON shows whether it is whole",
     ),
-    ("two-events-third-dropped", Err(CutFault::Truncated), "half a line is a stream that was cut"),
+    (
+        "two-events-third-dropped",
+        Err(SplitFault::Truncated),
+        "half a line is a stream that was cut",
+    ),
 ];
 
 #[test]

@@ -34,7 +34,7 @@ async fn a_good_network_carries_grpc_after_one_free_probe() {
         assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
     }
     assert_eq!((emulator.count(LIST_MODELS), emulator.count(GENERATE)), (1, 3));
-    let active = bridge.active();
+    let active = bridge.transport_state();
     assert_eq!(
         (active.transport(), active.symptom().is_none()),
         (Some(ActiveTransport::Grpc), true)
@@ -64,7 +64,7 @@ async fn a_network_that_breaks_grpc_gets_rest_at_once_and_each_call_once() {
             assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{fault:?}");
         }
         assert_eq!(emulator.count(GENERATE), 3, "{fault:?}: a paid call was sent twice");
-        let active = bridge.active();
+        let active = bridge.transport_state();
         assert_eq!(active.transport(), Some(ActiveTransport::Rest), "{fault:?}");
         assert_eq!(active.symptom().expect("a reason").kind(), symptom, "{fault:?}");
     }
@@ -85,7 +85,7 @@ async fn a_probe_that_is_swallowed_is_a_failed_one() {
     let (emulator, proxy) = behind(Fault::CallSwallowed).await;
     let bridge = through(&emulator, &proxy).build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Rest);
-    let active = bridge.active();
+    let active = bridge.transport_state();
     assert_eq!(active.transport(), Some(ActiveTransport::Rest));
     assert_eq!(active.symptom().expect("a reason").kind(), SymptomKind::Unanswered);
 }
@@ -165,7 +165,7 @@ async fn a_failure_that_rest_cannot_cure_ends_at_once_with_both_causes() {
         let status = ends_at_once(&bridge).await;
         assert_eq!(status.code(), code, "{status:?}");
         assert_eq!(causes(&status), [symptom, second], "{fault}");
-        assert_eq!(bridge.active().transport(), None, "an outage marks nothing");
+        assert_eq!(bridge.transport_state().transport(), None, "an outage marks nothing");
         assert_eq!(emulator.received().len(), 0);
     }
 }
@@ -184,7 +184,7 @@ async fn a_login_that_the_proxy_refuses_is_tried_once_for_a_call() {
     }
     bridge.connect().await.expect_err("no way leads there");
     assert_eq!(proxy.counts().strikes(), 3);
-    assert_eq!((bridge.active().transport(), emulator.received().len()), (None, 0));
+    assert_eq!((bridge.transport_state().transport(), emulator.received().len()), (None, 0));
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn a_dead_proxy_ends_the_call_at_once_with_both_causes() {
     drop(proxy);
     let status = ends_at_once(&bridge).await;
     assert_eq!(causes(&status), [SymptomKind::ConnectionRefused; 2]);
-    assert_eq!(bridge.active().transport(), None);
+    assert_eq!(bridge.transport_state().transport(), None);
 }
 
 /// Far less than what the network allows for connecting.
@@ -285,7 +285,7 @@ async fn what_a_gateway_says_as_well_proves_nothing() {
         for _ in 0..2 {
             assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{code:?}");
         }
-        let active = bridge.active();
+        let active = bridge.transport_state();
         let symptom = active.symptom().expect("a reason").to_string();
         assert!(symptom.contains(&format!("{code:?}")), "{symptom}");
         assert_eq!(emulator.count(GENERATE), 2);
@@ -311,7 +311,7 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
     let mut watched = bridge.watch();
     change(&proxy, Fault::Pass, &bridge).await;
     bridge.reset();
-    assert_eq!(bridge.active().transport(), None);
+    assert_eq!(bridge.transport_state().transport(), None);
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
     let active = watched.wait_for(|active| active.transport() == Some(ActiveTransport::Grpc)).await;

@@ -167,7 +167,7 @@ async fn a_fixed_transport_is_the_only_one_used() {
             client.generate_content(question("?")).await.expect("an answer");
         }
         assert_eq!(
-            bridge.active().transport().map(ActiveTransport::as_str),
+            bridge.transport_state().transport().map(ActiveTransport::as_str),
             match transport {
                 Transport::Grpc => Some("grpc"),
                 _ => Some("rest"),

@@ -319,7 +319,11 @@ async fn whatever_a_peers_own_timer_does_is_the_deadline() {
                 );
             }
             let stats = bridge.stats();
-            assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc), "{end:?}");
+            assert_eq!(
+                bridge.transport_state().transport(),
+                Some(ActiveTransport::Grpc),
+                "{end:?}"
+            );
             assert_eq!(service.listed.load(Ordering::Relaxed), 1, "{end:?}: gRPC was doubted");
             for kind in SymptomKind::ALL {
                 assert_eq!(stats.symptoms(*kind), 0, "{end:?} {path} {messages}: {kind:?}");
@@ -346,7 +350,7 @@ async fn two_hundred_calls_to_a_server_with_a_timer_of_its_own_all_end_at_their_
             }
         }
     }
-    assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
+    assert_eq!(bridge.transport_state().transport(), Some(ActiveTransport::Grpc));
 }
 
 #[tokio::test]

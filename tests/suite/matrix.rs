@@ -250,7 +250,7 @@ fn symptoms_of(bridge: &Bridge, status: Option<&Status>) -> BTreeSet<String> {
         let kind = Error::of(status).and_then(Error::symptom).map(|symptom| name(symptom.kind()));
         return BTreeSet::from([kind.unwrap_or_else(|| format!("{:?}", status.code()))]);
     }
-    if let Some(symptom) = bridge.active().symptom() {
+    if let Some(symptom) = bridge.transport_state().symptom() {
         return BTreeSet::from([name(symptom.kind())]);
     }
     let counts = bridge.stats();

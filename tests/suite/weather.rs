@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{Active, ActiveTransport, Bridge, Error, Symptom, SymptomKind};
+use genai_bridge::{ActiveTransport, Bridge, Error, Symptom, SymptomKind, TransportState};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
@@ -40,7 +40,7 @@ async fn grpc_comes_back_after_the_expiry_and_no_call_fails_meanwhile() {
         assert_eq!(ask(&bridge).await.expect("bad"), ActiveTransport::Rest);
         calls += 1;
     }
-    let verdict = bridge.active();
+    let verdict = bridge.transport_state();
     assert_eq!(verdict.transport(), Some(ActiveTransport::Rest));
     change(&proxy, Fault::Inspect, &bridge).await;
     assert_eq!(ask(&bridge).await.expect("not expired yet"), ActiveTransport::Rest);
@@ -64,7 +64,7 @@ async fn ten_thousand_calls_in_an_outage_leave_the_verdict_unchanged() {
         let (emulator, proxy) = behind(fault).await;
         let bridge = through(&emulator, &proxy).build().expect("a bridge");
         assert_eq!(bridge.connect().await.expect("a transport"), transport);
-        let before = bridge.active();
+        let before = bridge.transport_state();
         drop(proxy);
         let mut running = JoinSet::new();
         for worker in 0..50 {
@@ -78,7 +78,7 @@ async fn ten_thousand_calls_in_an_outage_leave_the_verdict_unchanged() {
             });
         }
         assert_eq!(running.join_all().await.len(), 50);
-        let after = bridge.active();
+        let after = bridge.transport_state();
         assert_eq!((after.transport(), after.since()), (Some(transport), before.since()));
         assert_eq!(bridge.stats().calls(), 5_000);
         // Those in flight lost their connection.
@@ -101,7 +101,7 @@ async fn a_path_that_falls_silent_is_marked_soon_and_the_call_not_sent_again() {
         let lost = began.elapsed();
         let kind = Error::of(&status).and_then(Error::symptom).expect("a symptom").kind();
         assert_eq!(kind, SymptomKind::Unanswered, "{fault}");
-        let is_rest = |active: &Active| active.transport() == Some(ActiveTransport::Rest);
+        let is_rest = |active: &TransportState| active.transport() == Some(ActiveTransport::Rest);
         let settled = timeout(LONG, watched.wait_for(is_rest)).await.expect("in time");
         assert!(settled.is_ok());
         println!("{fault}: lost after {lost:?}");
@@ -127,7 +127,7 @@ async fn a_slow_call_on_a_good_network_is_left_alone() {
     assert_eq!(emulator.count(LIST_MODELS), probes + 1);
     gate.add_permits(1);
     assert_eq!(call.await.expect("no panic").expect("an answer"), ActiveTransport::Grpc);
-    assert_eq!(bridge.active().transport(), Some(ActiveTransport::Grpc));
+    assert_eq!(bridge.transport_state().transport(), Some(ActiveTransport::Grpc));
 }
 
 #[tokio::test]

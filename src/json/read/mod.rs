@@ -15,7 +15,7 @@ use crate::json::block::{BLOCK, append_start, short_block};
 use crate::json::fault::{Fault, Result};
 use crate::json::lenience::{Lenience, Leniences};
 use crate::json::scan::Scan;
-use crate::json::seen::{Replaced, Seen};
+use crate::json::slot_set::{Replaced, SlotSet};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
 
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         if self.scan.eat(b'}') {
             return Ok(());
         }
-        let mut seen = Seen::default();
+        let mut seen = SlotSet::default();
         let start = out.len();
         let mut next = 0;
         loop {
@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &Field,
         depth: u32,
-        seen: &mut Seen,
+        seen: &mut SlotSet,
         at: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {

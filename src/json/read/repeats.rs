@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
 use crate::json::lenience::Lenience;
-use crate::json::seen::{Repeat, Replaced, Seen};
+use crate::json::slot_set::{Repeat, Replaced, SlotSet};
 use crate::json::wire::{MAX_DEPTH, Wire};
 use crate::schema::Message;
 
@@ -14,7 +14,7 @@ impl Reader<'_> {
     #[cold]
     pub(super) fn repeat(
         &mut self,
-        seen: &mut Seen,
+        seen: &mut SlotSet,
         replaced: Replaced,
         from: usize,
         at: usize,

@@ -1,7 +1,7 @@
 //! Write: wire bytes to JSON in one pass, driven by the tables.
 //!
 //! Fields are written as they stand on the wire. An encoder may also send a field twice, or the members of
-//! a oneof one after the other; then the message is put in order first (`gather`), and written again.
+//! a oneof one after the other; then the message is put in order first (`normalise`), and written again.
 
 mod dynamic;
 mod map;
@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use crate::json::body::JsonBody;
 use crate::json::fault::Result;
-use crate::json::gather::gather;
-use crate::json::seen::Seen;
+use crate::json::normalise::normalise;
+use crate::json::slot_set::SlotSet;
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, Wire};
 use crate::schema::rule::FieldPath;
 use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special, WireType};
@@ -190,7 +190,7 @@ impl<'a> Writer<'a> {
         depth: u32,
         check: bool,
     ) -> Result<bool> {
-        let mut seen = Seen::default();
+        let mut seen = SlotSet::default();
         let first = self.out.len();
         while let Some(byte) = wire.peek() {
             let Some((field, wire_type)) = next_field(message, byte, &mut wire, depth)? else {
@@ -285,7 +285,7 @@ pub(super) fn in_order(
     depth: u32,
     write: impl FnOnce(Wire<'_>) -> Result<()>,
 ) -> Result<()> {
-    let ordered = gather(message, wire, depth)?;
+    let ordered = normalise(message, wire, depth)?;
     write(Wire::new(&ordered)).map_err(|fault| fault.in_copy_of(wire.rest()))
 }
 

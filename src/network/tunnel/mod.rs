@@ -1,7 +1,7 @@
 //! Tunnel: CONNECT through an HTTP proxy, in as many rounds as the login takes; whatever the proxy answers instead
 //! is kept as evidence.
 
-mod head;
+mod answer;
 mod page;
 
 use std::io;
@@ -16,7 +16,7 @@ use super::address::Address;
 use super::fault::Fault;
 use super::login::{Challenge, Rounds, Trouble};
 use crate::symptom::{Evidence, SymptomKind};
-use head::Head;
+use answer::Head;
 use page::{Page, read_some};
 
 #[cfg(test)]

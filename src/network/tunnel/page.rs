@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::head::{Framing, Head};
+use super::answer::{Framing, Head};
 use crate::symptom::Evidence;
 
 /// What was read of a page.

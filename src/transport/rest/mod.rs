@@ -1,14 +1,14 @@
 //! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
 
 mod answer;
-mod events;
 #[cfg(feature = "cli")]
 mod forward;
 mod request;
+mod split;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use events::{
-    cut::{Cut, CutFault},
+pub(crate) use split::{
+    piece::{Piece, SplitFault},
     sse::EventStream,
     values::ValueStream,
 };

@@ -23,8 +23,8 @@ use super::status::read_status;
 use crate::call::{Answer, trailers_of};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
-use crate::transport::rest::events::Cutter;
-use crate::transport::rest::events::cut::{Cut, CutFault};
+use crate::transport::rest::split::Splitter;
+use crate::transport::rest::split::piece::{Piece, SplitFault};
 
 /// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
 /// connection alive, are not held.
@@ -56,25 +56,25 @@ pub(crate) async fn read_stream(
     if start.starts_with(b"<") || status == StatusCode::NO_CONTENT {
         return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start));
     }
-    let mut cutter = Cutter::for_body(&start, reading.json_limit());
-    cutter.feed(&start);
+    let mut splitter = Splitter::for_body(&start, reading.json_limit());
+    splitter.feed(&start);
     let end = End::of(&reading.schema, reading.method.output, reading.end_fields);
     let stream = AnswerStream {
-        cutter,
+        splitter,
         body,
         reading,
         end,
         status,
         messages: 0,
         position: Position::First,
-        place: Place::of_body(ended),
+        state: State::of_body(ended),
     };
     Ok(head(metadata_of(headers), Body::new(stream)))
 }
 
 /// The body of a streamed answer: a frame for each message, as it arrives.
 struct AnswerStream {
-    cutter: Cutter,
+    splitter: Splitter,
     body: AnswerBody,
     reading: Reading,
     end: End,
@@ -82,18 +82,18 @@ struct AnswerStream {
     messages: u64,
     /// Of the next message.
     position: Position,
-    place: Place,
+    state: State,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     Reading,
     /// The HTTP body ended well; what is held is left.
     BodyEnded,
     Done,
 }
 
-impl Place {
+impl State {
     const fn of_body(ended: bool) -> Self {
         if ended { Self::BodyEnded } else { Self::Reading }
     }
@@ -102,22 +102,22 @@ impl Place {
 impl AnswerStream {
     /// A frame from what is held, if there is enough.
     fn take_frame(&mut self) -> Result<Option<BodyFrame<Bytes>>, Error> {
-        let cut = match self.place {
-            Place::BodyEnded => match self.cutter.next() {
-                Ok(None) => self.cutter.finish(),
+        let cut = match self.state {
+            State::BodyEnded => match self.splitter.next() {
+                Ok(None) => self.splitter.finish(),
                 other => other,
             },
-            Place::Reading | Place::Done => self.cutter.next(),
+            State::Reading | State::Done => self.splitter.next(),
         };
-        match cut.map_err(|fault| self.name_fault(fault, self.cutter.foreign()))? {
-            Some(Cut::Message(text)) => self.write_frame(&text).map(Some),
-            Some(Cut::Error(text)) => {
+        match cut.map_err(|fault| self.name_fault(fault, self.splitter.foreign()))? {
+            Some(Piece::Message(text)) => self.write_frame(&text).map(Some),
+            Some(Piece::Error(text)) => {
                 let found = read_status(&self.reading.schema, 200, &text);
                 found
                     .map(|status| Some(self.end_with(&status)))
-                    .ok_or_else(|| self.name_fault(CutFault::NotAStream, &text))
+                    .ok_or_else(|| self.name_fault(SplitFault::NotAStream, &text))
             }
-            None if self.place == Place::BodyEnded => self.end_well().map(Some),
+            None if self.state == State::BodyEnded => self.end_well().map(Some),
             None => Ok(None),
         }
     }
@@ -134,7 +134,7 @@ impl AnswerStream {
                 Ok(BodyFrame::data(frame))
             }
             Err(Unreadable::Failure(status)) => Ok(self.end_with(&status)),
-            Err(Unreadable::Foreign) => Err(self.name_fault(CutFault::NotAStream, text)),
+            Err(Unreadable::Foreign) => Err(self.name_fault(SplitFault::NotAStream, text)),
             Err(Unreadable::Broken(fault)) => Err(broken(&fault, &self.body, self.messages)),
         }
     }
@@ -142,7 +142,7 @@ impl AnswerStream {
     /// The end of the body, which is no end of the stream if its messages were due to say so and did not. An array's
     /// bracket says it for them.
     fn end_well(&mut self) -> Result<BodyFrame<Bytes>, Error> {
-        if self.end.is_missing() && !self.cutter.has_end_mark() {
+        if self.end.is_missing() && !self.splitter.has_end_mark() {
             let evidence = Evidence::new().with_messages(self.messages).with_detail(NO_REASON);
             return Err(self.body.symptom(SymptomKind::BodyTruncated, evidence).into());
         }
@@ -155,20 +155,20 @@ impl AnswerStream {
     }
 
     fn close(&mut self) {
-        self.place = Place::Done;
+        self.state = State::Done;
         self.body.close();
     }
 
     /// `text` is what is no part of the stream.
-    fn name_fault(&self, fault: CutFault, text: &[u8]) -> Error {
+    fn name_fault(&self, fault: SplitFault, text: &[u8]) -> Error {
         let evidence = Evidence::new().with_messages(self.messages);
         let (kind, evidence) = match fault {
-            CutFault::TooLarge => return self.reading.too_large(),
-            CutFault::Truncated => (SymptomKind::BodyTruncated, evidence),
-            CutFault::NotAStream if self.messages == 0 => {
+            SplitFault::TooLarge => return self.reading.too_large(),
+            SplitFault::Truncated => (SymptomKind::BodyTruncated, evidence),
+            SplitFault::NotAStream if self.messages == 0 => {
                 (SymptomKind::NotJson, evidence.with_status(self.status).with_answer(text))
             }
-            CutFault::NotAStream => (SymptomKind::BodyMalformed, evidence.with_answer(text)),
+            SplitFault::NotAStream => (SymptomKind::BodyMalformed, evidence.with_answer(text)),
         };
         self.body.symptom(kind, evidence).into()
     }
@@ -184,18 +184,18 @@ impl HttpBodyTrait for AnswerStream {
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
         let this = &mut *self;
         loop {
-            if this.place == Place::Done {
+            if this.state == State::Done {
                 return Poll::Ready(None);
             }
             let failure = match this.take_frame() {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) => match ready!(this.body.poll_chunk(context, this.messages)) {
                     Some(Ok(chunk)) => {
-                        this.cutter.feed(&chunk);
+                        this.splitter.feed(&chunk);
                         continue;
                     }
                     None => {
-                        this.place = Place::BodyEnded;
+                        this.state = State::BodyEnded;
                         continue;
                     }
                     Some(Err(error)) => error,
@@ -208,7 +208,7 @@ impl HttpBodyTrait for AnswerStream {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.place == Place::Done
+        self.state == State::Done
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::json::{
-    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, gather, text_of_value,
+    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, normalise, text_of_value,
     write_message,
 };
 use crate::schema::rule::{Rule, RuleBody};
@@ -59,7 +59,7 @@ impl Query<'_> {
             depth.checked_sub(1).ok_or_else(|| self.invalid(Wire::new(wire).fault("too deep")))?;
         // Each field once, the last value of a scalar, messages merged.
         let ordered =
-            gather(message, Wire::new(wire), depth).map_err(|fault| self.invalid(fault))?;
+            normalise(message, Wire::new(wire), depth).map_err(|fault| self.invalid(fault))?;
         let mut rest = Wire::new(&ordered);
         let mut present = Vec::new();
         while !rest.is_empty() {

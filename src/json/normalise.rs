@@ -1,4 +1,4 @@
-//! Gather: puts a message in order whose fields come again, as a parser would merge them.
+//! Normalise: puts a message in order whose fields come again, as a parser would merge them.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ struct Record<'a> {
 /// messages are merged, and of a oneof only the last member stays
 /// ([last one wins](https://protobuf.dev/programming-guides/encoding/#last-one-wins)).
 #[cold]
-pub(crate) fn gather(message: &Message, wire: Wire<'_>, depth: u32) -> Result<Vec<u8>> {
+pub(crate) fn normalise(message: &Message, wire: Wire<'_>, depth: u32) -> Result<Vec<u8>> {
     let mut records = read_records(message, wire, depth)?;
     drop_cleared_members(&mut records);
     records.sort_by_key(|record| record.field.number);

@@ -1,21 +1,21 @@
-//! Events: one JSON text after the other out of a streamed body, in any framing.
+//! Split: one JSON text after the other out of a streamed body, in any framing.
 
-pub(crate) mod cut;
+pub(crate) mod piece;
 pub(crate) mod sse;
 pub(crate) mod values;
 
-use crate::transport::rest::events::cut::{Cut, CutFault};
-use crate::transport::rest::events::sse::EventStream;
-use crate::transport::rest::events::values::ValueStream;
+use crate::transport::rest::split::piece::{Piece, SplitFault};
+use crate::transport::rest::split::sse::EventStream;
+use crate::transport::rest::split::values::ValueStream;
 
 /// A streamed body, cut as it arrives.
 #[derive(Debug)]
-pub(crate) enum Cutter {
+pub(crate) enum Splitter {
     Events(EventStream),
     Values(ValueStream),
 }
 
-impl Cutter {
+impl Splitter {
     /// The first byte that says something tells the framing: the content type may not (an error
     /// before the stream comes as plain JSON under `text/event-stream`).
     pub(crate) fn for_body(start: &[u8], limit: usize) -> Self {
@@ -34,7 +34,7 @@ impl Cutter {
     }
 
     /// The next piece, or `None` until more was fed.
-    pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
         match self {
             Self::Events(stream) => stream.next(),
             Self::Values(stream) => stream.next(),
@@ -58,7 +58,7 @@ impl Cutter {
     }
 
     /// What is left when the body has ended well.
-    pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
+    pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
         match self {
             Self::Events(stream) => stream.finish(),
             Self::Values(stream) => stream.finish(),

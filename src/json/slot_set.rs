@@ -1,8 +1,8 @@
-//! Seen: which fields, or oneofs, a walk over a message has met.
+//! Slot set: which fields, or oneofs, a walk over a message has met.
 
 /// One bit a slot; what is rare is in memory of its own.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct SlotSet {
     few: [u64; 2],
     rare: Option<Box<Rare>>,
 }
@@ -29,7 +29,7 @@ pub(super) enum Replaced {
     Oneof(u16),
 }
 
-impl Seen {
+impl SlotSet {
     /// Marks the slot; says whether it was marked before.
     #[inline]
     pub(super) fn was(&mut self, slot: u16) -> bool {
@@ -71,11 +71,11 @@ fn mark(word: &mut u64, slot: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Seen;
+    use super::SlotSet;
 
     #[test]
     fn each_slot_is_new_once() {
-        let mut seen = Seen::default();
+        let mut seen = SlotSet::default();
         for slot in [0, 63, 64, 255, 256, 257, 5000] {
             assert!(!seen.was(slot) && seen.was(slot), "{slot}");
         }

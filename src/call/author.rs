@@ -1,4 +1,4 @@
-//! Word: whose word the status of an answer is: the service's alone, or anyone's on the way.
+//! Author: who wrote the status of an answer is: the service's alone, or anyone's on the way.
 
 use http::header::{self, HeaderMap, HeaderName};
 use tonic::Code;
@@ -7,7 +7,7 @@ use super::GRPC_STATUS;
 
 /// Who can have said what stands in the head of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum Author {
     /// The service alone: messages, or an error with details of its own.
     Service,
     /// The service, or a gateway that guards it: a refusal of this request.
@@ -16,7 +16,7 @@ pub(crate) enum Word {
     Failure(Code),
 }
 
-impl Word {
+impl Author {
     pub(crate) fn of(head: &HeaderMap) -> Self {
         match code_in(head) {
             None | Some(Code::Ok) => Self::Service,
@@ -75,33 +75,33 @@ mod tests {
         let google = ("server", "scaffolding on HTTPServer2");
         let details = ("grpc-status-details-bin", "CAU");
         let passed_on = ("x-envoy-upstream-service-time", "7");
-        let cases: &[(&[(&'static str, &'static str)], Word)] = &[
-            (&[], Word::Service),
-            (&[envoy], Word::Service),
-            (&[("grpc-status", "0")], Word::Service),
-            (&[("grpc-status", "3")], Word::Refusal(InvalidArgument)),
-            (&[("grpc-status", "3"), google], Word::Refusal(InvalidArgument)),
-            (&[("grpc-status", "3"), details], Word::Service),
-            (&[("grpc-status", "7")], Word::Refusal(PermissionDenied)),
-            (&[("grpc-status", "7"), envoy], Word::Failure(PermissionDenied)),
-            (&[("grpc-status", "7"), envoy, passed_on], Word::Refusal(PermissionDenied)),
-            (&[("grpc-status", "7"), envoy, details], Word::Service),
-            (&[("grpc-status", "7"), ("server", "istio-envoy")], Word::Failure(PermissionDenied)),
+        let cases: &[(&[(&'static str, &'static str)], Author)] = &[
+            (&[], Author::Service),
+            (&[envoy], Author::Service),
+            (&[("grpc-status", "0")], Author::Service),
+            (&[("grpc-status", "3")], Author::Refusal(InvalidArgument)),
+            (&[("grpc-status", "3"), google], Author::Refusal(InvalidArgument)),
+            (&[("grpc-status", "3"), details], Author::Service),
+            (&[("grpc-status", "7")], Author::Refusal(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy], Author::Failure(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy, passed_on], Author::Refusal(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy, details], Author::Service),
+            (&[("grpc-status", "7"), ("server", "istio-envoy")], Author::Failure(PermissionDenied)),
             (
                 &[("grpc-status", "7"), ("l5d-proxy-error", "no route")],
-                Word::Failure(PermissionDenied),
+                Author::Failure(PermissionDenied),
             ),
-            (&[("grpc-status", "12")], Word::Failure(Unimplemented)),
-            (&[("grpc-status", "14")], Word::Failure(Unavailable)),
-            (&[("grpc-status", "14"), envoy], Word::Failure(Unavailable)),
-            (&[("grpc-status", "14"), details], Word::Service),
-            (&[("grpc-status", "x")], Word::Failure(Code::Unknown)),
+            (&[("grpc-status", "12")], Author::Failure(Unimplemented)),
+            (&[("grpc-status", "14")], Author::Failure(Unavailable)),
+            (&[("grpc-status", "14"), envoy], Author::Failure(Unavailable)),
+            (&[("grpc-status", "14"), details], Author::Service),
+            (&[("grpc-status", "x")], Author::Failure(Code::Unknown)),
         ];
         for (headers, expected) in cases {
             let head = headers.iter().map(|(name, value)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             });
-            assert_eq!(Word::of(&head.collect()), *expected, "{headers:?}");
+            assert_eq!(Author::of(&head.collect()), *expected, "{headers:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Watch: the free calls that show whether a silent connection still carries anything.
+//! Probes: the free calls that show whether a silent connection still carries anything.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
 use crate::call::Call;
-use crate::call::word::is_forged;
+use crate::call::author::is_forged;
 use crate::credentials::secrets_of;
 use crate::error::Error;
-use crate::probe::inquiry::Elsewhere;
+use crate::probe::liveness::inquiry::Elsewhere;
 use crate::probe::liveness::{Asking, Ways, watch};
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http2::connection::Line;

@@ -3,14 +3,16 @@
 //! Waiting for the calls' deadlines would take minutes, and PINGs close together are punished by servers
 //! ([gRFC A8](https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)); a free call is not.
 
+pub(crate) mod inquiry;
+
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::inquiry::{Elsewhere, Inquiry, Patience, Step};
 use crate::transport::carrier::http2::connection::{Line, LooseLine};
+use inquiry::{Elsewhere, Inquiry, Patience, Step};
 
 /// How to ask.
 pub(crate) trait Ways: Send + Sync + 'static {

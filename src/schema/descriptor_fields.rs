@@ -1,4 +1,4 @@
-//! Parts: an encoded descriptor, read field by field where it lies.
+//! Descriptor fields: an encoded descriptor, read field by field where it lies.
 //!
 //! A schema has a thousand fields, and all are looked at when it is built; copying them out first would cost more
 //! than the look.
@@ -10,40 +10,40 @@
 use crate::error::{Error, ErrorKind};
 
 /// The fields of an encoded message, in order, each with its number. Nothing follows a fault.
-pub(super) struct Parts<'a> {
+pub(super) struct DescriptorFields<'a> {
     rest: &'a [u8],
 }
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(super) enum FieldValue<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
     /// A number of a fixed size, which no descriptor has where we read it.
     Fixed,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> DescriptorFields<'a> {
     pub(super) fn of(encoded: &'a [u8]) -> Self {
         Self { rest: encoded }
     }
 
     #[inline(always)]
-    fn read(&mut self) -> Option<(u32, Part<'a>)> {
+    fn read(&mut self) -> Option<(u32, FieldValue<'a>)> {
         let key = u32::try_from(self.varint()?).ok()?;
-        let part = match key & 7 {
-            0 => Part::Varint(self.varint()?),
-            1 => self.bytes(8).map(|_| Part::Fixed)?,
+        let field = match key & 7 {
+            0 => FieldValue::Varint(self.varint()?),
+            1 => self.bytes(8).map(|_| FieldValue::Fixed)?,
             2 => {
                 let length = usize::try_from(self.varint()?).ok()?;
-                Part::Bytes(self.bytes(length)?)
+                FieldValue::Bytes(self.bytes(length)?)
             }
-            5 => self.bytes(4).map(|_| Part::Fixed)?,
+            5 => self.bytes(4).map(|_| FieldValue::Fixed)?,
             // A group, which no descriptor has, or nothing.
             _ => return None,
         };
         let number = key >> 3;
-        (number != 0).then_some((number, part))
+        (number != 0).then_some((number, field))
     }
 
     #[inline]
@@ -72,8 +72,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-impl<'a> Iterator for Parts<'a> {
-    type Item = Result<(u32, Part<'a>), Error>;
+impl<'a> Iterator for DescriptorFields<'a> {
+    type Item = Result<(u32, FieldValue<'a>), Error>;
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
@@ -102,12 +102,12 @@ mod tests {
         // 1: 150; 2: "ab"; 3: a negative number; 4: four bytes; 5: a length beyond the end
         let encoded =
             b"\x08\x96\x01\x12\x02ab\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x25abcd\x2a\x05a";
-        let read: Vec<_> = Parts::of(encoded).map(Result::ok).collect();
+        let read: Vec<_> = DescriptorFields::of(encoded).map(Result::ok).collect();
         let expected = [
-            Some((1, Part::Varint(150))),
-            Some((2, Part::Bytes(b"ab"))),
-            Some((3, Part::Varint(u64::MAX))),
-            Some((4, Part::Fixed)),
+            Some((1, FieldValue::Varint(150))),
+            Some((2, FieldValue::Bytes(b"ab"))),
+            Some((3, FieldValue::Varint(u64::MAX))),
+            Some((4, FieldValue::Fixed)),
             None,
         ];
         assert_eq!(read, expected);
@@ -125,7 +125,10 @@ mod tests {
             b"\x80\x80\x80\x80\x80\x80\x80\x80\x08\x01",
             b"\x0d123",
         ] {
-            assert!(Parts::of(encoded).next().is_some_and(|read| read.is_err()), "{encoded:x?}");
+            assert!(
+                DescriptorFields::of(encoded).next().is_some_and(|read| read.is_err()),
+                "{encoded:x?}"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use memchr::memchr2;
 
-use crate::transport::rest::events::cut::{Cut, CutFault};
+use crate::transport::rest::split::piece::{Piece, SplitFault};
 
 /// A stream of JSON values.
 #[derive(Debug)]
@@ -12,13 +12,13 @@ pub(crate) struct ValueStream {
     held: BytesMut,
     /// Bytes of `held` that were looked at.
     scanned: usize,
-    place: Place,
+    state: State,
     is_array: bool,
     limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     /// Before anything.
     Start,
     /// After `[`, where `]` may follow too.
@@ -36,7 +36,7 @@ enum Place {
 impl ValueStream {
     /// `limit` is the most bytes of one value.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { held: BytesMut::new(), scanned: 0, place: Place::Start, is_array: false, limit }
+        Self { held: BytesMut::new(), scanned: 0, state: State::Start, is_array: false, limit }
     }
 
     /// Takes the next bytes of the body.
@@ -50,20 +50,20 @@ impl ValueStream {
     }
 
     /// The next value, or `None` until more was fed.
-    pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
         while let Some(byte) = self.next_byte() {
-            if let Place::Inside { .. } = self.place {
+            if let State::Inside { .. } = self.state {
                 if self.close_value(byte) {
                     self.check_size(self.scanned)?;
-                    self.place = Place::After;
+                    self.state = State::After;
                     let value = self.held.split_to(self.scanned).freeze();
                     self.scanned = 0;
-                    return Ok(Some(Cut::Message(value)));
+                    return Ok(Some(Piece::Message(value)));
                 }
                 continue;
             }
-            self.place = self.between(byte).ok_or(CutFault::NotAStream)?;
-            if !matches!(self.place, Place::Inside { .. }) {
+            self.state = self.between(byte).ok_or(SplitFault::NotAStream)?;
+            if !matches!(self.state, State::Inside { .. }) {
                 drop(self.held.split_to(self.scanned));
                 self.scanned = 0;
             }
@@ -78,21 +78,21 @@ impl ValueStream {
     }
 
     /// What is left when the body has ended well.
-    pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
-        match self.place {
-            Place::End => Ok(None),
-            Place::After if !self.is_array => Ok(None),
-            _ => Err(CutFault::Truncated),
+    pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
+        match self.state {
+            State::End => Ok(None),
+            State::After if !self.is_array => Ok(None),
+            _ => Err(SplitFault::Truncated),
         }
     }
 
-    fn check_size(&self, length: usize) -> Result<(), CutFault> {
-        if length > self.limit { Err(CutFault::TooLarge) } else { Ok(()) }
+    fn check_size(&self, length: usize) -> Result<(), SplitFault> {
+        if length > self.limit { Err(SplitFault::TooLarge) } else { Ok(()) }
     }
 
     /// The next byte that matters: inside a string, which may hold a whole image, only two do.
     fn next_byte(&mut self) -> Option<u8> {
-        if let Place::Inside { in_string: true, escaped: false, .. } = self.place {
+        if let State::Inside { in_string: true, escaped: false, .. } = self.state {
             let rest = self.held.get(self.scanned..).unwrap_or_default();
             self.scanned += memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
         }
@@ -102,27 +102,27 @@ impl ValueStream {
     }
 
     /// Where a byte outside the values leads; `None` if it has no place there.
-    fn between(&mut self, byte: u8) -> Option<Place> {
-        let inside = Place::Inside { depth: 1, in_string: false, escaped: false };
-        match (self.place, byte) {
+    fn between(&mut self, byte: u8) -> Option<State> {
+        let inside = State::Inside { depth: 1, in_string: false, escaped: false };
+        match (self.state, byte) {
             (place, b' ' | b'\t' | b'\r' | b'\n') => Some(place),
             // A byte order mark.
-            (Place::Start, 0xef | 0xbb | 0xbf) => Some(Place::Start),
-            (Place::Start, b'[') => {
+            (State::Start, 0xef | 0xbb | 0xbf) => Some(State::Start),
+            (State::Start, b'[') => {
                 self.is_array = true;
-                Some(Place::First)
+                Some(State::First)
             }
-            (Place::Start, b'{') | (Place::First | Place::Next, b'{' | b'[') => Some(inside),
-            (Place::After, b'{') if !self.is_array => Some(inside),
-            (Place::First | Place::After, b']') if self.is_array => Some(Place::End),
-            (Place::After, b',') if self.is_array => Some(Place::Next),
+            (State::Start, b'{') | (State::First | State::Next, b'{' | b'[') => Some(inside),
+            (State::After, b'{') if !self.is_array => Some(inside),
+            (State::First | State::After, b']') if self.is_array => Some(State::End),
+            (State::After, b',') if self.is_array => Some(State::Next),
             _ => None,
         }
     }
 
     /// Follows a byte inside a value; says whether it was the last one.
     fn close_value(&mut self, byte: u8) -> bool {
-        let Place::Inside { depth, in_string, escaped } = &mut self.place else { return false };
+        let State::Inside { depth, in_string, escaped } = &mut self.state else { return false };
         if *in_string {
             match byte {
                 _ if *escaped => *escaped = false,
@@ -146,12 +146,12 @@ impl ValueStream {
 mod tests {
     use super::*;
 
-    fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, CutFault> {
+    fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, SplitFault> {
         let mut stream = ValueStream::new(1 << 16);
         let mut found = Vec::new();
         for chunk in body.chunks(chunk) {
             stream.feed(chunk);
-            while let Some(Cut::Message(value)) = stream.next()? {
+            while let Some(Piece::Message(value)) = stream.next()? {
                 found.push(String::from_utf8_lossy(&value).into_owned());
             }
         }
@@ -189,12 +189,12 @@ mod tests {
         let body = "[{\"a\":\"b\"}\n,{}]";
         for length in 0..body.len() {
             let (start, _) = body.split_at(length);
-            assert_eq!(cut(start.as_bytes(), 3), Err(CutFault::Truncated), "{start}");
+            assert_eq!(cut(start.as_bytes(), 3), Err(SplitFault::Truncated), "{start}");
         }
         let body = "{\"a\":\"b\"}{}";
         for length in (0..9).chain(10..11) {
             let (start, _) = body.split_at(length);
-            assert_eq!(cut(start.as_bytes(), 3), Err(CutFault::Truncated), "{start}");
+            assert_eq!(cut(start.as_bytes(), 3), Err(SplitFault::Truncated), "{start}");
         }
     }
 
@@ -203,11 +203,11 @@ mod tests {
         for body in
             ["<html>", "[{}]x", "[{} {}]", "[,{}]", "[1]", "x", "{},{}", "{}]", "{}x", "[{}][{}]"]
         {
-            assert_eq!(cut(body.as_bytes(), 1), Err(CutFault::NotAStream), "{body}");
+            assert_eq!(cut(body.as_bytes(), 1), Err(SplitFault::NotAStream), "{body}");
         }
         let large = [b"[{\"", vec![b'x'; 1 << 17].as_slice(), b"\":1}]"].concat();
         for chunk in [1 << 10, large.len()] {
-            assert_eq!(cut(&large, chunk), Err(CutFault::TooLarge), "by {chunk}");
+            assert_eq!(cut(&large, chunk), Err(SplitFault::TooLarge), "by {chunk}");
         }
     }
 

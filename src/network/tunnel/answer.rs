@@ -1,4 +1,4 @@
-//! Head: of an answer to CONNECT, read as proxies write it.
+//! Answer: the head of an answer to CONNECT, read as proxies write it.
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};

@@ -1,4 +1,4 @@
-//! Guard: who may call. A web page must not spend the user's key.
+//! Web guard: who may call. A web page must not spend the user's key.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use super::identity::Identity;
 /// [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/), and a page that had its own name resolve to this
 /// machine betrays itself by `Host`.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct WebGuard {
     hosts: Vec<Host>,
     /// On 0.0.0.0 any address may be the listener's; no page can make a number its own name.
     takes_any_ip: bool,
@@ -28,7 +28,7 @@ struct Host {
     port: Option<u16>,
 }
 
-impl Guard {
+impl WebGuard {
     pub(super) fn new(address: SocketAddr, named: &[String], identity: Option<&Identity>) -> Self {
         let port = Some(address.port());
         let own = ["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
@@ -99,8 +99,12 @@ fn is_ip(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn guard() -> Guard {
-        Guard::new(([127, 0, 0, 1], 50051).into(), &["Bridge.corp".into(), "mesh:443".into()], None)
+    fn guard() -> WebGuard {
+        WebGuard::new(
+            ([127, 0, 0, 1], 50051).into(),
+            &["Bridge.corp".into(), "mesh:443".into()],
+            None,
+        )
     }
 
     #[test]
@@ -150,8 +154,8 @@ mod tests {
 
     #[test]
     fn an_ip_address_is_the_listeners_where_it_has_all() {
-        let everywhere = Guard::new(([0, 0, 0, 0], 50051).into(), &[], None);
-        let knows = |guard: &Guard, host| guard.knows(&Authority::from_static(host));
+        let everywhere = WebGuard::new(([0, 0, 0, 0], 50051).into(), &[], None);
+        let knows = |guard: &WebGuard, host| guard.knows(&Authority::from_static(host));
         assert!(knows(&everywhere, "10.1.2.3:8080"));
         assert!(knows(&everywhere, "[fd00::1]:50051"));
         assert!(!knows(&everywhere, "evil.test:50051"));

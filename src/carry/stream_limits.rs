@@ -1,4 +1,4 @@
-//! Watched: the answer of a stream, kept inside the call's deadline and its idle limit; tells how it ended.
+//! Stream limits: the answer of a stream, kept inside the call's deadline and its idle limit; tells how it ended.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use crate::call::frame::FrameCounter;
 use crate::call::{Answer, Call, GRPC_STATUS, Message};
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
-use crate::fallback::Witness;
+use crate::fallback::Observer;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 
 impl Core {
@@ -30,15 +30,15 @@ impl Core {
     /// A unary answer is complete and checked already: it passes as it is.
     pub(super) fn watch_answer(
         self: Arc<Self>,
-        Carried { mut answer, transport, took, mut witness }: Carried,
+        Carried { mut answer, transport, took, mut observer }: Carried,
         call: &Call,
     ) -> Answer {
         answer.extensions_mut().insert(transport);
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
         if (is_unary || answer.headers().contains_key(&GRPC_STATUS))
-            && let Some(mut witness) = witness.take()
+            && let Some(mut observer) = observer.take()
         {
-            witness.answered(transport, answer.headers(), took);
+            observer.answered(transport, answer.headers(), took);
         }
         if is_unary {
             return answer;
@@ -53,13 +53,13 @@ impl Core {
         let is_rest_open = self.is_rest_open(call);
         let secrets = headers_with_secrets(&call.metadata).cloned().collect();
         answer.map(|body| {
-            Body::new(WatchedBody {
+            Body::new(LimitedBody {
                 body,
                 deadline: call.deadline,
                 timer,
                 silence,
                 took,
-                witness,
+                observer,
                 frames: FrameCounter::default(),
                 transport,
                 core: self,
@@ -71,7 +71,7 @@ impl Core {
     }
 }
 
-struct WatchedBody {
+struct LimitedBody {
     body: Body,
     deadline: Option<Deadline>,
     /// Of the deadline.
@@ -79,7 +79,7 @@ struct WatchedBody {
     silence: Option<Silence>,
     took: Duration,
     /// Until the end is told.
-    witness: Option<Witness>,
+    observer: Option<Observer>,
     frames: FrameCounter,
     transport: ActiveTransport,
     core: Arc<Core>,
@@ -116,7 +116,7 @@ impl Silence {
     }
 }
 
-impl WatchedBody {
+impl LimitedBody {
     fn pass(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
         let frame = frame.map_err(|status| self.end_with(status))?;
         let ends = self.deadline.zip(frame.trailers_ref());
@@ -131,9 +131,9 @@ impl WatchedBody {
             let _ = self.frames.feed(data);
         }
         if let Some(trailers) = frame.trailers_ref()
-            && let Some(mut witness) = self.witness.take()
+            && let Some(mut observer) = self.observer.take()
         {
-            witness.answered(self.transport, trailers, self.took);
+            observer.answered(self.transport, trailers, self.took);
         }
         Ok(frame)
     }
@@ -170,9 +170,9 @@ impl WatchedBody {
                 None => self.core.record(self.transport, Some(error)),
             },
         }
-        if let Some(mut witness) = self.witness.take() {
+        if let Some(mut observer) = self.observer.take() {
             let waited = self.silence.as_ref().map_or(Duration::ZERO, Silence::so_far);
-            witness.failed(self.transport, error, waited);
+            observer.failed(self.transport, error, waited);
         }
         status
     }
@@ -206,7 +206,7 @@ impl WatchedBody {
     }
 }
 
-impl HttpBody for WatchedBody {
+impl HttpBody for LimitedBody {
     type Data = Bytes;
     type Error = Status;
 

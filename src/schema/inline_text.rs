@@ -1,9 +1,9 @@
-//! Padded: texts of the tables that are copied into an output again and again.
+//! Inline text: texts of the tables that are copied into an output again and again.
 
 /// A short text that is copied often: held in place and cut to length, which spares a call of memcpy.
 #[derive(Debug, Clone)]
-pub(crate) struct Text<const N: usize> {
-    padded: [u8; N],
+pub(crate) struct InlineText<const N: usize> {
+    inline: [u8; N],
     length: u8,
     long: Option<Box<[u8]>>,
 }
@@ -15,22 +15,22 @@ pub(crate) struct Tag {
     length: u8,
 }
 
-impl<const N: usize> Text<N> {
+impl<const N: usize> InlineText<N> {
     pub(super) fn new(text: &[u8]) -> Self {
-        let mut padded = [0; N];
-        match padded.get_mut(..text.len()) {
+        let mut inline = [0; N];
+        match inline.get_mut(..text.len()) {
             Some(room) => {
                 room.copy_from_slice(text);
-                Self { padded, length: u8::try_from(text.len()).unwrap_or_default(), long: None }
+                Self { inline, length: u8::try_from(text.len()).unwrap_or_default(), long: None }
             }
-            None => Self { padded, length: 0, long: Some(text.into()) },
+            None => Self { inline, length: 0, long: Some(text.into()) },
         }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.long
             .as_deref()
-            .or_else(|| self.padded.get(..usize::from(self.length)))
+            .or_else(|| self.inline.get(..usize::from(self.length)))
             .unwrap_or_default()
     }
 
@@ -38,7 +38,7 @@ impl<const N: usize> Text<N> {
     #[inline]
     pub(super) fn second_part<const M: usize>(&self) -> Option<(&[u8; M], usize)> {
         let length = usize::from(self.length).checked_sub(1).filter(|length| *length <= M)?;
-        Some((self.padded.get(1..)?.first_chunk()?, length))
+        Some((self.inline.get(1..)?.first_chunk()?, length))
     }
 
     #[inline]
@@ -47,7 +47,7 @@ impl<const N: usize> Text<N> {
             return self.append_long_to(out);
         }
         let end = out.len() + usize::from(self.length);
-        out.extend_from_slice(&self.padded);
+        out.extend_from_slice(&self.inline);
         out.truncate(end);
     }
 

@@ -7,8 +7,8 @@
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-use crate::transport::rest::events::cut::{Cut, CutFault};
-use crate::transport::rest::events::values::ValueStream;
+use crate::transport::rest::split::piece::{Piece, SplitFault};
+use crate::transport::rest::split::values::ValueStream;
 
 /// An event stream, cut as it arrives.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct EventStream {
     scanned: usize,
     /// The line before ended in CR: an LF that follows belongs to it.
     after_cr: bool,
-    place: Place,
+    state: State,
     data: Option<Data>,
     event: Event,
     /// What is no part of an event stream.
@@ -29,7 +29,7 @@ pub(crate) struct EventStream {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     /// Before the first line.
     Start,
     /// Before the first field.
@@ -63,7 +63,7 @@ impl EventStream {
             held: BytesMut::new(),
             scanned: 0,
             after_cr: false,
-            place: Place::Start,
+            state: State::Start,
             data: None,
             event: Event::Message,
             foreign: BytesMut::new(),
@@ -81,12 +81,12 @@ impl EventStream {
     }
 
     /// The next event, or `None` until more was fed.
-    pub(crate) fn next(&mut self) -> Result<Option<Cut>, CutFault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
         while self.raw.is_none() {
             let line = self.next_line();
             let length = line.as_ref().map_or(self.held.len(), Bytes::len);
             if length + self.data.as_ref().map_or(0, Data::len) > self.limit {
-                return Err(CutFault::TooLarge);
+                return Err(SplitFault::TooLarge);
             }
             let Some(line) = line else { return Ok(None) };
             if let Some(event) = self.take_line(line)? {
@@ -98,7 +98,7 @@ impl EventStream {
 
     /// What is left when the body has ended well. A last event needs no empty line after it: JSON shows for itself
     /// whether it is whole.
-    pub(crate) fn finish(&mut self) -> Result<Option<Cut>, CutFault> {
+    pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
         if self.raw.is_none() && !self.held.is_empty() {
             let line = self.held.split().freeze();
             self.scanned = 0;
@@ -108,7 +108,7 @@ impl EventStream {
                 return Ok(Some(event));
             }
             if !is_whole && self.raw.is_none() {
-                return Err(CutFault::Truncated);
+                return Err(SplitFault::Truncated);
             }
         }
         if let Some(event) = self.end_event() {
@@ -119,7 +119,7 @@ impl EventStream {
                 Some(error) => Ok(Some(as_error(error))),
                 None => raw.finish(),
             },
-            None if self.place == Place::Foreign => Err(CutFault::NotAStream),
+            None if self.state == State::Foreign => Err(SplitFault::NotAStream),
             None => Ok(None),
         }
     }
@@ -145,9 +145,9 @@ impl EventStream {
     }
 
     /// An event, if the line ended one.
-    fn take_line(&mut self, mut line: Bytes) -> Result<Option<Cut>, CutFault> {
-        if self.place == Place::Start {
-            self.place = Place::Opening;
+    fn take_line(&mut self, mut line: Bytes) -> Result<Option<Piece>, SplitFault> {
+        if self.state == State::Start {
+            self.state = State::Opening;
             if line.starts_with(BYTE_ORDER_MARK) {
                 line = line.slice(BYTE_ORDER_MARK.len()..);
             }
@@ -156,7 +156,7 @@ impl EventStream {
             return Ok(self.end_event());
         }
         if let Some(value) = value_of(&line) {
-            self.place = Place::Stream;
+            self.state = State::Stream;
             self.add_line(line.slice_ref(value));
             return Ok(None);
         }
@@ -164,7 +164,7 @@ impl EventStream {
             return Ok(None);
         }
         if is_other_field(&line) {
-            self.place = Place::Stream;
+            self.state = State::Stream;
             if let Some(name) = line.strip_prefix(b"event:") {
                 self.event = Event::named(name.trim_ascii());
             }
@@ -178,10 +178,10 @@ impl EventStream {
             self.foreign.extend_from_slice(&line);
             self.foreign.extend_from_slice(b"\n");
         }
-        if self.place == Place::Opening {
-            return Err(CutFault::NotAStream);
+        if self.state == State::Opening {
+            return Err(SplitFault::NotAStream);
         }
-        self.place = Place::Foreign;
+        self.state = State::Foreign;
         Ok(None)
     }
 
@@ -202,13 +202,13 @@ impl EventStream {
         });
     }
 
-    fn end_event(&mut self) -> Option<Cut> {
+    fn end_event(&mut self) -> Option<Piece> {
         let event = std::mem::replace(&mut self.event, Event::Message);
         let data = self.data.take()?.into_bytes();
         let text = data.trim_ascii();
         match event {
-            Event::Message if !text.is_empty() && text != DONE => Some(Cut::Message(data)),
-            Event::Error => Some(Cut::Error(data)),
+            Event::Message if !text.is_empty() && text != DONE => Some(Piece::Message(data)),
+            Event::Error => Some(Piece::Error(data)),
             Event::Message | Event::Ping => None,
         }
     }
@@ -221,7 +221,7 @@ impl EventStream {
         self.raw = Some(raw);
     }
 
-    fn next_raw(&mut self) -> Result<Option<Cut>, CutFault> {
+    fn next_raw(&mut self) -> Result<Option<Piece>, SplitFault> {
         let Some(raw) = &mut self.raw else { return Ok(None) };
         Ok(raw.next()?.map(as_error))
     }
@@ -280,9 +280,9 @@ fn is_other_field(line: &[u8]) -> bool {
     })
 }
 
-fn as_error(cut: Cut) -> Cut {
+fn as_error(cut: Piece) -> Piece {
     match cut {
-        Cut::Message(text) | Cut::Error(text) => Cut::Error(text),
+        Piece::Message(text) | Piece::Error(text) => Piece::Error(text),
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     /// Events as text; an error is marked with `!`, and ends the stream.
-    pub(crate) fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, CutFault> {
+    pub(crate) fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, SplitFault> {
         let mut stream = EventStream::new(1 << 16);
         let mut found = Vec::new();
         let mut chunks = body.chunks(chunk);
@@ -311,8 +311,8 @@ mod tests {
         loop {
             let cut = if ended { stream.finish()? } else { stream.next()? };
             match cut {
-                Some(Cut::Message(event)) => found.push(String::from_utf8_lossy(&event).into()),
-                Some(Cut::Error(error)) => {
+                Some(Piece::Message(event)) => found.push(String::from_utf8_lossy(&event).into()),
+                Some(Piece::Error(error)) => {
                     found.push(format!("!{}", String::from_utf8_lossy(error.trim_ascii())));
                     return Ok(found);
                 }
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    fn check_whatever_the_chunks(body: &str, expected: &Result<Vec<String>, CutFault>) {
+    fn check_whatever_the_chunks(body: &str, expected: &Result<Vec<String>, SplitFault>) {
         for chunk in 1..=body.len().max(1) {
             assert_eq!(cut(body.as_bytes(), chunk), *expected, "{body:?} by {chunk}");
         }
@@ -374,16 +374,16 @@ mod tests {
     #[test]
     fn what_is_cut_or_foreign_is_an_error() {
         for (body, fault) in [
-            ("<html>\n", CutFault::NotAStream),
-            ("Bad gateway", CutFault::NotAStream),
-            ("data: 1\n\nupstream connect error\n", CutFault::NotAStream),
-            ("data: 1\n\nupstream connect error", CutFault::Truncated),
-            ("data: 1\n\n{\"error\":", CutFault::Truncated),
-            ("data: 1\n\n{\"error\":\n", CutFault::Truncated),
-            ("data: 1\n\nda", CutFault::Truncated),
-            ("data: 1\n\ndata", CutFault::Truncated),
-            ("data: 1\n\ndata: ", CutFault::Truncated),
-            ("data: 1\n\nid: 7", CutFault::Truncated),
+            ("<html>\n", SplitFault::NotAStream),
+            ("Bad gateway", SplitFault::NotAStream),
+            ("data: 1\n\nupstream connect error\n", SplitFault::NotAStream),
+            ("data: 1\n\nupstream connect error", SplitFault::Truncated),
+            ("data: 1\n\n{\"error\":", SplitFault::Truncated),
+            ("data: 1\n\n{\"error\":\n", SplitFault::Truncated),
+            ("data: 1\n\nda", SplitFault::Truncated),
+            ("data: 1\n\ndata", SplitFault::Truncated),
+            ("data: 1\n\ndata: ", SplitFault::Truncated),
+            ("data: 1\n\nid: 7", SplitFault::Truncated),
         ] {
             check_whatever_the_chunks(body, &Err(fault));
         }
@@ -397,7 +397,7 @@ mod tests {
         let whole = [b"data: ", line.as_slice(), b"\n\n"].concat();
         for (name, body) in [("line", line), ("event", event), ("error", error), ("whole", whole)] {
             for chunk in [1 << 10, body.len()] {
-                assert!(cut(&body, chunk) == Err(CutFault::TooLarge), "{name} by {chunk}");
+                assert!(cut(&body, chunk) == Err(SplitFault::TooLarge), "{name} by {chunk}");
             }
         }
     }

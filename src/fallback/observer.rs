@@ -1,0 +1,151 @@
+//! Observer: follows one call of `Transport::Auto`, and learns from it how gRPC and REST treat its method.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+use tonic::Code;
+use tracing::info;
+
+use super::methods::{MethodRoute, Methods, Observed, Outcome};
+use super::state::Expiry;
+use crate::bridge::options::ActiveTransport;
+use crate::call::author::{Author, code_in};
+use crate::error::{Error, ErrorKind};
+use crate::schema::Method;
+use crate::symptom::Mark;
+
+/// What is known of each method, and the lock on it.
+#[derive(Debug)]
+pub(super) struct SharedMethods(Mutex<Methods>);
+
+impl SharedMethods {
+    pub(super) fn new(expiry: Expiry) -> Self {
+        Self(Mutex::new(Methods::new(expiry)))
+    }
+
+    pub(super) fn clear(&self) {
+        self.methods().clear();
+    }
+
+    fn methods(&self) -> MutexGuard<'_, Methods> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows one call, and tells what it shows of its method. A trial of gRPC that is dropped untold is left to another call.
+pub(crate) struct Observer {
+    methods: Arc<SharedMethods>,
+    method: Arc<Method>,
+    observed: Observed,
+    route: MethodRoute,
+}
+
+impl Observer {
+    pub(super) fn new(methods: Arc<SharedMethods>, method: Arc<Method>) -> Self {
+        let observed = Observed { began: Instant::now(), is_trial: false, was_late: false };
+        Self { methods, method, observed, route: MethodRoute::Open }
+    }
+
+    /// Whether a route over gRPC is open to the method. The call takes it where gRPC `is_decided`.
+    pub(super) fn is_open_to(&mut self, is_decided: bool, now: Instant) -> bool {
+        let mut methods = self.methods.methods();
+        let route = methods.route(&self.method.path, now);
+        if is_decided {
+            if route == MethodRoute::Trial {
+                methods.begin_trial(&self.method.path);
+                self.observed.is_trial = true;
+            }
+            self.route = route;
+        }
+        route != MethodRoute::Rest
+    }
+
+    /// The call's connection must be younger than this.
+    pub(crate) fn younger_than(&self) -> Option<Instant> {
+        match self.route {
+            MethodRoute::Younger(than) => Some(than),
+            MethodRoute::Open | MethodRoute::Trial | MethodRoute::Rest => None,
+        }
+    }
+
+    /// How long the call may be unanswered before it asks about REST.
+    pub(crate) fn patience(&self) -> Duration {
+        self.methods.methods().patience(&self.method.path)
+    }
+
+    /// Whether the call, out of patience, should ask: one of a method asks for all.
+    pub(crate) fn begin_question(&self) -> bool {
+        self.methods.methods().begin_question(&self.method.path, Instant::now())
+    }
+
+    /// REST reaches the service, while gRPC leaves the call unanswered.
+    pub(crate) fn is_late(&mut self) {
+        self.tell(Outcome::Late);
+        self.observed.was_late = true;
+    }
+
+    /// An answer came, and nothing of it was lost; its status is in `head`, or was OK.
+    pub(crate) fn answered(&mut self, by: ActiveTransport, head: &HeaderMap, took: Duration) {
+        match by {
+            ActiveTransport::Grpc => self.grpc_answered(head, took),
+            ActiveTransport::Rest => {
+                self.tell(Outcome::RestCarried { said: code_in(head).unwrap_or(Code::Ok) });
+            }
+        }
+    }
+
+    /// No answer came, or not all of it; nothing had come for `waited`.
+    pub(crate) fn failed(&mut self, on: ActiveTransport, error: &Error, waited: Duration) {
+        let is_expired = error.kind() == ErrorKind::DeadlineExceeded;
+        let is_silent = is_expired && waited >= LONG_WAIT;
+        self.tell(match (on, error.symptom()) {
+            (ActiveTransport::Grpc, Some(symptom)) => {
+                Outcome::Broken { mark: symptom.kind().mark(), said: None }
+            }
+            (ActiveTransport::Grpc, None) if is_silent => {
+                Outcome::Broken { mark: Mark::Ambiguous, said: None }
+            }
+            (ActiveTransport::Rest, Some(_)) => Outcome::RestBroken,
+            (ActiveTransport::Rest, None) if is_expired => Outcome::RestBroken,
+            (ActiveTransport::Grpc | ActiveTransport::Rest, None) => Outcome::Unknown,
+        });
+    }
+
+    fn grpc_answered(&mut self, head: &HeaderMap, took: Duration) {
+        self.tell(match Author::of(head) {
+            Author::Service | Author::Refusal(_) => Outcome::Carried { took },
+            // The service keeps the call's deadline, too.
+            Author::Failure(Code::Cancelled | Code::DeadlineExceeded) if took < LONG_WAIT => {
+                Outcome::Unknown
+            }
+            Author::Failure(code) => Outcome::Broken { mark: Mark::Ambiguous, said: Some(code) },
+        });
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        let method = &*self.method.path;
+        let changed = self.methods.methods().tell(method, self.observed, outcome, Instant::now());
+        if let Some(transport) = changed {
+            info!(
+                method,
+                transport = transport.as_str(),
+                ?outcome,
+                "transport of a method changed"
+            );
+        }
+        self.observed.is_trial = false;
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        if self.observed.is_trial {
+            self.tell(Outcome::Unknown);
+        }
+    }
+}
+
+/// Who gives a call less time than this may have given it too little.
+const LONG_WAIT: Duration = Duration::from_secs(2);
