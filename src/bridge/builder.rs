@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use http::uri::PathAndQuery;
+use hyper::rt::{Read, Write};
+use tower_service::Service as TowerService;
 
 use crate::bridge::Bridge;
 use crate::bridge::options::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
@@ -17,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::gemini;
 use crate::gemini::parameters::{Guard, Limits};
-use crate::network::{Network, NetworkSettings, Origin, Proxy};
+use crate::network::{Network, NetworkSettings, Origin, Proxy, UserConnector};
 use crate::probe::liveness::inquiry::Patience;
 use crate::probe::{Probe, ProbeRequest};
 use crate::retry::{Retries, RetryPolicies};
@@ -43,6 +46,7 @@ pub struct BridgeBuilder {
     probe: Option<(String, Vec<u8>)>,
     has_probe: bool,
     connect_timeout: Option<Duration>,
+    connector: Option<UserConnector>,
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
     stream_idle_limit: Option<Duration>,
@@ -82,6 +86,7 @@ impl BridgeBuilder {
             probe: None,
             has_probe: true,
             connect_timeout: None,
+            connector: None,
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
             stream_idle_limit: Some(STREAM_IDLE_LIMIT),
@@ -185,6 +190,26 @@ impl BridgeBuilder {
     /// The time for a connection to come about, from DNS to TLS. Default: 5 s, 10 s through a proxy.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Opens the streams below both transports, in place of DNS and TCP: another resolver, a Unix socket, a
+    /// simulated network. Any connector that tonic's `connect_with_connector` takes will do. Default: TCP, by the
+    /// system's resolver.
+    ///
+    /// It is asked for `http://host:port/`, the service's address or that of the proxy before it, and gives a plain
+    /// stream: TLS and the proxy's tunnel are made above it. It must answer within
+    /// [`connect_timeout`](Self::connect_timeout). An error of it counts as a connection that did not come about;
+    /// an [`std::io::Error`] in its chain of causes says which way. Behind a connector, names for `socks5://` are
+    /// looked up by the proxy.
+    pub fn connector<C>(mut self, connector: C) -> Self
+    where
+        C: TowerService<Uri> + Send + 'static,
+        C::Response: Read + Write + Send + Unpin + 'static,
+        C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        C::Future: Send,
+    {
+        self.connector = Some(UserConnector::new(connector));
         self
     }
 
@@ -295,6 +320,7 @@ impl BridgeBuilder {
             roots: self.roots,
             client_identity: self.client_identity,
             connect_timeout: self.connect_timeout,
+            connector: self.connector,
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
         let mut service = Service::new(self.schema, self.probe)?;
@@ -366,6 +392,9 @@ impl BridgeBuilder {
             0 => {}
             1 => told.push("added roots".to_owned()),
             count => told.push(format!("added roots from {count} sources")),
+        }
+        if self.connector.is_some() {
+            told.push("connections by the program's own connector".to_owned());
         }
         told.push(credentials.to_owned());
         told

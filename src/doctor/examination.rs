@@ -175,6 +175,9 @@ impl Way<'_> {
     async fn look_up(&self) -> String {
         let proxy = self.network.proxy_for(self.origin);
         let address = proxy.map_or_else(|| self.origin.address(), |proxy| proxy.address());
+        if self.network.has_own_connector() {
+            return format!("{address} is left to the program's own connector");
+        }
         if address.ip().is_some() {
             return format!("{address} needs no look-up");
         }

@@ -35,6 +35,7 @@ mod service;
 mod tasks;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 pub use authority::Authority;
@@ -65,6 +66,7 @@ use tasks::Tasks;
 pub struct Emulator {
     address: SocketAddr,
     authority: Option<Authority>,
+    port: Port,
     service: Arc<Service>,
     tasks: Tasks,
 }
@@ -102,7 +104,18 @@ impl Emulator {
         }
     }
 
-    /// Where it listens.
+    /// Serves one client on this stream, as if it had connected: TLS, unless it is plaintext, and HTTP.
+    ///
+    /// With [`EmulatorBuilder::unbound`] and [`BridgeBuilder::connector`](crate::BridgeBuilder::connector) there is no
+    /// socket between bridge and emulator.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        self.tasks.spawn(self.port.clone().serve(stream));
+    }
+
+    /// Where it listens, or seems to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -211,6 +224,24 @@ impl EmulatorBuilder {
     /// # Errors
     /// The descriptors cannot be read, one of their HTTP rules is wrong, or no port can be had.
     pub async fn start(self) -> io::Result<Emulator> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let emulator = self.serve_as(listener.local_addr()?)?;
+        let accepting = emulator.port.clone().accept(listener, emulator.tasks.clone());
+        emulator.tasks.spawn(accepting);
+        Ok(emulator)
+    }
+
+    /// Makes one that listens nowhere: it serves the streams of [`Emulator::serve`] alone. Its endpoint names port 443
+    /// of `localhost`, or port 80 of 127.0.0.1 in plaintext.
+    ///
+    /// # Errors
+    /// The descriptors cannot be read, or one of their HTTP rules is wrong.
+    pub fn unbound(self) -> io::Result<Emulator> {
+        let port = if self.is_plaintext { 80 } else { 443 };
+        self.serve_as((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    fn serve_as(self, address: SocketAddr) -> io::Result<Emulator> {
         let methods = match &self.descriptors {
             Some(descriptors) => Arc::new(Methods::decode(descriptors)?),
             None => Methods::gemini()?,
@@ -220,8 +251,6 @@ impl EmulatorBuilder {
         let service = Arc::new(Service { methods, script, record, key: self.key });
         let authority = self.authority.unwrap_or_else(|| Authority::new("Emulator root"));
         let authority = Some(authority).filter(|_| !self.is_plaintext);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let tasks = Tasks::default();
         let mut http = auto::Builder::new(tasks.clone());
         if let Some(streams) = self.max_concurrent_streams {
@@ -231,8 +260,7 @@ impl EmulatorBuilder {
             TlsAcceptor::from(authority.server_config(HOST_NAMES, &[b"h2", b"http/1.1"]))
         });
         let port = Port { tls, http, service: Arc::clone(&service) };
-        tasks.spawn(port.accept(listener, tasks.clone()));
-        Ok(Emulator { address, authority, service, tasks })
+        Ok(Emulator { address, authority, port, service, tasks })
     }
 }
 
@@ -246,11 +274,22 @@ struct Port {
     service: Arc<Service>,
 }
 
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
 impl Port {
     async fn accept(self, listener: TcpListener, tasks: Tasks) {
         loop {
             match listener.accept().await {
-                Ok((socket, _)) => tasks.spawn(self.clone().serve(socket)),
+                Ok((socket, _)) => {
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%error, "a socket keeps its delay");
+                    }
+                    tasks.spawn(self.clone().serve(socket));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "a connection was not accepted");
                     tokio::task::yield_now().await;
@@ -259,10 +298,7 @@ impl Port {
         }
     }
 
-    async fn serve(self, socket: TcpStream) {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "a socket keeps its delay");
-        }
+    async fn serve(self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         match self.tls.clone() {
             None => self.serve_http(socket).await,
             Some(tls) => match tls.accept(socket).await {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls::TlsStream;
+use super::user_connector::UserStream;
 use crate::symptom::Evidence;
 
 /// A stream to the service, or to the proxy while the way is being made.
@@ -24,11 +25,16 @@ pub(crate) struct Io {
 enum Leg {
     Tcp(TcpStream),
     Tls(Box<TlsStream>),
+    User(UserStream),
 }
 
 impl Io {
     pub(super) fn tcp(stream: TcpStream) -> Self {
         Self::over(Leg::Tcp(stream))
+    }
+
+    pub(super) fn user(stream: UserStream) -> Self {
+        Self::over(Leg::User(stream))
     }
 
     pub(super) fn tls(mut stream: TlsStream) -> Self {
@@ -68,6 +74,7 @@ impl Io {
         match &mut self.leg {
             Leg::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Leg::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+            Leg::User(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -98,6 +105,7 @@ impl AsyncWrite for Io {
         match &mut self.leg {
             Leg::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Leg::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+            Leg::User(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -109,6 +117,7 @@ impl AsyncWrite for Io {
         match &mut self.leg {
             Leg::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Leg::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
+            Leg::User(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -116,6 +125,7 @@ impl AsyncWrite for Io {
         match &self.leg {
             Leg::Tcp(stream) => stream.is_write_vectored(),
             Leg::Tls(stream) => stream.is_write_vectored(),
+            Leg::User(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -123,6 +133,7 @@ impl AsyncWrite for Io {
         match &mut self.leg {
             Leg::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Leg::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Leg::User(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -130,6 +141,7 @@ impl AsyncWrite for Io {
         match &mut self.leg {
             Leg::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Leg::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Leg::User(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

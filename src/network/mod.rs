@@ -1,6 +1,7 @@
 //! Network: how bytes travel to the service; knows neither transport.
 
 mod address;
+mod caught;
 mod certificate;
 mod connector;
 mod dial;
@@ -22,6 +23,7 @@ mod system;
 mod tests;
 mod tls;
 mod tunnel;
+mod user_connector;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,8 +37,10 @@ pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
 pub(crate) use per_runtime::PerRuntime;
 pub use proxy::Proxy;
+pub(crate) use user_connector::UserConnector;
 
 use crate::error::Error;
+use connector::Connecting;
 use proxy::Proxies;
 use tls::Tls;
 
@@ -50,6 +54,8 @@ pub(crate) struct NetworkSettings {
     pub(crate) client_identity: Option<(Vec<u8>, Vec<u8>)>,
     /// From DNS to the end of the TLS handshake. Default: 5 s, 10 s through a proxy.
     pub(crate) connect_timeout: Option<Duration>,
+    /// Gives the streams, in place of DNS and TCP.
+    pub(crate) connector: Option<UserConnector>,
 }
 
 /// One way to the service for both transports: proxy, trust, time to connect. Cheap to clone.
@@ -60,6 +66,7 @@ struct Inner {
     proxies: Proxies,
     tls: Tls,
     connect_timeout: Option<Duration>,
+    connector: Option<UserConnector>,
 }
 
 impl Network {
@@ -82,6 +89,7 @@ impl Network {
             proxies,
             tls: Tls::new(roots, identity)?,
             connect_timeout: settings.connect_timeout,
+            connector: settings.connector,
         })))
     }
 
@@ -110,8 +118,14 @@ impl Network {
     /// Always with a `Symptom`, of a station before `Station::Request`: nothing of a call was sent.
     pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connection, Error> {
         let deadline = Instant::now() + self.connect_timeout(origin);
-        let (tls, proxy) = (&self.0.tls, self.proxy_for(origin));
-        connector::connect(tls, proxy, origin, self.hop(origin), alpn, deadline).await
+        let Inner { tls, connector: user, .. } = &*self.0;
+        let connecting = Connecting { tls, user: user.as_ref(), alpn, deadline };
+        connecting.connect(self.proxy_for(origin), origin, self.hop(origin)).await
+    }
+
+    /// Whether the program's own connector gives the streams.
+    pub(crate) fn has_own_connector(&self) -> bool {
+        self.0.connector.is_some()
     }
 
     /// What the last dial met at the proxy's login, for a person; `None` without a proxy, or if it asked for none.

@@ -16,6 +16,7 @@ mod clients;
 #[cfg(feature = "cli")]
 mod command_line;
 mod connections;
+mod connector;
 mod deadlines;
 mod doctor;
 mod emulator;
