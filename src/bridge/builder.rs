@@ -349,6 +349,7 @@ impl BridgeBuilder {
             guard: Guard::new(self.parameters, self.model_limits),
             settings: Settings {
                 dialect: service.dialect,
+                server: origin.address().clone(),
                 transport: self.transport,
                 resend: self.resend,
                 grpc_head_start: self.grpc_head_start,

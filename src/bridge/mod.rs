@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
-use tracing::{Instrument, debug_span, field};
+use tracing::Instrument;
 
 use crate::bridge::builder::BridgeBuilder;
 use crate::bridge::options::ActiveTransport;
@@ -103,9 +103,9 @@ impl Service<Request<Body>> for Bridge {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let core = Arc::clone(&self.0);
-        let method = request.uri().path();
-        let span = debug_span!("call", method, transport = field::Empty, attempts = field::Empty);
-        Box::pin(async move { core.carry(request).await.map_err(Status::from) }.instrument(span))
+        let trace = core.trace(&request);
+        let span = trace.span();
+        Box::pin(core.carry(request, trace).instrument(span))
     }
 }
 

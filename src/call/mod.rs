@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) options: CallOptions,
     /// How often it was handed to a transport.
     pub(crate) attempts: u32,
+    /// How often because the service's answer invited it.
+    pub(crate) retries: u32,
 }
 
 /// What a call sends: one message, cheap to send again, or a stream that exists once.
@@ -73,6 +75,7 @@ impl Call {
             message: Message::One(message),
             options: CallOptions::default(),
             attempts: 0,
+            retries: 0,
         }
     }
 

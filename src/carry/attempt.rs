@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap};
 use tokio::time::{Instant, sleep};
-use tracing::debug;
 
 use super::core::Core;
+use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
 use crate::call::deadline::{Busy, within};
 use crate::call::{Answer, Call, GRPC_STATUS};
@@ -31,25 +31,26 @@ impl Core {
     pub(super) async fn send_with_retries(
         self: &Arc<Self>,
         call: &mut Call,
+        trace: &Trace,
     ) -> Result<Carried, Error> {
-        let mut attempt = 1;
         let mut renewed = false;
         let mut observer = self.observer(call);
         loop {
-            let carried = self.send(call, observer.as_mut()).await?;
+            let carried = self.send(call, observer.as_mut(), trace).await?;
             if !renewed && self.is_rejected(call, &carried.answer) {
                 renewed = true;
                 call.metadata.remove(header::AUTHORIZATION);
                 self.authorise(call).await?;
                 continue;
             }
+            let attempt = call.retries + 1;
             let Some(wait) = self.retries.wait_before_next(call, &carried.answer, attempt) else {
                 return Ok(Carried { observer, ..carried });
             };
-            debug!(attempt, ?wait, "the service's answer is tried again");
+            call.retries = attempt;
+            trace.retried(attempt, wait);
             self.counters.count_retry();
             sleep(wait).await;
-            attempt += 1;
         }
     }
 
@@ -72,8 +73,12 @@ impl Core {
         self: &Arc<Self>,
         call: &mut Call,
         mut observer: Option<&mut Observer>,
+        trace: &Trace,
     ) -> Result<Carried, Error> {
         let choice = self.choose(call, observer.as_deref_mut()).await?;
+        if let Some(because) = &choice.because {
+            trace.switched(choice.transport, because);
+        }
         let may_switch = self.is_auto(call) && choice.because.is_none();
         let policy = call.options.resend.unwrap_or(self.settings.resend);
         let mut resends = ResendState::new(choice.transport, policy, may_switch);
@@ -90,7 +95,10 @@ impl Core {
                 return Err(both_causes(first, error));
             };
             self.counters.count_resend();
-            if next != transport {
+            if next == transport {
+                trace.resent(next, &error);
+            } else {
+                trace.switched(next, &error);
                 self.counters.count_switch();
                 first.get_or_insert(error);
             }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::Request;
 use tokio::sync::watch::Receiver;
+use tonic::Status;
 use tonic::body::Body;
-use tracing::Span;
 
 use super::settings::Settings;
+use super::trace::Trace;
 use crate::bridge::options::{CallOptions, Transport};
 use crate::bridge::stats::{Counters, Stats};
 use crate::call::deadline::{Busy, Deadline, within};
@@ -84,22 +85,40 @@ impl Core {
     }
 
     /// One call: parse, authorise, send; all that takes time stands under the one deadline.
-    pub(crate) async fn carry(self: Arc<Self>, request: Request<Body>) -> Result<Answer, Error> {
+    pub(crate) async fn carry(
+        self: Arc<Self>,
+        request: Request<Body>,
+        mut trace: Trace,
+    ) -> Result<Answer, Status> {
+        let answer = self.answer(request, &mut trace).await.map_err(Status::from);
+        answer.inspect_err(|status| trace.end_with(status))
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Body>,
+        trace: &mut Trace,
+    ) -> Result<Answer, Error> {
         let mut call = self.parse(request)?;
         within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
         self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
         self.settings.dialect.add_headers(&self.schema, &mut call);
-        let carried = self.send_with_retries(&mut call).await;
-        Span::current().record("attempts", call.attempts);
+        let carried = self.send_with_retries(&mut call, trace).await;
+        trace.count(&call);
         let carried = carried.map_err(|mut error| {
             if self.is_rest_open(&call) {
                 error.open_rest();
             }
             error
         })?;
-        Span::current().record("transport", carried.transport.as_str());
-        Ok(self.watch_answer(carried, &call))
+        trace.carried_by(carried.transport);
+        Ok(self.watch_answer(carried, &call, trace.hand_over()))
+    }
+
+    /// The span of the call that begins now.
+    pub(crate) fn trace(&self, request: &Request<Body>) -> Trace {
+        Trace::begin(request.uri().path(), &self.settings.server)
     }
 
     fn parse(&self, request: Request<Body>) -> Result<Call, Error> {
@@ -119,6 +138,7 @@ impl Core {
             message: Message::Stream(Some(body)),
             options: parts.extensions.get::<CallOptions>().cloned().unwrap_or_default(),
             attempts: 0,
+            retries: 0,
         })
     }
 

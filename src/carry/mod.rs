@@ -8,6 +8,7 @@ mod outcome;
 mod probes;
 mod settings;
 mod stream_limits;
+mod trace;
 
 pub(crate) use self::core::{Core, Parts};
 pub(crate) use settings::{DefaultDeadline, Settings};

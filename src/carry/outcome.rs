@@ -20,7 +20,9 @@ impl Core {
         call: &Call,
         mut sent: Result<Answer, Error>,
     ) -> Result<Answer, Error> {
-        debug!(transport = transport.as_str(), ok = sent.is_ok(), "attempt");
+        let symptom = sent.as_ref().err().and_then(Error::symptom);
+        let symptom = symptom.map(|symptom| symptom.kind().name());
+        debug!(transport = transport.as_str(), ok = sent.is_ok(), symptom, "attempt");
         if let Err(error) = &mut sent {
             secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
         }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use crate::bridge::options::{ResendPolicy, Transport};
 use crate::dialect::Dialect;
+use crate::network::Address;
 use crate::probe::liveness::inquiry::Patience;
 use crate::schema::Method;
 
 /// Choices of the builder that a call reads.
 pub(crate) struct Settings {
     pub(crate) dialect: Dialect,
+    /// Of the service, for traces.
+    pub(crate) server: Address,
     pub(crate) transport: Transport,
     pub(crate) resend: ResendPolicy,
     pub(crate) grpc_head_start: Duration,

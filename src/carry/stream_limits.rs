@@ -10,12 +10,14 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::attempt::Carried;
 use super::core::Core;
+use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
+use crate::call::author::code_in;
 use crate::call::deadline::{Deadline, expired};
 use crate::call::frame::FrameCounter;
 use crate::call::{Answer, Call, GRPC_STATUS, Message};
@@ -32,13 +34,15 @@ impl Core {
         self: Arc<Self>,
         Carried { mut answer, transport, took, mut observer }: Carried,
         call: &Call,
+        mut trace: Trace,
     ) -> Answer {
         answer.extensions_mut().insert(transport);
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
-        if (is_unary || answer.headers().contains_key(&GRPC_STATUS))
-            && let Some(mut observer) = observer.take()
-        {
-            observer.answered(transport, answer.headers(), took);
+        if is_unary || answer.headers().contains_key(&GRPC_STATUS) {
+            trace.end(code_in(answer.headers()).unwrap_or(Code::Ok));
+            if let Some(mut observer) = observer.take() {
+                observer.answered(transport, answer.headers(), took);
+            }
         }
         if is_unary {
             return answer;
@@ -63,6 +67,7 @@ impl Core {
                 frames: FrameCounter::default(),
                 transport,
                 core: self,
+                trace,
                 secrets,
                 is_rest_open,
                 ended: false,
@@ -83,6 +88,7 @@ struct LimitedBody {
     frames: FrameCounter,
     transport: ActiveTransport,
     core: Arc<Core>,
+    trace: Trace,
     /// What must not leave with an error, should the peer repeat it.
     secrets: Vec<HeaderValue>,
     is_rest_open: bool,
@@ -121,7 +127,10 @@ impl LimitedBody {
         let frame = frame.map_err(|status| self.end_with(status))?;
         let ends = self.deadline.zip(frame.trailers_ref());
         if let Some(expired) = ends.and_then(|(deadline, end)| deadline.judge_status(end, false)) {
-            return Err(self.end_at_peers_timer(expired));
+            self.close();
+            let status = self.end_at_peers_timer(expired);
+            self.trace.end_with(&status);
+            return Err(status);
         }
         if let Some(silence) = &mut self.silence {
             silence.is_broken = true;
@@ -130,10 +139,11 @@ impl LimitedBody {
             // The transport has refused what is no frame.
             let _ = self.frames.feed(data);
         }
-        if let Some(trailers) = frame.trailers_ref()
-            && let Some(mut observer) = self.observer.take()
-        {
-            observer.answered(self.transport, trailers, self.took);
+        if let Some(trailers) = frame.trailers_ref() {
+            self.trace.end(code_in(trailers).unwrap_or(Code::Unknown));
+            if let Some(mut observer) = self.observer.take() {
+                observer.answered(self.transport, trailers, self.took);
+            }
         }
         Ok(frame)
     }
@@ -155,7 +165,16 @@ impl LimitedBody {
 
     fn end_with(&mut self, status: Status) -> Status {
         self.close();
-        let status = self.fit_to_tell(status);
+        let status = self.judge_end(self.fit_to_tell(status));
+        if let Some(error) = Error::of(&status).filter(|error| error.symptom().is_some()) {
+            self.trace.broke(self.transport, self.frames.messages(), error);
+        }
+        self.trace.end_with(&status);
+        status
+    }
+
+    /// Tells how the network ended the answer, and what the caller hears of it.
+    fn judge_end(&mut self, status: Status) -> Status {
         let Some(error) = Error::of(&status) else { return status };
         let by_peer = |deadline: Deadline| deadline.judge(error.symptom()?);
         match self.deadline {
@@ -179,7 +198,6 @@ impl LimitedBody {
 
     /// The peer gave the call up about its deadline.
     fn end_at_peers_timer(&mut self, expired: Error) -> Status {
-        self.close();
         self.core.note_peers_timer(self.transport);
         expired.into()
     }

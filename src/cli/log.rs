@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use clap::{Args, ValueEnum};
+use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -57,16 +58,22 @@ impl LogOptions {
             None => Log::Stderr,
         };
         let of_ours = Targets::new().with_target("genai_bridge", level);
+        // Each event says what it is about; spans are for traces.
+        let chosen = registry().with(of_ours).with(filter_fn(is_event));
         let begun = match self.format {
-            Form::Text => registry().with(of_ours).with(events.with_writer(log)).try_init(),
+            Form::Text => chosen.with(events.with_writer(log)).try_init(),
             Form::Json => {
                 let events = events.json().flatten_event(true).with_current_span(false);
                 let events = events.with_span_list(false).with_writer(log);
-                registry().with(of_ours).with(events).try_init()
+                chosen.with(events).try_init()
             }
         };
         begun.map_err(in_full)
     }
+}
+
+fn is_event(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
 /// Where lines go. A disk that is full is told once; calls go on.

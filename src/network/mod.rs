@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(crate) use address::Origin;
+pub(crate) use address::{Address, Origin};
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};

@@ -44,4 +44,5 @@ mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;
 mod status_size;
+mod traces;
 mod weather;
