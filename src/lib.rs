@@ -29,6 +29,8 @@ mod transport;
 
 pub use bridge::Bridge;
 pub use bridge::builder::BridgeBuilder;
+pub use bridge::json::events::{Event, Events};
+pub use bridge::json::{JsonAnswer, JsonRequest};
 pub use bridge::options::{
     ActiveTransport, CallOptions, ParameterCheck, ResendPolicy, RetryPolicy, Transport,
 };

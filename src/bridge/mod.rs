@@ -1,6 +1,7 @@
 //! Bridge: the front: a tower service under any tonic-generated client.
 
 pub(crate) mod builder;
+pub(crate) mod json;
 pub(crate) mod options;
 pub(crate) mod stats;
 
@@ -17,6 +18,7 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::bridge::builder::BridgeBuilder;
+use crate::bridge::json::JsonRequest;
 use crate::bridge::options::ActiveTransport;
 use crate::bridge::stats::Stats;
 use crate::call::Answer;
@@ -83,6 +85,30 @@ impl Bridge {
     /// connection of its own; calls in flight stay on theirs.
     pub fn reset(&self) {
         self.0.reset();
+    }
+
+    /// A request of any path of the REST API, also of one that has no proto: `/v1beta/interactions`, with the query if
+    /// there is one. Scheme and host are the endpoint's.
+    ///
+    /// ```no_run
+    /// # async fn example(bridge: genai_bridge::Bridge) -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Method;
+    ///
+    /// let body = serde_json::json!({"model": "gemini-2.5-flash", "input": "Why is the sky blue?"});
+    /// let answer = bridge.json(Method::POST, "/v1beta/interactions").value(&body).send().await?;
+    /// let interaction: serde_json::Value = answer.json()?;
+    ///
+    /// let body = serde_json::json!({"model": "gemini-2.5-flash", "input": "And the sea?", "stream": true});
+    /// let mut events = bridge.json(Method::POST, "/v1beta/interactions").value(&body).stream().await?;
+    /// while let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     println!("{}: {} bytes", event.event().unwrap_or_default(), event.data().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn json(&self, verb: http::Method, target: impl AsRef<str>) -> JsonRequest {
+        JsonRequest::new(Arc::clone(&self.0), verb, target.as_ref())
     }
 
     /// What happened so far.

@@ -34,6 +34,11 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
+    /// Rounded up: the service must not give up before the caller does.
+    pub(crate) fn whole_seconds_left(self) -> u64 {
+        whole_seconds(self.time_left())
+    }
+
     /// When the call began.
     pub(crate) fn began(self) -> Instant {
         self.at - self.budget
@@ -65,6 +70,10 @@ impl Deadline {
         let may_be_its_end = code == Code::Cancelled || (is_forged && code != Code::Ok);
         (may_be_its_end && self.is_near()).then(|| expired(": the call was given up on the way"))
     }
+}
+
+fn whole_seconds(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// The error of a call whose deadline passed; `when` goes on with the sentence.
@@ -131,6 +140,13 @@ mod tests {
         };
         let symptom = Symptom::new(symptom, "host a:1");
         deadline.judge(&symptom).unwrap_or_else(|| symptom.into()).kind()
+    }
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        for (left, seconds) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(left)), seconds);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ mod attempt;
 mod choose;
 mod core;
 mod examine;
+pub(crate) mod exchange;
 mod outcome;
 mod probes;
 mod settings;

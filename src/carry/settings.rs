@@ -34,6 +34,15 @@ pub(crate) enum DefaultDeadline {
 }
 
 impl DefaultDeadline {
+    /// For a request without a method: as long as a model may write, or where the verb only looks, as other calls.
+    pub(super) fn of_verb(self, verb: &http::Method) -> Option<Duration> {
+        match self {
+            Self::Fixed(timeout) => timeout,
+            Self::ByMethod(_) if verb.is_safe() => Some(LOOK),
+            Self::ByMethod(_) => Some(WORK),
+        }
+    }
+
     /// A stream that the client writes, and a method that nobody here knows, have none.
     pub(super) fn of(self, method: Option<&Method>) -> Option<Duration> {
         let method = method.filter(|method| !method.client_streaming)?;
@@ -43,3 +52,6 @@ impl DefaultDeadline {
         }
     }
 }
+
+const LOOK: Duration = Duration::from_secs(60);
+const WORK: Duration = Duration::from_secs(600);

@@ -96,14 +96,14 @@ struct LimitedBody {
 }
 
 /// The time for which nothing arrived although the caller waited.
-struct Silence {
-    limit: Duration,
+pub(super) struct Silence {
+    pub(super) limit: Duration,
     end: Pin<Box<Sleep>>,
-    is_broken: bool,
+    pub(super) is_broken: bool,
 }
 
 impl Silence {
-    fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self { limit, end: Box::pin(sleep_until(Instant::now())), is_broken: true }
     }
 
@@ -114,7 +114,7 @@ impl Silence {
     }
 
     /// Ready once it lasts for longer than its limit.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if std::mem::take(&mut self.is_broken) {
             self.end.as_mut().reset(Instant::now() + self.limit);
         }

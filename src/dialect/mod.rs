@@ -35,6 +35,16 @@ impl Dialect {
         }
     }
 
+    /// The same for a request that is REST already: only who sends it.
+    pub(crate) fn name_client(self, headers: &mut HeaderMap) {
+        match self {
+            Self::Plain => {}
+            Self::Google => {
+                headers.entry(API_CLIENT).or_insert(HeaderValue::from_static(CLIENT_OVER_REST));
+            }
+        }
+    }
+
     /// What the query of a REST request needs. `alt=sse` streams events. Enums come by name, unary and streamed: events
     /// have no parameter to ask for numbers, and one way to read them is enough.
     pub(crate) fn query_parameter(self, method: &Method) -> Option<&'static str> {

@@ -26,6 +26,7 @@ pub mod hostile;
 mod json;
 mod message;
 mod methods;
+mod page;
 mod query;
 mod record;
 mod refusal;
@@ -49,11 +50,13 @@ use tokio_rustls::TlsAcceptor;
 
 pub use authority::Authority;
 pub use hostile::{Fault, HostileProxy};
+pub use page::Page;
 pub use record::Received;
 pub use script::Reply;
 
 use methods::Methods;
 use record::Record;
+use rest::page_key;
 use script::Script;
 use service::Service;
 use tasks::Tasks;
@@ -143,9 +146,21 @@ impl Emulator {
         self.service.script.push(method, reply);
     }
 
+    /// Lays down the answer to each request of a verb and a path from now on, also of one that no proto names. The query
+    /// does not count.
+    pub fn on_path(&self, verb: &http::Method, path: &str, page: Page) {
+        self.service.pages.set(&page_key(verb, path), page);
+    }
+
+    /// Queues the answer to one request of a verb and a path, before its standing answer.
+    pub fn once_path(&self, verb: &http::Method, path: &str, page: Page) {
+        self.service.pages.push(&page_key(verb, path), page);
+    }
+
     /// Forgets the answers laid down and the calls received.
     pub fn clear(&self) {
         self.service.script.clear();
+        self.service.pages.clear();
         self.service.record.clear();
     }
 
@@ -246,9 +261,9 @@ impl EmulatorBuilder {
             Some(descriptors) => Arc::new(Methods::decode(descriptors)?),
             None => Methods::gemini()?,
         };
-        let script = Script::default();
+        let (script, pages) = (Script::default(), Script::default());
         let record = Arc::new(Record::default());
-        let service = Arc::new(Service { methods, script, record, key: self.key });
+        let service = Arc::new(Service { methods, script, pages, record, key: self.key });
         let authority = self.authority.unwrap_or_else(|| Authority::new("Emulator root"));
         let authority = Some(authority).filter(|_| !self.is_plaintext);
         let tasks = Tasks::default();

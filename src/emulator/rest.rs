@@ -33,6 +33,9 @@ const EVENT_STREAM: &str = "text/event-stream";
 pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Response<AnswerBody> {
     let mut attendance = service.record.attend();
     let (head, body) = request.into_parts();
+    if let Some(page) = service.pages.take(&page_key(&head.method, head.uri.path())) {
+        return page.answer(&service.record, &head, body, attendance).await;
+    }
     let deadline = deadline(&head.headers);
     let Some(route) = service.methods.route(&head.method, head.uri.path()) else {
         service.record.add(Received::new("", true, &head, Bytes::new()));
@@ -165,6 +168,11 @@ fn error(printer: &Printer, is_sse: bool, reply: &Reply, status: &Status) -> Res
     let mut text = printer.print_error(status);
     text.push(b'\n');
     full(head_of(code, if is_sse { EVENT_STREAM } else { JSON }, reply), text)
+}
+
+/// Under which the page of a path is laid down.
+pub(super) fn page_key(verb: &http::Method, path: &str) -> String {
+    format!("{verb} {path}")
 }
 
 /// What Google's front end says of a path that nothing serves.

@@ -141,21 +141,33 @@ fn append(headers: &mut HeaderMap, name: &str, value: &[u8]) {
 }
 
 /// The answers that a test has laid down.
-#[derive(Debug, Default)]
-pub(super) struct Script(Mutex<HashMap<Box<str>, Lines>>);
+#[derive(Debug)]
+pub(super) struct Script<R = Reply>(Mutex<HashMap<Box<str>, Lines<R>>>);
 
-#[derive(Debug, Default)]
-struct Lines {
-    standing: Option<Reply>,
-    queue: VecDeque<Reply>,
+#[derive(Debug)]
+struct Lines<R> {
+    standing: Option<R>,
+    queue: VecDeque<R>,
 }
 
-impl Script {
-    pub(super) fn set(&self, method: &str, reply: Reply) {
+impl<R> Default for Script<R> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<R> Default for Lines<R> {
+    fn default() -> Self {
+        Self { standing: None, queue: VecDeque::new() }
+    }
+}
+
+impl<R: Clone> Script<R> {
+    pub(super) fn set(&self, method: &str, reply: R) {
         self.lines().entry(method.into()).or_default().standing = Some(reply);
     }
 
-    pub(super) fn push(&self, method: &str, reply: Reply) {
+    pub(super) fn push(&self, method: &str, reply: R) {
         self.lines().entry(method.into()).or_default().queue.push_back(reply);
     }
 
@@ -164,13 +176,13 @@ impl Script {
     }
 
     /// The queued answer that is next, else the standing one.
-    pub(super) fn take(&self, method: &str) -> Option<Reply> {
+    pub(super) fn take(&self, method: &str) -> Option<R> {
         let mut lines = self.lines();
         let lines = lines.get_mut(method)?;
         lines.queue.pop_front().or_else(|| lines.standing.clone())
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<Box<str>, Lines>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<Box<str>, Lines<R>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tonic::Status;
 
 use super::methods::{Method, Methods};
+use super::page::Page;
 use super::record::Record;
 use super::refusal::{key_invalid, key_missing};
 use super::script::{Reply, Script};
@@ -22,6 +23,8 @@ pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) struct Service {
     pub(super) methods: Arc<Methods>,
     pub(super) script: Script,
+    /// By verb and path.
+    pub(super) pages: Script<Page>,
     pub(super) record: Arc<Record>,
     pub(super) key: Option<String>,
 }

@@ -3,7 +3,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
-use crate::symptom::{Again, Delivery, Symptom, SymptomKind};
+use crate::symptom::{Again, Delivery, Station, Symptom, SymptomKind};
 
 /// How one call has fared so far: it switches its transport at most once, and is sent a few times on the same one.
 #[derive(Debug)]
@@ -69,6 +69,19 @@ impl ResendState {
         (self.transport, self.may_switch) = (next, false);
         Some(next)
     }
+
+    /// The same where there is one transport alone: whether what `symptom` broke is sent once more. What another
+    /// connection may mend is tried again; an outage is not waited for.
+    pub(crate) fn goes_on(&mut self, symptom: &Symptom) -> bool {
+        let is_transient = match symptom.kind().again() {
+            Again::Nowhere => false,
+            Again::Same => self.repeats < MAX_REPEATS,
+            Again::Other => symptom.station() == Station::Request && self.repeats < 1,
+        };
+        let again = is_transient && may_resend(self.policy, symptom.delivery());
+        self.repeats += u32::from(again);
+        again
+    }
 }
 
 /// Whether a failure of gRPC's probe ends the calls that wait for it.
@@ -116,6 +129,23 @@ mod tests {
         let mut resends = auto();
         assert_eq!(resends.after(&symptom(SymptomKind::Http2NotOffered), OPEN), Some(Rest));
         assert_eq!(resends.after(&symptom(SymptomKind::ConnectionRefused), OPEN), None);
+    }
+
+    #[test]
+    fn with_one_transport_alone_a_lost_call_goes_again_by_its_policy() {
+        for (policy, kind, repeats) in [
+            (ResendPolicy::WhenUnprocessed, SymptomKind::NeverSent, 3),
+            (ResendPolicy::WhenUnprocessed, SymptomKind::ConnectionLost, 0),
+            (ResendPolicy::WhenUnanswered, SymptomKind::ConnectionLost, 1),
+            (ResendPolicy::Never, SymptomKind::NeverSent, 3),
+            (ResendPolicy::WhenUnanswered, SymptomKind::ConnectionRefused, 0),
+            (ResendPolicy::WhenUnanswered, SymptomKind::Redirected, 0),
+            (ResendPolicy::WhenUnanswered, SymptomKind::ProxyAuthenticationRequired, 0),
+        ] {
+            let mut resends = ResendState::new(Rest, policy, false);
+            let sent = std::iter::repeat_with(|| resends.goes_on(&symptom(kind)));
+            assert_eq!(sent.take_while(|again| *again).count(), repeats, "{policy:?} {kind:?}");
+        }
     }
 
     #[test]

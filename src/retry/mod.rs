@@ -3,7 +3,7 @@
 mod backoff;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
@@ -45,18 +45,47 @@ impl Retries {
     ) -> Option<Duration> {
         let status =
             Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok);
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = status else {
-            budget.record_success();
+            self.note_success();
             return None;
         };
         if is_forged(answer.headers()) || !call.message.is_in_hand() {
             return None;
         }
-        let policy = self.policy(call)?;
-        let asked = asked_wait(&status, answer.headers());
-        let wait = next_wait(&policy, status.code(), attempt, asked, random(), call.time_left())?;
-        budget.record_failure().then_some(wait)
+        self.wait_after(&self.policy(call)?, &status, call.time_left(), attempt)
+    }
+
+    /// How long to wait before a request that was refused with this status is sent again; `None` if that is final.
+    /// `left` is the time before its deadline.
+    pub(crate) fn wait_after(
+        &self,
+        policy: &RetryPolicy,
+        refusal: &Status,
+        left: Option<Duration>,
+        attempt: u32,
+    ) -> Option<Duration> {
+        let asked = asked_wait(refusal, refusal.metadata().as_ref());
+        let wait = next_wait(policy, refusal.code(), attempt, asked, random(), left)?;
+        self.budget().record_failure().then_some(wait)
+    }
+
+    /// A request was answered well.
+    pub(crate) fn note_success(&self) {
+        self.budget().record_success();
+    }
+
+    /// For a request without a method: a verb that may be repeated is, by Google's configuration; another only where
+    /// the bridge was told so for all calls.
+    pub(crate) fn policy_of_verb(&self, verb: &http::Method) -> RetryPolicy {
+        match &self.policies {
+            RetryPolicies::Fixed(policy) => policy.clone(),
+            RetryPolicies::ByMethod(_) if verb.is_idempotent() => RetryPolicy::google(),
+            RetryPolicies::ByMethod(_) => RetryPolicy::none(),
+        }
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn policy(&self, call: &Call) -> Option<RetryPolicy> {

@@ -276,8 +276,13 @@ fn fit_segment(segment: &str) -> Result<(), Reason> {
 /// `.` and `..` need no encoding, so encoding would not protect them; nor does `%2e`, which WHATWG URL
 /// parsers take for a dot.
 fn refuse_dots(segment: &str) -> Result<(), Reason> {
-    if !segment.contains(['.', '%']) {
-        return Ok(());
+    if has_dot_segment(segment) { Err(Reason::DotSegment) } else { Ok(()) }
+}
+
+/// Whether a segment of the path is `.` or `..`, written or encoded.
+pub(crate) fn has_dot_segment(path: &str) -> bool {
+    if !path.contains(['.', '%']) {
+        return false;
     }
     let is_dots = |text: &str| {
         let mut dots = 0;
@@ -288,9 +293,12 @@ fn refuse_dots(segment: &str) -> Result<(), Reason> {
         }
         rest.is_empty() && (1..=2).contains(&dots)
     };
-    let hides_dots = segment.split('/').any(is_dots)
-        || segment.contains('%') && segment.to_ascii_lowercase().split("%2f").any(is_dots);
-    if hides_dots { Err(Reason::DotSegment) } else { Ok(()) }
+    path.split('/').any(is_dots)
+        || path.contains('%')
+            && path
+                .to_ascii_lowercase()
+                .split(['/', '\\'])
+                .any(|segment| segment.split("%2f").flat_map(|part| part.split("%5c")).any(is_dots))
 }
 
 fn strip_dot(text: &str) -> Option<&str> {

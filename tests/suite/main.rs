@@ -25,6 +25,7 @@ mod fallback;
 mod guide;
 mod hostile;
 mod http_rules;
+mod json;
 mod layers;
 mod liveness;
 mod matrix;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
@@ -13,7 +13,7 @@ use tonic::body::Body;
 use crate::error::Error;
 use crate::transport::carrier::http1::{HttpVersions, client};
 use crate::transport::rest::RestTransport;
-use crate::transport::rest::request::http::write_http;
+use crate::transport::rest::hop::without_connection;
 use crate::transport::rest::request::{RequestBody, RestRequest};
 
 impl RestTransport {
@@ -43,8 +43,7 @@ impl RestTransport {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body,
         };
-        let request = write_http(request, headers, &self.origin)?;
-        let answer = self.client.send(request, versions).await?;
+        let answer = self.send_http(request, headers, versions).await?;
         let mut response = Response::new(Body::new(ForwardedBody(answer.body)));
         *response.status_mut() = answer.status;
         *response.headers_mut() = without_connection(&answer.headers);
@@ -55,30 +54,6 @@ impl RestTransport {
         Ok(response)
     }
 }
-
-/// Headers but those of the connection, which are also what `Connection` names
-/// ([RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
-fn without_connection(headers: &HeaderMap) -> HeaderMap {
-    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let named: Vec<&str> = named.flat_map(|list| list.split(',')).map(str::trim).collect();
-    let is_named = |name: &str| named.iter().any(|other| other.eq_ignore_ascii_case(name));
-    let kept = headers.iter().filter(|(name, _)| {
-        !CONNECTION_HEADERS.contains(name) && *name != "keep-alive" && !is_named(name.as_str())
-    });
-    kept.map(|(name, value): (_, &HeaderValue)| (name.clone(), value.clone())).collect()
-}
-
-/// They belong to a connection, not to a call.
-static CONNECTION_HEADERS: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::HOST,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
-];
 
 /// The body of an answer, as it comes.
 struct ForwardedBody(client::HttpBody);

@@ -1,21 +1,18 @@
 //! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
 
 mod answer;
+mod exchange;
 #[cfg(feature = "cli")]
 mod forward;
+mod hop;
 mod request;
 mod split;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use split::{
-    piece::{Piece, SplitFault},
-    sse::EventStream,
-    values::ValueStream,
-};
+pub(crate) use split::{piece::Piece, sse::EventStream, values::ValueStream};
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::{GzDecoder, ZlibDecoder};
@@ -30,11 +27,17 @@ use crate::json::LenienceCounts;
 use crate::network::{Network, Origin};
 use crate::schema::{Method, Schema, Special};
 use crate::transport::carrier::http1::HttpVersions;
-use crate::transport::carrier::http1::client::Client;
+use crate::transport::carrier::http1::client::{Client, HttpAnswer};
 #[cfg(feature = "cli")]
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
 pub(crate) use answer::end::EndFields;
+pub(crate) use answer::exchange::{AnswerBytes, Exchanged, Expected, lone_error};
+pub(crate) use answer::status::read_status;
+pub(crate) use request::target::Target;
+pub(crate) use request::{RequestBody, RestRequest};
+pub(crate) use split::named::{NamedPiece, NamedSplitter};
+pub(crate) use split::piece::SplitFault;
 
 use answer::read_http_answer;
 use answer::reading::Reading;
@@ -131,8 +134,7 @@ impl RestTransport {
             request.add_parameter(parameter);
         }
         let headers = headers_of(call, &method);
-        let request = write_http(request, headers, &self.origin)?;
-        let answer = self.client.send(request, versions).await?;
+        let answer = self.send_http(request, headers, versions).await?;
         let reading = Reading {
             schema: self.schema.clone(),
             end_fields: (self.settings.end_fields)(&method.path),
@@ -142,6 +144,16 @@ impl RestTransport {
             max_metadata_size: self.settings.max_metadata_size,
         };
         read_http_answer(answer, reading).await
+    }
+
+    /// Sends one request: the way of all that goes over REST.
+    async fn send_http(
+        &self,
+        request: RestRequest,
+        headers: HeaderMap,
+        versions: HttpVersions,
+    ) -> Result<HttpAnswer, Error> {
+        self.client.send(write_http(request, headers, &self.origin)?, versions).await
     }
 }
 
@@ -192,32 +204,15 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     let mut headers = call.metadata.clone();
     headers.reserve(OWN_HEADERS);
     name_rest(&mut headers);
-    if let Some(left) = call.time_left() {
-        headers.insert(SERVER_TIMEOUT, whole_seconds(left).into());
+    if let Some(deadline) = call.deadline {
+        headers.insert(SERVER_TIMEOUT, deadline.whole_seconds_left().into());
     }
     let coding = if method.server_streaming { "identity" } else { "gzip" };
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
     headers
 }
 
-/// Rounded up: the service must not give up before the caller does.
-fn whole_seconds(left: Duration) -> u64 {
-    left.as_secs() + u64::from(left.subsec_nanos() > 0)
-}
-
 /// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's two, the host and
 /// the encodings.
 const OWN_HEADERS: usize = 6;
-const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_are_rounded_up() {
-        for (left, seconds) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
-            assert_eq!(whole_seconds(Duration::from_millis(left)), seconds);
-        }
-    }
-}
+pub(crate) const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");

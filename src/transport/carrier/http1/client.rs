@@ -41,8 +41,8 @@ struct Pools {
 }
 
 type Pool = legacy::Client<Dialler, SentBody>;
-/// What a request carries: JSON that is put together while it is sent, or bytes.
-pub(crate) type SentBody = Either<JsonBody, Full<Bytes>>;
+/// What a request carries: JSON that is put together while it is sent, bytes, or a stream of them.
+pub(crate) type SentBody = Either<JsonBody, Either<Full<Bytes>, tonic::body::Body>>;
 
 /// An answer whose body is still on its way.
 pub(crate) struct HttpAnswer {

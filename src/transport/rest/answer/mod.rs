@@ -3,6 +3,7 @@
 mod body;
 mod decode;
 pub(crate) mod end;
+pub(crate) mod exchange;
 mod foreign;
 mod frame;
 mod head;

@@ -2,6 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
+use http_body::Body as _;
 use http_body_util::{Either, Full};
 
 use super::{JSON, RequestBody, RestRequest, header_value};
@@ -19,17 +20,21 @@ pub(crate) fn write_http(
 ) -> Result<http::Request<SentBody>, Error> {
     let RestRequest { verb, path, query, body } = request;
     let uri = address_of(origin, &path, &query)?;
-    let empty = || Either::Right(Full::default());
+    let whole = |data: Full<_>| Either::Right(Either::Left(data));
     let (content_type, length, body) = match body {
-        RequestBody::None if verb == http::Method::GET => (None, None, empty()),
+        RequestBody::None if verb == http::Method::GET => (None, None, whole(Full::default())),
         // Some proxies refuse a POST that does not say that it has no body.
-        RequestBody::None => (None, Some(0), empty()),
+        RequestBody::None => (None, Some(0), whole(Full::default())),
         RequestBody::Json(json) => {
             (Some(HeaderValue::from_static(JSON)), Some(json.len()), Either::Left(json))
         }
         RequestBody::Raw { content_type, data } => {
             let length = Some(data.len());
-            (Some(header_value(&content_type)?), length, Either::Right(data.into()))
+            (Some(header_value(&content_type)?), length, whole(data.into()))
+        }
+        RequestBody::Stream { content_type, body } => {
+            let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+            (Some(header_value(&content_type)?), length, Either::Right(Either::Right(body)))
         }
     };
     let mut built = http::Request::new(body);

@@ -2,9 +2,11 @@
 
 pub(crate) mod http;
 mod query;
+pub(crate) mod target;
 
 use ::http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::Bytes;
+use tonic::body::Body;
 
 use crate::error::{Error, ErrorKind};
 use crate::json::{
@@ -34,6 +36,11 @@ pub(crate) enum RequestBody {
     Raw {
         content_type: String,
         data: Bytes,
+    },
+    /// Bytes as they come, which can be sent once.
+    Stream {
+        content_type: String,
+        body: Body,
     },
 }
 
@@ -76,6 +83,9 @@ impl Schema {
             RequestBody::None => return Ok(http),
             RequestBody::Json(json) => (HeaderValue::from_static(JSON), json.into_bytes()),
             RequestBody::Raw { content_type, data } => (header_value(&content_type)?, data),
+            RequestBody::Stream { .. } => {
+                return Err(Error::new(ErrorKind::Unsupported, "a rule gives no stream"));
+            }
         };
         http.headers_mut().insert(CONTENT_TYPE, content_type);
         *http.body_mut() = body;

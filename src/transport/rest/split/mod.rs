@@ -1,5 +1,7 @@
 //! Split: one JSON text after the other out of a streamed body, in any framing.
 
+mod lines;
+pub(crate) mod named;
 pub(crate) mod piece;
 pub(crate) mod sse;
 pub(crate) mod values;

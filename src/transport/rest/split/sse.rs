@@ -5,19 +5,15 @@
 //! which keeps a connection alive, and `error`.
 
 use bytes::{Bytes, BytesMut};
-use memchr::memchr2;
 
+use crate::transport::rest::split::lines::Lines;
 use crate::transport::rest::split::piece::{Piece, SplitFault};
 use crate::transport::rest::split::values::ValueStream;
 
 /// An event stream, cut as it arrives.
 #[derive(Debug)]
 pub(crate) struct EventStream {
-    held: BytesMut,
-    /// Bytes of `held` known to hold no line end.
-    scanned: usize,
-    /// The line before ended in CR: an LF that follows belongs to it.
-    after_cr: bool,
+    lines: Lines,
     state: State,
     data: Option<Data>,
     event: Event,
@@ -60,9 +56,7 @@ impl EventStream {
     /// `limit` is the most bytes of one event.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            held: BytesMut::new(),
-            scanned: 0,
-            after_cr: false,
+            lines: Lines::default(),
             state: State::Start,
             data: None,
             event: Event::Message,
@@ -76,15 +70,15 @@ impl EventStream {
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
         match &mut self.raw {
             Some(raw) => raw.feed(chunk),
-            None => self.held.extend_from_slice(chunk),
+            None => self.lines.feed(chunk),
         }
     }
 
     /// The next event, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
         while self.raw.is_none() {
-            let line = self.next_line();
-            let length = line.as_ref().map_or(self.held.len(), Bytes::len);
+            let line = self.lines.next();
+            let length = line.as_ref().map_or(self.lines.len(), Bytes::len);
             if length + self.data.as_ref().map_or(0, Data::len) > self.limit {
                 return Err(SplitFault::TooLarge);
             }
@@ -99,9 +93,8 @@ impl EventStream {
     /// What is left when the body has ended well. A last event needs no empty line after it: JSON shows for itself
     /// whether it is whole.
     pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
-        if self.raw.is_none() && !self.held.is_empty() {
-            let line = self.held.split().freeze();
-            self.scanned = 0;
+        if self.raw.is_none() && self.lines.len() > 0 {
+            let line = self.lines.take_rest();
             let is_whole =
                 is_comment(&line) || value_of(&line).is_some_and(|value| !value.is_empty());
             if let Some(event) = self.take_line(line)? {
@@ -122,26 +115,6 @@ impl EventStream {
             None if self.state == State::Foreign => Err(SplitFault::NotAStream),
             None => Ok(None),
         }
-    }
-
-    /// A whole line, without its end.
-    fn next_line(&mut self) -> Option<Bytes> {
-        if self.after_cr && !self.held.is_empty() {
-            self.after_cr = false;
-            if self.held.first() == Some(&b'\n') {
-                drop(self.held.split_to(1));
-            }
-        }
-        let rest = self.held.get(self.scanned..).unwrap_or_default();
-        let Some(found) = memchr2(b'\n', b'\r', rest) else {
-            self.scanned = self.held.len();
-            return None;
-        };
-        self.after_cr = rest.get(found) == Some(&b'\r');
-        let mut line = self.held.split_to(self.scanned + found + 1);
-        line.truncate(line.len() - 1);
-        self.scanned = 0;
-        Some(line.freeze())
     }
 
     /// An event, if the line ended one.
@@ -217,7 +190,7 @@ impl EventStream {
         let mut raw = ValueStream::new(MAX_RAW);
         raw.feed(line);
         raw.feed(b"\n");
-        raw.feed(&self.held.split());
+        raw.feed(&self.lines.take_rest());
         self.raw = Some(raw);
     }
 
@@ -286,11 +259,11 @@ fn as_error(cut: Piece) -> Piece {
     }
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The end mark of other services; tolerated.
-const DONE: &[u8] = b"[DONE]";
+pub(super) const DONE: &[u8] = b"[DONE]";
 /// Most bytes of an error outside the framing.
-const MAX_RAW: usize = 1 << 20;
+pub(super) const MAX_RAW: usize = 1 << 20;
 /// Most bytes that are kept of what is no part of a stream, but for its last line.
 const MAX_FOREIGN: usize = 1 << 12;
 

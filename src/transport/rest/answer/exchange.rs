@@ -1,0 +1,198 @@
+//! Exchange: what answers a request that has no HTTP rule: a success, the service's refusal, or another place.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap};
+use http::{Response, StatusCode, Uri};
+use serde_json::Value;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use super::body::AnswerBody;
+use super::foreign::foreign;
+use super::head::metadata_of;
+use super::read_error;
+use super::status::read_status;
+use crate::call::frame::too_large;
+use crate::error::Error;
+use crate::schema::Schema;
+use crate::symptom::words::first_value;
+use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::transport::carrier::http1::client::HttpAnswer;
+use crate::transport::rest::hop::without_connection;
+use crate::transport::rest::request::target::Target;
+
+/// What a success is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A text in one piece, JSON as a rule.
+    Whole,
+    /// Events or values, as they come.
+    Events,
+    /// Bytes of any type, as they come; a redirect within the origin is told.
+    Bytes,
+}
+
+/// What reading an answer needs to know.
+pub(crate) struct Terms<'a> {
+    pub(crate) schema: &'a Schema,
+    pub(crate) origin: &'a Uri,
+    pub(crate) expected: Expected,
+    /// Most bytes of a whole text.
+    pub(crate) max_body: usize,
+    /// Most bytes of an error.
+    pub(crate) max_error: usize,
+}
+
+/// What became of an exchange.
+pub(crate) enum Exchanged<B = AnswerBytes> {
+    Answered(Response<B>),
+    Refused(Status),
+    Redirected(Target),
+}
+
+/// The bytes of a success: what was read to judge it, and the rest on its way.
+pub(crate) struct AnswerBytes {
+    first: Option<Bytes>,
+    rest: AnswerBody,
+}
+
+/// # Errors
+/// Something other than the service answered, or the answer broke off.
+pub(crate) async fn read_exchange(
+    answer: HttpAnswer,
+    terms: Terms<'_>,
+) -> Result<Exchanged, Error> {
+    let HttpAnswer { status, mut headers, body } = answer;
+    let is_coded = headers.contains_key(header::CONTENT_ENCODING);
+    let mut body = AnswerBody::new(body, &mut headers);
+    if is_coded && !headers.contains_key(header::CONTENT_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    if status.is_redirection() {
+        let place = headers.get(header::LOCATION).and_then(|place| place.to_str().ok());
+        let target = place.and_then(|place| Target::on_origin(terms.origin, place).ok());
+        return match target.filter(|_| terms.expected == Expected::Bytes) {
+            Some(target) => Ok(Exchanged::Redirected(target)),
+            None => Err(foreign(SymptomKind::Redirected, &body, status, &headers, &[])),
+        };
+    }
+    if !status.is_success() {
+        let text = read_error(&mut body, terms.max_error).await?;
+        return match read_status(terms.schema, status.as_u16(), &text) {
+            Some(found) => Ok(refused(&found, headers)),
+            None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
+        };
+    }
+    match terms.expected {
+        Expected::Bytes => Ok(answered(status, &headers, None, body)),
+        Expected::Whole => read_whole(status, headers, body, &terms).await,
+        Expected::Events => read_start(status, headers, body, &terms).await,
+    }
+}
+
+/// A page in place of the text is a stranger's, and an object that is an error and nothing else is no success.
+async fn read_whole(
+    status: StatusCode,
+    headers: HeaderMap,
+    mut body: AnswerBody,
+    terms: &Terms<'_>,
+) -> Result<Exchanged, Error> {
+    let limit = terms.max_body;
+    let text = body.collect(limit).await?.ok_or_else(|| too_large(limit, limit))?;
+    if is_page(&headers, &text) {
+        return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &text));
+    }
+    if let Some(found) = lone_error(terms.schema, &text) {
+        return Ok(refused(&found, headers));
+    }
+    Ok(answered(status, &headers, Some(text), body))
+}
+
+/// Waits for the first bytes that are not blank.
+async fn read_start(
+    status: StatusCode,
+    headers: HeaderMap,
+    mut body: AnswerBody,
+    terms: &Terms<'_>,
+) -> Result<Exchanged, Error> {
+    let mut start = BytesMut::new();
+    while start.is_empty() {
+        let Some(chunk) = poll_fn(|context| body.poll_chunk(context, 0)).await else { break };
+        start.extend_from_slice(chunk?.trim_ascii_start());
+    }
+    if start.starts_with(b"<") {
+        let rest = body.collect(terms.max_error).await.ok().flatten().unwrap_or_default();
+        start.extend_from_slice(&rest);
+        return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start));
+    }
+    Ok(answered(status, &headers, Some(start.freeze()), body))
+}
+
+fn answered(
+    status: StatusCode,
+    headers: &HeaderMap,
+    first: Option<Bytes>,
+    rest: AnswerBody,
+) -> Exchanged {
+    let first = first.filter(|first| !first.is_empty());
+    let mut response = Response::new(AnswerBytes { first, rest });
+    *response.status_mut() = status;
+    *response.headers_mut() = without_connection(headers);
+    Exchanged::Answered(response)
+}
+
+fn is_page(headers: &HeaderMap, text: &[u8]) -> bool {
+    let is_html = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+    is_html || text.trim_ascii_start().starts_with(b"<")
+}
+
+/// The status of an object whose one member is `error`. Operations and files have one beside others, and are no errors.
+pub(crate) fn lone_error(schema: &Schema, text: &[u8]) -> Option<Status> {
+    memchr::memmem::find(text.get(..64).unwrap_or(text), b"\"error\"")?;
+    let text = std::str::from_utf8(text).ok()?;
+    let (_, value) = first_value(text)?;
+    let object = match &value {
+        Value::Array(elements) => elements.first()?,
+        other => other,
+    };
+    let is_lone = object.as_object().is_some_and(|object| object.len() == 1);
+    is_lone.then(|| read_status(schema, 200, text.as_bytes())).flatten()
+}
+
+/// The service's error with the headers that it came with.
+fn refused(found: &Status, headers: HeaderMap) -> Exchanged {
+    let details = Bytes::copy_from_slice(found.details());
+    let metadata = MetadataMap::from_headers(metadata_of(headers));
+    let (code, message) = (found.code(), found.message());
+    Exchanged::Refused(Status::with_details_and_metadata(code, message, details, metadata))
+}
+
+impl AnswerBytes {
+    /// The next bytes; `None` at a clean end. `pieces` were read before.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+        pieces: u64,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.rest.poll_chunk(context, pieces),
+        }
+    }
+
+    /// Lets go of the connection: nothing more is read.
+    pub(crate) fn close(&mut self) {
+        self.first = None;
+        self.rest.close();
+    }
+
+    /// A failure that this answer shows.
+    pub(crate) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
+        self.rest.symptom(kind, evidence)
+    }
+}
