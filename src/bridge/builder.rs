@@ -72,6 +72,13 @@ const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ONE_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+impl Bridge {
+    /// A builder with the Gemini API's endpoint, schema and deadlines.
+    pub fn builder() -> BridgeBuilder {
+        BridgeBuilder::new()
+    }
+}
+
 impl BridgeBuilder {
     pub(crate) fn new() -> Self {
         Self {

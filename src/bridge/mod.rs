@@ -17,7 +17,6 @@ use tonic::body::Body;
 use tower_service::Service;
 use tracing::Instrument;
 
-use crate::bridge::builder::BridgeBuilder;
 use crate::bridge::json::JsonRequest;
 use crate::bridge::options::ActiveTransport;
 use crate::bridge::stats::Stats;
@@ -49,11 +48,6 @@ use crate::fallback::TransportState;
 pub struct Bridge(Arc<Core>);
 
 impl Bridge {
-    /// A builder with the Gemini API's endpoint, schema and deadlines.
-    pub fn builder() -> BridgeBuilder {
-        BridgeBuilder::new()
-    }
-
     pub(crate) fn new(core: Core) -> Self {
         Self(Arc::new(core))
     }
@@ -76,7 +70,7 @@ impl Bridge {
         self.0.transport_state()
     }
 
-    /// Tells each change of [`active`](Self::active). With a fixed transport nothing ever changes.
+    /// Tells each change of [`transport_state`](Self::transport_state). With a fixed transport nothing ever changes.
     pub fn watch(&self) -> watch::Receiver<TransportState> {
         self.0.watch()
     }

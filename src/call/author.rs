@@ -3,7 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName};
 use tonic::Code;
 
-use super::GRPC_STATUS;
+use super::head::GRPC_STATUS;
 
 /// Who can have said what stands in the head of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

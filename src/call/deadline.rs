@@ -8,7 +8,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
-use crate::call::GRPC_STATUS;
+use super::head::GRPC_STATUS;
 use crate::error::{Error, ErrorKind};
 use crate::symptom::{Delivery, Symptom};
 

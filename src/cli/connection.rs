@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use genai_bridge::{Bridge, BridgeBuilder, Error, Proxy, Transport};
 
-use super::with_causes;
+use super::tell::with_causes;
 
 /// How the service is reached. A key never comes from an argument.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use genai_bridge::{ActiveTransport, Bridge, gemini};
 use tonic::{Extensions, Status};
 
 use super::connection::{Connection, WrongSetting, seconds};
-use super::tell;
+use super::tell::tell;
 
 /// Asks a model and writes its answer to stdout. All else goes to stderr.
 #[derive(Debug, clap::Args)]

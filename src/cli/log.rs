@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
-use super::{in_full, tell};
+use super::tell::{in_full, tell};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]

@@ -3,10 +3,8 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
-
-use super::Arguments as CommandLine;
 
 /// Writes a script that completes commands and options: `genai-bridge completions bash`.
 #[derive(Debug, clap::Args)]
@@ -22,16 +20,14 @@ pub(super) struct Man {
     command: Option<String>,
 }
 
-pub(super) fn complete(arguments: &Completions) -> io::Result<ExitCode> {
+pub(super) fn complete(arguments: &Completions, mut command: Command) -> io::Result<ExitCode> {
     let mut script = Vec::new();
-    let mut command = CommandLine::command();
     clap_complete::generate(arguments.shell, &mut command, "genai-bridge", &mut script);
     io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn write_page(arguments: &Man) -> io::Result<ExitCode> {
-    let mut command = CommandLine::command();
+pub(super) fn write_page(arguments: &Man, mut command: Command) -> io::Result<ExitCode> {
     command.build();
     let command = match &arguments.command {
         None => command,

@@ -9,12 +9,14 @@ mod manual;
 mod run;
 mod serve;
 mod sidecar;
+mod tell;
 
-use std::error::Error as StdError;
 use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use tell::tell;
 
 /// Calls the Gemini API over gRPC, or over REST where a proxy breaks gRPC.
 #[derive(Debug, Parser)]
@@ -44,8 +46,10 @@ pub(crate) fn run() -> ExitCode {
                 Command::Generate(arguments) => generate::run(arguments).await,
                 Command::Serve(arguments) => serve::run(arguments).await,
                 Command::Run(arguments) => run::run(arguments).await,
-                Command::Completions(arguments) => manual::complete(&arguments),
-                Command::Man(arguments) => manual::write_page(&arguments),
+                Command::Completions(arguments) => {
+                    manual::complete(&arguments, Arguments::command())
+                }
+                Command::Man(arguments) => manual::write_page(&arguments, Arguments::command()),
             }
         });
         // A look-up of a name cannot be cancelled, and must not be waited for.
@@ -72,26 +76,4 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .worker_threads((processors / 2).max(1))
         .enable_all()
         .build()
-}
-
-/// A line on stderr, for the person.
-#[expect(clippy::print_stderr, reason = "this is where a command speaks to a person")]
-fn tell(line: &str) {
-    eprintln!("genai-bridge: {line}");
-}
-
-/// An error with its causes, for a line on stderr.
-fn in_full(error: impl StdError + 'static) -> io::Error {
-    io::Error::other(with_causes(&error))
-}
-
-fn with_causes(error: &(impl StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

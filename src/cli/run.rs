@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 use super::connection::read_file;
 use super::log::LogOptions;
 use super::sidecar::{SidecarOptions, tell_reach};
-use super::{in_full, tell};
+use super::tell::{in_full, tell};
 
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///

@@ -11,9 +11,9 @@ use tracing::info;
 use tracing::level_filters::LevelFilter;
 
 use super::connection::read_file;
-use super::in_full;
 use super::log::LogOptions;
 use super::sidecar::{SidecarOptions, tell_reach};
+use super::tell::in_full;
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
 ///

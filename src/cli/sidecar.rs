@@ -10,7 +10,7 @@ use genai_bridge::{Bridge, RetryPolicy, Schema};
 use tracing::{info, warn};
 
 use super::connection::{Connection, WrongSetting, read_file};
-use super::in_full;
+use super::tell::in_full;
 
 #[derive(Debug, Args)]
 pub(super) struct SidecarOptions {

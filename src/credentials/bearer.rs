@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::sensitive;
+use super::sensitive::sensitive;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::network::PerRuntime;
 

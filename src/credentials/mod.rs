@@ -3,6 +3,7 @@
 #[cfg(feature = "adc")]
 mod adc;
 mod bearer;
+mod sensitive;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use crate::error::{BoxError, Error, ErrorKind};
 use bearer::Bearer;
 pub use bearer::Token;
+use sensitive::sensitive;
 
 /// What authorises calls. Cheap to clone; clones share a cached token.
 ///
@@ -185,12 +187,6 @@ pub(crate) fn headers_with_secrets(metadata: &HeaderMap) -> impl Iterator<Item =
 pub(crate) fn secret_in(header: &HeaderValue) -> &[u8] {
     let value = header.as_bytes();
     value.strip_prefix(b"Bearer ").unwrap_or(value)
-}
-
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii())?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");

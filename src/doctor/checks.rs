@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::report::{Check, Step};
+use super::check::{Check, Step};
 
 type Tell = Box<dyn FnMut(&Check) + Send>;
 

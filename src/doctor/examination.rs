@@ -3,20 +3,29 @@
 use std::time::Duration;
 
 use tokio::net::lookup_host;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tonic::Status;
 
 use super::Doctor;
+use super::check::{Check, Step};
 use super::checks::Checks;
-use super::report::{Check, Report, Step, Target};
-use super::service::{Line, check_service};
+use super::line::Line;
+use super::report::{Report, Target};
+use super::service::{Answers, check_service};
 use crate::bridge::builder::{BridgeBuilder, Built};
 use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
 use crate::network::{Alpn, Network, Origin, ProxyHop};
 use crate::symptom::{Station, Symptom, SymptomKind};
 
-pub(super) async fn examine(doctor: Doctor) -> Report {
+impl Doctor {
+    /// Makes the examination. What fails is part of the report.
+    pub async fn examine(self) -> Report {
+        Box::pin(examine(self)).await
+    }
+}
+
+async fn examine(doctor: Doctor) -> Report {
     let Doctor { builder, model, time_limit, spends_tokens, watcher } = doctor;
     let deadline = Instant::now() + time_limit;
     let mut checks = Checks::new(watcher);
@@ -188,12 +197,6 @@ impl Way<'_> {
     }
 }
 
-/// The service's status in answer to the free call, over each transport that carried it.
-pub(super) struct Answers {
-    pub(super) grpc: Option<Status>,
-    pub(super) rest: Option<Status>,
-}
-
 async fn call_over_both(line: &Line<'_>, reach: Reach, checks: &mut Checks) -> Answers {
     if reach == Reach::Closed {
         return Answers { grpc: None, rest: None };
@@ -250,15 +253,6 @@ fn is_about_certificates(kind: SymptomKind) -> bool {
             | SymptomKind::CertificateWrongName
             | SymptomKind::CertificateInvalid
     )
-}
-
-/// Ends `work` at the deadline of the examination, or sooner.
-pub(super) async fn within<T>(
-    deadline: Instant,
-    limit: Duration,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    timeout_at(deadline.min(Instant::now() + limit), work).await.ok()
 }
 
 /// Two dials, SETTINGS, a PING and three calls must fit into the 14 s.

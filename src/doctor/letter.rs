@@ -1,10 +1,20 @@
 //! Letter: what to send to those who run the network, ready to paste.
 
-use super::report::{Check, Step, Target};
+use super::check::{Check, Outcome, Step};
+use super::report::{Report, Target};
 use crate::symptom::{Station, Symptom};
 
+impl Report {
+    /// What to send to those who run the network; `None` if nothing is wrong with it.
+    pub fn for_network_team(&self) -> Option<String> {
+        let rest_works = self.check(Step::Rest).is_some_and(|check| check.is(Outcome::Ok));
+        let of_network = |check: &&Check| check.symptom().is_some() || check.step() == Step::Stream;
+        self.cause().filter(of_network).map(|failure| write(self.target(), failure, rest_works))
+    }
+}
+
 /// A letter on the station that fails.
-pub(super) fn write(target: &Target, failure: &Check, rest_works: bool) -> String {
+fn write(target: &Target, failure: &Check, rest_works: bool) -> String {
     let mut lines = vec![format!(
         "A program on this machine uses the Gemini API. Not all of its calls get through to {}.",
         target.address

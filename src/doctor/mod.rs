@@ -1,8 +1,10 @@
 //! Doctor: explains the network to a person: each station of a call, what was seen there, what to do.
 
+mod check;
 mod checks;
 mod examination;
 mod letter;
+mod line;
 mod report;
 mod service;
 mod text;
@@ -12,7 +14,8 @@ use std::time::Duration;
 use crate::bridge::builder::BridgeBuilder;
 use crate::gemini::model_name;
 
-pub use report::{Check, Diagnosis, Outcome, Report, Step};
+pub use check::{Check, Outcome, Step};
+pub use report::{Diagnosis, Report};
 
 use checks::Watcher;
 
@@ -78,11 +81,6 @@ impl Doctor {
     pub fn on_check(mut self, watcher: impl FnMut(&Check) + Send + 'static) -> Self {
         self.watcher = Watcher(Some(Box::new(watcher)));
         self
-    }
-
-    /// Makes the examination. What fails is part of the report.
-    pub async fn examine(self) -> Report {
-        Box::pin(examination::examine(self)).await
     }
 }
 

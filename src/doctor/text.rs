@@ -2,14 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Check, Diagnosis, Outcome, Report};
+use super::check::{Check, Outcome};
+use super::report::{Diagnosis, Report};
 
 const WIDTH: usize = 80;
 /// Outcome and station stand before each line's text.
 const INDENT: usize = 19;
 
+impl Report {
+    /// For a person: a line or two for each station, at most 80 columns wide, with ANSI colours if wanted.
+    pub fn to_text(&self, colour: bool) -> String {
+        write(self, colour)
+    }
+}
+
 /// The whole screen.
-pub(super) fn write(report: &Report, colour: bool) -> String {
+fn write(report: &Report, colour: bool) -> String {
     let mut text = format!("genai-bridge doctor: {}\n\n", report.target().endpoint);
     for check in report.checks() {
         write_check(&mut text, check, colour);
@@ -105,7 +113,8 @@ const GREY: &str = "90";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::{Step, Target};
+    use crate::doctor::check::Step;
+    use crate::doctor::report::Target;
 
     #[test]
     fn lines_break_between_words_and_lose_none() {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::time::Instant;
 
 use super::address::{Address, Origin};
+use super::connection::{Alpn, Connection};
 use super::dial::{dial, kind_of, look_up};
 use super::fault::Fault;
 use super::hop::{ProxyHop, ProxyScheme};
@@ -14,7 +15,6 @@ use super::socks::open_socks;
 use super::tls::{H2, Session, Tls, shake_hands};
 use super::tunnel::open_tunnel;
 use super::user_connector::{NoStream, UserConnector, io_kind_of};
-use super::{Alpn, Connection};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 

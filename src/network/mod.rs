@@ -3,6 +3,7 @@
 mod address;
 mod caught;
 mod certificate;
+mod connection;
 mod connector;
 mod dial;
 mod exempt;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use address::{Address, Origin};
+pub(crate) use connection::{Alpn, Connection};
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
@@ -149,29 +151,6 @@ impl fmt::Debug for Network {
             .field("connect_timeout", &self.0.connect_timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// Which version of HTTP the connection is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alpn {
-    /// HTTP/2 or nothing; on a plain connection with prior knowledge.
-    Http2,
-    /// HTTP/1.1 only.
-    Http1,
-    /// Whichever the peer prefers; HTTP/1.1 on a plain connection.
-    Any,
-}
-
-/// A connection on which not one byte of HTTP was sent.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) io: Io,
-    /// ALPN agreed on HTTP/2.
-    pub(crate) is_http2: bool,
-    /// Who issued the peer's certificate.
-    pub(crate) issuer: Option<Box<str>>,
-    /// How failures name the peer.
-    pub(crate) hop: Box<str>,
 }
 
 /// So that a timeout of `Duration::MAX`, meant as none, does not overflow the clock.

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::descriptor::EnumDescriptor;
 use super::features::Features;
 use super::inline_text::InlineText;
-use super::message::{DENSE, quoted};
+use super::message::DENSE;
 use super::names::Names;
-use super::text;
+use super::naming::{quoted, text};
 
 /// An enum type.
 #[derive(Debug)]

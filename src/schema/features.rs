@@ -2,8 +2,6 @@
 
 use prost::Message;
 
-use super::descriptor::FileDescriptor;
-
 /// `google.protobuf.FeatureSet`: what an edition lets each element choose.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub(super) struct FeatureSet {
@@ -30,12 +28,12 @@ pub(super) struct Features {
 impl Features {
     /// What the syntax or edition of a file sets out from
     /// ([defaults](https://protobuf.dev/editions/features/)).
-    pub(super) fn of_file(file: &FileDescriptor<'_>) -> Self {
-        let start = match file.syntax {
+    pub(super) fn of_file(syntax: &str, edition: i32, own: Option<FeatureSet>) -> Self {
+        let start = match syntax {
             "proto3" => {
                 Self { implicit_presence: true, closed_enum: false, packed: true, delimited: false }
             }
-            "editions" if file.edition >= EDITION_2023 => Self {
+            "editions" if edition >= EDITION_2023 => Self {
                 implicit_presence: false,
                 closed_enum: false,
                 packed: true,
@@ -48,7 +46,7 @@ impl Features {
                 delimited: false,
             },
         };
-        start.with(file.options.features)
+        start.with(own)
     }
 
     /// The same, where an element inside says otherwise.

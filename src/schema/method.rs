@@ -1,9 +1,9 @@
 //! Methods: the RPCs of a schema, by path.
 
 use super::descriptor::MethodDescriptor;
-use super::index::Index;
+use super::naming::refused;
 use super::rule::{HttpOverride, Rule, Rules, read_override, read_rules};
-use super::{MessageId, TypeId, refused};
+use super::types::{MessageId, TypeId, Types};
 use crate::error::{Error, ErrorKind};
 
 /// One RPC of a schema.
@@ -26,11 +26,11 @@ impl Method {
         service: &str,
         descriptor: &MethodDescriptor<'_>,
         overrides: &[HttpOverride<'_>],
-        index: &Index,
+        types: &Types,
     ) -> Result<Self, Error> {
         let name = descriptor.name;
         let refuse = |why: String| refused(format!("method `{service}.{name}`{why}"));
-        let message = |type_name: &str| match index.find(type_name) {
+        let message = |type_name: &str| match types.find(type_name) {
             Some(TypeId::Message(id)) => Ok(id),
             Some(TypeId::Enum(_)) | None => {
                 Err(refuse(format!(" has no known type (`{type_name}`)")))
@@ -39,8 +39,8 @@ impl Method {
         let (input, output) = (message(descriptor.input_type)?, message(descriptor.output_type)?);
         let given = overrides.iter().find(|given| given.is_for(service, name));
         let Rules { usable, unusable } = match (given, &descriptor.options.http) {
-            (Some(given), _) => read_override(given, input, output, index),
-            (None, Some(rule)) => read_rules(rule, input, output, index),
+            (Some(given), _) => read_override(given, input, output, types),
+            (None, Some(rule)) => read_rules(rule, input, output, types),
             (None, None) => Rules::default(),
         };
         Ok(Self {

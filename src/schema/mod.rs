@@ -4,40 +4,45 @@ mod descriptor;
 mod descriptor_fields;
 mod enumeration;
 mod features;
-mod index;
+mod field;
 mod inline_text;
 mod message;
 mod method;
 mod names;
+mod naming;
 pub(crate) mod rule;
+mod tables;
 pub(crate) mod template;
+mod types;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::proto::DESCRIPTORS;
 use descriptor::read_files;
 pub(crate) use enumeration::Enum;
-pub(crate) use index::{EnumId, MessageId};
-use index::{Index, TypeId};
+pub(crate) use field::{Field, Kind, Shape, WireType};
 pub(crate) use inline_text::Tag;
-pub(crate) use message::{Field, Kind, Message, Shape, Special, WireType};
+pub(crate) use message::{Message, Special};
 pub(crate) use method::Method;
+use naming::qualified;
 use rule::HttpOverride;
+use tables::Tables;
+pub(crate) use types::{EnumId, MessageId};
+use types::{TypeId, Types};
 
 /// The messages and methods of a descriptor set, ready for both transports. Cheap to clone.
 ///
 /// The tables of a message are made when it is first used.
 #[derive(Clone)]
-pub struct Schema(Arc<Tables>);
+pub struct Schema(Arc<Compiled>);
 
-struct Tables {
-    index: Index,
+struct Compiled {
+    tables: Tables,
     methods: FxHashMap<Box<str>, Arc<Method>>,
 }
 
@@ -60,22 +65,22 @@ impl Schema {
         overrides: &[HttpOverride<'_>],
     ) -> Result<Self, Error> {
         let files = read_files(set)?;
-        let mut index = Index::new(set, &files);
+        let mut types = Types::new(set, &files);
         for file in &files {
-            index.add_file(file)?;
+            types.add_file(file)?;
         }
-        index.check_references()?;
+        types.check_references()?;
         let mut methods = FxHashMap::default();
         for file in &files {
             for service in &file.services {
                 let service_name = qualified(file.package, service.name);
                 for method in &service.methods {
-                    let method = Method::read(&service_name, method, overrides, &index)?;
+                    let method = Method::read(&service_name, method, overrides, &types)?;
                     methods.insert(method.path.clone(), Arc::new(method));
                 }
             }
         }
-        Ok(Self(Arc::new(Tables { index, methods })))
+        Ok(Self(Arc::new(Compiled { tables: Tables::new(types), methods })))
     }
 
     /// The descriptors that the crate embeds: the types of errors, and the well-known ones, which another schema need
@@ -99,7 +104,7 @@ impl Schema {
     }
 
     pub(crate) fn message_id(&self, name: &str) -> Option<MessageId> {
-        match self.0.index.find(name)? {
+        match self.0.tables.types.find(name)? {
             TypeId::Message(id) => Some(id),
             TypeId::Enum(_) => None,
         }
@@ -107,7 +112,7 @@ impl Schema {
 
     #[inline]
     pub(crate) fn message(&self, id: MessageId) -> &Message {
-        self.0.index.message(id)
+        self.0.tables.message(id)
     }
 
     /// The numbers of the fields on a path of names, such as `candidates.finish_reason`; `None` if one is missing.
@@ -126,28 +131,15 @@ impl Schema {
 
     #[inline]
     pub(crate) fn enumeration(&self, id: EnumId) -> &Enum {
-        self.0.index.enumeration(id)
+        self.0.tables.enumeration(id)
     }
 }
 
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Schema")
-            .field("messages", &self.0.index.message_count())
+            .field("messages", &self.0.tables.types.message_count())
             .field("methods", &self.0.methods.len())
             .finish()
     }
-}
-
-/// A name as text; what is not UTF-8 is no name, and is found by nobody.
-fn text(name: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(name)
-}
-
-fn qualified(scope: &str, name: &str) -> Box<str> {
-    if scope.is_empty() { name.into() } else { [scope, ".", name].concat().into() }
-}
-
-fn refused(why: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Schema, why)
 }

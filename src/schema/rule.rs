@@ -3,9 +3,8 @@
 //! Grammar and meaning: [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
 
 use super::descriptor::{FieldDescriptor, HttpPattern, HttpRule};
-use super::index::Index;
 use super::template::Template;
-use super::{MessageId, TypeId};
+use super::types::{MessageId, TypeId, Types};
 
 /// One binding of a method to a verb and a path.
 #[derive(Debug)]
@@ -80,7 +79,7 @@ pub(super) fn read_rules(
     rule: &HttpRule,
     input: MessageId,
     output: MessageId,
-    index: &Index,
+    types: &Types,
 ) -> Rules {
     let mut rules = Rules::default();
     for binding in std::iter::once(rule).chain(&rule.additional_bindings) {
@@ -88,7 +87,7 @@ pub(super) fn read_rules(
         rules.add(if is_nested {
             Err("an additional binding has additional bindings of its own".into())
         } else {
-            binding_of(binding).and_then(|binding| read_binding(&binding, input, output, index))
+            binding_of(binding).and_then(|binding| read_binding(&binding, input, output, types))
         });
     }
     rules
@@ -99,11 +98,11 @@ pub(super) fn read_override(
     given: &HttpOverride<'_>,
     input: MessageId,
     output: MessageId,
-    index: &Index,
+    types: &Types,
 ) -> Rules {
     let mut rules = Rules::default();
     for binding in given.bindings {
-        rules.add(read_binding(binding, input, output, index));
+        rules.add(read_binding(binding, input, output, types));
     }
     rules
 }
@@ -127,10 +126,10 @@ fn read_binding(
     binding: &HttpBinding<'_>,
     input: MessageId,
     output: MessageId,
-    index: &Index,
+    types: &Types,
 ) -> Result<Rule, String> {
     let HttpBinding { verb, path, .. } = binding;
-    check_binding(binding, input, output, index)
+    check_binding(binding, input, output, types)
         .map_err(|why| format!("rule `{verb} {path}`: {why}"))
 }
 
@@ -138,7 +137,7 @@ fn check_binding(
     binding: &HttpBinding<'_>,
     input: MessageId,
     output: MessageId,
-    index: &Index,
+    types: &Types,
 ) -> Result<Rule, String> {
     if binding.verb == "*" {
         return Err("custom kind `*` stands for any verb, which a client cannot send".into());
@@ -147,10 +146,10 @@ fn check_binding(
         .map_err(|_| "the verb is no HTTP method")?;
     let template = Template::parse(binding.path).map_err(|error| error.to_string())?;
     let variables =
-        template.variables().map(|variable| resolve_variable(variable.field_path(), input, index));
+        template.variables().map(|variable| resolve_variable(variable.field_path(), input, types));
     let top_level = |name: &str, message: MessageId| {
         let field =
-            index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
+            types.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
         u32::try_from(field.number).map_err(|_| format!("field `{name}` has a bad number"))
     };
     Ok(Rule {
@@ -170,18 +169,18 @@ fn check_binding(
 }
 
 /// A variable names a singular scalar, perhaps inside singular messages.
-fn resolve_variable(path: &str, input: MessageId, index: &Index) -> Result<FieldPath, String> {
+fn resolve_variable(path: &str, input: MessageId, types: &Types) -> Result<FieldPath, String> {
     let mut numbers = Vec::new();
     let mut inside = Some(input);
     for name in path.split('.') {
         let message = inside.ok_or_else(|| format!("field `{name}` stands inside a scalar"))?;
         let field =
-            index.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
+            types.field(message, name).ok_or_else(|| format!("field `{name}` does not exist"))?;
         if field.label == LABEL_REPEATED {
             return Err(format!("field `{name}` is repeated"));
         }
         numbers.push(u32::try_from(field.number).unwrap_or_default());
-        inside = message_of(&field, index);
+        inside = message_of(&field, types);
     }
     match inside {
         Some(_) => Err(format!("field `{path}` is a message")),
@@ -189,8 +188,8 @@ fn resolve_variable(path: &str, input: MessageId, index: &Index) -> Result<Field
     }
 }
 
-fn message_of(field: &FieldDescriptor<'_>, index: &Index) -> Option<MessageId> {
-    match index.find(field.type_name) {
+fn message_of(field: &FieldDescriptor<'_>, types: &Types) -> Option<MessageId> {
+    match types.find(field.type_name) {
         Some(TypeId::Message(id)) => Some(id),
         Some(TypeId::Enum(_)) | None => None,
     }

@@ -15,10 +15,10 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::info;
 
-use super::connection::Visit;
+use super::activity::Visit;
 use super::metrics::Metrics;
 use super::refusal::Form;
-use super::service::shutting_down;
+use super::shutdown::shutting_down;
 use crate::bridge::options::ActiveTransport;
 use crate::call::{Answer, GRPC_STATUS, trailers_of};
 use crate::schema::Method;
@@ -79,7 +79,7 @@ pub(super) struct Account {
     began: Instant,
     outcome: Option<Outcome>,
     memory: Option<OwnedSemaphorePermit>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _visit: Visit,
 }
 
@@ -87,7 +87,7 @@ impl Account {
     pub(super) fn open(
         metrics: Arc<Metrics>,
         caller: Caller,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         visit: Visit,
     ) -> Self {
         metrics.begin_call();
@@ -98,7 +98,7 @@ impl Account {
             began: Instant::now(),
             outcome: None,
             memory: None,
-            _place: place,
+            _permit: permit,
             _visit: visit,
         }
     }

@@ -9,12 +9,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::Sidecar;
 use super::admin::Admin;
 use super::connection::{ConnectionLimits, Port, http_of};
 use super::identity::Identity;
+use super::intake::{Intake, Memory};
 use super::metrics::Metrics;
-use super::service::{Memory, Service};
+use super::server::Sidecar;
+use super::service::Service;
 use super::shutdown::Shutdown;
 use super::web_guard::WebGuard;
 use crate::bridge::Bridge;
@@ -38,6 +39,13 @@ pub struct SidecarBuilder {
     request_timeout: Duration,
     idle_timeout: Duration,
     shutdown_timeout: Duration,
+}
+
+impl Sidecar {
+    /// The options of a sidecar over this bridge.
+    pub fn builder(bridge: Bridge) -> SidecarBuilder {
+        SidecarBuilder::new(bridge)
+    }
 }
 
 impl SidecarBuilder {
@@ -158,9 +166,11 @@ impl SidecarBuilder {
             guard: guard(address),
             metrics: Arc::clone(&metrics),
             shutdown: Arc::clone(&shutdown),
-            places: Arc::new(Semaphore::new(self.calls.min(Semaphore::MAX_PERMITS))),
-            memory: Memory::new(self.request_memory),
-            request_timeout: self.request_timeout,
+            permits: Arc::new(Semaphore::new(self.calls.min(Semaphore::MAX_PERMITS))),
+            intake: Intake {
+                memory: Memory::new(self.request_memory),
+                request_timeout: self.request_timeout,
+            },
             replaces_placeholder: self.replaces_placeholder,
             bridge: self.bridge,
         });

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +11,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use super::activity::Activity;
 use super::service::Service;
 
 /// What a new connection needs.
@@ -130,54 +129,6 @@ impl fmt::Debug for Port {
             .field("tls", &self.tls.is_some())
             .field("allows_plaintext", &self.allows_plaintext)
             .finish_non_exhaustive()
-    }
-}
-
-/// The calls on a connection, and since when there are that many.
-struct Activity(watch::Sender<(usize, Instant)>);
-
-/// One call on a connection, from its head to the end of its answer.
-#[derive(Debug)]
-pub(super) struct Visit(watch::Sender<(usize, Instant)>);
-
-impl Activity {
-    fn new() -> Self {
-        Self(watch::Sender::new((0, Instant::now())))
-    }
-
-    fn begin(&self) -> Visit {
-        self.0.send_modify(|(calls, since)| {
-            *calls += 1;
-            *since = Instant::now();
-        });
-        Visit(self.0.clone())
-    }
-
-    /// Ends when there has been no call for so long, counted from `beginning` at the earliest.
-    async fn idle_for(&self, limit: Duration, beginning: Instant) {
-        let mut changes = self.0.subscribe();
-        loop {
-            let (calls, since) = *changes.borrow_and_update();
-            let idle = async {
-                match calls {
-                    0 => sleep_until(since.max(beginning) + limit).await,
-                    _ => pending().await,
-                }
-            };
-            tokio::select! {
-                () = idle => return,
-                told = changes.changed() => if told.is_err() { return },
-            }
-        }
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.send_modify(|(calls, since)| {
-            *calls -= 1;
-            *since = Instant::now();
-        });
     }
 }
 

@@ -8,7 +8,8 @@ use tonic::body::Body;
 use tower_service::Service as _;
 
 use super::account::Account;
-use super::service::Service;
+use super::intake::Intake;
+use crate::bridge::Bridge;
 use crate::call::Answer;
 use crate::call::frame::PREFIX_LENGTH;
 
@@ -17,16 +18,17 @@ use crate::call::frame::PREFIX_LENGTH;
 /// # Errors
 /// The status of a call that got no answer of the service.
 pub(super) async fn call(
-    service: &Service,
+    bridge: &Bridge,
+    intake: &Intake,
     request: Request<Incoming>,
     account: &mut Account,
 ) -> Result<Answer, Status> {
-    let core = service.bridge.core();
+    let core = bridge.core();
     let (head, body) = request.into_parts();
     let method = core.find_method(head.uri.path());
     let body = if method.is_some_and(|method| !method.client_streaming) {
         let limit = core.max_message_size().saturating_add(PREFIX_LENGTH);
-        Body::new(Full::new(service.receive(&head, body, account, limit).await?))
+        Body::new(Full::new(intake.receive(&head, body, account, limit).await?))
     } else {
         Body::new(body)
     };
@@ -34,5 +36,5 @@ pub(super) async fn call(
     *call.method_mut() = head.method;
     *call.uri_mut() = head.uri;
     *call.headers_mut() = head.headers;
-    service.bridge.clone().call(call).await
+    bridge.clone().call(call).await
 }

@@ -6,8 +6,9 @@ use hyper::body::Incoming;
 use tonic::Status;
 
 use super::account::Account;
+use super::intake::Intake;
 use super::placeholder::{is_key, move_to_bearer};
-use super::service::Service;
+use crate::bridge::Bridge;
 use crate::bridge::options::ActiveTransport;
 use crate::call::Answer;
 use crate::credentials::API_KEY;
@@ -17,18 +18,19 @@ use crate::credentials::API_KEY;
 /// # Errors
 /// The status of a request that got no answer.
 pub(super) async fn forward(
-    service: &Service,
+    bridge: &Bridge,
+    intake: &Intake,
     request: Request<Incoming>,
     account: &mut Account,
 ) -> Result<Answer, Status> {
-    let core = service.bridge.core();
+    let core = bridge.core();
     if asks_for_websocket(request.headers()) {
         return Err(Status::unimplemented(
             "the sidecar does not carry WebSockets: the Live API goes over gRPC, or past it",
         ));
     }
     let (mut head, body) = request.into_parts();
-    let bytes: Bytes = service.receive(&head, body, account, core.max_message_size()).await?;
+    let bytes: Bytes = intake.receive(&head, body, account, core.max_message_size()).await?;
     let has_own =
         [header::AUTHORIZATION, API_KEY].iter().any(|name| head.headers.contains_key(name));
     if !has_own && !has_key_in_query(&head.uri) {

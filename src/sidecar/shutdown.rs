@@ -1,6 +1,7 @@
 //! Shutdown: the three steps in which a sidecar ends.
 
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 /// No new calls; then no calls; then no connections.
 #[derive(Debug, Default)]
@@ -42,4 +43,9 @@ impl Shutdown {
     pub(super) async fn until_cut(&self) {
         self.cut.cancelled().await;
     }
+}
+
+/// How calls end that had their time to finish.
+pub(super) fn shutting_down() -> Status {
+    Status::unavailable("the sidecar is shutting down")
 }

@@ -9,7 +9,8 @@ use prost_types::Any;
 use tonic::Code;
 use tracing::warn;
 
-use super::{Limits, Violation, check_parameters};
+use super::check::{Violation, check_parameters};
+use super::limits::Limits;
 use crate::bridge::options::ParameterCheck;
 use crate::call::{Call, Message};
 use crate::error::Error;

@@ -1,6 +1,5 @@
 //! Limits: what is documented for all models, or what one `Model` says of itself.
 
-use super::clip;
 use crate::proto::google::ai::generativelanguage::{v1, v1beta};
 
 /// What a request may ask for.
@@ -106,3 +105,8 @@ impl From<&v1::Model> for Limits {
 
 /// Either of them is enough: the service lists the first for both.
 const WRITES: [&str; 2] = ["generateContent", "streamGenerateContent"];
+
+/// As much of a name as fits on a line.
+pub(super) fn clip(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
+}

@@ -6,6 +6,8 @@
 )]
 
 use super::*;
+use crate::v1;
+use crate::v1beta::{self, GenerationConfig};
 
 const FLASH: &str = "models/gemini-2.5-flash";
 

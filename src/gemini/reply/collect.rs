@@ -6,7 +6,7 @@ use std::fmt;
 use prost::Message;
 use tonic::{Status, Streaming};
 
-use super::{Reply, is_finished};
+use super::content::{Reply, is_finished};
 use crate::error::{Error, ErrorKind};
 use crate::proto::google::ai::generativelanguage::v1beta;
 use v1beta::part::Data;

@@ -6,9 +6,11 @@
 )]
 
 use super::*;
+use crate::{v1, v1beta};
 use v1beta::candidate::FinishReason as Finish;
 use v1beta::generate_content_response::PromptFeedback;
 use v1beta::generate_content_response::prompt_feedback::BlockReason as Block;
+use v1beta::part::Data;
 use v1beta::{Candidate, Content, FunctionCall, GenerateContentResponse, Part};
 
 fn part(text: &str, thought: bool) -> Part {

@@ -18,7 +18,7 @@ use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::exchange::Upload;
 use crate::transport::carrier::http2::failure;
-use crate::transport::grpc::answer::{AnswerLimits, keep_metadata};
+use crate::transport::grpc::metadata::{AnswerLimits, keep_metadata};
 
 /// The body of an answer on a connection. Dropping it before its end resets the stream.
 pub(crate) struct AnswerBody {

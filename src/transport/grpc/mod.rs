@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod metadata;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri, Version};
@@ -17,10 +18,10 @@ use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::connections::Connections;
 use crate::transport::carrier::http2::exchange;
-pub(crate) use answer::AnswerLimits;
 use answer::Wanted;
 #[cfg(feature = "cli")]
 pub(crate) use answer::is_grpc_content_type;
+pub(crate) use metadata::AnswerLimits;
 
 /// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
 pub(crate) struct GrpcTransport {

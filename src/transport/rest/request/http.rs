@@ -5,7 +5,7 @@ use http::uri::{PathAndQuery, Uri};
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 
-use super::{JSON, RequestBody, RestRequest, header_value};
+use super::form::{JSON, RequestBody, RestRequest, header_value};
 use crate::error::Error;
 use crate::transport::carrier::http1::client::SentBody;
 

@@ -1,5 +1,6 @@
 //! Request: a message becomes verb, path, query and body by the method's HTTP rule.
 
+mod form;
 pub(crate) mod http;
 mod query;
 pub(crate) mod target;
@@ -8,51 +9,15 @@ use ::http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::Bytes;
 use tonic::body::Body;
 
+use form::{JSON, header_value, invalid};
+pub(crate) use form::{RequestBody, RestRequest};
+
 use crate::error::{Error, ErrorKind};
-use crate::json::{
-    Fault, JsonBody, MAX_DEPTH, Wire, WriteOptions, text_of_field, write_field, write_message,
-};
+use crate::json::{MAX_DEPTH, Wire, WriteOptions, text_of_field, write_field, write_message};
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::{Mismatch, Reason};
 use crate::schema::{Kind, MessageId, Method, Schema, Special, WireType};
 use crate::transport::rest::request::query::write_query;
-
-/// A call in the terms of HTTP; no host, no credentials.
-#[derive(Debug)]
-pub(crate) struct RestRequest {
-    pub(crate) verb: ::http::Method,
-    pub(crate) path: String,
-    /// Without `?`; empty for none.
-    pub(crate) query: String,
-    pub(crate) body: RequestBody,
-}
-
-/// What an HTTP request carries.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    None,
-    Json(JsonBody),
-    /// `google.api.HttpBody`: bytes of any type.
-    Raw {
-        content_type: String,
-        data: Bytes,
-    },
-    /// Bytes as they come, which can be sent once.
-    Stream {
-        content_type: String,
-        body: Body,
-    },
-}
-
-impl RestRequest {
-    /// `parameter` is encoded already.
-    pub(crate) fn add_parameter(&mut self, parameter: &str) {
-        if !self.query.is_empty() {
-            self.query.push('&');
-        }
-        self.query.push_str(parameter);
-    }
-}
 
 /// `bytes` fields from this size on become base64 while they are sent.
 const GAP_FROM: usize = 64 * 1024;
@@ -91,13 +56,6 @@ impl Schema {
         *http.body_mut() = body;
         Ok(http)
     }
-}
-
-pub(crate) const JSON: &str = "application/json";
-
-pub(crate) fn header_value(content_type: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(content_type)
-        .map_err(|_| Error::invalid_request("field `content_type` is no header value"))
 }
 
 /// The first binding that fits the message.
@@ -208,10 +166,4 @@ fn field_payload(message: &Bytes, number: u32) -> Result<Bytes, Error> {
 fn raw_body(message: &Bytes) -> Result<RequestBody, Error> {
     let content_type = String::from_utf8_lossy(&field_payload(message, 1)?).into_owned();
     Ok(RequestBody::Raw { content_type, data: field_payload(message, 2)? })
-}
-
-/// The request message cannot be read; the byte is told by its place in the whole of it.
-pub(crate) fn invalid(fault: Box<Fault>, message: &[u8]) -> Error {
-    let fault = fault.within(message);
-    Error::invalid_request(format!("the request message: {fault}"))
 }

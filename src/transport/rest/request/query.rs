@@ -9,7 +9,7 @@ use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::encode;
 use crate::schema::{Field, Kind, MessageId, Schema, Shape, Special};
 
-use crate::transport::rest::request::invalid;
+use crate::transport::rest::request::form::invalid;
 
 /// `name=value` pairs joined by `&`, sorted; empty without any.
 ///

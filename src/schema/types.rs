@@ -1,15 +1,11 @@
-//! Index: all types of a schema by name, their tables made when they are first used.
-
-use std::sync::OnceLock;
+//! Types: all messages and enums of a schema by name, and every reference between them checked.
 
 use bytes::Bytes;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::descriptor::{EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor};
-use super::enumeration::Enum;
 use super::features::Features;
-use super::message::Message;
-use super::{qualified, refused, text};
+use super::naming::{qualified, refused, text};
 use crate::error::Error;
 
 /// Index of a message in its [`Schema`].
@@ -18,7 +14,7 @@ pub(crate) struct MessageId(pub(super) u32);
 
 /// Index of an enum in its [`Schema`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EnumId(u32);
+pub(crate) struct EnumId(pub(super) u32);
 
 /// What a type name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +24,12 @@ pub(super) enum TypeId {
 }
 
 /// All types by name; every reference between them has been checked.
-pub(super) struct Index {
+pub(super) struct Types {
     /// What all descriptors lie in.
     set: Bytes,
-    types: FxHashMap<Box<[u8]>, TypeId>,
-    messages: Vec<Lazy<Message>>,
-    enums: Vec<Lazy<Enum>>,
+    by_name: FxHashMap<Box<[u8]>, TypeId>,
+    messages: Vec<Declared>,
+    enums: Vec<Declared>,
     /// By the name of the message that they extend.
     extensions: FxHashMap<Box<[u8]>, Vec<Extension>>,
 }
@@ -48,25 +44,23 @@ pub(super) struct Extension {
     pub(super) features: Features,
 }
 
-/// An encoded descriptor, and the table that it becomes when it is first used.
-pub(super) struct Lazy<T> {
+/// A message or an enum as its encoded descriptor declares it.
+pub(super) struct Declared {
     pub(super) name: Box<str>,
     pub(super) descriptor: Bytes,
     pub(super) features: Features,
     /// A message that the compiler made for the entries of a map.
     pub(super) is_map_entry: bool,
-    /// Boxed, as most of them are never made.
-    table: OnceLock<Box<T>>,
 }
 
-impl Index {
+impl Types {
     /// With room for all types but those inside messages, which are few.
     pub(super) fn new(set: &Bytes, files: &[FileDescriptor<'_>]) -> Self {
         let messages = files.iter().map(|file| file.messages.len()).sum();
         let enums = files.iter().map(|file| file.enums.len()).sum();
         Self {
             set: set.clone(),
-            types: FxHashMap::with_capacity_and_hasher(messages + enums, FxBuildHasher),
+            by_name: FxHashMap::with_capacity_and_hasher(messages + enums, FxBuildHasher),
             messages: Vec::with_capacity(messages),
             enums: Vec::with_capacity(enums),
             extensions: FxHashMap::default(),
@@ -74,7 +68,7 @@ impl Index {
     }
 
     pub(super) fn add_file(&mut self, file: &FileDescriptor<'_>) -> Result<(), Error> {
-        let features = Features::of_file(file);
+        let features = Features::of_file(file.syntax, file.edition, file.options.features);
         for encoded in &file.enums {
             self.add_enum(file.package, encoded, features)?;
         }
@@ -111,11 +105,10 @@ impl Index {
             self.add_extension(&name, extension, features)?;
         }
         let id = MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
-        self.types.insert(name.as_bytes().into(), TypeId::Message(id));
+        self.by_name.insert(name.as_bytes().into(), TypeId::Message(id));
         let is_map_entry = descriptor.options.map_entry;
         let descriptor = self.set.slice_ref(encoded);
-        let table = OnceLock::new();
-        self.messages.push(Lazy { name, descriptor, features, is_map_entry, table });
+        self.messages.push(Declared { name, descriptor, features, is_map_entry });
         Ok(())
     }
 
@@ -125,10 +118,9 @@ impl Index {
         let name = qualified(scope, &text(descriptor.name));
         let features = outer.with(descriptor.options.features);
         let id = EnumId(u32::try_from(self.enums.len()).unwrap_or(u32::MAX));
-        self.types.insert(name.as_bytes().into(), TypeId::Enum(id));
+        self.by_name.insert(name.as_bytes().into(), TypeId::Enum(id));
         let descriptor = self.set.slice_ref(encoded);
-        let table = OnceLock::new();
-        self.enums.push(Lazy { name, descriptor, features, is_map_entry: false, table });
+        self.enums.push(Declared { name, descriptor, features, is_map_entry: false });
         Ok(())
     }
 
@@ -150,9 +142,13 @@ impl Index {
         self.messages.len()
     }
 
+    pub(super) fn enum_count(&self) -> usize {
+        self.enums.len()
+    }
+
     /// So that no table can meet a missing type later.
     pub(super) fn check_references(&self) -> Result<(), Error> {
-        for Lazy { name, descriptor, .. } in &self.messages {
+        for Declared { name, descriptor, .. } in &self.messages {
             for field in MessageDescriptor::fields(descriptor) {
                 let field = field?;
                 self.check_field(&field, || qualified(name, &text(field.name)))?;
@@ -191,7 +187,7 @@ impl Index {
 
     /// By name, with or without the leading dot of descriptors.
     pub(super) fn find(&self, name: impl AsRef<[u8]>) -> Option<TypeId> {
-        self.types.get(bare(name.as_ref())).copied()
+        self.by_name.get(bare(name.as_ref())).copied()
     }
 
     /// The fields that are declared outside of the message of this name.
@@ -200,30 +196,23 @@ impl Index {
     }
 
     pub(super) fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor<'_>> {
-        MessageDescriptor::field(&self.lazy_message(message).descriptor, name)
+        MessageDescriptor::field(&self.message(message).descriptor, name)
     }
 
     pub(super) fn is_map_entry(&self, message: MessageId) -> bool {
-        self.lazy_message(message).is_map_entry
-    }
-
-    #[inline]
-    pub(super) fn message(&self, id: MessageId) -> &Message {
-        let lazy = self.lazy_message(id);
-        lazy.table.get_or_init(|| Box::new(Message::new(lazy, self)))
+        self.message(message).is_map_entry
     }
 
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "an id is made where its message is pushed")]
-    fn lazy_message(&self, id: MessageId) -> &Lazy<Message> {
+    pub(super) fn message(&self, id: MessageId) -> &Declared {
         &self.messages[id.0 as usize]
     }
 
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "an id is made where its enum is pushed")]
-    pub(super) fn enumeration(&self, id: EnumId) -> &Enum {
-        let lazy = &self.enums[id.0 as usize];
-        lazy.table.get_or_init(|| Box::new(Enum::new(&lazy.name, &lazy.descriptor, lazy.features)))
+    pub(super) fn enumeration(&self, id: EnumId) -> &Declared {
+        &self.enums[id.0 as usize]
     }
 }
 

@@ -1,0 +1,97 @@
+//! Head: the headers of a request or an answer that belong to gRPC, parted from the caller's metadata.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use tonic::{Code, Status};
+
+use super::timeout::parse_timeout;
+use crate::error::Error;
+
+/// The parts of a tonic request's head that a call is made of.
+pub(crate) struct Head {
+    pub(crate) metadata: HeaderMap,
+    pub(crate) encoding: Option<HeaderValue>,
+    pub(crate) accept_encoding: Option<HeaderValue>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Parts the caller's metadata from the headers that belong to gRPC itself, or to a connection.
+///
+/// # Errors
+/// `grpc-timeout` breaks its grammar.
+pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
+    let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
+    let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
+    let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
+    remove_headers(&mut headers, |name| OF_HTTP.contains(name));
+    Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
+}
+
+/// Removes the headers of these names.
+pub(crate) fn remove_headers(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// The trailers that end an answer with this status.
+pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(2);
+    if status.code() == Code::Ok {
+        trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
+    } else if status.add_header(&mut trailers).is_err() {
+        // Metadata that cannot be a header: the code is worth more.
+        trailers.clear();
+        trailers.insert(&GRPC_STATUS, (status.code() as i32).into());
+    }
+    trailers
+}
+
+/// Names that say nothing about a call, in a request or in an answer: on either transport they are written anew, or
+/// not at all.
+pub(crate) static OF_HTTP: [HeaderName; 15] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::EXPECT,
+    header::HOST,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::VARY,
+];
+
+/// Made once: looking for a name given as text parses it each time.
+pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub(crate) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(crate) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_keeps_the_callers_metadata_only() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("te", "trailers"),
+            ("accept-encoding", "br"),
+            ("grpc-timeout", "1S"),
+            ("x-mine", "a"),
+            ("content-type", "application/grpc"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let head = read_head(headers).expect("good head");
+        assert_eq!(head.metadata.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-mine"]);
+        assert_eq!(head.timeout, Some(Duration::from_secs(1)));
+    }
+}

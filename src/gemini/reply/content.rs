@@ -1,0 +1,280 @@
+//! Content: what one reply holds, or why it holds nothing.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use prost::Message;
+
+use super::reason::{BlockReason, FinishReason};
+use crate::proto::google::ai::generativelanguage::{v1, v1beta};
+use sealed::AsV1beta;
+use v1beta::generate_content_response::PromptFeedback;
+use v1beta::part::Data;
+use v1beta::safety_rating::HarmProbability;
+
+/// Reads a `GenerateContentResponse` of v1 or v1beta: its first candidate, which is the only one unless
+/// `candidate_count` asked for more.
+///
+/// ```
+/// use genai_bridge::gemini::reply::{Reply, ReplyError};
+/// use genai_bridge::v1beta::GenerateContentResponse;
+///
+/// let reply = GenerateContentResponse::default();
+/// assert!(matches!(reply.text(), Err(ReplyError::Empty)));
+/// ```
+pub trait Reply: Message + Default + AsV1beta {
+    /// A part of the answer in this version of the API.
+    type Part;
+
+    /// The text of the answer, without the model's thoughts. Empty where the answer is calls of functions.
+    ///
+    /// # Errors
+    /// The prompt was blocked, the model stopped before its end, nothing says that it reached its end, or nothing came.
+    /// The text that had been written is kept: [`ReplyError::text`].
+    fn text(&self) -> Result<String, ReplyError> {
+        let reply = self.as_v1beta();
+        candidate_of(&reply).map(text_of)
+    }
+
+    /// The text so far, without the model's thoughts, whether or not the answer is complete: what a chunk of a stream
+    /// adds to it.
+    fn text_so_far(&self) -> String {
+        let reply = self.as_v1beta();
+        reply.candidates.first().map(text_of).unwrap_or_default()
+    }
+
+    /// The functions that the model calls, in its order. v1 has none.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    fn function_calls(&self) -> Result<Vec<v1beta::FunctionCall>, ReplyError> {
+        let reply = self.as_v1beta();
+        let calls = parts_of(candidate_of(&reply)?).iter().filter_map(|part| match &part.data {
+            Some(Data::FunctionCall(call)) => Some(call.clone()),
+            _ => None,
+        });
+        Ok(calls.collect())
+    }
+
+    /// The parts of the answer, thoughts included.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    fn parts(&self) -> Result<&[Self::Part], ReplyError>;
+
+    /// How the answer ended: `STOP`, or unspecified where only another candidate says how it ended.
+    ///
+    /// # Errors
+    /// As for [`text`](Self::text).
+    fn finish(&self) -> Result<FinishReason, ReplyError> {
+        let reply = self.as_v1beta();
+        candidate_of(&reply).map(|candidate| FinishReason::new(candidate.finish_reason))
+    }
+}
+
+/// Why a reply holds no complete answer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The service did not let the model see the prompt. Python's `BlockedPromptException`.
+    #[non_exhaustive]
+    PromptBlocked {
+        /// Why; unspecified where the service gave ratings only.
+        reason: BlockReason,
+        /// How the prompt was rated.
+        ratings: Vec<v1beta::SafetyRating>,
+    },
+    /// The model stopped before the end of its answer. Python's `StopCandidateException`.
+    #[non_exhaustive]
+    CandidateStopped {
+        /// Why.
+        finish_reason: FinishReason,
+        /// The service's own words about it, often empty.
+        finish_message: String,
+        /// How the answer was rated.
+        ratings: Vec<v1beta::SafetyRating>,
+        /// The text that had been written, without thoughts.
+        text: String,
+    },
+    /// No candidate says why the model stopped: the answer was cut, or this is a chunk of a stream that is not its last.
+    #[non_exhaustive]
+    Unfinished {
+        /// The text that had been written, without thoughts.
+        text: String,
+    },
+    /// There is no candidate, or one without any part, and no reason for it.
+    Empty,
+}
+
+impl ReplyError {
+    /// What had been written before the model stopped, or the answer was cut.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::CandidateStopped { text, .. } | Self::Unfinished { text } => text,
+            Self::PromptBlocked { .. } | Self::Empty => "",
+        }
+    }
+
+    /// What a person can do about it, in plain words.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::PromptBlocked { reason, .. } => reason.advice(),
+            Self::CandidateStopped { finish_reason, .. } => finish_reason.advice(),
+            Self::Unfinished { .. } => UNFINISHED_ADVICE,
+            Self::Empty => {
+                "send the prompt again; if the answer stays empty, change the prompt or the model"
+            }
+        }
+    }
+}
+
+/// Says nothing of what the model wrote.
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PromptBlocked { reason, ratings } => {
+                write!(f, "the prompt was blocked: {reason}{}", Blocking(ratings))
+            }
+            Self::CandidateStopped { finish_reason, finish_message, ratings, .. } => {
+                write!(f, "the model stopped early: {finish_reason}{}", Blocking(ratings))?;
+                match finish_message.as_str() {
+                    "" => Ok(()),
+                    message => write!(f, ": {message}"),
+                }
+            }
+            Self::Unfinished { .. } => f.write_str("nothing says why the model stopped"),
+            Self::Empty => f.write_str("the service answered without content"),
+        }
+    }
+}
+
+impl std::error::Error for ReplyError {}
+
+/// The categories of harm that are to blame.
+struct Blocking<'a>(&'a [v1beta::SafetyRating]);
+
+impl fmt::Display for Blocking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to_blame = self.0.iter().filter(|rating| {
+            rating.blocked
+                || HarmProbability::try_from(rating.probability)
+                    .map_or(true, |known| known >= HarmProbability::Medium)
+        });
+        let names: Vec<Cow<'_, str>> = to_blame
+            .map(|rating| match v1beta::HarmCategory::try_from(rating.category) {
+                Ok(category) => category.as_str_name().into(),
+                Err(_) => format!("category {}", rating.category).into(),
+            })
+            .collect();
+        if names.is_empty() { Ok(()) } else { write!(f, " ({})", names.join(", ")) }
+    }
+}
+
+impl Reply for v1beta::GenerateContentResponse {
+    type Part = v1beta::Part;
+
+    fn parts(&self) -> Result<&[v1beta::Part], ReplyError> {
+        candidate_of(self).map(parts_of)
+    }
+}
+
+impl Reply for v1::GenerateContentResponse {
+    type Part = v1::Part;
+
+    fn parts(&self) -> Result<&[v1::Part], ReplyError> {
+        candidate_of(&self.as_v1beta())?;
+        let content = self.candidates.first().and_then(|candidate| candidate.content.as_ref());
+        Ok(content.map_or(&[], |content| &content.parts))
+    }
+}
+
+mod sealed {
+    use super::{Cow, Message, v1, v1beta};
+
+    /// Each response of v1 is one of v1beta: a number names the same field in both.
+    #[expect(unnameable_types, reason = "sealed: it can gain what a response must do")]
+    pub trait AsV1beta: Sized {
+        fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse>;
+        fn from_v1beta(reply: v1beta::GenerateContentResponse) -> Self;
+    }
+
+    impl AsV1beta for v1beta::GenerateContentResponse {
+        fn as_v1beta(&self) -> Cow<'_, Self> {
+            Cow::Borrowed(self)
+        }
+
+        fn from_v1beta(reply: Self) -> Self {
+            reply
+        }
+    }
+
+    impl AsV1beta for v1::GenerateContentResponse {
+        fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse> {
+            Cow::Owned(rewrite(self))
+        }
+
+        fn from_v1beta(reply: v1beta::GenerateContentResponse) -> Self {
+            rewrite(&reply)
+        }
+    }
+
+    fn rewrite<T: Message + Default>(reply: &impl Message) -> T {
+        T::decode(reply.encode_to_vec().as_slice())
+            .expect("the versions differ in known fields only")
+    }
+}
+
+/// The candidate that holds the answer.
+fn candidate_of(reply: &v1beta::GenerateContentResponse) -> Result<&v1beta::Candidate, ReplyError> {
+    if let Some(feedback) = &reply.prompt_feedback {
+        let reason = BlockReason::new(feedback.block_reason);
+        if reason.number() != 0 || reply.candidates.is_empty() {
+            return Err(ReplyError::PromptBlocked {
+                reason,
+                ratings: feedback.safety_ratings.clone(),
+            });
+        }
+    }
+    let candidate = reply.candidates.first().ok_or(ReplyError::Empty)?;
+    let finish_reason = FinishReason::new(candidate.finish_reason);
+    if finish_reason.is_early() {
+        return Err(ReplyError::CandidateStopped {
+            finish_reason,
+            finish_message: candidate.finish_message.clone().unwrap_or_default(),
+            ratings: candidate.safety_ratings.clone(),
+            text: text_of(candidate),
+        });
+    }
+    if parts_of(candidate).is_empty() {
+        Err(ReplyError::Empty)
+    } else if is_finished(reply) {
+        Ok(candidate)
+    } else {
+        Err(ReplyError::Unfinished { text: text_of(candidate) })
+    }
+}
+
+/// Whether anything says why there is no more: a candidate stopped, or the prompt was blocked.
+pub(super) fn is_finished(reply: &v1beta::GenerateContentResponse) -> bool {
+    let has_reason = |candidate: &v1beta::Candidate| candidate.finish_reason != 0;
+    let is_blocked =
+        |feedback: &PromptFeedback| feedback.block_reason != 0 || reply.candidates.is_empty();
+    reply.candidates.iter().any(has_reason)
+        || reply.prompt_feedback.as_ref().is_some_and(is_blocked)
+}
+
+const UNFINISHED_ADVICE: &str =
+    "the text may be cut: read the stream to its end, or send the prompt again";
+
+fn parts_of(candidate: &v1beta::Candidate) -> &[v1beta::Part] {
+    candidate.content.as_ref().map_or(&[], |content| &content.parts)
+}
+
+fn text_of(candidate: &v1beta::Candidate) -> String {
+    let answer = parts_of(candidate).iter().filter(|part| !part.thought);
+    let texts = answer.filter_map(|part| match &part.data {
+        Some(Data::Text(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}

@@ -1,0 +1,69 @@
+//! Server: takes connections until it is told to stop, then lets the calls in flight finish.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use super::admin::Admin;
+use super::connection::Port;
+use super::listener::accept;
+
+/// A server that has its ports and waits to be run by [`serve`](Self::serve).
+#[derive(Debug)]
+pub struct Sidecar {
+    pub(super) listener: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) port: Port,
+    pub(super) admin: Option<(TcpListener, SocketAddr, Admin)>,
+    pub(super) max_connections: usize,
+    pub(super) patience: Duration,
+}
+
+impl Sidecar {
+    /// Where clients call.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where `/healthz` and `/metrics` are, if they are asked for.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, address, _)| *address)
+    }
+
+    /// Serves until `stop` is done; then takes no more connections, lets the calls in flight finish within the time
+    /// for it, ends what is left in order, and returns when every connection has gone.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let Self { listener, port, admin, max_connections, patience, .. } = self;
+        let shutdown = Arc::clone(&port.service.shutdown);
+        let connections = TaskTracker::new();
+        let admin = admin.map(|(listener, _, admin)| tokio::spawn(admin.serve(listener)));
+        tokio::select! {
+            () = accept(listener, max_connections, &connections, |socket| port.clone().serve(socket)) => {}
+            () = stop => {}
+        }
+        shutdown.begin();
+        connections.close();
+        info!(connections = connections.len(), "shutting down: calls in flight may finish");
+        if timeout(patience, connections.wait()).await.is_err() {
+            info!(connections = connections.len(), "time is up: ending the calls in flight");
+            shutdown.end_calls();
+        }
+        if timeout(LAST_WORDS, connections.wait()).await.is_err() {
+            shutdown.cut();
+            connections.wait().await;
+        }
+        info!("all connections have ended");
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+    }
+}
+
+/// The time for clients to read how their calls ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
