@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 
-use super::grpc;
+use super::framing;
 use super::json::Printer;
 use super::record::Attendance;
 use super::script::Reply;
@@ -76,7 +76,7 @@ impl Delivery {
 impl Form {
     fn message(&self, position: usize, message: &Bytes) -> Result<Bytes, Status> {
         match self {
-            Self::Grpc { is_gzip } => grpc::frame(message, *is_gzip),
+            Self::Grpc { is_gzip } => framing::frame(message, *is_gzip),
             Self::Sse(printer) => {
                 Ok([b"data: ", &*printer.print(message)?, b"\r\n\r\n"].concat().into())
             }
@@ -93,7 +93,7 @@ impl Form {
         match self {
             Self::Grpc { .. } => {
                 let status = error.unwrap_or_else(|| Status::new(Code::Ok, ""));
-                Some(Frame::trailers(grpc::trailers(trailers.clone(), &status)))
+                Some(Frame::trailers(framing::trailers(trailers.clone(), &status)))
             }
             // Outside the framing, as the service does it.
             Self::Sse(printer) => {

@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Serialize
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tonic::{Code, Status};
 
-use super::message::field_of;
+use super::field::field_of;
 use super::methods::Route;
 use super::query::Query;
 use crate::proto::DESCRIPTORS;

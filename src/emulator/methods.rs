@@ -10,8 +10,8 @@ use prost_reflect::{
 };
 
 use super::binding::{Binding, BodyRule, Capture, Template};
+use super::field::field_of;
 use super::gemini::OPERATION_RULES;
-use super::message::field_of;
 use crate::proto::DESCRIPTORS;
 
 /// The RPCs that the emulator knows.

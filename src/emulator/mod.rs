@@ -20,6 +20,9 @@
 mod authority;
 mod binding;
 mod delivery;
+mod dispatch;
+mod field;
+mod framing;
 mod gemini;
 mod grpc;
 pub mod hostile;
@@ -328,7 +331,7 @@ impl Port {
         let Self { service, http, .. } = self;
         let answer = service_fn(move |request| {
             let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(service.answer(request).await) }
+            async move { Ok::<_, Infallible>(dispatch::answer(&service, request).await) }
         });
         if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
             tracing::debug!(error, "a connection broke");

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::delivery::{Delivery, Form, before};
-use super::grpc::{accepts_gzip, gunzip, gzip};
+use super::framing::{accepts_gzip, gunzip, gzip};
 use super::json::{Printer, http_form};
 use super::message::{RequestBody, assemble};
 use super::methods::Route;

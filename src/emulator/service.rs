@@ -1,20 +1,19 @@
-//! Service: one request, to the transport that it came over.
+//! Service: what all connections of an emulator share: methods, script, record, key.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
+use http::HeaderMap;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use tonic::Status;
 
+use super::gemini;
 use super::methods::{Method, Methods};
 use super::page::Page;
 use super::record::Record;
 use super::refusal::{key_invalid, key_missing};
 use super::script::{Reply, Script};
-use super::{gemini, grpc, rest};
 
 pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -30,17 +29,6 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
-        let content_type = request.headers().get(http::header::CONTENT_TYPE);
-        let is_grpc =
-            content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-        if is_grpc && request.version() == Version::HTTP_2 {
-            grpc::answer(self, request).await
-        } else {
-            rest::answer(self, request).await
-        }
-    }
-
     /// What the script says, else Gemini's built-in answer, else the empty message.
     pub(super) fn reply(&self, method: &Method, message: &Bytes) -> Reply {
         let scripted = self.script.take(&method.path);

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::time::Instant;
 
 use super::address::{Address, Origin};
-use super::connection::{Alpn, Connection};
+use super::alpn::Alpn;
+use super::connection::Connection;
 use super::dial::{dial, kind_of, look_up};
 use super::fault::Fault;
 use super::hop::{ProxyHop, ProxyScheme};

@@ -1,6 +1,7 @@
 //! Network: how bytes travel to the service; knows neither transport.
 
 mod address;
+mod alpn;
 mod caught;
 mod certificate;
 mod connection;
@@ -33,7 +34,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use address::{Address, Origin};
-pub(crate) use connection::{Alpn, Connection};
+pub(crate) use alpn::Alpn;
+pub(crate) use connection::Connection;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};

@@ -16,8 +16,8 @@ use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::alpn::Alpn;
 use super::certificate::issuer_of;
-use super::connection::Alpn;
 use super::fault::Fault;
 use super::io::Io;
 use crate::error::{Error, ErrorKind};

@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::Proxy;
 use super::ending::{Ending, Socket};
 use super::intercept::Tunnel;
 use super::rows::{BAD_GATEWAY, LOGIN, NOT_ALLOWED};
+use super::shared::Proxy;
 use super::stages::{Connect, Stages};
 
 /// Serves one connection of a client, to its end.

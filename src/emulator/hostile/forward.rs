@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -18,17 +17,14 @@ use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::Proxy;
 use super::broken::{Break, BrokenBody, Order};
 use super::ending::{Ending, Stream};
 use super::frames::{PREFACE, relay};
 use super::intercept::{Tunnel, rewind};
+use super::shared::Proxy;
 use super::stages::{Answer, At, Http, Treatment};
 use super::target::Target;
-use super::upstream::Upstream;
-
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
+use super::upstream::{Body, BoxError, Upstream};
 
 impl Tunnel {
     /// Serves HTTP/2 or HTTP/1.1, whichever the client begins to speak.

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use super::Proxy;
 use super::ending::{Ending, Socket, Stream};
+use super::shared::Proxy;
 use super::stages::{Alpn, Certificate, Hello, Stages, Tls};
 use super::target::Target;
 use crate::emulator::Authority;

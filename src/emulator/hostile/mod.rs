@@ -4,11 +4,13 @@ mod broken;
 mod connect;
 mod ending;
 mod fault;
+mod fault_names;
 mod forward;
 mod frames;
 mod intercept;
 mod link;
 mod rows;
+mod shared;
 mod stages;
 mod tally;
 mod target;
@@ -16,19 +18,20 @@ mod upstream;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, spawn, yield_now};
 
-pub use fault::{Fault, UnknownFault};
+pub use fault::Fault;
+pub use fault_names::UnknownFault;
 pub use link::Link;
 pub use tally::Counts;
 
 use super::Authority;
 use super::tasks::Tasks;
-use stages::Http;
+use shared::Proxy;
 use tally::Tally;
 
 /// An HTTP proxy on a loopback port that puts a fault between its clients and their target.
@@ -232,42 +235,6 @@ impl HostileProxyBuilder {
             started.accepting.push(taking);
         }
         Ok(started)
-    }
-}
-
-/// What the connections of a proxy share.
-#[derive(Debug)]
-struct Proxy {
-    authority: Authority,
-    /// The value of `Proxy-Authorization`.
-    login: Option<String>,
-    target: Option<SocketAddr>,
-    idle_limit: Duration,
-    /// Paths that no fault of single requests hits.
-    spared: Vec<Box<str>>,
-    fault: Mutex<Fault>,
-    tally: Tally,
-    /// What becomes of requests on each open connection.
-    open: Mutex<Vec<Weak<Mutex<Http>>>>,
-    tasks: Tasks,
-}
-
-impl Proxy {
-    fn fault(&self) -> Fault {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What becomes of requests on a new connection; [`HostileProxy::set_live`] may change it.
-    fn register(&self, http: Http) -> Arc<Mutex<Http>> {
-        let http = Arc::new(Mutex::new(http));
-        let mut open = self.open();
-        open.retain(|open| open.strong_count() > 0);
-        open.push(Arc::downgrade(&http));
-        http
-    }
-
-    fn open(&self) -> MutexGuard<'_, Vec<Weak<Mutex<Http>>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,15 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
-use super::forward::Body;
 use super::target::Target;
 use crate::emulator::tasks::Tasks;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Sends requests on one connection; clones share it.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Macro, UseTree};
+use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
 
 /// The files below `src`, by their path with slashes.
 pub(super) struct Tree {
@@ -293,6 +293,9 @@ impl<'ast> Visit<'ast> for Reader {
         self.note(path.segments.iter().map(|segment| segment.ident.to_string()));
         visit::visit_path(self, path);
     }
+
+    /// `pub(in crate::network)` says who may use it, and uses nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         self.note_tokens(call.tokens.clone());
