@@ -7,7 +7,6 @@ pub(crate) mod target;
 
 use ::http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::Bytes;
-use tonic::body::Body;
 
 use form::{JSON, header_value, invalid};
 pub(crate) use form::{RequestBody, RestRequest};
