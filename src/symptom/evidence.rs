@@ -239,7 +239,19 @@ fn blank_out(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
             found.fill(b'*');
         }
     }
+    if let Some(at) = begin_of_cut(text, secret) {
+        let kept = kept.get_or_insert_with(|| text.to_vec());
+        kept.iter_mut().skip(at).for_each(|byte| *byte = b'*');
+    }
     kept
+}
+
+/// Where the secret begins that the end of the text cuts off, if so much of it is there that it tells something.
+fn begin_of_cut(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let mut begins =
+        (SHORTEST_TELLING..secret.len()).rev().filter_map(|length| secret.get(..length));
+    let begin = begins.find(|begin| text.ends_with(begin))?;
+    text.len().checked_sub(begin.len())
 }
 
 /// Cuts to what fits on a line, at a character border.
@@ -248,6 +260,7 @@ fn clip(text: &str) -> Box<str> {
 }
 
 const MAX_TEXT: usize = 200;
+const SHORTEST_TELLING: usize = 4;
 
 static TELLING_HEADERS: [HeaderName; 8] = [
     header::SERVER,
@@ -290,6 +303,22 @@ mod tests {
         assert_eq!(evidence.header("location"), Some("http://portal/?key=*****"));
         assert_eq!((evidence.reason(), evidence.detail()), (Some("no *****"), Some("*****")));
         assert_eq!(evidence.first_bytes(), b"you sent ***** and *****");
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_off_is_blanked_out() {
+        for (said, kept) in [
+            ("you sent KEY-12345", "you sent *********"),
+            ("you sent KEY-1234", "you sent ********"),
+            ("you sent KEY-", "you sent ****"),
+            ("you sent KEY", "you sent KEY"),
+            ("KEY-12345, then KEY-1", "*********, then *****"),
+            ("KEY-1 is not all", "KEY-1 is not all"),
+        ] {
+            let mut evidence = Evidence::new().with_first_bytes(said.as_bytes());
+            evidence.hide(b"KEY-12345");
+            assert_eq!(evidence.first_bytes(), kept.as_bytes(), "{said}");
+        }
     }
 
     #[test]

@@ -99,7 +99,8 @@ fn scheme_of(element: &[u8]) -> Option<(&[u8], &[u8])> {
     let (word, rest) = split_word(element);
     let has_gap = rest.first().is_none_or(u8::is_ascii_whitespace);
     let rest = rest.trim_ascii_start();
-    (!word.is_empty() && has_gap && !rest.starts_with(b"=")).then_some((word, rest))
+    let is_name = (1..=MAX_SCHEME).contains(&word.len());
+    (is_name && has_gap && !rest.starts_with(b"=")).then_some((word, rest))
 }
 
 fn split_parameter(element: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -133,6 +134,8 @@ fn unquote(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// More than any proxy has schemes.
 const MAX_CHALLENGES: usize = 32;
+/// Longer than any name of a scheme, and short enough for an error.
+const MAX_SCHEME: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +189,7 @@ mod tests {
             (&["Basic", "realm=\"another header\""], &[("Basic", "")]),
             (&["\"quoted\", ;;;, Basic"], &[("Basic", "")]),
             (&["Negotiate token=abc=="], &[("Negotiate", "token=abc==")]),
+            (&[&*format!("{}, Basic", "x".repeat(41))], &[("Basic", "")]),
             (
                 &["Basic realm=\"Zug\u{e4}nge\", Digest realm=\u{e4}"],
                 &[("Basic", "realm=\"Zug\u{e4}nge\""), ("Digest", "realm=\u{e4}")],

@@ -297,7 +297,11 @@ impl<'a> Rounds<'a> {
         };
         let password = self.login.password.as_ref().map(|login| login.password.as_bytes().to_vec());
         let password = password.filter(|password| password.len() >= SHORTEST_SECRET);
-        self.sent.iter().map(after_scheme).chain(password).collect()
+        // Of Digest's many parts this one stands for the password.
+        let responses = Challenge::read_all(&self.sent)
+            .into_iter()
+            .filter_map(|sent| sent.parameter("response").map(std::borrow::Cow::into_owned));
+        self.sent.iter().map(after_scheme).chain(responses).chain(password).collect()
     }
 }
 

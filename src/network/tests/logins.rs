@@ -82,7 +82,7 @@ async fn read_request(stream: &mut DuplexStream) -> Option<String> {
     Some(String::from_utf8(request).expect("text"))
 }
 
-fn by_password() -> Login {
+pub(super) fn by_password() -> Login {
     let (user, password) = ("user".to_owned(), "word".to_owned());
     Login::new(Vec::new(), None, Some(Password { user, password }))
 }
@@ -125,7 +125,7 @@ impl ProxyLogin for Own {
     }
 }
 
-fn by_own() -> Login {
+pub(super) fn by_own() -> Login {
     let (user, password) = ("user".to_owned(), "word".to_owned());
     let own = Custom::new("Own", |tunnel| {
         assert_eq!((tunnel.proxy(), tunnel.target()), ("proxy.test", "service.test:443"));

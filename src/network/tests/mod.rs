@@ -5,6 +5,7 @@ mod answers;
 mod authority;
 mod environment;
 mod handshakes;
+mod hostile_logins;
 mod logins;
 mod proxies;
 mod trust;
