@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod author;
 mod authority;
 mod binding;
 mod delivery;
@@ -44,6 +45,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -57,6 +59,7 @@ pub use page::Page;
 pub use record::Received;
 pub use script::Reply;
 
+use author::Author;
 use methods::Methods;
 use record::Record;
 use rest::page_key;
@@ -160,9 +163,19 @@ impl Emulator {
         self.service.pages.push(&page_key(verb, path), page);
     }
 
+    /// Answers each call by its method and its message, unless an answer is laid down for it; `None` leaves it to the
+    /// built-in answers. It is asked once for each call that the service takes up.
+    pub fn answer_with(
+        &self,
+        author: impl Fn(&str, &Bytes) -> Option<Reply> + Send + Sync + 'static,
+    ) {
+        self.service.author.set(author);
+    }
+
     /// Forgets the answers laid down and the calls received.
     pub fn clear(&self) {
         self.service.script.clear();
+        self.service.author.clear();
         self.service.pages.clear();
         self.service.record.clear();
     }
@@ -266,11 +279,21 @@ impl EmulatorBuilder {
         };
         let (script, pages) = (Script::default(), Script::default());
         let record = Arc::new(Record::default());
-        let service = Arc::new(Service { methods, script, pages, record, key: self.key });
+        let service = Arc::new(Service {
+            methods,
+            script,
+            author: Author::default(),
+            pages,
+            record,
+            key: self.key,
+        });
         let authority = self.authority.unwrap_or_else(|| Authority::new("Emulator root"));
         let authority = Some(authority).filter(|_| !self.is_plaintext);
         let tasks = Tasks::default();
         let mut http = auto::Builder::new(tasks.clone());
+        // What is sent must not depend on the clock on the wall, not even its length in HPACK.
+        http.http1().auto_date_header(false);
+        http.http2().auto_date_header(false);
         if let Some(streams) = self.max_concurrent_streams {
             http.http2().max_concurrent_streams(streams);
         }

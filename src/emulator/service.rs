@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http_body_util::combinators::UnsyncBoxBody;
 use tonic::Status;
 
+use super::author::Author;
 use super::gemini;
 use super::methods::{Method, Methods};
 use super::page::Page;
@@ -22,6 +23,7 @@ pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) struct Service {
     pub(super) methods: Arc<Methods>,
     pub(super) script: Script,
+    pub(super) author: Author,
     /// By verb and path.
     pub(super) pages: Script<Page>,
     pub(super) record: Arc<Record>,
@@ -33,6 +35,7 @@ impl Service {
     pub(super) fn reply(&self, method: &Method, message: &Bytes) -> Reply {
         let scripted = self.script.take(&method.path);
         scripted
+            .or_else(|| self.author.answer(&method.path, message))
             .or_else(|| gemini::answer(&method.path, message))
             .unwrap_or_else(|| Reply::encoded(Bytes::new()))
     }

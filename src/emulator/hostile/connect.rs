@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::ending::{Ending, Socket};
+use super::dial::Dial;
+use super::ending::{Ending, Socket, Stream, Wire};
 use super::intercept::Tunnel;
 use super::rows::{BAD_GATEWAY, LOGIN, NOT_ALLOWED};
 use super::shared::Proxy;
@@ -20,9 +21,9 @@ use super::stages::{Connect, Stages};
 ///
 /// # Errors
 /// The client or the target broke the connection, or the client does not speak HTTP.
-pub(super) async fn serve(stream: TcpStream, proxy: Arc<Proxy>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (mut client, socket) = Socket::split_off(stream)?;
+pub(super) async fn serve(wire: impl Wire, proxy: Arc<Proxy>) -> io::Result<()> {
+    let socket = Socket::new(wire);
+    let mut client = socket.clone();
     let stages = proxy.fault().stages();
     let request = ConnectRequest::read(&mut client).await?;
     let head = match answer(&request, &proxy, stages) {
@@ -64,13 +65,14 @@ fn answer(
     }
 }
 
-async fn dial(request: &ConnectRequest, proxy: &Proxy) -> io::Result<TcpStream> {
-    let target = match proxy.target {
-        Some(address) => TcpStream::connect(address).await?,
-        None => TcpStream::connect(request.target.as_str()).await?,
+async fn dial(request: &ConnectRequest, proxy: &Proxy) -> io::Result<Stream> {
+    let target = match &proxy.dial {
+        Dial::Tcp { target: Some(address) } => TcpStream::connect(address).await?,
+        Dial::Tcp { target: None } => TcpStream::connect(request.target.as_str()).await?,
+        Dial::Own(dial) => return Ok(Box::new(dial(request.target.as_str())?)),
     };
     target.set_nodelay(true)?;
-    Ok(target)
+    Ok(Box::new(target))
 }
 
 struct ConnectRequest {
@@ -81,7 +83,7 @@ struct ConnectRequest {
 }
 
 impl ConnectRequest {
-    async fn read(client: &mut TcpStream) -> io::Result<Self> {
+    async fn read(client: &mut Socket) -> io::Result<Self> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() > MAX_HEAD {

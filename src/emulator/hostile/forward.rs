@@ -56,10 +56,12 @@ impl Tunnel {
         let service = service_fn(move |request| courier.clone().carry(request));
         let client = TokioIo::new(client);
         let cut = if is_http2 {
-            let server = http2::Builder::new(tasks.clone());
+            let mut server = http2::Builder::new(tasks.clone());
+            server.auto_date_header(false);
             serve_until_cut(server.serve_connection(client, service), orders).await?
         } else {
-            let server = http1::Builder::new();
+            let mut server = http1::Builder::new();
+            server.auto_date_header(false);
             let serving = server.serve_connection(client, service).with_upgrades();
             serve_until_cut(serving, orders).await?
         };

@@ -50,6 +50,7 @@ pub(super) async fn relay(
     let to_client = Mutex::new(to_client);
     let requests = Requests { go_away, tally, passed: 0, last_seen: 0, last_passed: None };
     tokio::select! {
+        biased;
         ended = requests.pass(from_client, to_target, &to_client) => ended,
         ended = pass_answers(from_target, &to_client) => ended,
     }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional, join, split};
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use super::ending::{Ending, Socket, Stream};
+use super::ending::{Duplex, Ending, Socket, Stream};
 use super::shared::Proxy;
 use super::stages::{Alpn, Certificate, Hello, Stages, Tls};
 use super::target::Target;
@@ -30,7 +29,7 @@ impl Tunnel {
     ///
     /// # Errors
     /// One of the two broke its connection, or refused TLS.
-    pub(super) async fn run(self, mut client: TcpStream, mut target: TcpStream) -> io::Result<()> {
+    pub(super) async fn run(self, mut client: Socket, mut target: Stream) -> io::Result<()> {
         match self.stages.tls {
             Tls::Tunnel => copy_bidirectional(&mut client, &mut target).await.map(|_| ()),
             Tls::Idle(ending) => self.pass_until_idle(client, target, ending).await,
@@ -43,15 +42,16 @@ impl Tunnel {
 
     async fn pass_until_idle(
         self,
-        mut client: TcpStream,
-        mut target: TcpStream,
+        mut client: Socket,
+        mut target: Stream,
         ending: Ending,
     ) -> io::Result<()> {
         let (mut up, mut down) = (vec![0; BUFFER], vec![0; BUFFER]);
         loop {
             let (read, bytes, sink) = tokio::select! {
-                read = client.read(&mut up) => (read?, &up, &mut target),
-                read = target.read(&mut down) => (read?, &down, &mut client),
+                biased;
+                read = client.read(&mut up) => (read?, &up, &mut target as &mut dyn Duplex),
+                read = target.read(&mut down) => (read?, &down, &mut client as &mut dyn Duplex),
                 () = sleep(self.proxy.idle_limit) => break,
             };
             match bytes.get(..read) {
@@ -65,8 +65,8 @@ impl Tunnel {
 
     async fn break_hello(
         self,
-        mut client: TcpStream,
-        mut target: TcpStream,
+        mut client: Socket,
+        mut target: Stream,
         hello: Hello,
         ending: Ending,
     ) -> io::Result<()> {
@@ -84,15 +84,17 @@ impl Tunnel {
 
     async fn inspect_tls(
         self,
-        client: TcpStream,
-        target: TcpStream,
+        mut client: Socket,
+        target: Stream,
         certificate: Certificate,
         alpn: Alpn,
     ) -> io::Result<()> {
-        let mut first = [0];
-        client.peek(&mut first).await?;
-        if first != [TLS_HANDSHAKE] {
-            return self.serve_http(Box::new(client), Target::plain(target)).await;
+        let mut first = Vec::with_capacity(1);
+        (&mut client).take(1).read_buf(&mut first).await?;
+        let is_tls = first == [TLS_HANDSHAKE];
+        let client = rewind(first, Box::new(client));
+        if !is_tls {
+            return self.serve_http(client, Target::plain(target)).await;
         }
         let config = server_config(&self.proxy, &self.host, certificate, alpn);
         let client = TlsAcceptor::from(config).accept(client).await?;
@@ -128,7 +130,7 @@ struct SeenHello {
 }
 
 /// All that was read, and the `ClientHello` in it; `None` if it is not TLS.
-async fn read_hello(client: &mut TcpStream) -> io::Result<(Vec<u8>, Option<SeenHello>)> {
+async fn read_hello(client: &mut Socket) -> io::Result<(Vec<u8>, Option<SeenHello>)> {
     let mut read = Vec::new();
     let mut acceptor = Acceptor::default();
     loop {

@@ -2,6 +2,7 @@
 
 mod broken;
 mod connect;
+mod dial;
 mod ending;
 mod fault;
 mod fault_names;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, spawn, yield_now};
 
+pub use ending::Wire;
 pub use fault::Fault;
 pub use fault_names::UnknownFault;
 pub use link::Link;
@@ -31,6 +33,7 @@ pub use tally::Counts;
 
 use super::Authority;
 use super::tasks::Tasks;
+use dial::Dial;
 use shared::Proxy;
 use tally::Tally;
 
@@ -70,6 +73,14 @@ impl HostileProxy {
     /// A proxy with options.
     pub fn builder() -> HostileProxyBuilder {
         HostileProxyBuilder::default()
+    }
+
+    /// Serves one client on this stream, as if it had connected.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve(&self, stream: impl Wire) {
+        serve(stream, &self.proxy);
     }
 
     /// `http://127.0.0.1:PORT`, without a login.
@@ -157,7 +168,7 @@ impl Drop for HostileProxy {
 pub struct HostileProxyBuilder {
     authority: Option<Authority>,
     login: Option<String>,
-    target: Option<SocketAddr>,
+    dial: Dial,
     idle_limit: Option<Duration>,
     spared: Vec<Box<str>>,
     link: Option<Link>,
@@ -182,7 +193,7 @@ impl HostileProxyBuilder {
     /// Sends every tunnel to this address, whatever name is asked for. Default: the name that is asked for.
     #[must_use]
     pub fn target(mut self, target: SocketAddr) -> Self {
-        self.target = Some(target);
+        self.dial = Dial::Tcp { target: Some(target) };
         self
     }
 
@@ -208,17 +219,47 @@ impl HostileProxyBuilder {
         self
     }
 
+    /// Reaches targets by these streams, asked for `host:port`, in place of TCP.
+    #[must_use]
+    pub fn dial<W: Wire>(
+        mut self,
+        dial: impl Fn(&str) -> io::Result<W> + Send + Sync + 'static,
+    ) -> Self {
+        self.dial = Dial::Own(Box::new(move |target| Ok(Box::new(dial(target)?) as Box<dyn Wire>)));
+        self
+    }
+
     /// Starts the proxy.
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start(self, fault: Fault) -> io::Result<HostileProxy> {
+    pub async fn start(mut self, fault: Fault) -> io::Result<HostileProxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
+        let link = self.link.take();
+        let mut started = self.serve_as(address, fault);
+        let proxy = Arc::clone(&started.proxy);
+        let tasks = proxy.tasks.clone();
+        started.accepting.push(spawn(accept(listener, proxy)).abort_handle());
+        if let Some(link) = link {
+            let (front, taking) = link.lay(address, tasks).await?;
+            started.address = front;
+            started.accepting.push(taking);
+        }
+        Ok(started)
+    }
+
+    /// Makes a proxy that listens nowhere: it serves the streams of [`HostileProxy::serve`] alone. Its URL names
+    /// port 8080 of 127.0.0.1.
+    pub fn unbound(self, fault: Fault) -> HostileProxy {
+        self.serve_as((Ipv4Addr::LOCALHOST, 8080).into(), fault)
+    }
+
+    fn serve_as(self, address: SocketAddr, fault: Fault) -> HostileProxy {
         let proxy = Arc::new(Proxy {
             authority: self.authority.unwrap_or_else(|| Authority::new("Hostile Proxy")),
             login: self.login,
-            target: self.target,
+            dial: self.dial,
             idle_limit: self.idle_limit.unwrap_or(Duration::from_secs(1)),
             spared: self.spared,
             fault: Mutex::new(fault),
@@ -226,15 +267,7 @@ impl HostileProxyBuilder {
             open: Mutex::default(),
             tasks: Tasks::default(),
         });
-        let tasks = proxy.tasks.clone();
-        let accepting = vec![spawn(accept(listener, Arc::clone(&proxy))).abort_handle()];
-        let mut started = HostileProxy { address, proxy, accepting };
-        if let Some(link) = self.link {
-            let (front, taking) = link.lay(address, tasks).await?;
-            started.address = front;
-            started.accepting.push(taking);
-        }
-        Ok(started)
+        HostileProxy { address, proxy, accepting: Vec::new() }
     }
 }
 
@@ -242,12 +275,10 @@ async fn accept(listener: TcpListener, proxy: Arc<Proxy>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let serving = connect::serve(stream, Arc::clone(&proxy));
-                proxy.tasks.spawn(async {
-                    if let Err(error) = serving.await {
-                        tracing::debug!(%error, "a hostile proxy lost a connection");
-                    }
-                });
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a socket keeps its delay");
+                }
+                serve(stream, &proxy);
             }
             // The client has gone already, or there are too many.
             Err(error) => {
@@ -256,4 +287,13 @@ async fn accept(listener: TcpListener, proxy: Arc<Proxy>) {
             }
         }
     }
+}
+
+fn serve(wire: impl Wire, proxy: &Arc<Proxy>) {
+    let serving = connect::serve(wire, Arc::clone(proxy));
+    proxy.tasks.spawn(async {
+        if let Err(error) = serving.await {
+            tracing::debug!(%error, "a hostile proxy lost a connection");
+        }
+    });
 }

@@ -1,9 +1,9 @@
 //! Shared: what the connections of a hostile proxy share.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use super::dial::Dial;
 use super::fault::Fault;
 use super::stages::Http;
 use super::tally::Tally;
@@ -16,7 +16,7 @@ pub(super) struct Proxy {
     pub(super) authority: Authority,
     /// The value of `Proxy-Authorization`.
     pub(super) login: Option<String>,
-    pub(super) target: Option<SocketAddr>,
+    pub(super) dial: Dial,
     pub(super) idle_limit: Duration,
     /// Paths that no fault of single requests hits.
     pub(super) spared: Vec<Box<str>>,

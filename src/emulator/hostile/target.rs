@@ -7,7 +7,6 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::ending::Stream;
@@ -15,17 +14,17 @@ use crate::emulator::authority::crypto_provider;
 
 /// A connection to the service, before anything is said on it.
 pub(super) struct Target {
-    stream: TcpStream,
+    stream: Stream,
     /// The host to name in TLS; `None` for a plain connection.
     tls_host: Option<String>,
 }
 
 impl Target {
-    pub(super) fn plain(stream: TcpStream) -> Self {
+    pub(super) fn plain(stream: Stream) -> Self {
         Self { stream, tls_host: None }
     }
 
-    pub(super) fn tls(stream: TcpStream, host: &str) -> Self {
+    pub(super) fn tls(stream: Stream, host: &str) -> Self {
         Self { stream, tls_host: Some(host.to_owned()) }
     }
 
@@ -35,7 +34,7 @@ impl Target {
     /// The handshake failed.
     pub(super) async fn speak(self, protocol: &[u8]) -> io::Result<Stream> {
         let Some(host) = self.tls_host else {
-            return Ok(Box::new(self.stream));
+            return Ok(self.stream);
         };
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let config = client_config(protocol).map_err(io::Error::other)?;
