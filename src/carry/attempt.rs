@@ -157,6 +157,7 @@ impl Core {
             }
             let answered = async {
                 tokio::select! {
+                    biased;
                     answer = self.grpc.send(call, seat) => answer,
                     never = self.ask_when_late(observer.as_deref_mut()) => match never {},
                 }

@@ -96,7 +96,7 @@ impl Methods {
     /// The route of the next call of `path`. A [`MethodRoute::Trial`] is not taken yet: see [`begin_trial`](Self::begin_trial).
     pub(crate) fn route(&self, path: &str, now: Instant) -> MethodRoute {
         let Some(method) = self.known.get(path) else { return MethodRoute::Open };
-        match method.standing {
+        match method.standing_at(now, self.expiry) {
             Standing::Good => MethodRoute::Open,
             Standing::Doubted { .. } => MethodRoute::Younger(method.since),
             Standing::OnRest { until, on_trial: false, .. } if until <= now => MethodRoute::Trial,
@@ -146,6 +146,7 @@ impl Methods {
     ) -> Option<ActiveTransport> {
         let expiry = self.expiry;
         let method = self.method(path, now);
+        method.standing = method.standing_at(now, expiry);
         let before = method.transport();
         match outcome {
             Outcome::Carried { took } => method.carry(observed, took, expiry, now),
@@ -257,6 +258,17 @@ impl Method {
     fn acquit(&mut self, now: Instant) {
         if let Standing::Suspected { .. } = self.standing {
             self.enter(Standing::Doubted { answers_left: FORGOTTEN_AFTER }, now);
+        }
+    }
+
+    /// `Suspected -> Doubted`, where no call has put it to the proof for as long as a verdict would have held: the network
+    /// may be another by now.
+    fn standing_at(&self, now: Instant, expiry: Expiry) -> Standing {
+        match self.standing {
+            Standing::Suspected { .. } if now >= self.since + expiry.first => {
+                Standing::Doubted { answers_left: FORGOTTEN_AFTER }
+            }
+            standing => standing,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Fallback: which transport a call takes (the only locks, the only clock).
 
+mod last_probe;
 mod methods;
 mod observer;
 mod resend;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
 
+use last_probe::LastProbe;
 pub(crate) use observer::Observer;
 use observer::SharedMethods;
 use resend::is_final;
@@ -39,16 +41,9 @@ pub(crate) struct Fallback {
     is_fixed: bool,
     active: watch::Sender<TransportState>,
     /// A runtime that stands still ends no probe: each waits for its own.
-    probes: PerRuntime<watch::Sender<ProbeState>>,
+    probes: PerRuntime<LastProbe>,
     /// How many probes were begun.
     begun: AtomicU64,
-}
-
-/// How the last probe of gRPC ended.
-#[derive(Debug, Clone)]
-enum ProbeState {
-    Running,
-    Ended(Option<Symptom>),
 }
 
 /// A probe under way.
@@ -56,7 +51,7 @@ enum ProbeState {
 pub(crate) struct RunningProbe {
     number: u64,
     /// Tells those of its own runtime that wait for it.
-    tell: Arc<watch::Sender<ProbeState>>,
+    tell: Arc<LastProbe>,
 }
 
 impl Fallback {
@@ -90,12 +85,11 @@ impl Fallback {
 
     fn begin_probe(&self, machine: &mut Machine, now: Instant) -> Option<RunningProbe> {
         let tell = machine.is_probe_due(now).then(|| self.probe())?;
-        let runs_here = matches!(*tell.borrow(), ProbeState::Running);
-        if runs_here && !machine.wants_probe(now) {
+        if tell.is_running() && !machine.wants_probe(now) {
             return None;
         }
         machine.on(Event::ProbeBegan, now);
-        tell.send_replace(ProbeState::Running);
+        tell.begin();
         Some(RunningProbe { number: self.begun.fetch_add(1, Ordering::Relaxed) + 1, tell })
     }
 
@@ -110,7 +104,7 @@ impl Fallback {
         if is_latest || matches!(event, Event::ProbeSucceeded) {
             self.record(event);
         }
-        running.tell.send_replace(ProbeState::Ended(failure));
+        running.tell.end(failure);
     }
 
     /// Follows a call whose method has a REST form.
@@ -133,9 +127,7 @@ impl Fallback {
             self.methods.clear();
             // What a probe finds on the network of before says nothing of this one.
             self.begun.fetch_add(1, Ordering::Relaxed);
-            for probe in self.probes.all() {
-                probe.send_replace(ProbeState::Ended(None));
-            }
+            self.probes.all().iter().for_each(|probe| probe.end(None));
         }
         let changed = machine.on(event, Instant::now());
         if !changed || self.is_fixed {
@@ -161,27 +153,20 @@ impl Fallback {
     /// # Errors
     /// It failed so that no transport may try again for the call that waits.
     pub(crate) async fn probe_failure(&self) -> Result<Option<Symptom>, Error> {
-        let mut probe = self.probe().subscribe();
-        match probe.wait_for(|proving| matches!(proving, ProbeState::Ended(_))).await.as_deref() {
-            Ok(ProbeState::Ended(Some(symptom))) if is_final(symptom.kind()) => {
-                Err(symptom.clone().into())
-            }
-            Ok(ProbeState::Ended(failure)) => Ok(failure.clone()),
-            Ok(ProbeState::Running) | Err(_) => Ok(None),
+        match self.probe().until_ended().await {
+            Some(symptom) if is_final(symptom.kind()) => Err(symptom.into()),
+            failure => Ok(failure),
         }
     }
 
     /// How the last probe failed, if it did and none has begun since.
     pub(crate) fn failed_probe(&self) -> Option<Symptom> {
-        match &*self.probe().borrow() {
-            ProbeState::Ended(failure) => failure.clone(),
-            ProbeState::Running => None,
-        }
+        self.probe().failure()
     }
 
     /// The last probe of the caller's runtime.
-    fn probe(&self) -> Arc<watch::Sender<ProbeState>> {
-        self.probes.here(|| watch::Sender::new(ProbeState::Ended(None)))
+    fn probe(&self) -> Arc<LastProbe> {
+        self.probes.here(LastProbe::default)
     }
 
     /// Whether gRPC carries the calls now.

@@ -78,6 +78,11 @@ impl Story {
             |seconds: &u64| self.methods.route(GENERATE, after(*seconds)) == MethodRoute::Trial;
         (0..=24 * 3600).find(is_over).expect("it ends within a day")
     }
+
+    /// The same, where REST keeps them at all.
+    fn expiry_or_none(&self) -> Option<u64> {
+        (self.route() == MethodRoute::Rest).then(|| self.expiry())
+    }
 }
 
 #[test]
@@ -100,6 +105,16 @@ fn a_certain_symptom_needs_no_second_one() {
     let certain = Outcome::Broken { mark: Mark::Certain, said: None };
     let story = Story::new().call().ends(certain);
     assert_eq!(story.route(), MethodRoute::Rest);
+}
+
+#[test]
+fn a_suspicion_that_no_call_put_to_the_proof_holds_no_longer_than_a_verdict() {
+    let story = || Story::new().breaks().breaks();
+    assert_eq!(story().wait(299).route(), MethodRoute::Rest);
+    let doubt = story().wait(300);
+    assert!(matches!(doubt.route(), MethodRoute::Younger(_)), "it was that connection, perhaps");
+    assert_eq!(doubt.call().ends(REST_OK).expiry_or_none(), None);
+    assert_eq!(story().wait(300).breaks().route(), MethodRoute::Rest);
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 mod backoff;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
+use rustc_hash::FxHasher;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::bridge::options::RetryPolicy;
@@ -19,6 +21,7 @@ use crate::retry::backoff::{Budget, next_wait};
 pub(crate) struct Retries {
     policies: RetryPolicies,
     budget: Mutex<Budget>,
+    jitter: Mutex<Jitter>,
 }
 
 /// Which policy holds for a method.
@@ -31,7 +34,7 @@ pub(crate) enum RetryPolicies {
 
 impl Retries {
     pub(crate) fn new(policies: RetryPolicies) -> Self {
-        Self { policies, budget: Mutex::default() }
+        Self { policies, budget: Mutex::default(), jitter: Mutex::new(Jitter::new()) }
     }
 
     /// How long to wait before the next attempt; `None` if `answer` is final.
@@ -65,7 +68,8 @@ impl Retries {
         attempt: u32,
     ) -> Option<Duration> {
         let asked = asked_wait(refusal, refusal.metadata().as_ref());
-        let wait = next_wait(policy, refusal.code(), attempt, asked, random(), left)?;
+        let random = self.jitter.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let wait = next_wait(policy, refusal.code(), attempt, asked, random, left)?;
         self.budget().record_failure().then_some(wait)
     }
 
@@ -109,8 +113,48 @@ fn asked_wait(status: &Status, headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// A number in `0.0..1.0`; the standard library's hash keys are random enough for jitter.
-fn random() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 32;
-    f64::from(u32::try_from(bits).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
+/// Jitter: by the nanosecond of its use, which no two programs share, and for two uses at once by their number. Where
+/// time is virtual, it comes the same again.
+#[derive(Debug)]
+struct Jitter {
+    began: Instant,
+    used: u64,
+}
+
+impl Jitter {
+    fn new() -> Self {
+        Self { began: Instant::now(), used: 0 }
+    }
+
+    /// A number in `0.0..1.0`.
+    fn next(&mut self) -> f64 {
+        self.used += 1;
+        let mut hasher = FxHasher::default();
+        (self.used, self.began.elapsed().as_nanos()).hash(&mut hasher);
+        let bits = mix(hasher.finish()) >> 32;
+        f64::from(u32::try_from(bits).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// Each bit of the outcome depends on all bits: the last step of `SplitMix64`.
+fn mix(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn jitter_is_spread_over_its_range_also_within_a_moment() {
+        let mut jitter = Jitter::new();
+        let drawn: Vec<f64> = (0..1_000).map(|_| jitter.next()).collect();
+        for tenth in 0..10 {
+            let low = f64::from(tenth) / 10.0;
+            let count = drawn.iter().filter(|drawn| (low..low + 0.1).contains(drawn)).count();
+            assert!((50..150).contains(&count), "{count} of 1,000 from {low}");
+        }
+    }
 }

@@ -47,12 +47,13 @@ pub(crate) async fn watch(ways: Weak<impl Ways>, line: LooseLine, patience: Pati
             Step::Wait(until) => {
                 drop((held, ways));
                 tokio::select! {
-                    () = sleep_until(until) => {}
+                    biased;
                     () = answered(&mut question) => inquiry.take_answer(Instant::now()),
                     found = answered(&mut elsewhere) => {
                         let Some(held) = line.hold() else { return };
                         inquiry.take_elsewhere(found, &held.sight(), Instant::now());
                     }
+                    () = sleep_until(until) => {}
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -47,7 +47,20 @@ struct PendingDial {
 }
 
 type Dialled = Result<Arc<Connection>, Arc<Error>>;
-type Outcome = watch::Receiver<Option<Dialled>>;
+type Outcome = Arc<SetOnce<Dialled>>;
+
+/// Tells those who wait for a dial, in their order, how it ended: also where its task goes with its runtime.
+struct Dial(Outcome);
+
+impl Drop for Dial {
+    fn drop(&mut self) {
+        if !self.0.initialized() {
+            let ended = "the runtime that opened the connection has ended";
+            // Nobody else tells it.
+            let _ = self.0.set(Err(Arc::new(Error::new(ErrorKind::Connect, ended))));
+        }
+    }
+}
 
 impl Connections {
     pub(crate) fn new(network: Network, origin: Origin, settings: Http2Settings) -> Self {
@@ -102,7 +115,7 @@ impl Pool {
             }
             self.join_dial(&mut list)
         };
-        match outcome_of(pending).await {
+        match pending.wait().await {
             Ok(connection) if connection.is_closing() => Err(connection.fault_before_use()),
             Ok(_) => Ok(()),
             Err(error) => Err(error.repeat()),
@@ -126,7 +139,7 @@ impl Pool {
                 }
                 Err(pending) => pending,
             };
-            match outcome_of(pending).await {
+            match pending.wait().await {
                 Ok(connection) if connection.is_closing() => {
                     return Err(connection.fault_before_use());
                 }
@@ -135,7 +148,7 @@ impl Pool {
                         return Ok(seat);
                     }
                 }
-                Err(error) => return self.crowd(&error, younger_than),
+                Err(error) => return self.crowd(error, younger_than),
             }
         }
     }
@@ -156,17 +169,18 @@ impl Pool {
     /// Joins a dial that still has room for this call, or starts one.
     fn join_dial(self: &Arc<Self>, list: &mut List) -> Outcome {
         while list.tasks.try_join_next().is_some() {}
-        // A dial whose task died with its runtime has no sender left.
-        list.dials.retain(|dial| dial.outcome.has_changed().is_ok());
+        // The task of one may have died with its runtime.
+        list.dials.retain(|dial| !dial.outcome.initialized());
         let limit = self.settings.calls_per_connection;
         if let Some(dial) = list.dials.iter_mut().find(|dial| dial.joined < limit) {
             dial.joined += 1;
-            return dial.outcome.clone();
+            return Arc::clone(&dial.outcome);
         }
-        let (tell, outcome) = watch::channel(None);
+        let outcome = Outcome::default();
+        let tell = Dial(Arc::clone(&outcome));
         list.dials_started += 1;
         let number = list.dials_started;
-        list.dials.push(PendingDial { number, joined: 1, outcome: outcome.clone() });
+        list.dials.push(PendingDial { number, joined: 1, outcome: Arc::clone(&outcome) });
         let dialled = open(self);
         let pool = Arc::downgrade(self);
         list.tasks.spawn(async move {
@@ -174,7 +188,8 @@ impl Pool {
             if let Some(pool) = pool.upgrade() {
                 pool.end_dial(number, &dialled);
             }
-            tell.send_replace(Some(dialled));
+            // It is told once.
+            let _ = tell.0.set(dialled);
         });
         outcome
     }
@@ -251,18 +266,9 @@ fn open(pool: &Pool) -> impl Future<Output = Result<Arc<Connection>, Error>> + u
 async fn keep(pool: Weak<Pool>, changed: Arc<Notify>) {
     while let Some(next) = pool.upgrade().and_then(|pool| pool.sweep()) {
         tokio::select! {
-            () = sleep_until(next) => {}
+            biased;
             () = changed.notified() => {}
+            () = sleep_until(next) => {}
         }
-    }
-}
-
-async fn outcome_of(mut pending: Outcome) -> Dialled {
-    match pending.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(dialled)) => dialled.clone(),
-        Ok(None) | Err(_) => Err(Arc::new(Error::new(
-            ErrorKind::Connect,
-            "the runtime that opened the connection has ended",
-        ))),
     }
 }

@@ -72,6 +72,7 @@ impl Drop for Upload {
 async fn upload(mut body: Body, mut stream: SendStream<Bytes>) {
     loop {
         let part = tokio::select! {
+            biased;
             // The peer wants no more of it.
             _ = poll_fn(|cx| stream.poll_reset(cx)) => return,
             part = body.frame() => part,

@@ -25,6 +25,7 @@ pub(crate) async fn send_pings(
     let mut pings = Pings { pings, is_open: false };
     loop {
         let is_check = tokio::select! {
+            biased;
             () = seen.checks.asked() => true,
             () = sleep_until(next_look(&sight(), &settings)) => false,
         };
@@ -62,6 +63,7 @@ impl Pings {
             self.is_open = true;
         }
         tokio::select! {
+            biased;
             pong = poll_fn(|cx| self.pings.poll_pong(cx)) => {
                 self.is_open = false;
                 pong.ok().map(|_| true)
