@@ -1,0 +1,152 @@
+//! Simulation: the real bridge, the real emulator and hostile proxies on a simulated network, on one thread and on
+//! virtual time. A seed draws a world: topology, weather, the service's moods, callers, options. What must hold of
+//! each run is told by `model`.
+//!
+//! - `SIMULATION_SEEDS=0..20000 cargo test --all-features --test simulation seeds` runs these seeds; the default is few.
+//! - `SIMULATION_SEED=17 cargo test --all-features --test simulation one -- --nocapture` tells all about one.
+//!
+//! Nothing but the seed decides: no socket, no thread, no clock but tokio's paused one, no random start of a `select!`
+//! (each of the bridge's on the way of a call has an order). Plaintext, since keys of TLS cannot be seeded: faults of TLS
+//! are the matrix' business. A world that fails is made smaller before it is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and tells what it saw"
+)]
+#![allow(unreachable_pub, missing_docs, reason = "nobody uses a test")]
+
+mod callers;
+mod log;
+mod model;
+mod named;
+mod network;
+mod random;
+mod run;
+mod service;
+mod shrink;
+mod weather;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use genai_bridge::SymptomKind;
+
+use crate::model::violations;
+use crate::named::named;
+use crate::run::{Record, run};
+use crate::shrink::shrink;
+use crate::world::World;
+
+/// What was seen in many worlds.
+#[derive(Default)]
+struct Tally {
+    worlds: u64,
+    calls: usize,
+    completed: usize,
+    symptoms: BTreeMap<&'static str, u64>,
+    broken: Vec<(u64, Vec<String>)>,
+}
+
+impl Tally {
+    fn add(&mut self, world: &World, record: &Record, found: Vec<String>) {
+        self.worlds += 1;
+        self.calls += record.outcomes.len() + record.healed.len();
+        self.completed += record.completed();
+        for kind in SymptomKind::ALL {
+            *self.symptoms.entry(kind.name()).or_default() += record.stats.symptoms(*kind);
+        }
+        if !found.is_empty() {
+            self.broken.push((world.seed, found));
+        }
+    }
+
+    fn tell(&self) {
+        println!("{} worlds, {} calls, {} complete", self.worlds, self.calls, self.completed);
+        for (name, count) in &self.symptoms {
+            println!("{name:>32} {count}");
+        }
+    }
+}
+
+fn seeds() -> Range<u64> {
+    let text = std::env::var("SIMULATION_SEEDS").unwrap_or("0..60".to_owned());
+    let (from, to) = text.split_once("..").expect("SIMULATION_SEEDS=from..to");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+/// Runs these seeds on as many threads as there are processors: each world is on one.
+fn run_all(seeds: Range<u64>) -> Tally {
+    let (next, tally) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()));
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= seeds.end {
+            return;
+        }
+        let world = World::draw(seed);
+        let record = run(&world);
+        let found = violations(&world, &record);
+        tally.lock().expect("no panic").add(&world, &record, found);
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    tally.into_inner().expect("no panic")
+}
+
+#[test]
+fn seeds_hold() {
+    let mut tally = run_all(seeds());
+    tally.tell();
+    tally.broken.sort();
+    for (seed, found) in &tally.broken {
+        println!("seed {seed}: {}", found.join("; "));
+    }
+    if let Some((seed, found)) = tally.broken.first() {
+        let (smallest, found) = shrink(&World::draw(*seed), found);
+        panic!(
+            "{} worlds are broken; the first one made small: {smallest:#?}\n{found:#?}",
+            tally.broken.len()
+        );
+    }
+}
+
+#[test]
+fn worlds_that_showed_a_fault_hold() {
+    for (name, world) in named() {
+        let found = violations(&world, &run(&world));
+        assert!(found.is_empty(), "{name}: {found:#?}");
+    }
+}
+
+/// All about the seed in `SIMULATION_SEED`.
+#[test]
+fn one_seed_tells_all() {
+    let Ok(seed) = std::env::var("SIMULATION_SEED") else { return };
+    let world = World::draw(seed.parse().expect("a number"));
+    let record = run(&world);
+    println!("{world:#?}\n{}", record.log);
+    let found = violations(&world, &record);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_seed_brings_the_same_run_again() {
+    for seed in 0..20 {
+        let world = World::draw(seed);
+        let first = run(&world).log;
+        let again = run(&world).log;
+        let differs = first.lines().zip(again.lines()).enumerate().find(|(_, (a, b))| a != b);
+        assert!(differs.is_none() && first.len() == again.len(), "seed {seed}: {differs:?}");
+    }
+}

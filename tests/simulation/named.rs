@@ -1,0 +1,70 @@
+//! Named: each world in which a fault of the bridge was found, made small, with one line on what it was.
+//!
+//! They are written out: the world that a seed draws changes whenever something new can be drawn.
+
+use std::time::Duration;
+
+use genai_bridge::emulator::Fault;
+use genai_bridge::{ResendPolicy, Transport};
+
+use crate::weather::Conditions;
+use crate::world::{Answer, Call, Event, Options, Shape, What, World};
+
+pub(crate) fn named() -> Vec<(&'static str, World)> {
+    vec![(
+        "two calls at once were failed by a gateway, and no third one came for a day: the suspicion lasted, and sent \
+         the calls of a healed network over REST",
+        World {
+            has_proxy: true,
+            fault: Fault::UnroutedUnimplemented,
+            calls: vec![unary(0, 42), unary(1, 95)],
+            ..plain()
+        },
+    )]
+}
+
+/// A good network, and no calls.
+fn plain() -> World {
+    let conditions = Conditions { latency: Duration::from_millis(7), rate: None };
+    World {
+        seed: 0,
+        has_proxy: false,
+        fault: Fault::Pass,
+        options: Options {
+            transport: Transport::Auto,
+            resend: ResendPolicy::default(),
+            attempts: 1,
+            head_start: Duration::from_millis(300),
+            silence_limit: Duration::from_secs(3),
+            stream_idle_limit: Duration::from_secs(300),
+            rest_connections: 64,
+            max_metadata_size: 4 * 1024 * 1024,
+        },
+        max_streams: None,
+        events: vec![Event { at: Duration::ZERO, what: What::Conditions(conditions) }],
+        breaks: Vec::new(),
+        calls: Vec::new(),
+    }
+}
+
+fn unary(number: usize, at: u64) -> Call {
+    Call {
+        number,
+        at: Duration::from_millis(at),
+        shape: Shape::Unary,
+        size: 10,
+        timeout: None,
+        patience: None,
+        reading: Duration::ZERO,
+        transport: None,
+        resend: None,
+        answer: Answer {
+            thought: Duration::ZERO,
+            messages: 1,
+            size: 10,
+            pause: Duration::ZERO,
+            error: None,
+            refused: 0,
+        },
+    }
+}

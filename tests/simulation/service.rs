@@ -1,0 +1,153 @@
+//! Service: what Gemini makes of each call, and its own account of that.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use genai_bridge::emulator::{Emulator, Reply};
+use genai_bridge::v1beta::bidi_generate_content_client_message::MessageType;
+use genai_bridge::v1beta::bidi_generate_content_server_message::MessageType as Said;
+use genai_bridge::v1beta::candidate::FinishReason;
+use genai_bridge::v1beta::part::Data;
+use genai_bridge::v1beta::{
+    BidiGenerateContentClientMessage, BidiGenerateContentServerContent,
+    BidiGenerateContentServerMessage, BidiGenerateContentSetup, Candidate, Content,
+    CountTokensRequest, CountTokensResponse, GenerateContentRequest, GenerateContentResponse, Part,
+};
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use crate::log::Log;
+use crate::world::{Answer, Call, Shape};
+
+/// What the service did, by the number of the call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account(Arc<Mutex<HashMap<usize, Work>>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Work {
+    /// How often it took the call up.
+    pub(crate) taken: u32,
+    /// How often of these it answered at once that it may be asked again.
+    pub(crate) refused: u32,
+}
+
+impl Account {
+    pub(crate) fn of(&self, number: usize) -> Work {
+        self.0.lock().expect("no panic").get(&number).copied().unwrap_or_default()
+    }
+
+    fn take(&self, number: usize, refuses: u32) -> bool {
+        let mut works = self.0.lock().expect("no panic");
+        let work = works.entry(number).or_default();
+        work.taken += 1;
+        let is_refused = work.taken <= refuses;
+        work.refused += u32::from(is_refused);
+        is_refused
+    }
+}
+
+/// Has the emulator answer these calls as planned.
+pub(crate) fn begin_service(emulator: &Emulator, calls: &[Call], log: Log) -> Account {
+    let account = Account::default();
+    let (plans, told): (HashMap<_, _>, _) =
+        (calls.iter().map(|call| (call.number, *call)).collect(), account.clone());
+    emulator.answer_with(move |method, message| {
+        let number = number_in(method, message)?;
+        let call = plans.get(&number)?;
+        let is_refused = told.take(number, call.answer.refused);
+        log.note(format_args!("service takes {number}, refused: {is_refused}"));
+        Some(if is_refused {
+            Reply::error(Status::unavailable("a moment, please"))
+        } else {
+            reply(call)
+        })
+    });
+    account
+}
+
+fn reply(call: &Call) -> Reply {
+    let Answer { thought, messages, pause, error, .. } = call.answer;
+    let last = messages - 1;
+    let reply = match call.shape {
+        Shape::Free => {
+            let total_tokens = i32::try_from(call.number).expect("small");
+            Reply::message(&CountTokensResponse { total_tokens, ..Default::default() })
+        }
+        Shape::Bidi => Reply::messages((0..messages).map(|index| said(text(call, index)))),
+        Shape::Unary | Shape::Stream => Reply::messages(
+            (0..messages).map(|index| written(text(call, index), index == last && error.is_none())),
+        ),
+    };
+    let reply = reply.thinking(thought).pause(pause);
+    match error {
+        Some(code) => reply.then_error(Status::new(code, "the service's own word")),
+        None => reply,
+    }
+}
+
+fn text(call: &Call, index: usize) -> String {
+    format!("{}/{index}/{}", call.number, "x".repeat(call.answer.size))
+}
+
+fn written(text: String, is_last: bool) -> GenerateContentResponse {
+    let reason = if is_last { FinishReason::Stop } else { FinishReason::Unspecified };
+    let candidate = Candidate {
+        content: Some(content(text)),
+        finish_reason: reason.into(),
+        ..Candidate::default()
+    };
+    GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
+}
+
+fn said(text: String) -> BidiGenerateContentServerMessage {
+    let content =
+        BidiGenerateContentServerContent { model_turn: Some(content(text)), ..Default::default() };
+    BidiGenerateContentServerMessage {
+        message_type: Some(Said::ServerContent(content)),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn content(text: String) -> Content {
+    Content {
+        parts: vec![Part { data: Some(Data::Text(text)), ..Part::default() }],
+        role: "user".into(),
+    }
+}
+
+pub(crate) fn text_of(content: Option<&Content>) -> &str {
+    let parts = content.map_or(&[][..], |content| &content.parts);
+    match parts.first().and_then(|part| part.data.as_ref()) {
+        Some(Data::Text(text)) => text,
+        _ => "",
+    }
+}
+
+/// What call this is: the number at the beginning of its text.
+pub(crate) fn number_in(method: &str, message: &Bytes) -> Option<usize> {
+    let text = match method.rsplit_once('/')?.1 {
+        "CountTokens" => {
+            let request = CountTokensRequest::decode(message.clone()).ok()?;
+            text_of(request.contents.first()).to_owned()
+        }
+        "GenerateContent" | "StreamGenerateContent" => {
+            let request = GenerateContentRequest::decode(message.clone()).ok()?;
+            text_of(request.contents.first()).to_owned()
+        }
+        "BidiGenerateContent" => {
+            let request = BidiGenerateContentClientMessage::decode(message.clone()).ok()?;
+            match request.message_type? {
+                MessageType::Setup(BidiGenerateContentSetup { model, .. }) => model,
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    text.split('/').next()?.parse().ok()
+}
+
+/// Whether the bridge's policy, if it allows attempts at all, asks again after this.
+pub(crate) fn invites_another(code: Code) -> bool {
+    code == Code::Unavailable
+}
