@@ -13,19 +13,32 @@ pub(crate) struct Fault {
     place: Place,
     /// Names of the fields around it, innermost first.
     path: Vec<Box<str>>,
+    /// The message can be read, but JSON has no form for a value in it.
+    pub(super) is_unwritable: bool,
 }
 
 impl Fault {
     #[cold]
     pub(super) fn new(what: impl Into<Cow<'static, str>>, offset: usize) -> Box<Self> {
-        Box::new(Self { what: what.into(), place: Place::Offset(offset), path: Vec::new() })
+        Self::of(what.into(), Place::Offset(offset))
     }
 
     /// A fault where `rest` begins, wherever that is: see [`within`](Self::within).
     #[cold]
     pub(super) fn at(what: impl Into<Cow<'static, str>>, rest: &[u8]) -> Box<Self> {
-        let place = Place::Address(rest.as_ptr() as usize);
-        Box::new(Self { what: what.into(), place, path: Vec::new() })
+        Self::of(what.into(), Place::Address(rest.as_ptr() as usize))
+    }
+
+    /// The same for a value that can be read, but that JSON has no form for.
+    #[cold]
+    pub(super) fn unwritable(what: impl Into<Cow<'static, str>>, rest: &[u8]) -> Box<Self> {
+        let mut fault = Self::at(what, rest);
+        fault.is_unwritable = true;
+        fault
+    }
+
+    fn of(what: Cow<'static, str>, place: Place) -> Box<Self> {
+        Box::new(Self { what, place, path: Vec::new(), is_unwritable: false })
     }
 
     /// The same fault, with its place as an offset in `source`, if it lies there.
@@ -70,6 +83,8 @@ enum Place {
 
 /// A text that ends too early.
 pub(super) const CUT: &str = "the text ends in the middle of a value";
+
+pub(super) const NOT_UTF8: &str = "a string that is not UTF-8";
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::fault::NOT_UTF8;
+use super::wire::fields_of_value;
 use super::{Fault, MAX_DEPTH, Wire, write_scalar};
 use crate::schema::{Field, Kind, MessageId, Schema, Shape};
 
@@ -16,16 +18,16 @@ pub(crate) fn text_of_field<'a>(
 ) -> Result<Option<Cow<'a, str>>> {
     let Some((number, below)) = path.split_first() else { return Ok(None) };
     let Some(field) = schema.message(message).field_of_number(*number) else { return Ok(None) };
-    if let Kind::Message(inside) = field.kind {
+    if let Some(inside) = field.kind.message() {
         let mut parts = Vec::new();
         each_value(field, wire, |part| parts.push(part))?;
         return match parts.as_slice() {
             [] => Ok(None),
-            [part] => text_of_field(schema, inside, below, Wire::new(part).delimited()?),
+            [part] => text_of_field(schema, inside, below, fields_of_value(field, part)?),
             parts => {
                 let mut merged = Vec::new();
                 for part in parts {
-                    merged.extend_from_slice(Wire::new(part).delimited()?);
+                    merged.extend_from_slice(fields_of_value(field, part)?);
                 }
                 let text = text_of_field(schema, inside, below, &merged)?;
                 Ok(text.map(|text| Cow::Owned(text.into_owned())))
@@ -64,9 +66,7 @@ pub(crate) fn text_of_value<'a>(
     let mut wire = Wire::new(value);
     if kind == Kind::String {
         let text = wire.delimited()?;
-        return std::str::from_utf8(text)
-            .map(Cow::Borrowed)
-            .map_err(|_| wire.fault("a string that is not UTF-8"));
+        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| wire.fault(NOT_UTF8));
     }
     let json = write_scalar(schema, kind, &mut wire)?;
     let text = String::from_utf8_lossy(&json);

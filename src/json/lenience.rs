@@ -18,8 +18,8 @@ pub enum Lenience {
     NullElement,
     /// `NaN` or `Infinity` without quotes.
     BareNonFinite,
-    /// Base64 with line ends or blanks in it.
-    SpacedBase64,
+    /// Base64 with line ends or blanks in it, or with too much or too little padding.
+    OddBase64,
     /// A name that comes twice, or two members of a oneof: the last one counts.
     RepeatedName,
     /// A number that its integer field cannot hold: the field is left out.
@@ -34,7 +34,7 @@ impl Lenience {
         Self::HalfSurrogate,
         Self::NullElement,
         Self::BareNonFinite,
-        Self::SpacedBase64,
+        Self::OddBase64,
         Self::RepeatedName,
         Self::NumberLeftOut,
     ];
@@ -47,7 +47,7 @@ impl Lenience {
             Self::HalfSurrogate => "half-surrogate",
             Self::NullElement => "null-element",
             Self::BareNonFinite => "bare-non-finite",
-            Self::SpacedBase64 => "spaced-base64",
+            Self::OddBase64 => "odd-base64",
             Self::RepeatedName => "repeated-name",
             Self::NumberLeftOut => "number-left-out",
         }

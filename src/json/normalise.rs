@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::fault::Result;
-use super::wire::{Wire, WireField, push_varint};
-use crate::schema::{Field, Kind, Message, Shape};
+use super::fault::{Fault, NOT_UTF8, Result};
+use super::wire::{TOO_DEEP, Wire, WireField, fields_of_value, push_varint};
+use crate::schema::{Field, Kind, Message, Schema, Shape};
 
 /// One field of the message as it stood on the wire.
 struct Record<'a> {
@@ -16,18 +16,26 @@ struct Record<'a> {
 /// messages are merged, and of a oneof only the last member stays
 /// ([last one wins](https://protobuf.dev/programming-guides/encoding/#last-one-wins)).
 #[cold]
-pub(crate) fn normalise(message: &Message, wire: Wire<'_>, depth: u32) -> Result<Vec<u8>> {
-    let mut records = read_records(message, wire, depth)?;
-    drop_cleared_members(&mut records);
+pub(crate) fn normalise(
+    schema: &Schema,
+    message: &Message,
+    wire: Wire<'_>,
+    depth: u32,
+) -> Result<Vec<u8>> {
+    let mut records = read_records(schema, message, wire, depth)?;
+    for cleared in drop_cleared_members(&mut records) {
+        check_replaced(schema, cleared.field, cleared.wire.value, depth)?;
+    }
     records.sort_by_key(|record| record.field.number);
     let mut ordered = Vec::with_capacity(wire.rest().len());
     for run in records.chunk_by(|one, two| one.field.number == two.field.number) {
-        write_run(run, &mut ordered)?;
+        write_run(schema, run, depth, &mut ordered)?;
     }
     Ok(ordered)
 }
 
 fn read_records<'a>(
+    schema: &Schema,
     message: &'a Message,
     mut wire: Wire<'a>,
     depth: u32,
@@ -36,15 +44,26 @@ fn read_records<'a>(
     while !wire.is_empty() {
         let found = wire.next_field(depth)?;
         let field = message.field_of_number(found.number);
-        if let Some(field) = field.filter(|field| field.accepts(found.wire_type)) {
+        if let Some(field) = field.filter(|field| field.accepts(found.wire_type))
+            && (field.shape == Shape::Repeated || is_known(schema, field, found.value)?)
+        {
             records.push(Record { field, wire: found });
         }
     }
     Ok(records)
 }
 
-/// Setting a member of a oneof clears the others, so that only the last run of one member counts.
-fn drop_cleared_members(records: &mut Vec<Record<'_>>) {
+/// Whether a value is one of its field: a number without a name is none of a closed enum, and replaces nothing.
+pub(super) fn is_known(schema: &Schema, field: &Field, value: &[u8]) -> Result<bool> {
+    let Kind::Enum(id) = field.kind else { return Ok(true) };
+    #[expect(clippy::cast_possible_truncation, reason = "enums keep the low 32 bits")]
+    let number = Wire::new(value).varint()? as i32;
+    let of = schema.enumeration(id);
+    Ok(!of.closed || of.name_of(number).is_some())
+}
+
+/// Setting a member of a oneof clears the others, so that only the last run of one member counts. Gives the others.
+fn drop_cleared_members<'a>(records: &mut Vec<Record<'a>>) -> Vec<Record<'a>> {
     // By oneof: the member set last, and whether another one was met before it.
     let mut last: HashMap<u16, (u32, bool)> = HashMap::new();
     let is_kept = |record: &Record<'_>| {
@@ -57,11 +76,38 @@ fn drop_cleared_members(records: &mut Vec<Record<'_>>) {
     };
     let kept: Vec<bool> = records.iter().rev().map(is_kept).collect();
     let mut kept = kept.into_iter().rev();
-    records.retain(|_| kept.next().unwrap_or(true));
+    records.extract_if(.., |_| !kept.next().unwrap_or(true)).collect()
 }
 
-fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
-    let Some(last) = run.last() else { return Ok(()) };
+/// A parser reads also what is replaced later, and refuses what it cannot read.
+pub(super) fn check_replaced(
+    schema: &Schema,
+    field: &Field,
+    value: &[u8],
+    depth: u32,
+) -> Result<()> {
+    if let Kind::String = field.kind {
+        let text = Wire::new(value).delimited()?;
+        let is_fine = !field.checked_utf8 || std::str::from_utf8(text).is_ok();
+        return if is_fine { Ok(()) } else { Err(Fault::at(NOT_UTF8, text)) };
+    }
+    let Some(id) = field.kind.message() else { return Ok(()) };
+    let mut inside = Wire::new(fields_of_value(field, value)?);
+    let depth = depth.checked_sub(1).ok_or_else(|| inside.fault(TOO_DEEP))?;
+    let message = schema.message(id);
+    while !inside.is_empty() {
+        let found = inside.next_field(depth)?;
+        if let Some(field) = message.field_of_number(found.number)
+            && field.accepts(found.wire_type)
+        {
+            check_replaced(schema, field, found.value, depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_run(schema: &Schema, run: &[Record<'_>], depth: u32, out: &mut Vec<u8>) -> Result<()> {
+    let Some((last, replaced)) = run.split_last() else { return Ok(()) };
     match (last.field.shape, last.field.kind) {
         (Shape::Repeated | Shape::Map, _) => {
             for record in run {
@@ -75,26 +121,26 @@ fn write_run(run: &[Record<'_>], out: &mut Vec<u8>) -> Result<()> {
                 }
             }
         }
-        (Shape::Explicit, Kind::Message(_)) if run.len() > 1 => {
+        (Shape::Explicit, Kind::Message(_) | Kind::Group(_)) if run.len() > 1 => {
             let mut merged = Vec::new();
             for record in run {
-                merged.extend_from_slice(Wire::new(record.wire.value).delimited()?);
+                merged.extend_from_slice(fields_of_value(last.field, record.wire.value)?);
             }
-            out.extend_from_slice(last.field.tag.as_bytes());
-            push_varint(out, merged.len() as u64);
-            out.extend_from_slice(&merged);
-        }
-        (Shape::Explicit, Kind::Group(_)) if run.len() > 1 => {
-            out.extend_from_slice(last.field.tag.as_bytes());
-            for record in run {
-                let mut value = Wire::new(record.wire.value);
-                out.extend_from_slice(
-                    value.group(last.field.number, super::wire::MAX_DEPTH)?.rest(),
-                );
+            last.field.tag.append_to(out);
+            if let Kind::Group(_) = last.field.kind {
+                out.extend_from_slice(&merged);
+                push_varint(out, u64::from(last.field.number) << 3 | 4);
+            } else {
+                push_varint(out, merged.len() as u64);
+                out.extend_from_slice(&merged);
             }
-            push_varint(out, u64::from(last.field.number) << 3 | 4);
         }
-        (Shape::Implicit | Shape::Explicit, _) => out.extend_from_slice(last.wire.whole),
+        (Shape::Implicit | Shape::Explicit, _) => {
+            for record in replaced {
+                check_replaced(schema, record.field, record.wire.value, depth)?;
+            }
+            out.extend_from_slice(last.wire.whole);
+        }
     }
     Ok(())
 }

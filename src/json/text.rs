@@ -4,7 +4,7 @@ use super::block::{
     BLOCK, STRETCH, append_from, append_short, append_start, beyond_ascii, clean_length,
     short_block, special_bits,
 };
-use super::fault::{Fault, Result};
+use super::fault::{Fault, NOT_UTF8, Result};
 
 /// Writes a string with its quotes, escaped.
 #[inline]
@@ -92,7 +92,7 @@ pub(crate) fn check_utf8(text: &[u8]) -> Result<()> {
     } else {
         simdutf8::basic::from_utf8(text).is_ok()
     };
-    if valid { Ok(()) } else { Err(Fault::at("a string that is not UTF-8", text)) }
+    if valid { Ok(()) } else { Err(Fault::unwritable(NOT_UTF8, text)) }
 }
 
 /// Below this the standard library's check is the faster one.

@@ -95,11 +95,13 @@ pub(super) fn parse_duration(text: &str) -> Option<Instant> {
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
-    if whole.is_empty() || !whole.bytes().all(|byte| byte.is_ascii_digit()) {
+    // `.5s` is half a second, as other protobuf runtimes read it.
+    let (whole, least) = if whole.is_empty() { ("0", 1) } else { (whole, 0) };
+    if fraction.len() < least || !whole.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let seconds: i64 = whole.parse().ok().filter(|seconds| *seconds <= LONGEST)?;
-    let (nanos, "") = parse_fraction(fraction, 0)? else { return None };
+    let (nanos, "") = parse_fraction(fraction, least)? else { return None };
     Some(Instant { seconds: sign * seconds, nanos: i32::try_from(sign).ok()? * nanos })
 }
 
@@ -263,7 +265,7 @@ mod tests {
             assert_eq!(parse_duration(text), Some(Instant { seconds, nanos }));
         }
         for (text, seconds, nanos) in
-            [("1.5s", 1, 500_000_000), ("+1s", 1, 0), ("1.s", 1, 0), ("-0.5s", 0, -500_000_000)]
+            [("1.5s", 1, 500_000_000), ("+1s", 1, 0), ("1.s", 1, 0), ("-.5s", 0, -500_000_000)]
         {
             assert_eq!(parse_duration(text), Some(Instant { seconds, nanos }), "{text}");
         }
@@ -271,7 +273,7 @@ mod tests {
             "",
             "s",
             "1",
-            ".5s",
+            ".",
             ".s",
             "--1s",
             "+-1s",

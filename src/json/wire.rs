@@ -3,7 +3,7 @@
 //! Format: [encoding](https://protobuf.dev/programming-guides/encoding/).
 
 use super::fault::{Fault, Result};
-use crate::schema::{Tag, WireType};
+use crate::schema::{Field, Kind, Tag, WireType};
 
 /// A cursor over encoded bytes.
 #[derive(Clone, Copy)]
@@ -196,6 +196,15 @@ impl<'a> Wire<'a> {
     #[cold]
     pub(crate) fn truncated(&self) -> Box<Fault> {
         self.fault("the message ends in the middle of a field")
+    }
+}
+
+/// The fields inside the value of a message, without its length or the end of its group.
+pub(crate) fn fields_of_value<'a>(field: &Field, value: &'a [u8]) -> Result<&'a [u8]> {
+    let mut wire = Wire::new(value);
+    match field.kind {
+        Kind::Group(_) => wire.group(field.number, MAX_DEPTH).map(|inside| inside.rest()),
+        _ => wire.delimited(),
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct FeatureSet {
     enum_type: Option<i32>,
     #[prost(int32, optional, tag = "3")]
     repeated_field_encoding: Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    utf8_validation: Option<i32>,
     #[prost(int32, optional, tag = "5")]
     message_encoding: Option<i32>,
 }
@@ -23,6 +25,8 @@ pub(super) struct Features {
     pub(super) closed_enum: bool,
     pub(super) packed: bool,
     pub(super) delimited: bool,
+    /// Parsers refuse a string that is not UTF-8.
+    pub(super) checked_utf8: bool,
 }
 
 impl Features {
@@ -30,20 +34,26 @@ impl Features {
     /// ([defaults](https://protobuf.dev/editions/features/)).
     pub(super) fn of_file(syntax: &str, edition: i32, own: Option<FeatureSet>) -> Self {
         let start = match syntax {
-            "proto3" => {
-                Self { implicit_presence: true, closed_enum: false, packed: true, delimited: false }
-            }
+            "proto3" => Self {
+                implicit_presence: true,
+                closed_enum: false,
+                packed: true,
+                delimited: false,
+                checked_utf8: true,
+            },
             "editions" if edition >= EDITION_2023 => Self {
                 implicit_presence: false,
                 closed_enum: false,
                 packed: true,
                 delimited: false,
+                checked_utf8: true,
             },
             _ => Self {
                 implicit_presence: false,
                 closed_enum: true,
                 packed: false,
                 delimited: false,
+                checked_utf8: false,
             },
         };
         start.with(own)
@@ -60,6 +70,7 @@ impl Features {
             closed_enum: choose(own.enum_type, CLOSED, self.closed_enum),
             packed: choose(own.repeated_field_encoding, PACKED, self.packed),
             delimited: choose(own.message_encoding, DELIMITED, self.delimited),
+            checked_utf8: choose(own.utf8_validation, VERIFY, self.checked_utf8),
         }
     }
 }
@@ -69,3 +80,4 @@ const IMPLICIT: i32 = 2;
 const CLOSED: i32 = 2;
 const PACKED: i32 = 1;
 const DELIMITED: i32 = 2;
+const VERIFY: i32 = 2;

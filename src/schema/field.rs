@@ -10,6 +10,7 @@ use super::types::{EnumId, MessageId, TypeId, Types};
 
 /// One field of a message.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each one is declared by itself")]
 pub(crate) struct Field {
     pub(crate) number: u32,
     pub(crate) kind: Kind,
@@ -21,6 +22,8 @@ pub(crate) struct Field {
     /// Presence bit: its index, or that of its oneof.
     pub(crate) slot: u16,
     pub(crate) in_oneof: bool,
+    /// Parsers refuse a string that is not UTF-8.
+    pub(crate) checked_utf8: bool,
     /// `google.api.field_behavior` has REQUIRED.
     pub(crate) required: bool,
     pub(crate) name: Box<str>,
@@ -125,6 +128,7 @@ impl Field {
                 u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)
             }),
             in_oneof,
+            checked_utf8: features.checked_utf8,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
             name: name.into(),
             key: InlineText::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
@@ -204,6 +208,19 @@ impl Kind {
             | Self::Bool
             | Self::Enum(_) => WireType::Varint,
         }
+    }
+
+    /// The message that a value is, with its length or as a group.
+    #[inline]
+    pub(crate) const fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Message(id) | Self::Group(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn is_unsigned(self) -> bool {
+        matches!(self, Self::Uint32 | Self::Uint64 | Self::Fixed32 | Self::Fixed64)
     }
 
     /// A varint of which the low 32 bits count.

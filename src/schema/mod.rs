@@ -120,13 +120,16 @@ impl Schema {
         let mut inside = Some(message);
         let numbers = path.split('.').map(|name| {
             let field = self.message(inside?).field_of_name(name.as_bytes())?;
-            inside = match field.kind {
-                Kind::Message(id) => Some(id),
-                _ => None,
-            };
+            inside = field.kind.message();
             Some(field.number)
         });
         numbers.collect()
+    }
+
+    /// Whether a field of any message has this JSON name: `[package.name]`.
+    pub(crate) fn has_extension(&self, json_name: &[u8]) -> bool {
+        let name = json_name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]"));
+        name.is_some_and(|name| self.0.tables.types.has_extension(name))
     }
 
     #[inline]

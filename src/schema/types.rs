@@ -195,6 +195,10 @@ impl Types {
         self.extensions.get(name.as_bytes()).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn has_extension(&self, name: &[u8]) -> bool {
+        self.extensions.values().flatten().any(|extension| extension.name.as_bytes() == name)
+    }
+
     pub(super) fn field(&self, message: MessageId, name: &str) -> Option<FieldDescriptor<'_>> {
         MessageDescriptor::field(&self.message(message).descriptor, name)
     }

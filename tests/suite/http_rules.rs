@@ -112,6 +112,34 @@ fn fields_outside_path_and_body_go_into_the_query() {
 }
 
 #[test]
+fn a_group_is_a_message_also_in_a_url() {
+    const PROTO: &str = r#"
+        syntax = "proto2";
+        package shop;
+        import "google/api/annotations.proto";
+        service Shop { rpc Buy(Order) returns (Order) { option (google.api.http) = { get: 'PATH' }; } }
+        message Order {
+          optional group Item = 1 { optional string name = 1; optional int64 count = 2; }
+          repeated group Part = 3 { optional int32 number = 1; }
+        }
+    "#;
+    let request = br#"{"item":{"name":"a","count":2}}"#;
+    for (path, url) in
+        [("/v1", "/v1?item.count=2&item.name=a"), ("/v1/{item.name}", "/v1/a?item.count=2")]
+    {
+        let schema = compile(PROTO.replace("PATH", path)).expect("a schema");
+        let wire = schema.message_from_json("shop.Order", request).expect("a message");
+        let sent = schema.http_request("/shop.Shop/Buy", &wire).expect("a request");
+        assert_eq!(sent.uri(), url);
+        // The name in one part of the group, the count in another.
+        let parts = [&[0x0b, 0x0a, 1, b'a', 0x0c][..], &[0x0b, 0x10, 2, 0x0c]].concat();
+        assert_eq!(schema.http_request("/shop.Shop/Buy", &parts).expect("a request").uri(), url);
+        let list = schema.http_request("/shop.Shop/Buy", &[&wire[..], &[0x1b, 0x1c]].concat());
+        assert!(list.expect_err("a list of groups").to_string().contains("no form in a URL"));
+    }
+}
+
+#[test]
 fn a_required_field_is_in_the_query_also_at_its_default() {
     let cases: &[Case] = &[
         ("get: '/v1'", "{}", "GET /v1?colour=COLOUR_UNSPECIFIED&name=&size=0", ""),
@@ -320,8 +348,12 @@ fn send(input: &str, rule: &str, request: &str) -> Result<http::Request<bytes::B
 }
 
 fn schema(input: &str, rule: &str) -> Result<Schema, Error> {
+    compile(PROTO.replace("INPUT", input).replace("RULE", rule))
+}
+
+fn compile(proto: String) -> Result<Schema, Error> {
     let mut resolver = ChainFileResolver::new();
-    resolver.add(Source(PROTO.replace("INPUT", input).replace("RULE", rule)));
+    resolver.add(Source(proto));
     resolver.add(IncludeFileResolver::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto")));
     resolver.add(GoogleFileResolver::new());
     let mut compiler = protox::Compiler::with_file_resolver(resolver);

@@ -29,6 +29,7 @@ mod json;
 mod layers;
 mod liveness;
 mod matrix;
+mod merging;
 mod messages;
 mod network;
 mod oracle;

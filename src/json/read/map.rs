@@ -1,6 +1,6 @@
 //! Maps, read: the members of an object as entries.
 
-use super::value::{quoted_number, write_integer};
+use super::value::write_integer;
 use super::{Mode, Reader};
 use crate::json::fault::{Fault, Result};
 use crate::json::keys::Keys;
@@ -89,11 +89,26 @@ impl Reader<'_> {
             (Kind::Bool, b"true") => out.push(1),
             (Kind::Bool, b"false") => out.push(0),
             (Kind::Bool, _) => return Err(Fault::new("no bool as a map key", at)),
-            (kind, text) => write_integer(kind, quoted_number(text, at)?, at, out)?,
+            (kind, text) => {
+                let number = key_number(kind, text).ok_or_else(|| Fault::new(NO_KEY, at))?;
+                write_integer(kind, Some(number), at, out)?;
+            }
         }
         Ok(())
     }
 }
+
+/// A key is its digits, as other readers take it: zeros may stand before them, but no plus; a fraction or an exponent is
+/// no key.
+fn key_number(kind: Kind, text: &[u8]) -> Option<i128> {
+    let digits = text.strip_prefix(b"-").filter(|_| !kind.is_unsigned()).unwrap_or(text);
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+const NO_KEY: &str = "no integer as a map key";
 
 /// Two members of one name are refused; looked for only where two keys may be equal.
 #[cold]

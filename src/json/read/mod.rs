@@ -220,7 +220,13 @@ impl<'a> Reader<'a> {
         if let Some(field) = message.field_of_name(&name) {
             return Ok(Some(field));
         }
-        if self.mode != Mode::Strict || except == Some(&*name) {
+        let is_passed_over = match self.mode {
+            Mode::Strict => except == Some(&*name),
+            // One that is known is not unknown, and has no place here.
+            Mode::PassUnknown => !self.schema.has_extension(&name),
+            Mode::Answer => true,
+        };
+        if is_passed_over {
             let value = self.scan.value()?;
             if depth == OUTERMOST {
                 self.notes.has_unknown = true;
@@ -267,9 +273,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn null_is_value(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Message(id) => self.schema.message(id).special == Special::Value,
             Kind::Enum(id) => self.schema.enumeration(id).is_null,
-            _ => false,
+            kind => self.special(kind) == Some(Special::Value),
         }
     }
 
@@ -293,9 +298,12 @@ impl<'a> Reader<'a> {
         field.tag.append_to(out);
         let before = out.len();
         self.value(field.kind, depth, out)?;
-        if let Kind::Group(_) = field.kind {
+        let is_empty = out.len() == before;
+        if let Kind::Group(_) = field.kind
+            && !(is_empty && std::mem::take(&mut self.left_out))
+        {
             push_varint(out, u64::from(field.number) << 3 | 4);
-        } else if out.len() == before {
+        } else if is_empty {
             out.truncate(start);
         }
         Ok(())
@@ -342,17 +350,18 @@ impl<'a> Reader<'a> {
 
     /// Whether the elements are numbers, in wrappers or not: nothing but a number can stand within them.
     fn is_list_of_numbers(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Message(id) => self.schema.message(id).special == Special::Wrapper,
-            kind => kind.is_packable(),
-        }
+        kind.is_packable() || self.special(kind) == Some(Special::Wrapper)
+    }
+
+    /// How the messages of a kind are written.
+    fn special(&self, kind: Kind) -> Option<Special> {
+        Some(self.schema.message(kind.message()?).special)
     }
 
     /// Skips `null` in a list of messages; a list of scalars must not lose its order.
     #[cold]
     fn null_element(&mut self, kind: Kind) -> Result<()> {
-        let is_message = matches!(kind, Kind::Message(_) | Kind::Group(_));
-        if self.mode != Mode::Answer || !is_message || self.in_list {
+        if self.mode != Mode::Answer || kind.message().is_none() || self.in_list {
             return Err(self.scan.fault("`null` in a list"));
         }
         self.scan.met.add(Lenience::NullElement);

@@ -62,12 +62,16 @@ impl Reader<'_> {
             let text = self.scan.string()?;
             match quoted_number(&text, at) {
                 Err(fault) if parse_non_finite(&text).is_none() => return Err(fault),
-                number => number.and_then(|number| write_integer(kind, number, at, out)),
+                number => {
+                    number.and_then(|number| write_integer(kind, number.to_integer(), at, out))
+                }
             }
         } else {
             match self.scan.number() {
                 Err(fault) if self.scan.bare_non_finite().is_none() => return Err(fault),
-                number => number.and_then(|number| write_integer(kind, number, at, out)),
+                number => {
+                    number.and_then(|number| write_integer(kind, number.to_integer(), at, out))
+                }
             }
         };
         match written {
@@ -172,23 +176,25 @@ impl Reader<'_> {
         self.scan.skip_space();
         let at = self.scan.offset();
         let (plain, escaped) = self.scan.long_string()?;
-        if decode_base64(plain, &escaped, out) || self.decode_spaced(plain, &escaped, out) {
+        if decode_base64(plain, &escaped, out) || self.decode_odd(plain, &escaped, out) {
             Ok(())
         } else {
             Err(Fault::new("no base64", at))
         }
     }
 
-    /// The same with line ends or blanks in it.
+    /// The same with line ends or blanks in it, or with too much or too little padding.
     #[cold]
-    fn decode_spaced(&mut self, plain: &[u8], escaped: &[u8], out: &mut Vec<u8>) -> bool {
-        let is_space = |byte: &u8| byte.is_ascii_whitespace();
-        let both = || plain.iter().chain(escaped).copied();
-        if self.mode != Mode::Answer || !both().any(|byte| is_space(&byte)) {
+    fn decode_odd(&mut self, plain: &[u8], escaped: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.mode != Mode::Answer {
             return false;
         }
-        self.scan.met.add(Lenience::SpacedBase64);
-        let text: Vec<u8> = both().filter(|byte| !is_space(byte)).collect();
+        self.scan.met.add(Lenience::OddBase64);
+        let both = plain.iter().chain(escaped).copied();
+        let mut text: Vec<u8> = both.filter(|byte| !byte.is_ascii_whitespace()).collect();
+        while text.last() == Some(&b'=') {
+            text.pop();
+        }
         decode_base64(&text, &[], out)
     }
 }
@@ -199,7 +205,10 @@ fn decode_base64(plain: &[u8], escaped: &[u8], out: &mut Vec<u8>) -> bool {
     let padding = plain.iter().rev().take_while(|byte| **byte == b'=').count();
     let (blocks, rest) = plain.split_at((plain.len() - padding) / 4 * 4);
     let end = if escaped.is_empty() { rest } else { &[rest, escaped].concat() };
-    let padding = end.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+    let padding = end.iter().rev().take_while(|byte| **byte == b'=').count();
+    if padding > 2 || padding > 0 && !(plain.len() + escaped.len()).is_multiple_of(4) {
+        return false;
+    }
     let digits = end.get(..end.len() - padding).unwrap_or_default();
     let (end_blocks, tail) = digits.split_at(digits.len() / 4 * 4);
     let length = (blocks.len() + end_blocks.len()) / 4 * 3 + tail.len().saturating_sub(1);
@@ -252,19 +261,19 @@ pub(super) fn narrow(value: f64) -> f32 {
 const TOO_LARGE: &str = "a number too large for its field";
 
 /// A quoted number follows the same grammar as a bare one.
-pub(super) fn quoted_number(text: &[u8], at: usize) -> Result<Number<'_>> {
+fn quoted_number(text: &[u8], at: usize) -> Result<Number<'_>> {
     Number::read_whole(text).ok_or_else(|| Fault::new("no number", at))
 }
 
 /// Writes an integer in the form of its type.
 pub(super) fn write_integer(
     kind: Kind,
-    number: Number<'_>,
+    value: Option<i128>,
     at: usize,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let refused = || Fault::new("no integer, or one too large for its field", at);
-    let value = number.to_integer().ok_or_else(refused)?;
+    let value = value.ok_or_else(refused)?;
     let written = match kind {
         Kind::Int32 => {
             i32::try_from(value).map(|value| push_varint(out, i64::from(value).cast_unsigned()))

@@ -1,7 +1,7 @@
 //! Dynamic values, written: `google.protobuf.Struct`, `Value` and `ListValue`, the JSON that a message can hold.
 
 use super::{Writer, in_order, next_field};
-use crate::json::fault::Result;
+use crate::json::fault::{Fault, Result};
 use crate::json::text::{write_f64, write_string};
 use crate::json::wire::{TOO_DEEP, Wire};
 use crate::schema::{Kind, Message, Special};
@@ -23,7 +23,7 @@ impl<'a> Writer<'a> {
             return Err(wire.fault("a Struct without fields"));
         };
         let whole = wire;
-        if wire.skip_tag(field.tag) {
+        if !self.out_of_order && wire.skip_tag(field.tag) {
             let start = self.mark();
             self.map(field, &mut wire, depth)?;
             if wire.is_empty() {
@@ -33,7 +33,7 @@ impl<'a> Writer<'a> {
             self.out_of_order = true;
         }
         // Something else stands before or between the entries.
-        in_order(message, whole, depth, |mut ordered| {
+        in_order(self.schema, message, whole, depth, |mut ordered| {
             if ordered.skip_tag(field.tag) {
                 return self.map(field, &mut ordered, depth);
             }
@@ -50,16 +50,16 @@ impl<'a> Writer<'a> {
         let of = self.dynamic_kind(field.kind);
         self.out.push(b'[');
         while !wire.is_empty() {
-            if wire.skip_tag(field.tag) {
-                match of {
-                    Some(of) => self.dynamic_inside(of, &mut wire, depth)?,
-                    None => self.value(field.kind, field.number, &mut wire, depth)?,
-                }
-                self.out.push(b',');
-            } else {
-                let (number, wire_type) = wire.tag()?;
+            let (number, wire_type) = wire.tag()?;
+            if number != field.number || !field.accepts(wire_type) {
                 wire.skip(number, wire_type, depth)?;
+                continue;
             }
+            match of {
+                Some(of) => self.dynamic_inside(of, &mut wire, depth)?,
+                None => self.value(field.kind, field.number, &mut wire, depth)?,
+            }
+            self.out.push(b',');
         }
         match self.out.last_mut() {
             Some(comma) if *comma == b',' => *comma = b']',
@@ -81,7 +81,7 @@ impl<'a> Writer<'a> {
         if rest.is_empty() {
             return self.member(message, wire, depth);
         }
-        in_order(message, wire, depth, |ordered| self.member(message, ordered, depth))
+        in_order(self.schema, message, wire, depth, |ordered| self.member(message, ordered, depth))
     }
 
     /// The one member of a `Value`; `null` without one.
@@ -95,7 +95,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         };
         if field.kind == Kind::Double && is_not_finite(wire.rest()) {
-            return Err(wire.fault("a Value that is not a finite number"));
+            return Err(Fault::unwritable("a Value that is not a finite number", wire.rest()));
         }
         self.value(field.kind, field.number, &mut wire, depth)
     }

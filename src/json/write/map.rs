@@ -7,6 +7,7 @@ use super::Writer;
 use super::value::low_32_bits;
 use crate::json::fault::Result;
 use crate::json::keys::Keys;
+use crate::json::normalise::{check_replaced, is_known};
 use crate::json::text::{write_quoted_int, write_string};
 use crate::json::wire::{Wire, push_varint, zigzag_decode};
 use crate::schema::{Field, Kind};
@@ -93,11 +94,22 @@ impl Writer<'_> {
         depth: u32,
     ) -> Result<()> {
         let whole = wire.rest();
-        let mut entries = vec![MapEntry::read(key, value, wire.delimited_wire()?, depth)?];
-        while wire.skip_tag(field.tag) {
-            entries.push(MapEntry::read(key, value, wire.delimited_wire()?, depth)?);
+        let mut entries = Vec::new();
+        loop {
+            let entry = MapEntry::read(key, value, wire.delimited_wire()?, depth)?;
+            let is_known = |bytes| is_known(self.schema, value, bytes);
+            if entry.value.as_deref().map_or(Ok(true), is_known)? {
+                entries.push(entry);
+            }
+            if !wire.skip_tag(field.tag) {
+                break;
+            }
         }
-        keep_last_of_each_key(&mut entries);
+        for entry in drop_replaced(&mut entries) {
+            if let Some(bytes) = &entry.value {
+                check_replaced(self.schema, value, bytes, depth)?;
+            }
+        }
         self.out.push(b'{');
         for MapEntry { key: name, value: found } in entries {
             let mark = self.out.len();
@@ -119,11 +131,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The last comma becomes the closing brace.
+    /// The last comma becomes the closing brace. Without one, each entry was an unknown one of a closed enum, and there
+    /// is no map.
     fn end_map(&mut self) {
         match self.out.last_mut() {
             Some(comma) if *comma == b',' => *comma = b'}',
-            _ => self.out.push(b'}'),
+            _ => drop(self.out.pop()),
         }
     }
 }
@@ -214,17 +227,12 @@ impl<'a> MapKey<'a> {
     }
 }
 
-/// JSON objects have each name once; on the wire the last one counts.
-fn keep_last_of_each_key(entries: &mut Vec<MapEntry<'_>>) {
-    if entries.len() < 2 {
-        return;
-    }
+/// JSON objects have each name once; on the wire the last one counts. Gives the others.
+fn drop_replaced<'a>(entries: &mut Vec<MapEntry<'a>>) -> Vec<MapEntry<'a>> {
     let mut last = HashMap::with_capacity(entries.len());
     for (at, entry) in entries.iter().enumerate() {
         last.insert(entry.key, at);
     }
-    if last.len() < entries.len() {
-        let mut at = 0..;
-        entries.retain(|entry| last.get(&entry.key).copied() == at.next());
-    }
+    let mut at = 0..;
+    entries.extract_if(.., |entry| last.get(&entry.key).copied() != at.next()).collect()
 }

@@ -132,8 +132,20 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The whole message. What JSON cannot carry may be replaced by what follows it: then the message is written
+    /// once more, each part of it put in order before.
     fn outermost(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
-        self.message(id, Wire::new(wire), MAX_DEPTH).map_err(|fault| fault.within(wire))
+        let start = self.mark();
+        let written = match self.message(id, Wire::new(wire), MAX_DEPTH) {
+            Err(fault) if fault.is_unwritable => {
+                self.rewind(start);
+                self.trail.clear();
+                self.out_of_order = true;
+                self.message(id, Wire::new(wire), MAX_DEPTH).map_err(|_| fault)
+            }
+            written => written,
+        };
+        written.map_err(|fault| fault.within(wire))
     }
 
     /// How much has been written.
@@ -177,7 +189,7 @@ impl<'a> Writer<'a> {
             self.rewind(start);
             self.out_of_order = true;
         }
-        in_order(message, wire, depth, |ordered| {
+        in_order(self.schema, message, wire, depth, |ordered| {
             fields(self, message, ordered, depth, false).map(drop)
         })
     }
@@ -280,12 +292,13 @@ impl<'a> Writer<'a> {
 /// Writes a message from a copy that is in order.
 #[cold]
 pub(super) fn in_order(
+    schema: &Schema,
     message: &Message,
     wire: Wire<'_>,
     depth: u32,
     write: impl FnOnce(Wire<'_>) -> Result<()>,
 ) -> Result<()> {
-    let ordered = normalise(message, wire, depth)?;
+    let ordered = normalise(schema, message, wire, depth)?;
     write(Wire::new(&ordered)).map_err(|fault| fault.in_copy_of(wire.rest()))
 }
 

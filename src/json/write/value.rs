@@ -116,6 +116,7 @@ impl Writer<'_> {
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<()> {
+        let usual = if field.packed { WireType::Delimited } else { field.kind.wire_type() };
         self.out.push(b'[');
         let start = self.out.len();
         loop {
@@ -125,6 +126,7 @@ impl Writer<'_> {
                 self.packed(field, wire.delimited_wire()?, depth)?;
             }
             if wire.skip_tag(field.tag) {
+                wire_type = usual;
                 continue;
             }
             if !field.kind.is_packable() || wire.is_empty() {

@@ -30,7 +30,7 @@ impl Writer<'_> {
             .map(|(_, name)| name);
         let id = name.and_then(|name| self.schema.message_id(name)).ok_or_else(|| {
             let url = String::from_utf8_lossy(type_url);
-            Fault::at(format!("type `{url}` is not in the schema"), wire.rest())
+            Fault::unwritable(format!("type `{url}` is not in the schema"), wire.rest())
         })?;
         self.out.extend_from_slice(b"{\"@type\":");
         write_string(type_url, &mut self.out)?;
@@ -55,26 +55,30 @@ impl Writer<'_> {
     pub(super) fn timestamp(&mut self, wire: Wire<'_>) -> Result<()> {
         let instant = read_instant(wire)?;
         let written = time::write_timestamp(instant, &mut self.out);
-        written.ok_or_else(|| wire.fault("a timestamp outside the years 1 to 9999"))
+        let what = "a timestamp outside the years 1 to 9999";
+        written.ok_or_else(|| Fault::unwritable(what, wire.rest()))
     }
 
     pub(super) fn duration(&mut self, wire: Wire<'_>) -> Result<()> {
         let written = time::write_duration(read_instant(wire)?, &mut self.out);
-        written.ok_or_else(|| wire.fault("a duration over 10,000 years, or of two signs"))
+        let what = "a duration over 10,000 years, or of two signs";
+        written.ok_or_else(|| Fault::unwritable(what, wire.rest()))
     }
 
     /// `google.protobuf.FieldMask`: camelCase paths, joined by commas.
     pub(super) fn field_mask(&mut self, mut wire: Wire<'_>) -> Result<()> {
         let mut paths = String::new();
+        let mut is_first = true;
         while !wire.is_empty() {
             match wire.tag()? {
                 (1, WireType::Delimited) => {
                     let path = wire.delimited()?;
                     let path = std::str::from_utf8(path).ok().and_then(camel_path);
                     let path = path.ok_or_else(|| {
-                        wire.fault("a field mask path that camelCase cannot carry")
+                        let what = "a field mask path that camelCase cannot carry";
+                        Fault::unwritable(what, wire.rest())
                     })?;
-                    if !paths.is_empty() {
+                    if !std::mem::take(&mut is_first) {
                         paths.push(',');
                     }
                     paths.push_str(&path);

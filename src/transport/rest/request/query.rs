@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::json::{
-    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, normalise, text_of_value,
-    write_message,
+    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, fields_of_value, normalise,
+    text_of_value, write_message,
 };
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::encode;
@@ -58,8 +58,8 @@ impl Query<'_> {
         let depth =
             depth.checked_sub(1).ok_or_else(|| self.invalid(Wire::new(wire).fault("too deep")))?;
         // Each field once, the last value of a scalar, messages merged.
-        let ordered =
-            normalise(message, Wire::new(wire), depth).map_err(|fault| self.invalid(fault))?;
+        let ordered = normalise(self.schema, message, Wire::new(wire), depth)
+            .map_err(|fault| self.invalid(fault))?;
         let mut rest = Wire::new(&ordered);
         let mut present = Vec::new();
         while !rest.is_empty() {
@@ -109,11 +109,11 @@ impl Query<'_> {
     ) -> Result<(), Error> {
         let name = parameter(prefix, field);
         match (field.shape, field.kind) {
-            (Shape::Map, _)
-            | (Shape::Repeated, Kind::Message(_) | Kind::Group(_))
-            | (_, Kind::Group(_)) => Err(no_form(&name)),
+            (Shape::Map, _) | (Shape::Repeated, Kind::Message(_) | Kind::Group(_)) => {
+                Err(no_form(&name))
+            }
             (Shape::Repeated, kind) => self.add_elements(&name, kind, value),
-            (Shape::Implicit | Shape::Explicit, Kind::Message(id)) => {
+            (Shape::Implicit | Shape::Explicit, Kind::Message(id) | Kind::Group(id)) => {
                 self.add_message(field, &name, id, value, depth)
             }
             (Shape::Implicit, _) if is_zero(value) && !field.required => Ok(()),
@@ -149,7 +149,7 @@ impl Query<'_> {
         value: &[u8],
         depth: u32,
     ) -> Result<(), Error> {
-        let inside = Wire::new(value).delimited().map_err(|fault| self.invalid(fault))?;
+        let inside = fields_of_value(field, value).map_err(|fault| self.invalid(fault))?;
         match self.schema.message(id).special {
             Special::No | Special::HttpBody => {
                 self.trail.push(field.number);
@@ -200,7 +200,7 @@ fn parameter(prefix: &str, field: &Field) -> String {
 
 fn is_scalar(field: &Field) -> bool {
     let is_single = matches!(field.shape, Shape::Implicit | Shape::Explicit);
-    is_single && !matches!(field.kind, Kind::Message(_) | Kind::Group(_))
+    is_single && field.kind.message().is_none()
 }
 
 fn is_zero(value: &[u8]) -> bool {
