@@ -11,7 +11,6 @@ use tower_service::Service as TowerService;
 
 use crate::bridge::Bridge;
 use crate::bridge::options::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
-use crate::bridge::stats::Counters;
 use crate::call::frame::Frame;
 use crate::carry::{Core, DefaultDeadline, Parts, Settings};
 use crate::credentials::Credentials;
@@ -352,7 +351,7 @@ impl BridgeBuilder {
             probe: Probe::new(service.probe),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
             retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
-            counters: Counters::default(),
+            counters: Arc::default(),
             guard: Guard::new(self.parameters, self.model_limits),
             settings: Settings {
                 dialect: service.dialect,

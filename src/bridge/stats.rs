@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use tonic::Code;
+
 use crate::bridge::options::ActiveTransport;
 use crate::json::Lenience;
 use crate::symptom::SymptomKind;
@@ -23,9 +25,13 @@ pub struct Stats {
     switches: u64,
     retries: u64,
     resends: u64,
+    failures: HashMap<End, u64>,
     symptoms: HashMap<SymptomKind, u64>,
     leniences: HashMap<Lenience, u64>,
 }
+
+/// How a call ended: its code, and what the network did, where that is why.
+pub(crate) type End = (Code, Option<SymptomKind>);
 
 impl Stats {
     /// Connections of this transport that stand at this moment and take calls.
@@ -74,7 +80,28 @@ impl Stats {
         self.resends
     }
 
-    /// How often this failure was met by a call.
+    /// Calls that ended with this code, whoever said it: the service, or the bridge.
+    pub fn failures(&self, code: Code) -> u64 {
+        self.failures_where(|failure| failure.0 == code)
+    }
+
+    /// Calls that ended by this symptom, also where only the free call met it that they waited for.
+    pub fn failures_by(&self, kind: SymptomKind) -> u64 {
+        self.failures_where(|failure| failure.1 == Some(kind))
+    }
+
+    fn failures_where(&self, is_meant: impl Fn(&End) -> bool) -> u64 {
+        self.failures.iter().filter(|(failure, _)| is_meant(failure)).map(|(_, count)| count).sum()
+    }
+
+    /// How the calls that failed did so, and how many of each.
+    #[cfg(feature = "cli")]
+    pub(crate) fn all_failures(&self) -> impl Iterator<Item = (End, u64)> {
+        self.failures.iter().map(|(failure, count)| (*failure, *count))
+    }
+
+    /// How often a call met this symptom: in an attempt, or because the free call failed by it that the call waited for.
+    /// A call that was sent again may have met it and succeeded.
     pub fn symptoms(&self, kind: SymptomKind) -> u64 {
         self.symptoms.get(&kind).copied().unwrap_or_default()
     }
@@ -96,6 +123,7 @@ pub(crate) struct Counters {
     switches: AtomicU64,
     retries: AtomicU64,
     resends: AtomicU64,
+    failures: Mutex<HashMap<End, u64>>,
     symptoms: Mutex<HashMap<SymptomKind, u64>>,
 }
 
@@ -130,6 +158,15 @@ impl Counters {
         self.resends.fetch_add(1, Relaxed);
     }
 
+    /// Counts how a call ended, if that is no success.
+    pub(crate) fn count_end(&self, end: End) {
+        if end.0 == Code::Ok {
+            return;
+        }
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry(end).or_default() += 1;
+    }
+
     pub(crate) fn count_symptom(&self, kind: SymptomKind) {
         let mut symptoms = self.symptoms.lock().unwrap_or_else(PoisonError::into_inner);
         *symptoms.entry(kind).or_default() += 1;
@@ -150,6 +187,7 @@ impl Counters {
             switches: self.switches.load(Relaxed),
             retries: self.retries.load(Relaxed),
             resends: self.resends.load(Relaxed),
+            failures: self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             symptoms: self.symptoms.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::call::deadline::{Busy, Deadline, within};
 use crate::error::Error;
 use crate::fallback::{Observer, Route};
+use crate::symptom::Symptom;
 use crate::transport::carrier::http1::HttpVersions;
 
 /// Where a call goes first.
@@ -42,7 +43,7 @@ impl Core {
             (Route::Grpc, _) | (Route::Rest, false) => Ok(Choice::of(ActiveTransport::Grpc)),
             (Route::Rest, true) => Ok(Choice::of(ActiveTransport::Rest)),
             (Route::AfterProbe, false) => {
-                let probe = self.fallback.probe_failure();
+                let probe = self.probe_failure();
                 within(call.deadline, Busy::Proving(self.grpc.hop()), probe).await?;
                 Ok(Choice::of(ActiveTransport::Grpc))
             }
@@ -58,7 +59,7 @@ impl Core {
     ) -> Result<Choice, Error> {
         let head_start = self.settings.grpc_head_start;
         let patience = left.map_or(head_start, |left| left.min(head_start));
-        let Ok(ended) = timeout(patience, self.fallback.probe_failure()).await else {
+        let Ok(ended) = timeout(patience, self.probe_failure()).await else {
             return Ok(Choice { is_early: true, ..Choice::of(ActiveTransport::Rest) });
         };
         Ok(match ended? {
@@ -70,6 +71,19 @@ impl Core {
                 Choice { because, ..Choice::of(ActiveTransport::Rest) }
             }
         })
+    }
+
+    /// How the probe failed that a call waits for: what broke it is a symptom of the call, too.
+    async fn probe_failure(&self) -> Result<Option<Symptom>, Error> {
+        let ended = self.fallback.probe_failure().await;
+        let met = match &ended {
+            Ok(symptom) => symptom.as_ref(),
+            Err(error) => error.symptom(),
+        };
+        if let Some(symptom) = met {
+            self.counters.count_symptom(symptom.kind());
+        }
+        ended
     }
 
     /// Settles the transport ahead of a call.

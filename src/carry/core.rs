@@ -37,7 +37,7 @@ pub(crate) struct Core {
     pub(super) fallback: Arc<Fallback>,
     pub(super) probe: Probe,
     pub(super) retries: Retries,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     pub(super) guard: Guard,
     pub(super) settings: Settings,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Parts {
     pub(crate) fallback: Arc<Fallback>,
     pub(crate) probe: Probe,
     pub(crate) retries: Retries,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) guard: Guard,
     pub(crate) settings: Settings,
 }
@@ -118,7 +118,7 @@ impl Core {
 
     /// The span of the call that begins now.
     pub(crate) fn trace(&self, request: &Request<Body>) -> Trace {
-        Trace::begin(request.uri().path(), &self.settings.server)
+        Trace::begin(request.uri().path(), &self.settings.server, &self.counters)
     }
 
     fn parse(&self, request: Request<Body>) -> Result<Call, Error> {

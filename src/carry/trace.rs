@@ -3,6 +3,7 @@
 //! The rule for levels, for all of the crate: `warn` where somebody should act or something is lost, `info` where the
 //! road changes, `debug` for what one call or one connection does. A failed call is its caller's to log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -10,20 +11,26 @@ use tracing::field::{Empty, Value};
 use tracing::{Span, debug, info, info_span, warn};
 
 use crate::bridge::options::ActiveTransport;
+use crate::bridge::stats::{Counters, End};
 use crate::call::Call;
 use crate::error::Error;
 use crate::network::Address;
+use crate::symptom::Symptom;
 
 /// The span of one call, with OpenTelemetry's names
 /// ([gRPC](https://github.com/open-telemetry/semantic-conventions/blob/v1.37.0/docs/rpc/grpc.md)).
 ///
 /// It ends once. Dropped before, its caller gave the call up.
-pub(crate) struct Trace(Span);
+pub(crate) struct Trace {
+    span: Span,
+    /// Until the end is counted.
+    counters: Option<Arc<Counters>>,
+}
 
 impl Trace {
-    pub(crate) fn begin(path: &str, server: &Address) -> Self {
+    pub(crate) fn begin(path: &str, server: &Address, counters: &Arc<Counters>) -> Self {
         let name = || path.trim_start_matches('/');
-        Self(info_span!(
+        let span = info_span!(
             "call",
             otel.name = name(),
             otel.kind = "client",
@@ -38,16 +45,20 @@ impl Trace {
             genai_bridge.transport = Empty,
             genai_bridge.attempts = Empty,
             genai_bridge.retries = Empty,
-        ))
+        );
+        Self { span, counters: Some(Arc::clone(counters)) }
     }
 
     pub(crate) fn span(&self) -> Span {
-        self.0.clone()
+        self.span.clone()
     }
 
     /// Leaves the span to whoever knows the end of the answer.
     pub(super) fn hand_over(&mut self) -> Self {
-        Self(std::mem::replace(&mut self.0, Span::none()))
+        Self {
+            span: std::mem::replace(&mut self.span, Span::none()),
+            counters: self.counters.take(),
+        }
     }
 
     /// How often the call was handed to a transport, and how often because the service's answer invited it.
@@ -62,53 +73,65 @@ impl Trace {
 
     /// The service's answer invites another attempt.
     pub(super) fn retried(&self, retries: u32, wait: Duration) {
-        debug!(parent: &self.0, retries, ?wait, "the service's answer is tried again");
+        debug!(parent: &self.span, retries, ?wait, "the service's answer is tried again");
     }
 
     /// The call is sent again on the transport that failed.
     pub(super) fn resent(&self, transport: ActiveTransport, error: &Error) {
-        debug!(parent: &self.0, transport = transport.as_str(), %error, "the call is sent again");
+        debug!(parent: &self.span, transport = transport.as_str(), %error, "the call is sent again");
     }
 
     /// The call leaves a transport, or a probe that failed keeps it from gRPC.
     pub(super) fn switched(&self, to: ActiveTransport, error: &Error) {
-        info!(parent: &self.0, transport = to.as_str(), %error, "the call changes its transport");
+        info!(parent: &self.span, transport = to.as_str(), %error, "the call changes its transport");
     }
 
     /// The network broke a stream after this many messages.
     pub(super) fn broke(&self, transport: ActiveTransport, messages: u64, error: &Error) {
-        warn!(parent: &self.0, transport = transport.as_str(), messages, %error, "a stream broke");
+        warn!(parent: &self.span, transport = transport.as_str(), messages, %error, "a stream broke");
     }
 
     /// The call ended with a status of the service.
     pub(super) fn end(&mut self, code: Code) {
-        self.record("rpc.grpc.status_code", code as i32);
-        if code != Code::Ok {
-            self.record("otel.status_code", "ERROR");
-        }
-        self.0 = Span::none();
+        self.count_end((code, None));
     }
 
     /// The call ended with this, whoever said it.
     pub(super) fn end_with(&mut self, status: &Status) {
-        if let Some(symptom) = Error::of(status).and_then(Error::symptom) {
-            self.record("error.type", symptom.kind().name());
+        let symptom = Error::of(status).and_then(Error::symptom).map(Symptom::kind);
+        if let Some(kind) = symptom {
+            self.record("error.type", kind.name());
         }
-        self.end(status.code());
+        self.count_end((status.code(), symptom));
+    }
+
+    fn count_end(&mut self, end: End) {
+        if let Some(counters) = self.counters.take() {
+            counters.count_end(end);
+        }
+        self.close(end.0);
+    }
+
+    fn close(&mut self, code: Code) {
+        self.record("rpc.grpc.status_code", code as i32);
+        if code != Code::Ok {
+            self.record("otel.status_code", "ERROR");
+        }
+        self.span = Span::none();
     }
 
     /// `Span::record` looks the name up before it asks whether anybody listens.
     fn record(&self, name: &'static str, value: impl Value) {
-        if !self.0.is_disabled() {
-            self.0.record(name, value);
+        if !self.span.is_disabled() {
+            self.span.record(name, value);
         }
     }
 }
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        if !self.0.is_none() {
-            self.end(Code::Cancelled);
+        if !self.span.is_none() {
+            self.close(Code::Cancelled);
         }
     }
 }

@@ -13,6 +13,9 @@ use prometheus::{
 use crate::bridge::Bridge;
 use crate::bridge::options::ActiveTransport;
 use crate::error::{Error, ErrorKind};
+use crate::json::Lenience;
+use crate::symptom::SymptomKind;
+use crate::transport::rest::name_of_code;
 
 /// The counters of a sidecar, beside those of its bridge.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ struct BridgeMetrics {
     switches: IntCounter,
     retries: IntCounter,
     resends: IntCounter,
+    failures: IntCounterVec,
+    symptoms: IntCounterVec,
+    leniences: IntCounterVec,
     transport: IntGaugeVec,
     connections: IntGaugeVec,
 }
@@ -119,20 +125,18 @@ impl Metrics {
 impl BridgeMetrics {
     fn build(bridge: Bridge, registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name, help| register(registry, IntCounter::new(name, help));
+        let counters = |name, help, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
         let gauges = |name, help| {
             register(registry, IntGaugeVec::new(Opts::new(name, help), &["transport"]))
         };
         Ok(Self {
             bridge,
-            attempts: register(
-                registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "genai_bridge_attempts_total",
-                        "Calls handed to a transport, retries and resends included.",
-                    ),
-                    &["transport"],
-                ),
+            attempts: counters(
+                "genai_bridge_attempts_total",
+                "Calls handed to a transport, retries and resends included.",
+                &["transport"],
             )?,
             switches: counter(
                 "genai_bridge_switches_total",
@@ -145,6 +149,21 @@ impl BridgeMetrics {
             resends: counter(
                 "genai_bridge_resends_total",
                 "Attempts after a failure of the network.",
+            )?,
+            failures: counters(
+                "genai_bridge_failures_total",
+                "gRPC calls that failed, by code, and by what the network did.",
+                &["code", "symptom"],
+            )?,
+            symptoms: counters(
+                "genai_bridge_symptoms_total",
+                "What the network did to calls, also to those that succeeded in the end.",
+                &["symptom"],
+            )?,
+            leniences: counters(
+                "genai_bridge_leniences_total",
+                "What answers over REST were read in spite of.",
+                &["lenience"],
             )?,
             transport: gauges(
                 "genai_bridge_transport",
@@ -169,6 +188,21 @@ impl BridgeMetrics {
             self.transport.with_label_values(&[transport.as_str()]).set(is_active.into());
             let connections = i64::try_from(stats.connections(transport)).unwrap_or(i64::MAX);
             self.connections.with_label_values(&[transport.as_str()]).set(connections);
+        }
+        for ((code, symptom), count) in stats.all_failures() {
+            let symptom = symptom.map_or("", SymptomKind::name);
+            follow(&self.failures.with_label_values(&[name_of_code(code), symptom]), count);
+        }
+        // A counter appears with the first that it counts.
+        let met = |kind: &SymptomKind| Some(stats.symptoms(*kind)).filter(|count| *count > 0);
+        for (kind, count) in SymptomKind::ALL.iter().filter_map(|kind| Some((kind, met(kind)?))) {
+            follow(&self.symptoms.with_label_values(&[kind.name()]), count);
+        }
+        for lenience in Lenience::ALL {
+            follow(
+                &self.leniences.with_label_values(&[lenience.name()]),
+                stats.leniences(lenience),
+            );
         }
         follow(&self.switches, stats.switches());
         follow(&self.retries, stats.retries());

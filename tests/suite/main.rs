@@ -17,6 +17,7 @@ mod clients;
 mod command_line;
 mod connections;
 mod connector;
+mod counters;
 mod deadlines;
 mod doctor;
 mod emulator;
