@@ -1,16 +1,15 @@
-//! Log: where events go, and in what form.
+//! Log: where events go, and in what form. A thread of its own writes them, so that no call waits for a disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{Targets, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
@@ -46,17 +45,22 @@ enum Form {
 }
 
 impl LogOptions {
-    /// Begins to log; keys, tokens and messages are in no event.
+    /// Begins to log; keys, tokens and messages are in no event. Dropping what is returned writes what is left.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub(super) fn begin(&self, default: LevelFilter) -> io::Result<()> {
+    pub(super) fn begin(&self, default: LevelFilter) -> io::Result<WorkerGuard> {
         let level = self.level.unwrap_or(default);
         let events = fmt::layer().with_ansi(false);
-        let log = match &self.file {
-            Some(path) => Log::file(path)?,
-            None => Log::Stderr,
+        let to = match &self.file {
+            Some(path) => Destination::file(path)?,
+            None => Destination::Stderr,
         };
+        let (log, written) = NonBlockingBuilder::default()
+            .buffered_lines_limit(MAX_WAITING_LINES)
+            .thread_name("genai-bridge-log")
+            .finish(Log { to, has_failed: false, told_lost: 0 });
+        let _ = LOST.set(log.error_counter());
         let of_ours = Targets::new().with_target("genai_bridge", level);
         // Each event says what it is about; spans are for traces.
         let chosen = registry().with(of_ours).with(filter_fn(is_event));
@@ -68,7 +72,8 @@ impl LogOptions {
                 chosen.with(events).try_init()
             }
         };
-        begun.map_err(in_full)
+        begun.map_err(in_full)?;
+        Ok(written)
     }
 }
 
@@ -76,38 +81,58 @@ fn is_event(metadata: &Metadata<'_>) -> bool {
     metadata.is_event()
 }
 
-/// Where lines go. A disk that is full is told once; calls go on.
-#[derive(Debug, Clone)]
-enum Log {
-    Stderr,
-    File { file: Arc<File>, path: Arc<Path>, has_failed: Arc<AtomicBool> },
+/// Writes lines. A disk that is full is told once, lines that were lost as soon as one is written; calls go on.
+#[derive(Debug)]
+struct Log {
+    to: Destination,
+    has_failed: bool,
+    told_lost: usize,
 }
 
-impl Log {
+#[derive(Debug)]
+enum Destination {
+    Stderr,
+    File(File, PathBuf),
+}
+
+impl Destination {
     fn file(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
             io::Error::other(format!("cannot open the log {}: {error}", path.display()))
         })?;
-        Ok(Self::File { file: Arc::new(file), path: path.into(), has_failed: Arc::default() })
+        Ok(Self::File(file, path.to_owned()))
+    }
+}
+
+impl Log {
+    /// Lines that found too many others waiting.
+    fn tell_lost(&mut self) {
+        let lost = LOST.get().map_or(0, ErrorCounter::dropped_lines);
+        if lost > self.told_lost {
+            tell(&format!("the log is too slow: {} events are lost", lost - self.told_lost));
+            self.told_lost = lost;
+        }
     }
 }
 
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stderr => io::stderr().write(line),
-            Self::File { file, path, has_failed } => {
-                match (&**file).write_all(line) {
-                    Ok(()) => has_failed.store(false, Relaxed),
-                    Err(error) if !has_failed.swap(true, Relaxed) => tell(&format!(
+        self.tell_lost();
+        match &mut self.to {
+            Destination::Stderr => return io::stderr().write(line),
+            Destination::File(file, path) => match file.write_all(line) {
+                Ok(()) => self.has_failed = false,
+                Err(error) if !self.has_failed => {
+                    self.has_failed = true;
+                    tell(&format!(
                         "cannot write the log {}: {error}; calls go on, events are lost",
                         path.display()
-                    )),
-                    Err(_) => {}
+                    ));
                 }
-                Ok(line.len())
-            }
+                Err(_) => {}
+            },
         }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -115,10 +140,7 @@ impl Write for Log {
     }
 }
 
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
+/// Told by the writer's thread, which is made before there is a counter.
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+/// Beyond them lines are lost; a line has about 200 bytes.
+const MAX_WAITING_LINES: usize = 10_000;

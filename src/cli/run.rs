@@ -57,7 +57,7 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
-    arguments.log.begin(LevelFilter::WARN)?;
+    let _log = arguments.log.begin(LevelFilter::WARN)?;
     let identity = Identity::self_made(&[]).map_err(in_full)?;
     let root = identity.root_certificate().unwrap_or_default().to_owned();
     let bridge = arguments.sidecar.bridge()?;

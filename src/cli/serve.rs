@@ -84,7 +84,7 @@ Exit codes:
   2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
-    arguments.log.begin(LevelFilter::INFO)?;
+    let _log = arguments.log.begin(LevelFilter::INFO)?;
     let (identity, root) = arguments.clients.identity()?;
     let bridge = arguments.sidecar.bridge()?;
     let sidecar = arguments.sidecar.sidecar(bridge.clone());
