@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 
-use crate::bridge::builder::Built;
+use crate::bridge::builder::build::Built;
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::call::Answer;
 use crate::call::frame::PREFIX_LENGTH;

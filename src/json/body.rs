@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::text::base64_length;
+use super::base64::base64_length;
 
 /// A JSON text with gaps for base64.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,6 @@
 //! JSON: wire bytes to `ProtoJSON` and back, in one pass over the schema's tables.
 
+mod base64;
 mod block;
 mod body;
 mod fault;

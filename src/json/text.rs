@@ -1,4 +1,4 @@
-//! Text: writes JSON scalars: strings, numbers, base64.
+//! Text: writes JSON scalars: strings and numbers.
 
 use super::block::{
     BLOCK, STRETCH, append_from, append_short, append_start, beyond_ascii, clean_length,
@@ -210,20 +210,6 @@ fn write_non_finite(value: f64, out: &mut Vec<u8>) {
         value if value > 0.0 => b"\"Infinity\"",
         _ => b"\"-Infinity\"",
     });
-}
-
-/// Writes bytes as quoted standard base64 with padding.
-#[inline]
-pub(crate) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(base64_length(bytes.len()) + 2);
-    out.push(b'"');
-    base64_simd::STANDARD.encode_append(bytes, out);
-    out.push(b'"');
-}
-
-/// Characters of base64 for so many bytes.
-pub(crate) const fn base64_length(bytes: usize) -> usize {
-    bytes.div_ceil(3) * 4
 }
 
 #[cfg(test)]

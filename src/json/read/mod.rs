@@ -6,6 +6,7 @@
 
 mod dynamic;
 mod floats;
+mod list;
 mod map;
 mod repeats;
 mod value;
@@ -13,7 +14,7 @@ mod well_known;
 
 use crate::json::block::{BLOCK, append_start, short_block};
 use crate::json::fault::{Fault, Result};
-use crate::json::lenience::{Lenience, Leniences};
+use crate::json::lenience::Leniences;
 use crate::json::scan::Scan;
 use crate::json::slot_set::{Replaced, SlotSet};
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
@@ -108,7 +109,7 @@ pub(super) struct Reader<'a> {
     pub(super) scan: Scan<'a>,
     pub(super) mode: Mode,
     /// Bytes kept for a length.
-    slot: usize,
+    pub(super) slot: usize,
     notes: Notes,
     /// The value is an element of a list of numbers, which must not lose one.
     pub(super) in_list: bool,
@@ -271,6 +272,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How the messages of a kind are written.
+    pub(super) fn special(&self, kind: Kind) -> Option<Special> {
+        Some(self.schema.message(kind.message()?).special)
+    }
+
     pub(super) fn null_is_value(&self, kind: Kind) -> bool {
         match kind {
             Kind::Enum(id) => self.schema.enumeration(id).is_null,
@@ -307,65 +313,6 @@ impl<'a> Reader<'a> {
             out.truncate(start);
         }
         Ok(())
-    }
-
-    fn repeated(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
-        self.scan.expect(b'[')?;
-        if self.scan.eat(b']') {
-            return Ok(());
-        }
-        let dynamic = self.dynamic_kind(field.kind);
-        let start = out.len();
-        let length = field.packed.then(|| {
-            field.tag.append_to(out);
-            self.open(out)
-        });
-        self.in_list = self.is_list_of_numbers(field.kind);
-        loop {
-            if self.scan.is_next(b'n') && !self.null_is_value(field.kind) {
-                self.null_element(field.kind)?;
-            } else if field.packed && field.kind == Kind::Float {
-                self.floats(out)?;
-            } else if field.packed {
-                self.value(field.kind, depth, out)?;
-            } else if let Some(of) = dynamic {
-                field.tag.append_to(out);
-                self.dynamic_inside(of, depth, out)?;
-            } else {
-                self.tagged_value(field, depth, out)?;
-            }
-            if !self.scan.eat(b',') {
-                break;
-            }
-        }
-        self.in_list = false;
-        self.scan.expect(b']')?;
-        match length {
-            Some(at) if out.len() == at + self.slot => out.truncate(start),
-            Some(at) => self.close(at, out)?,
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Whether the elements are numbers, in wrappers or not: nothing but a number can stand within them.
-    fn is_list_of_numbers(&self, kind: Kind) -> bool {
-        kind.is_packable() || self.special(kind) == Some(Special::Wrapper)
-    }
-
-    /// How the messages of a kind are written.
-    fn special(&self, kind: Kind) -> Option<Special> {
-        Some(self.schema.message(kind.message()?).special)
-    }
-
-    /// Skips `null` in a list of messages; a list of scalars must not lose its order.
-    #[cold]
-    fn null_element(&mut self, kind: Kind) -> Result<()> {
-        if self.mode != Mode::Answer || kind.message().is_none() || self.in_list {
-            return Err(self.scan.fault("`null` in a list"));
-        }
-        self.scan.met.add(Lenience::NullElement);
-        self.scan.word("null")
     }
 
     /// Keeps room for a length.

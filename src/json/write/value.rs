@@ -3,10 +3,9 @@
 use bytes::Bytes;
 
 use super::Writer;
+use crate::json::base64::write_base64;
 use crate::json::fault::Result;
-use crate::json::text::{
-    write_base64, write_f32, write_f64, write_int, write_quoted_int, write_string,
-};
+use crate::json::text::{write_f32, write_f64, write_int, write_quoted_int, write_string};
 use crate::json::wire::{Wire, zigzag_decode};
 use crate::schema::{Enum, Field, Kind, Shape, WireType};
 

@@ -1,32 +1,26 @@
 //! `BridgeBuilder`: every option with its default, checked once.
 
+pub(crate) mod build;
+mod describe;
+mod preset;
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::PathAndQuery;
 use hyper::rt::{Read, Write};
-use tower_service::Service as TowerService;
+use tower_service::Service;
 
 use crate::bridge::Bridge;
 use crate::bridge::options::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
-use crate::call::frame::Frame;
-use crate::carry::{Core, DefaultDeadline, Parts, Settings};
+use crate::carry::DefaultDeadline;
 use crate::credentials::Credentials;
-use crate::dialect::Dialect;
-use crate::error::{Error, ErrorKind};
-use crate::fallback::{Expiry, Fallback};
+use crate::error::Error;
 use crate::gemini;
-use crate::gemini::parameters::{Guard, Limits};
-use crate::network::{Network, NetworkSettings, Origin, Proxy, UserConnector};
+use crate::gemini::parameters::Limits;
+use crate::network::{Proxy, UserConnector};
 use crate::probe::liveness::inquiry::Patience;
-use crate::probe::{Probe, ProbeRequest};
-use crate::retry::{Retries, RetryPolicies};
 use crate::schema::Schema;
-use crate::transport::carrier::http2::Http2Settings;
-use crate::transport::grpc::{AnswerLimits, GrpcTransport};
-use crate::transport::rest::{EndFields, RestSettings, RestTransport};
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
 ///
@@ -210,7 +204,7 @@ impl BridgeBuilder {
     /// looked up by the proxy.
     pub fn connector<C>(mut self, connector: C) -> Self
     where
-        C: TowerService<Uri> + Send + 'static,
+        C: Service<Uri> + Send + 'static,
         C::Response: Read + Write + Send + Unpin + 'static,
         C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         C::Future: Send,
@@ -276,7 +270,7 @@ impl BridgeBuilder {
 
     /// Largest head, and largest trailers, of an answer in bytes: its metadata, and a status with its message and
     /// details; over REST the largest error. Default: 4 MiB. What is larger fails as
-    /// [`ErrorKind::MetadataTooLarge`]. Above some 64 MiB a message may be lost from a status.
+    /// [`ErrorKind::MetadataTooLarge`](crate::ErrorKind::MetadataTooLarge). Above some 64 MiB a message may be lost from a status.
     pub fn max_metadata_size(mut self, bytes: usize) -> Self {
         self.max_metadata_size = bytes;
         self
@@ -309,164 +303,6 @@ impl BridgeBuilder {
         self.rest_http2 = offered;
         self
     }
-
-    /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
-    ///
-    /// # Errors
-    /// A setting is wrong ([`ErrorKind::Configuration`], [`ErrorKind::Schema`]), or
-    /// [`from_env`](Self::from_env) found no key ([`ErrorKind::Credentials`]).
-    pub fn build(self) -> Result<Bridge, Error> {
-        self.build_parts().map(|built| built.bridge)
-    }
-
-    /// The bridge, and the network below it.
-    pub(crate) fn build_parts(self) -> Result<Built, Error> {
-        let network = Network::new(NetworkSettings {
-            proxy: self.proxy,
-            roots: self.roots,
-            client_identity: self.client_identity,
-            connect_timeout: self.connect_timeout,
-            connector: self.connector,
-        })?;
-        let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
-        let mut service = Service::new(self.schema, self.probe)?;
-        service.probe = service.probe.filter(|_| self.has_probe);
-        let credentials = self.credentials?;
-        credentials.check()?;
-        let http2 = Http2Settings::default();
-        let limits =
-            AnswerLimits { message: self.max_message_size, metadata: self.max_metadata_size };
-        let rest = RestSettings {
-            max_message_size: self.max_message_size,
-            max_metadata_size: self.max_metadata_size,
-            connections: self.rest_connections,
-            dialect: service.dialect,
-            end_fields: service.end_fields,
-        };
-        let bridge = Bridge::new(Core::new(Parts {
-            credentials,
-            grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), http2, limits)),
-            rest: RestTransport::new(service.schema.clone(), network.clone(), origin.clone(), rest),
-            schema: service.schema,
-            probe: Probe::new(service.probe),
-            fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
-            retries: Retries::new(self.retry.map_or(service.retries, RetryPolicies::Fixed)),
-            counters: Arc::default(),
-            guard: Guard::new(self.parameters, self.model_limits),
-            settings: Settings {
-                dialect: service.dialect,
-                server: origin.address().clone(),
-                transport: self.transport,
-                resend: self.resend,
-                grpc_head_start: self.grpc_head_start,
-                default_deadline: self.default_deadline.unwrap_or(service.deadline),
-                stream_idle_limit: self.stream_idle_limit,
-                patience: self.patience,
-                max_message_size: self.max_message_size,
-                rest_http2: self.rest_http2,
-            },
-        }));
-        Ok(Built { bridge, network, origin })
-    }
-
-    /// Goes on without credentials where the environment held none: the rest can be examined.
-    pub(crate) fn go_on_without_key(&mut self) {
-        if self.credentials.is_err() {
-            self.credentials = Ok(Credentials::none());
-        }
-    }
-
-    pub(crate) fn limit_connect_timeout(&mut self, limit: Duration) {
-        self.connect_timeout = Some(self.connect_timeout.map_or(limit, |own| own.min(limit)));
-    }
-
-    pub(crate) fn endpoint_text(&self) -> &str {
-        &self.endpoint
-    }
-
-    /// The settings that decide about the way, for a person; no secret among them.
-    pub(crate) fn describe(&self) -> Vec<String> {
-        let credentials = match &self.credentials {
-            Ok(credentials) => credentials.describe(),
-            Err(_) => "no key",
-        };
-        let store = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
-            let place = std::env::var_os(name).filter(|place| !place.is_empty())?;
-            Some(format!("roots of {name}={}", place.to_string_lossy()))
-        });
-        let mut told = vec![store.unwrap_or_else(|| "roots of the operating system".to_owned())];
-        match self.roots.len() {
-            0 => {}
-            1 => told.push("added roots".to_owned()),
-            count => told.push(format!("added roots from {count} sources")),
-        }
-        if self.connector.is_some() {
-            told.push("connections by the program's own connector".to_owned());
-        }
-        told.push(credentials.to_owned());
-        told
-    }
-}
-
-/// What [`BridgeBuilder::build_parts`] makes.
-pub(crate) struct Built {
-    pub(crate) bridge: Bridge,
-    pub(crate) network: Network,
-    pub(crate) origin: Origin,
-}
-
-/// What is known of the service that is called: much of the Gemini API, nothing of others.
-struct Service {
-    schema: Schema,
-    probe: Option<ProbeRequest>,
-    dialect: Dialect,
-    end_fields: fn(&str) -> EndFields,
-    retries: RetryPolicies,
-    deadline: DefaultDeadline,
-}
-
-impl Service {
-    fn new(schema: Option<Schema>, probe: Option<(String, Vec<u8>)>) -> Result<Self, Error> {
-        match schema {
-            Some(schema) => Ok(Self {
-                probe: probe.map(|probe| probe_request(&schema, &probe)).transpose()?,
-                dialect: Dialect::Plain,
-                end_fields: |_| &[],
-                retries: RetryPolicies::Fixed(RetryPolicy::none()),
-                deadline: DefaultDeadline::Fixed(None),
-                schema,
-            }),
-            None => Self::gemini(&probe.unwrap_or_else(gemini::probe_call)),
-        }
-    }
-
-    fn gemini(probe: &(String, Vec<u8>)) -> Result<Self, Error> {
-        let schema = gemini::schema()?;
-        Ok(Self {
-            probe: Some(probe_request(&schema, probe)?),
-            dialect: Dialect::Google,
-            end_fields: gemini::end_fields,
-            retries: RetryPolicies::ByMethod(gemini::retry_policy),
-            deadline: DefaultDeadline::ByMethod(gemini::deadline),
-            schema,
-        })
-    }
-}
-
-fn probe_request(
-    schema: &Schema,
-    (path, message): &(String, Vec<u8>),
-) -> Result<ProbeRequest, Error> {
-    let refuse = |why: &str| Error::new(ErrorKind::Configuration, format!("probe `{path}` {why}"));
-    let method = schema.method(path).cloned();
-    if method.as_ref().is_some_and(|method| method.client_streaming || method.server_streaming) {
-        return Err(refuse("is not a unary method"));
-    }
-    Ok(ProbeRequest {
-        path: PathAndQuery::try_from(path.as_str()).map_err(|_| refuse("is not a path"))?,
-        method,
-        message: Frame::wrap(message).ok_or_else(|| refuse("has a message over 4 GiB"))?,
-    })
 }
 
 /// Hides the credentials; their own `Debug` does so too.

@@ -1,0 +1,85 @@
+//! Build: makes the bridge of checked settings.
+
+use std::sync::Arc;
+
+use super::BridgeBuilder;
+use super::preset::Preset;
+use crate::bridge::Bridge;
+use crate::carry::{Core, Parts, Settings};
+use crate::error::Error;
+use crate::fallback::{Expiry, Fallback};
+use crate::gemini::parameters::Guard;
+use crate::network::{Network, NetworkSettings, Origin};
+use crate::probe::Probe;
+use crate::retry::{Retries, RetryPolicies};
+use crate::transport::carrier::http2::Http2Settings;
+use crate::transport::grpc::{AnswerLimits, GrpcTransport};
+use crate::transport::rest::{RestSettings, RestTransport};
+
+impl BridgeBuilder {
+    /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
+    ///
+    /// # Errors
+    /// A setting is wrong ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration), [`ErrorKind::Schema`](crate::ErrorKind::Schema)), or
+    /// [`from_env`](Self::from_env) found no key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)).
+    pub fn build(self) -> Result<Bridge, Error> {
+        self.build_parts().map(|built| built.bridge)
+    }
+
+    /// The bridge, and the network below it.
+    pub(crate) fn build_parts(self) -> Result<Built, Error> {
+        let network = Network::new(NetworkSettings {
+            proxy: self.proxy,
+            roots: self.roots,
+            client_identity: self.client_identity,
+            connect_timeout: self.connect_timeout,
+            connector: self.connector,
+        })?;
+        let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
+        let mut preset = Preset::new(self.schema, self.probe)?;
+        preset.probe = preset.probe.filter(|_| self.has_probe);
+        let credentials = self.credentials?;
+        credentials.check()?;
+        let http2 = Http2Settings::default();
+        let limits =
+            AnswerLimits { message: self.max_message_size, metadata: self.max_metadata_size };
+        let rest = RestSettings {
+            max_message_size: self.max_message_size,
+            max_metadata_size: self.max_metadata_size,
+            connections: self.rest_connections,
+            dialect: preset.dialect,
+            end_fields: preset.end_fields,
+        };
+        let bridge = Bridge::new(Core::new(Parts {
+            credentials,
+            grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), http2, limits)),
+            rest: RestTransport::new(preset.schema.clone(), network.clone(), origin.clone(), rest),
+            schema: preset.schema,
+            probe: Probe::new(preset.probe),
+            fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),
+            retries: Retries::new(self.retry.map_or(preset.retries, RetryPolicies::Fixed)),
+            counters: Arc::default(),
+            guard: Guard::new(self.parameters, self.model_limits),
+            settings: Settings {
+                dialect: preset.dialect,
+                server: origin.address().clone(),
+                transport: self.transport,
+                resend: self.resend,
+                grpc_head_start: self.grpc_head_start,
+                default_deadline: self.default_deadline.unwrap_or(preset.deadline),
+                stream_idle_limit: self.stream_idle_limit,
+                patience: self.patience,
+                max_message_size: self.max_message_size,
+                rest_http2: self.rest_http2,
+            },
+        }));
+        Ok(Built { bridge, network, origin })
+    }
+}
+
+/// What [`BridgeBuilder::build_parts`] makes.
+pub(crate) struct Built {
+    pub(crate) bridge: Bridge,
+    pub(crate) network: Network,
+    pub(crate) origin: Origin,
+}
