@@ -1,36 +1,41 @@
 //! `proto/` becomes messages, clients and a descriptor set, by protox: no protoc, no network.
 
+#[path = "build/descriptor.rs"]
+mod descriptor;
+#[path = "build/overlay.rs"]
+mod overlay;
+
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use protox::Compiler;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let out = PathBuf::from(env::var("OUT_DIR")?);
-    let mut compiler = Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(proto_files(&PathBuf::from("proto"))?)?;
-    // The raw bytes: prost's own descriptor types would drop the HTTP annotations.
-    let bare = {
-        let mut compiler = Compiler::new(["proto"])?;
-        compiler.include_imports(true);
-        compiler.open_files(proto_files(&PathBuf::from("proto"))?)?;
-        compiler.encode_file_descriptor_set()
+    println!("cargo:rerun-if-changed=build");
+    let root = Path::new("proto");
+    let compile = |with_comments| -> Result<Vec<u8>, Box<dyn Error>> {
+        let mut compiler = Compiler::new([root])?;
+        compiler.include_imports(true).include_source_info(with_comments);
+        compiler.open_files(proto_files(root)?)?;
+        // The raw bytes: prost's own descriptor types would drop the HTTP annotations.
+        Ok(overlay::apply(&compiler.encode_file_descriptor_set())?)
     };
-    fs::write(out.join("gemini.binpb"), bare)?;
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("gemini.binpb"), compile(false)?)?;
     tonic_prost_build::configure()
         .build_server(false)
         .build_transport(false)
         .bytes(".")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds(FileDescriptorSet::decode(compile(true)?.as_slice())?)?;
     Ok(())
 }
 
-fn proto_files(root: &PathBuf) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+fn proto_files(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

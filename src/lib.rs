@@ -18,6 +18,7 @@ pub mod gemini;
 pub mod guide;
 mod json;
 mod network;
+mod overlay;
 mod probe;
 mod proto;
 mod retry;

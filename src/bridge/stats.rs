@@ -26,6 +26,7 @@ pub struct Stats {
     retries: u64,
     resends: u64,
     failures: HashMap<End, u64>,
+    fields_left_out: u64,
     symptoms: HashMap<SymptomKind, u64>,
     leniences: HashMap<Lenience, u64>,
 }
@@ -100,6 +101,12 @@ impl Stats {
         self.failures.iter().map(|(failure, count)| (*failure, *count))
     }
 
+    /// Ids and metadata of answers that requests over gRPC went without, because only REST has such fields; each attempt
+    /// counts.
+    pub fn fields_left_out(&self) -> u64 {
+        self.fields_left_out
+    }
+
     /// How often a call met this symptom: in an attempt, or because the free call failed by it that the call waited for.
     /// A call that was sent again may have met it and succeeded.
     pub fn symptoms(&self, kind: SymptomKind) -> u64 {
@@ -124,6 +131,7 @@ pub(crate) struct Counters {
     retries: AtomicU64,
     resends: AtomicU64,
     failures: Mutex<HashMap<End, u64>>,
+    fields_left_out: AtomicU64,
     symptoms: Mutex<HashMap<SymptomKind, u64>>,
 }
 
@@ -167,6 +175,10 @@ impl Counters {
         *failures.entry(end).or_default() += 1;
     }
 
+    pub(crate) fn count_left_out(&self, fields: u64) {
+        self.fields_left_out.fetch_add(fields, Relaxed);
+    }
+
     pub(crate) fn count_symptom(&self, kind: SymptomKind) {
         let mut symptoms = self.symptoms.lock().unwrap_or_else(PoisonError::into_inner);
         *symptoms.entry(kind).or_default() += 1;
@@ -188,6 +200,7 @@ impl Counters {
             retries: self.retries.load(Relaxed),
             resends: self.resends.load(Relaxed),
             failures: self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            fields_left_out: self.fields_left_out.load(Relaxed),
             symptoms: self.symptoms.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

@@ -40,7 +40,11 @@ impl Frame {
         Self::parse(whole.into_bytes())
     }
 
-    fn parse(bytes: Bytes) -> Result<Self, Error> {
+    /// One frame, whole.
+    ///
+    /// # Errors
+    /// It is cut, or followed by more.
+    pub(crate) fn parse(bytes: Bytes) -> Result<Self, Error> {
         let Some((&[flag, a, b, c, d], message)) = bytes.split_first_chunk() else {
             return Err(malformed(format!("the request has {} bytes, no frame", bytes.len())));
         };

@@ -1,6 +1,7 @@
 //! Call: one RPC in neutral terms: method, metadata, deadline, message.
 
 pub(crate) mod author;
+pub(crate) mod compression;
 pub(crate) mod deadline;
 pub(crate) mod frame;
 mod head;
@@ -42,6 +43,10 @@ pub(crate) struct Call {
     /// When the whole call must have ended.
     pub(crate) deadline: Option<Deadline>,
     pub(crate) message: Message,
+    /// What gRPC sends in place of the message, which holds ids or metadata that only REST has.
+    pub(crate) reduced: Option<Reduced>,
+    /// The field of the message for which it must go over REST.
+    pub(crate) rest_only: Option<Box<str>>,
     pub(crate) options: CallOptions,
     /// How often it was handed to a transport.
     pub(crate) attempts: u32,
@@ -53,6 +58,13 @@ pub(crate) struct Call {
 pub(crate) enum Message {
     One(Frame),
     Stream(Option<Body>),
+}
+
+/// A message without what only REST has.
+pub(crate) struct Reduced {
+    pub(crate) message: Message,
+    /// How many fields were left out.
+    pub(crate) left_out: u64,
 }
 
 impl Message {
@@ -78,10 +90,17 @@ impl Call {
             accept_encoding: None,
             deadline: None,
             message: Message::One(message),
+            reduced: None,
+            rest_only: None,
             options: CallOptions::default(),
             attempts: 0,
             retries: 0,
         }
+    }
+
+    /// What gRPC sends.
+    pub(crate) fn message_over_grpc(&mut self) -> &mut Message {
+        self.reduced.as_mut().map_or(&mut self.message, |reduced| &mut reduced.message)
     }
 
     /// Whether REST can carry it: its method is known, has an HTTP rule, and takes one message.

@@ -56,7 +56,8 @@ impl Core {
 
     /// Only where there is a choice is there something to tell.
     fn observer(&self, call: &Call) -> Option<Observer> {
-        let method = call.method.as_ref().filter(|_| self.is_auto(call) && call.has_rest_form())?;
+        let has_choice = self.is_auto(call) && call.has_rest_form() && call.rest_only.is_none();
+        let method = call.method.as_ref().filter(|_| has_choice)?;
         Some(self.fallback.observer(method))
     }
 
@@ -79,7 +80,7 @@ impl Core {
         if let Some(because) = &choice.because {
             trace.switched(choice.transport, because);
         }
-        let may_switch = self.is_auto(call) && choice.because.is_none();
+        let may_switch = self.is_auto(call) && choice.because.is_none() && call.rest_only.is_none();
         let policy = call.options.resend.unwrap_or(self.settings.resend);
         let mut resends = ResendState::new(choice.transport, policy, may_switch);
         let mut first = choice.because;
@@ -145,6 +146,9 @@ impl Core {
         mut observer: Option<&mut Observer>,
     ) -> Result<Carried, Error> {
         let transport = ActiveTransport::Grpc;
+        if let Some(reduced) = &call.reduced {
+            self.counters.count_left_out(reduced.left_out);
+        }
         let began = Instant::now();
         let than = observer.as_deref().and_then(Observer::younger_than);
         let deadline = call.deadline;

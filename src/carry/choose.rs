@@ -35,6 +35,9 @@ impl Core {
         call: &mut Call,
         mut observer: Option<&mut Observer>,
     ) -> Result<Choice, Error> {
+        if let Some(field) = &call.rest_only {
+            return self.choose_for_field(call, field).map(Choice::of);
+        }
         if let Some(transport) = self.transport_of(call).fixed() {
             return Ok(Choice::of(transport));
         }

@@ -101,10 +101,11 @@ impl Core {
     ) -> Result<Answer, Error> {
         let mut call = self.parse(request)?;
         within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
+        self.find_rest_only(&mut call)?;
         self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
         self.settings.dialect.add_headers(&self.schema, &mut call);
-        let carried = self.send_with_retries(&mut call, trace).await;
+        let carried = self.send_sifted(&mut call, trace).await;
         trace.count(&call);
         let carried = carried.map_err(|mut error| {
             if self.is_rest_open(&call) {
@@ -136,6 +137,8 @@ impl Core {
             accept_encoding: head.accept_encoding,
             deadline: timeout.and_then(Deadline::after),
             message: Message::Stream(Some(body)),
+            reduced: None,
+            rest_only: None,
             options: parts.extensions.get::<CallOptions>().cloned().unwrap_or_default(),
             attempts: 0,
             retries: 0,

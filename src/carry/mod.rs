@@ -7,7 +7,9 @@ mod examine;
 pub(crate) mod exchange;
 mod outcome;
 mod probes;
+mod rest_only;
 mod settings;
+mod sieve;
 mod stream_limits;
 mod trace;
 

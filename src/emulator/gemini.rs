@@ -64,9 +64,10 @@ pub(super) fn answer(path: &str, request: &Bytes) -> Option<Reply> {
             total_tokens: PROMPT_TOKENS,
             ..Default::default()
         })),
-        "EmbedContent" => {
-            Some(Reply::message(&EmbedContentResponse { embedding: Some(embedding(0)) }))
-        }
+        "EmbedContent" => Some(Reply::message(&EmbedContentResponse {
+            embedding: Some(embedding(0)),
+            ..Default::default()
+        })),
         "BatchEmbedContents" => Some(batch_embed(&read(request))),
         _ => None,
     }
@@ -172,11 +173,11 @@ fn response(
 
 fn batch_embed(request: &BatchEmbedContentsRequest) -> Reply {
     let embeddings = (0..request.requests.len()).map(embedding).collect();
-    Reply::message(&BatchEmbedContentsResponse { embeddings })
+    Reply::message(&BatchEmbedContentsResponse { embeddings, ..Default::default() })
 }
 
 /// Values that show which request of a batch they answer.
 fn embedding(index: usize) -> ContentEmbedding {
     let start = u8::try_from(index).map_or(0.0, f32::from);
-    ContentEmbedding { values: vec![start, 0.25, -0.5, 0.125] }
+    ContentEmbedding { values: vec![start, 0.25, -0.5, 0.125], ..Default::default() }
 }

@@ -1,6 +1,7 @@
 //! Gemini: what only this API knows: replies, parameters, errors in plain words.
 
 mod advice;
+mod content;
 mod defaults;
 mod details;
 mod operations;
@@ -24,9 +25,23 @@ use crate::error::Error;
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
 
-/// The services of v1 and v1beta, and `google.longrunning.Operations` as they offer it. Compiled once
-/// in a process.
-pub(crate) fn schema() -> Result<Schema, Error> {
+/// The services of v1 and v1beta, and `google.longrunning.Operations` as they offer it, with what only REST has.
+/// Compiled once in a process.
+///
+/// ```
+/// use genai_bridge::v1beta::Content;
+/// use prost::Message;
+///
+/// let turn = Content::user("Why?").encode_to_vec();
+/// let json = genai_bridge::gemini::schema()?
+///     .json_from_message("google.ai.generativelanguage.v1beta.Content", &turn)?;
+/// assert_eq!(json, br#"{"parts":[{"text":"Why?"}],"role":"user"}"#);
+/// # Ok::<(), genai_bridge::Error>(())
+/// ```
+///
+/// # Errors
+/// None that is known: the descriptors are the crate's own.
+pub fn schema() -> Result<Schema, Error> {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     if let Some(schema) = SCHEMA.get() {
         return Ok(schema.clone());

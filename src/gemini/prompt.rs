@@ -1,8 +1,6 @@
 //! Prompt: a request that asks a model one question.
 
-use crate::proto::google::ai::generativelanguage::v1beta::{
-    Content, GenerateContentRequest, Part, part::Data,
-};
+use crate::proto::google::ai::generativelanguage::v1beta::{Content, GenerateContentRequest};
 
 /// A request that asks `model` this text, as the user.
 ///
@@ -17,10 +15,9 @@ use crate::proto::google::ai::generativelanguage::v1beta::{
 /// assert_eq!(request.model, "models/gemini-2.5-flash");
 /// ```
 pub fn prompt(model: impl AsRef<str>, text: impl Into<String>) -> GenerateContentRequest {
-    let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
     GenerateContentRequest {
         model: model_name(model.as_ref()),
-        contents: vec![Content { parts: vec![part], role: "user".to_owned() }],
+        contents: vec![Content::user(text.into())],
         ..GenerateContentRequest::default()
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use lenience::{LenienceCounts, Leniences};
 pub(crate) use normalise::normalise;
 pub(crate) use raw::{elements, member, members};
 pub(crate) use read::{Mode, Notes, read_answer, read_field, read_message, room_for};
-pub(crate) use wire::{MAX_DEPTH, Wire, WireField, fields_of_value, push_varint};
+pub(crate) use wire::{MAX_DEPTH, TOO_DEEP, Wire, WireField, fields_of_value, push_varint};
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 
 impl Schema {

@@ -78,6 +78,9 @@ pub(super) struct FieldOptions {
     /// `google.api.field_behavior`
     #[prost(int32, repeated, tag = "1052")]
     pub(super) behaviors: Vec<i32>,
+    /// `genai_bridge.rest_only`
+    #[prost(int32, tag = "266000000")]
+    pub(super) rest_only: i32,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +99,14 @@ pub(super) struct EnumOptions {
 pub(super) struct EnumValueDescriptor<'a> {
     pub(super) name: &'a [u8],
     pub(super) number: i32,
+    pub(super) options: EnumValueOptions,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EnumValueOptions {
+    /// `genai_bridge.rest_only_value`
+    #[prost(int32, tag = "266000000")]
+    pub(super) rest_only: i32,
 }
 
 #[derive(Debug, Default)]
@@ -271,6 +282,7 @@ impl<'a> EnumValueDescriptor<'a> {
             match part? {
                 (1, FieldValue::Bytes(name)) => value.name = name,
                 (2, FieldValue::Varint(number)) => value.number = int32(number),
+                (3, FieldValue::Bytes(options)) => merge(&mut value.options, options)?,
                 _ => {}
             }
         }

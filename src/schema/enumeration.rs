@@ -8,6 +8,7 @@ use super::inline_text::InlineText;
 use super::message::DENSE;
 use super::names::Names;
 use super::naming::{quoted, text};
+use super::rest_only::RestOnly;
 
 /// An enum type.
 #[derive(Debug)]
@@ -26,15 +27,23 @@ pub(crate) struct Enum {
     /// By number, where numbers are small: index into `by_number` + 1, or 0.
     dense: Box<[u16]>,
     names: Names,
+    /// By number, sorted: the values that are marked.
+    rest_only: Box<[(i32, RestOnly)]>,
 }
 
 impl Enum {
     /// From what an [`EnumDescriptor`] reads.
     pub(super) fn new(name: &str, encoded: &[u8], features: Features) -> Self {
-        let declared: Vec<(i32, Cow<'_, str>)> = EnumDescriptor::values(encoded)
-            .flatten()
-            .map(|value| (value.number, text(value.name)))
-            .collect();
+        let mut rest_only = Vec::new();
+        let mut declared: Vec<(i32, Cow<'_, str>)> = Vec::new();
+        for value in EnumDescriptor::values(encoded).flatten() {
+            declared.push((value.number, text(value.name)));
+            match RestOnly::of(value.options.rest_only) {
+                RestOnly::No => {}
+                mark => rest_only.push((value.number, mark)),
+            }
+        }
+        rest_only.sort_by_key(|value| value.0);
         let mut values = declared.clone();
         values.sort_by_key(|value| value.0);
         values.dedup_by_key(|value| value.0);
@@ -63,7 +72,14 @@ impl Enum {
             by_number,
             dense: dense.into(),
             names: Names::new(numbers),
+            rest_only: rest_only.into(),
         }
+    }
+
+    /// The mark of a value.
+    pub(crate) fn rest_only(&self, number: i32) -> RestOnly {
+        let at = self.rest_only.binary_search_by_key(&number, |value| value.0);
+        at.ok().and_then(|at| self.rest_only.get(at)).map_or(RestOnly::No, |value| value.1)
     }
 
     /// The quoted name of a value.

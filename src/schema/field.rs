@@ -6,6 +6,7 @@ use super::descriptor::{FieldDescriptor, FieldOptions};
 use super::features::Features;
 use super::inline_text::{InlineText, Tag};
 use super::naming::{quoted, text};
+use super::rest_only::RestOnly;
 use super::types::{EnumId, MessageId, TypeId, Types};
 
 /// One field of a message.
@@ -26,6 +27,7 @@ pub(crate) struct Field {
     pub(crate) checked_utf8: bool,
     /// `google.api.field_behavior` has REQUIRED.
     pub(crate) required: bool,
+    pub(crate) rest_only: RestOnly,
     pub(crate) name: Box<str>,
     pub(crate) json_name: Box<str>,
     /// `,"jsonName":`
@@ -130,6 +132,7 @@ impl Field {
             in_oneof,
             checked_utf8: features.checked_utf8,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
+            rest_only: RestOnly::of(options.rest_only),
             name: name.into(),
             key: InlineText::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
             json_name: json_name.into(),

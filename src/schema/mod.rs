@@ -10,6 +10,7 @@ mod message;
 mod method;
 mod names;
 mod naming;
+mod rest_only;
 pub(crate) mod rule;
 mod tables;
 pub(crate) mod template;
@@ -30,6 +31,7 @@ pub(crate) use inline_text::Tag;
 pub(crate) use message::{Message, Special};
 pub(crate) use method::Method;
 use naming::qualified;
+pub(crate) use rest_only::RestOnly;
 use rule::HttpOverride;
 use tables::Tables;
 pub(crate) use types::{EnumId, MessageId};
@@ -44,6 +46,8 @@ pub struct Schema(Arc<Compiled>);
 struct Compiled {
     tables: Tables,
     methods: FxHashMap<Box<str>, Arc<Method>>,
+    /// Fields may be marked as REST's own.
+    has_rest_only: bool,
 }
 
 impl Schema {
@@ -80,7 +84,8 @@ impl Schema {
                 }
             }
         }
-        Ok(Self(Arc::new(Compiled { tables: Tables::new(types), methods })))
+        let has_rest_only = rest_only::is_declared(&types);
+        Ok(Self(Arc::new(Compiled { tables: Tables::new(types), methods, has_rest_only })))
     }
 
     /// The descriptors that the crate embeds: the types of errors, and the well-known ones, which another schema need
@@ -113,6 +118,12 @@ impl Schema {
     #[inline]
     pub(crate) fn message(&self, id: MessageId) -> &Message {
         self.0.tables.message(id)
+    }
+
+    /// Whether fields of it may be marked as REST's own.
+    #[inline]
+    pub(crate) fn has_rest_only(&self) -> bool {
+        self.0.has_rest_only
     }
 
     /// The numbers of the fields on a path of names, such as `candidates.finish_reason`; `None` if one is missing.

@@ -19,6 +19,7 @@ mod cases;
 mod codec_cases;
 mod http_rules;
 mod json_suite;
+mod overlay_facts;
 mod proto_facts;
 mod protojson;
 mod recorded;

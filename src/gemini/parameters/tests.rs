@@ -38,7 +38,7 @@ fn numbers_outside_their_documented_range_are_named() {
     let top = |value| GenerationConfig { top_p: Some(value), ..Default::default() };
     let output =
         |tokens| GenerationConfig { max_output_tokens: Some(tokens), ..Default::default() };
-    let cases = [
+    let cases = vec![
         (GenerationConfig::default(), None),
         (count(1), None),
         (count(8), None),

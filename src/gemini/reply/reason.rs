@@ -75,6 +75,21 @@ impl FinishReason {
             Finish::ImageOther | Finish::NoImage => {
                 "no image came about: say in the prompt that you want one, or try again"
             }
+            Finish::MissingThoughtSignature => {
+                "send the conversation back part by part as it came, each with its thought_signature"
+            }
+            Finish::MalformedResponse => {
+                "the model's answer could not be read by the service: try again, or lower the temperature"
+            }
+            Finish::Escalation => {
+                "a rule of the service stopped the request: rephrase the prompt, or ask Google's support"
+            }
+            Finish::PupLimitedDisabled => {
+                "the account is limited for breaking the policy on prohibited use: ask Google's support"
+            }
+            Finish::Continuation => {
+                "this is as much as one request gives: send the request again with the candidate's continuation_token"
+            }
         }
     }
 }

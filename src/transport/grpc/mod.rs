@@ -110,7 +110,8 @@ impl GrpcTransport {
         wanted: Wanted,
     ) -> Result<Answer, Error> {
         let request = self.write_request(call);
-        let (response, upload) = exchange::exchange(request, &mut call.message, &seat).await?;
+        let (response, upload) =
+            exchange::exchange(request, call.message_over_grpc(), &seat).await?;
         answer::read_answer(response, upload, seat, wanted, self.limits).await
     }
 

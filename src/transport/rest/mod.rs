@@ -11,15 +11,13 @@ mod split;
 #[cfg(any(test, fuzzing))]
 pub(crate) use split::{piece::Piece, sse::EventStream, values::ValueStream};
 
-use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::read::{GzDecoder, ZlibDecoder};
 use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::call::frame::too_large;
+use crate::call::compression::plain_message;
 use crate::call::{Answer, Call, Message};
 use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
@@ -167,36 +165,12 @@ fn method_of(call: &Call) -> Result<Arc<Method>, Error> {
     Ok(Arc::clone(method))
 }
 
-/// The message of the call, decompressed.
+/// The one message of the call, decompressed.
 fn message_of(call: &Call, limit: usize) -> Result<Bytes, Error> {
     let Message::One(frame) = &call.message else {
         return Err(Error::new(ErrorKind::Unsupported, "REST cannot carry a stream of messages"));
     };
-    if !frame.is_compressed() {
-        return Ok(frame.message());
-    }
-    let message = frame.message();
-    match call.encoding.as_ref().map(HeaderValue::as_bytes) {
-        Some(b"gzip") => decompress(GzDecoder::new(message.as_ref()), limit),
-        // HTTP's name for the format of zlib.
-        Some(b"deflate") => decompress(ZlibDecoder::new(message.as_ref()), limit),
-        Some(_) => Err(Error::new(
-            ErrorKind::Unsupported,
-            "the request is compressed in a way that REST cannot carry; use gzip, deflate or none",
-        )),
-        None => Err(Error::invalid_request(
-            "the request's frame is compressed, but `grpc-encoding` is missing",
-        )),
-    }
-}
-
-fn decompress(decoder: impl Read, limit: usize) -> Result<Bytes, Error> {
-    let mut plain = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.take(most).read_to_end(&mut plain).map_err(|error| {
-        Error::invalid_request("the request cannot be decompressed").with_source(error)
-    })?;
-    if plain.len() > limit { Err(too_large(plain.len(), limit)) } else { Ok(plain.into()) }
+    plain_message(frame, call.encoding.as_ref(), limit)
 }
 
 /// The caller's metadata as HTTP headers.

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "emulator",
     "schema",
     "json",
+    "overlay",
     "call",
     "dialect",
     "fallback",
