@@ -119,6 +119,18 @@ impl Error {
         }
     }
 
+    /// Whether a cause is of this type.
+    pub(crate) fn has_cause<T: StdError + 'static>(&self) -> bool {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            if error.is::<T>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Blanks a secret out wherever a peer repeated it.
     pub(crate) fn hide(&mut self, secret: &[u8]) {
         if let Some(symptom) = &mut self.0.symptom {

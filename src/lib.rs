@@ -47,3 +47,4 @@ pub use proto::google::{
 };
 pub use schema::Schema;
 pub use symptom::{Delivery, Evidence, Station, Symptom, SymptomKind, UnknownName};
+pub use transport::carrier::foreign::{Carrier, CarrierFailure};

@@ -157,7 +157,7 @@ impl Core {
             let seat = self.grpc.take_younger_seat(than);
             let seat = within(deadline, Busy::Connecting(hop), seat).await?;
             if self.is_auto(call) {
-                self.watch_over(&seat.line(), call);
+                self.watch_over(&seat, call);
             }
             let answered = async {
                 tokio::select! {
@@ -208,7 +208,7 @@ impl Core {
         let deadline = call.deadline;
         // Boxed, or each call on gRPC would carry the room that REST needs.
         let attempt = Box::pin(self.rest.send(call, versions));
-        let sent = within(deadline, Busy::OnRest(self.grpc.hop()), attempt).await;
+        let sent = within(deadline, Busy::OnRest(self.rest.hop()), attempt).await;
         self.note_attempt(ActiveTransport::Rest, call, sent)
     }
 }

@@ -12,7 +12,23 @@ use crate::error::Error;
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http1::HttpVersions;
 
+/// The transports whose carriers the program brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ForeignCarriers {
+    pub(crate) grpc: bool,
+    pub(crate) rest: bool,
+}
+
+impl ForeignCarriers {
+    pub(crate) const BOTH: Self = Self { grpc: true, rest: true };
+}
+
 impl Core {
+    pub(crate) fn foreign_carriers(&self) -> ForeignCarriers {
+        let grpc = self.grpc.has_foreign_carrier();
+        ForeignCarriers { grpc, rest: self.rest.has_foreign_carrier() }
+    }
+
     /// Waits until a gRPC connection stands.
     ///
     /// # Errors

@@ -14,4 +14,5 @@ mod stream_limits;
 mod trace;
 
 pub(crate) use self::core::{Core, Parts};
+pub(crate) use examine::ForeignCarriers;
 pub(crate) use settings::{DefaultDeadline, Settings};

@@ -14,10 +14,13 @@ use crate::probe::liveness::inquiry::Elsewhere;
 use crate::probe::liveness::{Asking, Ways, watch};
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http2::connection::Line;
+use crate::transport::grpc::Seat;
 
 impl Core {
-    /// Has the connection of a call watched over; not where the service has no free call to ask with.
-    pub(super) fn watch_over(self: &Arc<Self>, line: &Line, call: &Call) {
+    /// Has the connection of a call watched over; not where the service has no free call to ask with, or the program's
+    /// own carrier shows no connection.
+    pub(super) fn watch_over(self: &Arc<Self>, seat: &Seat, call: &Call) {
+        let Some(line) = seat.line() else { return };
         if self.credentials.are_none()
             && let Some(credentials) = self.probe.credentials(&call.metadata)
         {
@@ -55,7 +58,7 @@ impl Ways for Core {
             self.counters.count_probe(ActiveTransport::Grpc);
             drop(line);
             // An error is an answer too, or the end of the connection, which the calls learn by themselves.
-            if let Err(mut error) = self.grpc.send_unary(&mut call, seat).await {
+            if let Err(mut error) = self.grpc.send_unary(&mut call, seat.into()).await {
                 secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
                 self.record(ActiveTransport::Grpc, Some(&error));
             }

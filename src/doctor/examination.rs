@@ -15,6 +15,7 @@ use super::service::{Answers, check_service};
 use crate::bridge::builder::BridgeBuilder;
 use crate::bridge::builder::build::Built;
 use crate::bridge::options::ActiveTransport;
+use crate::carry::ForeignCarriers;
 use crate::error::Error;
 use crate::network::{Alpn, Network, Origin, ProxyHop};
 use crate::symptom::{Station, Symptom, SymptomKind};
@@ -34,8 +35,17 @@ async fn examine(doctor: Doctor) -> Report {
     checks.push(check);
     if let Some(built) = built {
         target.address = built.origin.address().to_string();
-        let way = Way { network: &built.network, origin: &built.origin };
-        let reach = way.open(&mut checks).await;
+        let foreign = built.bridge.core().foreign_carriers();
+        let reach = if foreign == ForeignCarriers::BOTH {
+            let skipped = |step| Check::skipped(step, "the program's own carriers dial");
+            let stations = [Step::Dns, Step::Tcp, Step::Proxy, Step::Login, Step::Tls];
+            checks.extend(stations.map(skipped));
+            Reach::Closed
+        } else {
+            let alpn = if foreign.grpc { Alpn::Http1 } else { Alpn::Http2 };
+            let way = Way { network: &built.network, origin: &built.origin, alpn };
+            way.open(&mut checks).await
+        };
         let line = Line { built: &built, deadline };
         let answers = Box::pin(call_over_both(&line, reach, &mut checks)).await;
         check_service(&line, answers, &model, spends_tokens, &mut checks).await;
@@ -73,13 +83,15 @@ enum Reach {
 struct Way<'a> {
     network: &'a Network,
     origin: &'a Origin,
+    /// What is to be spoken over it.
+    alpn: Alpn,
 }
 
 impl Way<'_> {
     async fn open(&self, checks: &mut Checks) -> Reach {
         let began = Instant::now();
         let name = self.look_up();
-        let (name, connected) = tokio::join!(name, self.network.connect(self.origin, Alpn::Http2));
+        let (name, connected) = tokio::join!(name, self.network.connect(self.origin, self.alpn));
         match connected {
             Ok(connection) => {
                 let issuer = connection.issuer.as_deref();
@@ -199,16 +211,30 @@ impl Way<'_> {
 }
 
 async fn call_over_both(line: &Line<'_>, reach: Reach, checks: &mut Checks) -> Answers {
-    if reach == Reach::Closed {
-        return Answers { grpc: None, rest: None };
-    }
-    let grpc =
-        async { if reach == Reach::Http2 { check_grpc(line).await } else { (Vec::new(), None) } };
-    let rest = line.free_call(ActiveTransport::Rest);
-    let ((found, grpc), rest) = tokio::join!(grpc, rest);
-    checks.extend(found);
-    let (check, rest) = judge_call(Step::Rest, rest);
-    checks.push(check);
+    let foreign = line.built.bridge.core().foreign_carriers();
+    let grpc = async {
+        if foreign.grpc {
+            let skipped = Check::skipped(Step::Http2, "left to the program's own carrier");
+            let call = line.free_call(ActiveTransport::Grpc).await;
+            let (check, status) = judge_call(Step::Grpc, call);
+            (vec![skipped, check], status)
+        } else if reach == Reach::Http2 {
+            check_grpc(line).await
+        } else {
+            (Vec::new(), None)
+        }
+    };
+    let rest = async {
+        if foreign.rest || reach != Reach::Closed {
+            let (check, status) =
+                judge_call(Step::Rest, line.free_call(ActiveTransport::Rest).await);
+            (Some(check), status)
+        } else {
+            (None, None)
+        }
+    };
+    let ((found, grpc), (check, rest)) = tokio::join!(grpc, rest);
+    checks.extend(found.into_iter().chain(check));
     Answers { grpc, rest }
 }
 

@@ -1,5 +1,6 @@
 //! Caught: code of the user's, whose panic is a failure of one call and of nothing else.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -8,6 +9,14 @@ use std::task::Poll;
 /// The code panicked; the process's panic hook has told where.
 #[derive(Debug)]
 pub(crate) struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the program's own code panicked")
+    }
+}
+
+impl std::error::Error for Panicked {}
 
 /// Runs `code`.
 ///

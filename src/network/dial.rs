@@ -85,7 +85,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-pub(super) fn kind_of(error: io::ErrorKind) -> SymptomKind {
+pub(crate) fn kind_of(error: io::ErrorKind) -> SymptomKind {
     match error {
         io::ErrorKind::ConnectionRefused => SymptomKind::ConnectionRefused,
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {

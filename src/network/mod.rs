@@ -35,12 +35,15 @@ use tokio::time::Instant;
 
 pub(crate) use address::{Address, Origin};
 pub(crate) use alpn::Alpn;
+pub(crate) use caught::{caught, caught_async};
 pub(crate) use connection::Connection;
+pub(crate) use dial::kind_of as kind_of_connect;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
 pub(crate) use per_runtime::PerRuntime;
 pub use proxy::Proxy;
+pub(crate) use tls::classify_tls as kind_of_tls;
 pub(crate) use user_connector::UserConnector;
 
 use crate::error::Error;

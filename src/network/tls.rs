@@ -157,7 +157,7 @@ fn classify(error: &(dyn StdError + 'static), alpn: Alpn) -> Option<(SymptomKind
     None
 }
 
-fn classify_tls(error: &rustls::Error, alpn: Alpn) -> (SymptomKind, Evidence) {
+pub(crate) fn classify_tls(error: &rustls::Error, alpn: Alpn) -> (SymptomKind, Evidence) {
     let detailed = |kind| (kind, Evidence::new().with_detail(error.to_string()));
     match error {
         rustls::Error::InvalidCertificate(fault) => match fault {

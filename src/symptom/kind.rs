@@ -125,6 +125,9 @@ symptoms! {
     /// The peer opened HTTP/2 only to close it.
     GoAwayAtStart = "go-away-at-start", Http2, NotSent, Ambiguous, Other,
         "sent GOAWAY before any request", NO_HTTP2, SAME;
+    /// A carrier of the program's own took no call, or did not connect.
+    CarrierNotConnected = "carrier-not-connected", Http2, NotSent, Ambiguous, Other,
+        "was not reached", CHECK_CARRIER, SAME;
 
     // Ordinary life of an HTTP/2 connection: another connection takes the call.
 
@@ -170,6 +173,12 @@ symptoms! {
     /// No answer over gRPC, while the service answers over REST.
     Unanswered = "unanswered", Request, Unknown, Ambiguous, Other,
         "swallowed the call", MAY_BE_PROCESSED, SAME;
+    /// A carrier of the program's own says that the call was refused unprocessed.
+    CarrierRefused = "carrier-refused", Request, Refused, Ambiguous, Other,
+        "refused the call unprocessed", SEND_AGAIN, SAME;
+    /// A carrier of the program's own failed, and of the call nothing is known.
+    CarrierFailed = "carrier-failed", Request, Unknown, Ambiguous, Other,
+        "lost the call", MAY_BE_PROCESSED, SAME;
 
     // Something that does not speak gRPC answers in place of the service.
 
@@ -290,6 +299,7 @@ const CHECK_HOST: &str =
 const TLS_IS_BLOCKED: &str =
     "something on the way blocks TLS to this host: ask the network team, and name the host";
 const NO_HTTP2: &str = "the network does not carry HTTP/2, which gRPC needs: ask the network team to let HTTP/2 through to this host";
+const CHECK_CARRIER: &str = "the carrier that the program brought did not connect: check its own settings for proxy, roots and address";
 const SEND_AGAIN: &str = "nothing was processed: send the call again";
 const MAY_BE_PROCESSED: &str =
     "the service may have processed the call: send it again only if paying twice is acceptable";

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault};
-use genai_bridge::{Bridge, BridgeBuilder, Error, Proxy, SymptomKind, Transport};
+use genai_bridge::{Bridge, Error, Proxy, SymptomKind, Transport};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::setting::{BOTH, GENERATE, KEY, behind, client, direct, question, through};
 
 /// A connector to the emulator's memory.
-fn in_memory(
+pub(crate) fn in_memory(
     emulator: &Arc<Emulator>,
 ) -> impl Service<
     Uri,
@@ -48,14 +48,7 @@ fn a_simulated_network_needs_no_socket_and_no_thread() {
             let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
             runtime.block_on(async {
                 let emulator = Arc::new(emulator.unbound().expect("an emulator"));
-                let bridge = Bridge::builder()
-                    .endpoint(emulator.endpoint())
-                    .proxy(Proxy::none())
-                    .api_key(KEY)
-                    .transport(transport)
-                    .connector(in_memory(&emulator));
-                let root = Some(emulator.root_certificate()).filter(|root| !root.is_empty());
-                let bridge = root.into_iter().fold(bridge, BridgeBuilder::add_root_certificates);
+                let bridge = direct(&emulator).transport(transport).connector(in_memory(&emulator));
                 let mut client = client(bridge);
                 for _ in 0..3 {
                     client.generate_content(question("?")).await.expect("an answer");

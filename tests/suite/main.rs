@@ -12,6 +12,7 @@
 mod adc;
 mod auto;
 mod bad_input;
+mod carriers;
 mod clients;
 #[cfg(feature = "cli")]
 mod command_line;

@@ -34,11 +34,12 @@ pub(crate) const BOTH: [Transport; 2] = [Transport::Grpc, Transport::Rest];
 
 /// A bridge straight to the emulator.
 pub(crate) fn direct(emulator: &Emulator) -> BridgeBuilder {
-    Bridge::builder()
-        .endpoint(emulator.endpoint())
-        .add_root_certificates(emulator.root_certificate())
-        .api_key(KEY)
-        .proxy(Proxy::none())
+    let bridge = Bridge::builder().endpoint(emulator.endpoint()).api_key(KEY).proxy(Proxy::none());
+    match emulator.root_certificate() {
+        // In plaintext there is none.
+        "" => bridge,
+        root => bridge.add_root_certificates(root),
+    }
 }
 
 /// An emulator, and a proxy with this fault before it.

@@ -12,7 +12,6 @@ use crate::gemini::parameters::Guard;
 use crate::network::{Network, NetworkSettings, Origin};
 use crate::probe::Probe;
 use crate::retry::{Retries, RetryPolicies};
-use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::grpc::{AnswerLimits, GrpcTransport};
 use crate::transport::rest::{RestSettings, RestTransport};
 
@@ -40,7 +39,6 @@ impl BridgeBuilder {
         preset.probe = preset.probe.filter(|_| self.has_probe);
         let credentials = self.credentials?;
         credentials.check()?;
-        let http2 = Http2Settings::default();
         let limits =
             AnswerLimits { message: self.max_message_size, metadata: self.max_metadata_size };
         let rest = RestSettings {
@@ -50,10 +48,13 @@ impl BridgeBuilder {
             dialect: preset.dialect,
             end_fields: preset.end_fields,
         };
+        let grpc = GrpcTransport::new(self.grpc_carrier, &network, &origin, limits)?;
+        let schema = preset.schema.clone();
+        let rest = RestTransport::new(schema, self.rest_carrier, &network, &origin, rest)?;
         let bridge = Bridge::new(Core::new(Parts {
             credentials,
-            grpc: Arc::new(GrpcTransport::new(network.clone(), origin.clone(), http2, limits)),
-            rest: RestTransport::new(preset.schema.clone(), network.clone(), origin.clone(), rest),
+            grpc: Arc::new(grpc),
+            rest,
             schema: preset.schema,
             probe: Probe::new(preset.probe),
             fallback: Arc::new(Fallback::new(Expiry::default(), self.transport.fixed())),

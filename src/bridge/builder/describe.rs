@@ -40,6 +40,11 @@ impl BridgeBuilder {
         if self.connector.is_some() {
             told.push("connections by the program's own connector".to_owned());
         }
+        for (name, carrier) in [("gRPC", &self.grpc_carrier), ("REST", &self.rest_carrier)] {
+            if carrier.is_some() {
+                told.push(format!("{name} over the program's own carrier"));
+            }
+        }
         told.push(credentials.to_owned());
         told
     }

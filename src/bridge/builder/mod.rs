@@ -21,6 +21,7 @@ use crate::gemini::parameters::Limits;
 use crate::network::{Proxy, UserConnector};
 use crate::probe::liveness::inquiry::Patience;
 use crate::schema::Schema;
+use crate::transport::carrier::foreign::Carrier;
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
 ///
@@ -40,6 +41,8 @@ pub struct BridgeBuilder {
     has_probe: bool,
     connect_timeout: Option<Duration>,
     connector: Option<UserConnector>,
+    grpc_carrier: Option<Carrier>,
+    rest_carrier: Option<Carrier>,
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
     stream_idle_limit: Option<Duration>,
@@ -87,6 +90,8 @@ impl BridgeBuilder {
             has_probe: true,
             connect_timeout: None,
             connector: None,
+            grpc_carrier: None,
+            rest_carrier: None,
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
             stream_idle_limit: Some(STREAM_IDLE_LIMIT),
@@ -210,6 +215,24 @@ impl BridgeBuilder {
         C::Future: Send,
     {
         self.connector = Some(UserConnector::new(connector));
+        self
+    }
+
+    /// What carries gRPC in place of the bridge's own connections: a tonic `Channel`, or any tower service. Default: none.
+    ///
+    /// It dials as its maker set it up: the bridge's settings for the network do not reach it. Only the free call proves
+    /// that gRPC works over it, and no silent connection is asked.
+    pub fn grpc_carrier(mut self, carrier: impl Into<Carrier>) -> Self {
+        self.grpc_carrier = Some(carrier.into());
+        self
+    }
+
+    /// What carries REST in place of the bridge's own connections: with the feature `reqwest` a
+    /// `reqwest::ClientBuilder`, or any tower service. Default: none.
+    ///
+    /// It dials as its maker set it up, in the version of HTTP that it chooses, with as many connections as it likes.
+    pub fn rest_carrier(mut self, carrier: impl Into<Carrier>) -> Self {
+        self.rest_carrier = Some(carrier.into());
         self
     }
 

@@ -1,9 +1,9 @@
 //! Answer: the head of a response is judged before tonic decodes anything behind it.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 use tokio::time::timeout;
@@ -12,10 +12,9 @@ use tonic::body::Body;
 use crate::call::{Answer, GRPC_STATUS};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
-use crate::transport::carrier::http2::connection::Seat;
-use crate::transport::carrier::http2::exchange::Upload;
 use crate::transport::grpc::body::AnswerBody;
 use crate::transport::grpc::metadata::{AnswerLimits, keep_metadata};
+use crate::transport::grpc::source::Source;
 
 /// How much of an answer must be seen before it is handed to the caller.
 #[derive(Debug, Clone, Copy)]
@@ -31,25 +30,23 @@ pub(crate) enum Wanted {
 /// # Errors
 /// Something that does not speak gRPC answered, or the whole answer was wanted and broke.
 pub(crate) async fn read_answer(
-    response: Response<RecvStream>,
-    upload: Option<Upload>,
-    seat: Seat,
+    response: Response<Source>,
     wanted: Wanted,
     limits: AnswerLimits,
 ) -> Result<Answer, Error> {
-    let (mut head, body) = response.into_parts();
+    let (mut head, mut source) = response.into_parts();
     let has_status = head.headers.contains_key(&GRPC_STATUS);
     let kind = judge_head(head.status, &head.headers, has_status);
     if let Some(kind) = kind {
         let evidence = Evidence::new()
             .with_status(head.status)
             .with_headers(&head.headers)
-            .with_answer(&read_first_bytes(body).await);
-        return Err(seat.peer().symptom(kind, evidence).into());
+            .with_answer(&read_first_bytes(&mut source).await);
+        return Err(source.symptom(kind, evidence).into());
     }
-    limits.check(&head.headers, format_args!("the headers of {}", seat.peer().hop()))?;
+    limits.check(&head.headers, format_args!("the headers of {}", source.hop()))?;
     keep_metadata(&mut head.headers);
-    let body = AnswerBody::new(body, upload, seat, has_status, limits);
+    let body = AnswerBody::new(source, has_status, limits);
     let body = match wanted {
         Wanted::Whole => {
             let mut whole = body.collect().await?;
@@ -88,11 +85,12 @@ pub(crate) fn is_grpc_content_type(value: &[u8]) -> bool {
 }
 
 /// The beginning of a foreign answer, as far as it comes at once.
-async fn read_first_bytes(mut body: RecvStream) -> Bytes {
+async fn read_first_bytes(source: &mut Source) -> Bytes {
     let mut first = BytesMut::new();
     let reading = async {
         while first.len() < Evidence::MAX_FIRST_BYTES
-            && let Some(Ok(data)) = body.data().await
+            && let Some(Ok(part)) = poll_fn(|cx| source.poll_part(cx, 0)).await
+            && let Ok(data) = part.into_data()
         {
             let room = Evidence::MAX_FIRST_BYTES - first.len();
             first.extend_from_slice(data.get(..room).unwrap_or(&data));

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream};
 use http::header::HeaderMap;
 use http_body::{Body as HttpBody, Frame as Part};
 use tonic::Status;
@@ -15,12 +14,10 @@ use crate::call::GRPC_STATUS;
 use crate::call::frame::{FrameCounter, PREFIX_LENGTH, too_large};
 use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
-use crate::transport::carrier::http2::connection::Seat;
-use crate::transport::carrier::http2::exchange::Upload;
-use crate::transport::carrier::http2::failure;
 use crate::transport::grpc::metadata::{AnswerLimits, keep_metadata};
+use crate::transport::grpc::source::Source;
 
-/// The body of an answer on a connection. Dropping it before its end resets the stream.
+/// The body of an answer. Dropping it before its end cancels the call.
 pub(crate) struct AnswerBody {
     /// `None` once the body has ended.
     flow: Option<Flow>,
@@ -29,12 +26,7 @@ pub(crate) struct AnswerBody {
 
 /// An answer that has not ended yet.
 struct Flow {
-    stream: RecvStream,
-    /// Only trailers can follow.
-    has_data: bool,
-    /// Ends with the answer.
-    _upload: Option<Upload>,
-    seat: Seat,
+    source: Source,
     frames: FrameCounter,
     limits: AnswerLimits,
     /// Whether the head held the status already.
@@ -42,17 +34,9 @@ struct Flow {
 }
 
 impl AnswerBody {
-    pub(crate) fn new(
-        stream: RecvStream,
-        upload: Option<Upload>,
-        seat: Seat,
-        has_status: bool,
-        limits: AnswerLimits,
-    ) -> Self {
-        let has_ended = has_status && stream.is_end_stream();
-        let frames = FrameCounter::default();
-        let flow =
-            Flow { stream, has_data: true, _upload: upload, seat, frames, limits, has_status };
+    pub(crate) fn new(source: Source, has_status: bool, limits: AnswerLimits) -> Self {
+        let has_ended = has_status && source.is_end_stream();
+        let flow = Flow { source, frames: FrameCounter::default(), limits, has_status };
         Self { flow: (!has_ended).then_some(flow), limits }
     }
 
@@ -80,9 +64,9 @@ impl AnswerBody {
         let Some(flow) = &mut self.flow else {
             return Poll::Ready(None);
         };
-        let part = match ready!(flow.poll_stream(cx)) {
+        let part = match ready!(flow.source.poll_part(cx, flow.frames.messages())) {
             Some(Ok(part)) => Some(flow.check(part)),
-            Some(Err(error)) => Some(Err(flow.lost(error))),
+            Some(Err(error)) => Some(Err(error)),
             None if flow.has_status => None,
             None => Some(Err(flow.cut())),
         };
@@ -94,24 +78,6 @@ impl AnswerBody {
 }
 
 impl Flow {
-    fn poll_stream(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Part<Bytes>, h2::Error>>> {
-        if self.has_data {
-            if let Some(data) = ready!(self.stream.poll_data(cx)) {
-                if let Ok(data) = &data {
-                    // Fails only if more is given back than came.
-                    let _ = self.stream.flow_control().release_capacity(data.len());
-                }
-                return Poll::Ready(or_end(data.map(Part::data).map(Some)));
-            }
-            self.has_data = false;
-        }
-        let trailers = ready!(self.stream.poll_trailers(cx));
-        Poll::Ready(or_end(trailers.map(|trailers| trailers.map(Part::trailers))))
-    }
-
     fn check(&mut self, mut part: Part<Bytes>) -> Result<Part<Bytes>, Error> {
         if let Some(data) = part.data_ref() {
             self.frames.feed(data).map_err(|flag| {
@@ -121,7 +87,7 @@ impl Flow {
                 self.fail(SymptomKind::BodyMalformed, evidence)
             })?;
         } else if let Some(trailers) = part.trailers_mut() {
-            let what = format_args!("the trailers of {}", self.seat.peer().hop());
+            let what = format_args!("the trailers of {}", self.source.hop());
             self.limits.check(trailers, what)?;
             keep_metadata(trailers);
             if !self.is_complete(trailers) {
@@ -149,22 +115,9 @@ impl Flow {
         self.fail(kind, Evidence::new())
     }
 
-    fn lost(&self, error: h2::Error) -> Error {
-        failure::in_body(error, self.seat.peer(), self.frames.messages())
-    }
-
     fn fail(&self, kind: SymptomKind, evidence: Evidence) -> Error {
         let evidence = evidence.with_messages(self.frames.messages());
-        Error::from(self.seat.peer().symptom(kind, evidence))
-    }
-}
-
-/// A reset with `NO_ERROR` ends an answer without breaking it
-/// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)); a GOAWAY does not.
-fn or_end<T>(part: Result<Option<T>, h2::Error>) -> Option<Result<T, h2::Error>> {
-    match part {
-        Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => None,
-        part => part.transpose(),
+        Error::from(self.source.symptom(kind, evidence))
     }
 }
 

@@ -1,8 +1,10 @@
-//! gRPC, transport one: calls as HTTP/2 streams on our own connections, each failure named.
+//! gRPC, transport one: calls as HTTP/2 streams on our own connections or on the program's carrier, each failure named.
 
 mod answer;
 mod body;
 mod metadata;
+mod seat;
+mod source;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri, Version};
@@ -14,18 +16,17 @@ use crate::call::{
 use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
-use crate::transport::carrier::http2::Http2Settings;
-use crate::transport::carrier::http2::connection::Seat;
-use crate::transport::carrier::http2::connections::Connections;
-use crate::transport::carrier::http2::exchange;
+use crate::transport::carrier::foreign::Carrier;
 use answer::Wanted;
 #[cfg(feature = "cli")]
 pub(crate) use answer::is_grpc_content_type;
 pub(crate) use metadata::AnswerLimits;
+use seat::GrpcCarrier;
+pub(crate) use seat::Seat;
 
 /// Sends calls to one origin over HTTP/2. A call's failure says how the network broke it.
 pub(crate) struct GrpcTransport {
-    connections: Connections,
+    carrier: GrpcCarrier,
     origin: Uri,
     limits: AnswerLimits,
     /// How failures name the service.
@@ -34,25 +35,33 @@ pub(crate) struct GrpcTransport {
 
 impl GrpcTransport {
     pub(crate) fn new(
-        network: Network,
-        origin: Origin,
-        settings: Http2Settings,
+        carrier: Option<Carrier>,
+        network: &Network,
+        origin: &Origin,
         limits: AnswerLimits,
-    ) -> Self {
-        Self {
-            limits,
-            hop: network.hop(&origin).into(),
-            origin: origin.uri().clone(),
-            connections: Connections::new(network, origin, settings),
-        }
+    ) -> Result<Self, Error> {
+        let carrier = GrpcCarrier::new(carrier, network, origin)?;
+        let hop = match &carrier {
+            GrpcCarrier::Own(_) => network.hop(origin).into(),
+            GrpcCarrier::Foreign(foreign) => foreign.hop().into(),
+        };
+        Ok(Self { carrier, origin: origin.uri().clone(), limits, hop })
     }
 
-    /// Waits until a connection stands whose peer speaks HTTP/2.
+    /// Whether the program brought the carrier.
+    pub(crate) fn has_foreign_carrier(&self) -> bool {
+        matches!(self.carrier, GrpcCarrier::Foreign(_))
+    }
+
+    /// Waits until a connection stands whose peer speaks HTTP/2; of the program's own carrier, until it takes a call.
     ///
     /// # Errors
     /// No connection came about.
     pub(crate) async fn connect(&self) -> Result<(), Error> {
-        self.connections.connect().await
+        match &self.carrier {
+            GrpcCarrier::Own(connections) => connections.connect().await,
+            GrpcCarrier::Foreign(foreign) => foreign.reserve().await.map(drop),
+        }
     }
 
     /// A place for one call on a connection, which is opened first if need be.
@@ -68,17 +77,26 @@ impl GrpcTransport {
     /// # Errors
     /// No connection came about; nothing was sent.
     pub(crate) async fn take_younger_seat(&self, than: Option<Instant>) -> Result<Seat, Error> {
-        self.connections.take_seat(than).await
+        match &self.carrier {
+            GrpcCarrier::Own(connections) => connections.take_seat(than).await.map(Seat::Own),
+            GrpcCarrier::Foreign(foreign) => foreign.reserve().await.map(Seat::Foreign),
+        }
     }
 
-    /// How many connections take calls.
+    /// How many connections of ours take calls.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.count()
+        match &self.carrier {
+            GrpcCarrier::Own(connections) => connections.count(),
+            GrpcCarrier::Foreign(_) => 0,
+        }
     }
 
     /// Leaves the open connections to the calls that are on them.
     pub(crate) fn forget_connections(&self) {
-        self.connections.forget();
+        match &self.carrier {
+            GrpcCarrier::Own(connections) => connections.forget(),
+            GrpcCarrier::Foreign(_) => {}
+        }
     }
 
     /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
@@ -110,9 +128,8 @@ impl GrpcTransport {
         wanted: Wanted,
     ) -> Result<Answer, Error> {
         let request = self.write_request(call);
-        let (response, upload) =
-            exchange::exchange(request, call.message_over_grpc(), &seat).await?;
-        answer::read_answer(response, upload, seat, wanted, self.limits).await
+        let response = seat.send(request, call.message_over_grpc()).await?;
+        answer::read_answer(response, wanted, self.limits).await
     }
 
     fn write_request(&self, call: &Call) -> Request<()> {

@@ -1,6 +1,8 @@
-//! REST, transport two: a call is transcoded by its HTTP rule, sent by hyper's client, and its answer transcoded back.
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by our client or the program's carrier, and its
+//! answer transcoded back.
 
 mod answer;
+mod carrier;
 mod exchange;
 #[cfg(feature = "cli")]
 mod forward;
@@ -24,8 +26,9 @@ use crate::error::{Error, ErrorKind};
 use crate::json::LenienceCounts;
 use crate::network::{Network, Origin};
 use crate::schema::{Method, Schema, Special};
+use crate::transport::carrier::foreign::Carrier;
 use crate::transport::carrier::http1::HttpVersions;
-use crate::transport::carrier::http1::client::{Client, HttpAnswer};
+use crate::transport::carrier::http1::client::HttpAnswer;
 #[cfg(feature = "cli")]
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
@@ -39,6 +42,7 @@ pub(crate) use split::piece::SplitFault;
 
 use answer::read_http_answer;
 use answer::reading::Reading;
+use carrier::RestCarrier;
 use request::http::write_http;
 use request::write_request;
 
@@ -46,7 +50,7 @@ use request::write_request;
 pub(crate) struct RestTransport {
     schema: Schema,
     origin: Uri,
-    client: Client,
+    carrier: RestCarrier,
     settings: RestSettings,
     leniences: Arc<LenienceCounts>,
 }
@@ -80,26 +84,37 @@ impl Default for RestSettings {
 impl RestTransport {
     pub(crate) fn new(
         schema: Schema,
-        network: Network,
-        origin: Origin,
+        carrier: Option<Carrier>,
+        network: &Network,
+        origin: &Origin,
         settings: RestSettings,
-    ) -> Self {
-        let uri = origin.uri().clone();
-        let client = Client::new(network, origin, settings.connections);
-        Self { schema, origin: uri, client, settings, leniences: Arc::default() }
+    ) -> Result<Self, Error> {
+        let carrier = RestCarrier::new(carrier, network, origin, settings.connections)?;
+        let origin = origin.uri().clone();
+        Ok(Self { schema, origin, carrier, settings, leniences: Arc::default() })
     }
 
-    /// Opens a connection and closes it.
+    /// Whether the program brought the carrier.
+    pub(crate) fn has_foreign_carrier(&self) -> bool {
+        matches!(self.carrier, RestCarrier::Foreign(_))
+    }
+
+    /// How failures name the service.
+    pub(crate) fn hop(&self) -> &str {
+        self.carrier.hop()
+    }
+
+    /// Opens a connection and closes it, or asks the program's own carrier for room.
     ///
     /// # Errors
     /// The service cannot be reached.
     pub(crate) async fn connect(&self) -> Result<(), Error> {
-        self.client.connect().await
+        self.carrier.connect().await
     }
 
     /// How many connections are open.
     pub(crate) fn connections(&self) -> usize {
-        self.client.connections()
+        self.carrier.connections()
     }
 
     /// How often each lenience was needed.
@@ -151,7 +166,7 @@ impl RestTransport {
         headers: HeaderMap,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
-        self.client.send(write_http(request, headers, &self.origin)?, versions).await
+        self.carrier.send(write_http(request, headers, &self.origin)?, versions).await
     }
 }
 

@@ -89,7 +89,8 @@ const IMPURE: &[&str] = &[
 /// Outside things and their one owner.
 const OWNERS: &[(&str, &[&str])] = &[
     ("client::legacy", &["transport/carrier/http1/"]),
-    ("tonic::transport", &[]),
+    ("tonic::transport", &["transport/carrier/foreign/"]),
+    ("reqwest::", &["transport/carrier/foreign/"]),
     ("h2::client", &["transport/carrier/http2/", "doctor/line"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
     ("wide::", &["json/block"]),

@@ -66,6 +66,11 @@ impl Client {
         Self { network, origin, limit, pools, open, hop }
     }
 
+    /// How failures name the service.
+    pub(crate) fn hop(&self) -> &str {
+        &self.hop
+    }
+
     /// How many connections are open.
     pub(crate) fn connections(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -93,11 +98,7 @@ impl Client {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let issuer = head.extensions.get().cloned();
-                let body = HttpBody {
-                    body: body.map_err(BoxError::from).boxed_unsync(),
-                    hop: Arc::clone(&self.hop),
-                    issuer,
-                };
+                let body = HttpBody { issuer, ..HttpBody::new(body, Arc::clone(&self.hop)) };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
             Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
@@ -115,6 +116,15 @@ impl Client {
 }
 
 impl HttpBody {
+    /// `hop` is how failures name who answers.
+    pub(crate) fn new<B>(body: B, hop: Arc<str>) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self { body: body.map_err(Into::into).boxed_unsync(), hop, issuer: None }
+    }
+
     /// The next bytes; `None` at a clean end.
     ///
     /// `messages` were received before: with one, the service did the work.

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use hyper_util::client::legacy;
+
 use crate::error::{BoxError, Error};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http1::dialler::FailedDial;
@@ -27,6 +29,11 @@ pub(crate) fn within_body(error: &BoxError) -> (SymptomKind, Evidence) {
     (kind, evidence_of(error.as_ref()))
 }
 
+/// Whether hyper-util's client, ours or another, got no connection.
+pub(crate) fn is_without_connection(error: &(dyn StdError + 'static)) -> bool {
+    find::<legacy::Error>(error).is_some_and(legacy::Error::is_connect)
+}
+
 /// What broke after a connection stood.
 fn kind_of(error: &(dyn StdError + 'static)) -> SymptomKind {
     if let Some(http2) = find::<h2::Error>(error) {
@@ -41,7 +48,7 @@ fn kind_of(error: &(dyn StdError + 'static)) -> SymptomKind {
     }
 }
 
-fn kind_of_http2(error: &h2::Error) -> SymptomKind {
+pub(crate) fn kind_of_http2(error: &h2::Error) -> SymptomKind {
     let is_remote = error.is_remote();
     match error.reason() {
         Some(h2::Reason::REFUSED_STREAM) if is_remote && error.is_reset() => {
@@ -57,7 +64,7 @@ fn kind_of_http2(error: &h2::Error) -> SymptomKind {
     }
 }
 
-fn evidence_of(error: &(dyn StdError + 'static)) -> Evidence {
+pub(crate) fn evidence_of(error: &(dyn StdError + 'static)) -> Evidence {
     let mut evidence = Evidence::new();
     if let Some(reason) = find::<h2::Error>(error).and_then(h2::Error::reason) {
         evidence = evidence.with_http2_reason(reason.into());
@@ -69,7 +76,9 @@ fn evidence_of(error: &(dyn StdError + 'static)) -> Evidence {
 }
 
 /// The first error of this type in the chain; `io::Error` hides its payload from `source`.
-fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+pub(crate) fn find<'e, T: StdError + 'static>(
+    error: &'e (dyn StdError + 'static),
+) -> Option<&'e T> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<T>() {

@@ -2,7 +2,7 @@
 
 pub(crate) mod client;
 mod dialler;
-mod failure;
+pub(crate) mod failure;
 
 use crate::network::Alpn;
 

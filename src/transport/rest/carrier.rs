@@ -1,0 +1,75 @@
+//! Carrier: who moves the exchanges of REST: our own client, or what the program brought.
+
+use tonic::body::Body;
+
+use crate::error::Error;
+use crate::network::{Network, Origin};
+use crate::transport::carrier::foreign::{Carrier, ForeignCarrier};
+use crate::transport::carrier::http1::HttpVersions;
+use crate::transport::carrier::http1::client::{Client, HttpAnswer, HttpBody, SentBody};
+
+#[expect(clippy::large_enum_variant, reason = "a bridge has one")]
+pub(super) enum RestCarrier {
+    Own(Client),
+    Foreign(ForeignCarrier),
+}
+
+impl RestCarrier {
+    /// Our own client with at most so many connections, unless the program brings a carrier.
+    ///
+    /// # Errors
+    /// The program's carrier could not be made.
+    pub(super) fn new(
+        carrier: Option<Carrier>,
+        network: &Network,
+        origin: &Origin,
+        connections: usize,
+    ) -> Result<Self, Error> {
+        Ok(match carrier {
+            Some(carrier) => Self::Foreign(ForeignCarrier::new(carrier, origin)?),
+            None => Self::Own(Client::new(network.clone(), origin.clone(), connections)),
+        })
+    }
+
+    /// Shows whether the service can be reached; of the program's own carrier, whether it takes a call.
+    pub(super) async fn connect(&self) -> Result<(), Error> {
+        match self {
+            Self::Own(client) => client.connect().await,
+            Self::Foreign(foreign) => foreign.reserve().await.map(drop),
+        }
+    }
+
+    /// How many connections of ours are open.
+    pub(super) fn connections(&self) -> usize {
+        match self {
+            Self::Own(client) => client.connections(),
+            Self::Foreign(_) => 0,
+        }
+    }
+
+    /// How failures name the service.
+    pub(super) fn hop(&self) -> &str {
+        match self {
+            Self::Own(client) => client.hop(),
+            Self::Foreign(foreign) => foreign.hop(),
+        }
+    }
+
+    /// The program's own carrier chooses the version of HTTP by itself.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<SentBody>,
+        versions: HttpVersions,
+    ) -> Result<HttpAnswer, Error> {
+        match self {
+            Self::Own(client) => client.send(request, versions).await,
+            Self::Foreign(foreign) => {
+                let reserved = foreign.reserve().await?;
+                let (answer, peer) = reserved.send(request.map(Body::new)).await?;
+                let (head, body) = answer.into_parts();
+                let body = HttpBody::new(body, peer.hop().into());
+                Ok(HttpAnswer { status: head.status, headers: head.headers, body })
+            }
+        }
+    }
+}
