@@ -14,6 +14,10 @@ mod fallback;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+/// Files: upload and download, made by [`Bridge::files`].
+pub mod files {
+    pub use crate::bridge::files::{Download, Files, Progress, Transferred, Upload};
+}
 pub mod gemini;
 pub mod guide;
 mod json;

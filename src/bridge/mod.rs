@@ -1,8 +1,10 @@
 //! Bridge: the front: a tower service under any tonic-generated client.
 
 pub(crate) mod builder;
+pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod options;
+mod poll;
 pub(crate) mod stats;
 
 use std::fmt;
@@ -17,6 +19,7 @@ use tonic::body::Body;
 use tower_service::Service;
 use tracing::Instrument;
 
+use crate::bridge::files::Files;
 use crate::bridge::json::JsonRequest;
 use crate::bridge::options::ActiveTransport;
 use crate::bridge::stats::Stats;
@@ -103,6 +106,11 @@ impl Bridge {
     /// ```
     pub fn json(&self, verb: http::Method, target: impl AsRef<str>) -> JsonRequest {
         JsonRequest::new(Arc::clone(&self.0), verb, target.as_ref())
+    }
+
+    /// The files of the API: upload, download, and what the service knows of them.
+    pub fn files(&self) -> Files {
+        Files::new(Arc::clone(&self.0))
     }
 
     /// What happened so far.

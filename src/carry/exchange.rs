@@ -209,6 +209,14 @@ impl Core {
         self.record(ActiveTransport::Rest, sent.as_ref().err());
         sent
     }
+
+    /// Whether a URL that an answer named is on the service's own origin, and its path and query.
+    ///
+    /// # Errors
+    /// It is not, or it leaves its place.
+    pub(crate) fn target_of(&self, url: &str) -> Result<Target, Error> {
+        Target::on_origin(self.rest.origin(), url)
+    }
 }
 
 /// The bytes of an answer, kept inside the deadline and the idle limit; dropped, they cancel the request.
@@ -285,6 +293,11 @@ impl WatchedBytes {
         self.secrets.iter().for_each(|header| error.hide(secret_in(header)));
         self.core.record(ActiveTransport::Rest, Some(&error));
         error
+    }
+
+    /// These bytes come next, once more.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.bytes.put_back(bytes);
     }
 
     /// Ends the answer for what its bytes turned out to be.

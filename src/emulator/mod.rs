@@ -23,6 +23,7 @@ mod binding;
 mod delivery;
 mod dispatch;
 mod field;
+mod files;
 mod framing;
 mod gemini;
 mod grpc;
@@ -60,6 +61,7 @@ pub use record::Received;
 pub use script::Reply;
 
 use author::Author;
+use files::store::Files;
 use methods::Methods;
 use record::Record;
 use rest::page_key;
@@ -89,6 +91,7 @@ pub struct EmulatorBuilder {
     is_plaintext: bool,
     max_concurrent_streams: Option<u32>,
     key: Option<String>,
+    upload_granularity: Option<usize>,
 }
 
 impl Emulator {
@@ -172,6 +175,16 @@ impl Emulator {
         self.service.author.set(author);
     }
 
+    /// The content of a file that was uploaded: `files/file-1` is the first one.
+    pub fn file(&self, name: &str) -> Option<Bytes> {
+        self.service.files.content(name.strip_prefix("files/").unwrap_or(name))
+    }
+
+    /// How many uploads have begun, and were neither finished nor cancelled.
+    pub fn open_uploads(&self) -> usize {
+        self.service.files.uploads()
+    }
+
     /// Forgets the answers laid down and the calls received.
     pub fn clear(&self) {
         self.service.script.clear();
@@ -250,6 +263,12 @@ impl EmulatorBuilder {
         self
     }
 
+    /// What is not the last piece of an upload has a multiple of so many bytes. Default: 8 MiB, as at the service.
+    pub fn upload_granularity(mut self, bytes: usize) -> Self {
+        self.upload_granularity = Some(bytes);
+        self
+    }
+
     /// Starts it on a free port of 127.0.0.1.
     ///
     /// # Errors
@@ -279,11 +298,14 @@ impl EmulatorBuilder {
         };
         let (script, pages) = (Script::default(), Script::default());
         let record = Arc::new(Record::default());
+        let granularity = self.upload_granularity.unwrap_or(UPLOAD_GRANULARITY);
+        let files = Files::new(granularity, self.is_plaintext);
         let service = Arc::new(Service {
             methods,
             script,
             author: Author::default(),
             pages,
+            files,
             record,
             key: self.key,
         });
@@ -304,6 +326,9 @@ impl EmulatorBuilder {
         Ok(Emulator { address, authority, port, service, tasks })
     }
 }
+
+/// Seen at the service.
+const UPLOAD_GRANULARITY: usize = 8 * 1024 * 1024;
 
 const HOST_NAMES: &[&str] = &["localhost", "127.0.0.1", "generativelanguage.googleapis.com"];
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::delivery::{Delivery, Form, before};
+use super::files::{self, Errand};
 use super::framing::{accepts_gzip, gunzip, gzip};
 use super::json::{Printer, http_form};
 use super::message::{RequestBody, assemble};
@@ -35,6 +36,9 @@ pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Res
     let (head, body) = request.into_parts();
     if let Some(page) = service.pages.take(&page_key(&head.method, head.uri.path())) {
         return page.answer(&service.record, &head, body, attendance).await;
+    }
+    if let Some(errand) = Errand::of(&service.files, &head) {
+        return files::answer(service, errand, &head, body, attendance).await;
     }
     let deadline = deadline(&head.headers);
     let Some(route) = service.methods.route(&head.method, head.uri.path()) else {

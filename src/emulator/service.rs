@@ -9,6 +9,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tonic::Status;
 
 use super::author::Author;
+use super::files::store::Files;
 use super::gemini;
 use super::methods::{Method, Methods};
 use super::page::Page;
@@ -26,6 +27,7 @@ pub(super) struct Service {
     pub(super) author: Author,
     /// By verb and path.
     pub(super) pages: Script<Page>,
+    pub(super) files: Files,
     pub(super) record: Arc<Record>,
     pub(super) key: Option<String>,
 }

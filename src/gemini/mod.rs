@@ -21,7 +21,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::json::{Mode, read_message};
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
 
@@ -49,6 +50,22 @@ pub fn schema() -> Result<Schema, Error> {
     let schema =
         Schema::with_http_overrides(&Bytes::from_static(DESCRIPTORS), operations::HTTP_RULES)?;
     Ok(SCHEMA.get_or_init(|| schema).clone())
+}
+
+/// A message out of JSON that the service wrote to a request without a method.
+///
+/// # Errors
+/// The text is not the JSON of such a message.
+pub(crate) fn read_json<M: prost::Message + Default>(name: &str, text: &[u8]) -> Result<M, Error> {
+    let schema = schema()?;
+    let unreadable = |why: String| {
+        Error::new(ErrorKind::MalformedAnswer, format!("the answer is no `{name}`: {why}"))
+    };
+    let id = schema.message_id(name).ok_or_else(|| unreadable("it is unknown".to_owned()))?;
+    let mut wire = Vec::new();
+    read_message(&schema, id, text, Mode::Answer, &mut wire)
+        .map_err(|fault| unreadable(fault.to_string()))?;
+    M::decode(wire.as_slice()).map_err(|error| unreadable(error.to_string()))
 }
 
 #[cfg(test)]

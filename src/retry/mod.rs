@@ -116,18 +116,18 @@ fn asked_wait(status: &Status, headers: &HeaderMap) -> Option<Duration> {
 /// Jitter: by the nanosecond of its use, which no two programs share, and for two uses at once by their number. Where
 /// time is virtual, it comes the same again.
 #[derive(Debug)]
-struct Jitter {
+pub(crate) struct Jitter {
     began: Instant,
     used: u64,
 }
 
 impl Jitter {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { began: Instant::now(), used: 0 }
     }
 
     /// A number in `0.0..1.0`.
-    fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.used += 1;
         let mut hasher = FxHasher::default();
         (self.used, self.began.elapsed().as_nanos()).hash(&mut hasher);

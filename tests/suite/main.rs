@@ -24,6 +24,7 @@ mod doctor;
 mod emulator;
 mod extensions;
 mod fallback;
+mod files;
 mod guide;
 mod hostile;
 mod http_rules;

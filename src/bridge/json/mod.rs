@@ -16,7 +16,7 @@ use tonic::body::Body;
 
 use crate::bridge::json::events::Events;
 use crate::bridge::options::CallOptions;
-use crate::call::frame::Whole;
+use crate::call::frame::{Whole, too_large};
 use crate::call::{OF_HTTP, remove_headers};
 use crate::carry::Core;
 use crate::carry::exchange::{Exchange, Payload, WatchedBytes, into_body};
@@ -40,19 +40,26 @@ pub struct JsonRequest {
     options: CallOptions,
     /// The first part that is wrong.
     wrong: Option<Error>,
+    /// Of a body that names none.
+    content_type: &'static str,
 }
 
 impl JsonRequest {
     pub(crate) fn new(core: Arc<Core>, verb: http::Method, target: &str) -> Self {
+        Self::to(core, verb, Target::parse(target))
+    }
+
+    pub(crate) fn to(core: Arc<Core>, verb: http::Method, target: Result<Target, Error>) -> Self {
         Self {
             core,
             verb,
-            target: Target::parse(target),
+            target,
             headers: HeaderMap::new(),
             payload: Payload::None,
             timeout: None,
             options: CallOptions::default(),
             wrong: None,
+            content_type: JSON,
         }
     }
 
@@ -154,6 +161,24 @@ impl JsonRequest {
         self.exchange(Expected::Bytes).await.map(into_body)
     }
 
+    /// Bytes go up without a name for what they are.
+    pub(crate) fn without_content_type(mut self) -> Self {
+        self.content_type = "";
+        self
+    }
+
+    /// Sends it, and reads a short answer of any type.
+    pub(crate) async fn collect(self) -> Result<Collected, Status> {
+        let (head, mut bytes) = self.exchange(Expected::Bytes).await?.into_parts();
+        let mut whole = Whole::default();
+        while let Some(piece) = bytes.next().await {
+            if whole.add(piece?) > SHORT {
+                return Err(too_large(SHORT, SHORT).into());
+            }
+        }
+        Ok(Collected { headers: head.headers, bytes: whole.into_bytes() })
+    }
+
     pub(crate) async fn exchange(
         mut self,
         expected: Expected,
@@ -161,7 +186,7 @@ impl JsonRequest {
         if let Some(wrong) = self.wrong.take() {
             return Err(wrong.into());
         }
-        let content_type = content_type_of(&self.headers)?;
+        let content_type = content_type_of(&self.headers, self.content_type)?;
         remove_headers(&mut self.headers, |name| OF_HTTP.contains(name));
         match &mut self.payload {
             Payload::None => {}
@@ -202,13 +227,21 @@ impl JsonRequest {
     }
 }
 
-fn content_type_of(headers: &HeaderMap) -> Result<String, Error> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(JSON.to_owned()) };
+fn content_type_of(headers: &HeaderMap, default: &str) -> Result<String, Error> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(default.to_owned()) };
     let text = value.to_str().map_err(|_| Error::invalid_request("the content type is no text"))?;
     Ok(text.to_owned())
 }
 
+/// The head and the bytes of a short answer.
+pub(crate) struct Collected {
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
 const JSON: &str = "application/json";
+/// Most bytes of a short answer.
+const SHORT: usize = 4 * 1024 * 1024;
 /// Redirects that one request follows.
 const MAX_REDIRECTS: u32 = 5;
 

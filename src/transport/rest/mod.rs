@@ -112,6 +112,11 @@ impl RestTransport {
         self.carrier.connect().await
     }
 
+    /// Scheme, host and port of the service.
+    pub(crate) fn origin(&self) -> &Uri {
+        &self.origin
+    }
+
     /// How many connections are open.
     pub(crate) fn connections(&self) -> usize {
         self.carrier.connections()

@@ -185,6 +185,11 @@ impl AnswerBytes {
         }
     }
 
+    /// These bytes come next, once more.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.first = Some(bytes);
+    }
+
     /// Lets go of the connection: nothing more is read.
     pub(crate) fn close(&mut self) {
         self.first = None;

@@ -30,11 +30,11 @@ pub(crate) fn write_http(
         }
         RequestBody::Raw { content_type, data } => {
             let length = Some(data.len());
-            (Some(header_value(&content_type)?), length, whole(data.into()))
+            (named(&content_type)?, length, whole(data.into()))
         }
         RequestBody::Stream { content_type, body } => {
             let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-            (Some(header_value(&content_type)?), length, Either::Right(Either::Right(body)))
+            (named(&content_type)?, length, Either::Right(Either::Right(body)))
         }
     };
     let mut built = http::Request::new(body);
@@ -50,6 +50,11 @@ pub(crate) fn write_http(
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
     Ok(built)
+}
+
+/// A content type, if there is one.
+fn named(content_type: &str) -> Result<Option<HeaderValue>, Error> {
+    (!content_type.is_empty()).then(|| header_value(content_type)).transpose()
 }
 
 /// What we encoded must reach the wire as it is, or not at all.
