@@ -3,6 +3,7 @@
 
 mod connection;
 mod doctor;
+mod download;
 mod generate;
 mod log;
 mod manual;
@@ -10,6 +11,8 @@ mod run;
 mod serve;
 mod sidecar;
 mod tell;
+mod transfer;
+mod upload;
 
 use std::io;
 use std::process::ExitCode;
@@ -30,6 +33,8 @@ struct Arguments {
 enum Command {
     Doctor(doctor::Arguments),
     Generate(generate::Arguments),
+    Upload(upload::Arguments),
+    Download(download::Arguments),
     Serve(serve::Arguments),
     Run(run::Arguments),
     Completions(manual::Completions),
@@ -44,6 +49,8 @@ pub(crate) fn run() -> ExitCode {
             match arguments.command {
                 Command::Doctor(arguments) => doctor::run(arguments).await,
                 Command::Generate(arguments) => generate::run(arguments).await,
+                Command::Upload(arguments) => upload::run(arguments).await,
+                Command::Download(arguments) => download::run(arguments).await,
                 Command::Serve(arguments) => serve::run(arguments).await,
                 Command::Run(arguments) => run::run(arguments).await,
                 Command::Completions(arguments) => {

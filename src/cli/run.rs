@@ -22,8 +22,8 @@ use super::tell::{in_full, tell};
 
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///
-/// The program finds the sidecar in its environment: GENAI_BRIDGE_ADDRESS and GOOGLE_GEMINI_BASE_URL. gRPC and Node
-/// trust it, and no proxy stands before it. Google's gRPC SDK for Python (google-generativeai) also needs the address in
+/// The program finds the sidecar in its environment: GENAI_BRIDGE_ADDRESS and GOOGLE_GEMINI_BASE_URL. gRPC, Node and
+/// what reads SSL_CERT_FILE trust it, and no proxy stands before it. Google's gRPC SDK for Python (google-generativeai) also needs the address in
 /// its code: `client_options={"api_endpoint": os.environ["GENAI_BRIDGE_ADDRESS"]}`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE_AND_EXIT_CODES)]
@@ -107,6 +107,7 @@ fn environment(address: SocketAddr, trust: &Trust) -> Vec<(&'static str, OsStrin
         ("GOOGLE_GEMINI_BASE_URL", format!("http://{address}").into()),
         ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", trust.grpc.clone().into()),
         ("NODE_EXTRA_CA_CERTS", trust.node.clone().into()),
+        ("SSL_CERT_FILE", trust.all.clone().into()),
     ];
     for (name, is_needed) in [("no_proxy", true), ("NO_PROXY", true), ("no_grpc_proxy", false)] {
         let before = std::env::var(name).ok().filter(|hosts| !hosts.is_empty());
@@ -124,6 +125,8 @@ struct Trust {
     _folder: TempDir,
     grpc: PathBuf,
     node: PathBuf,
+    /// For OpenSSL, and what follows it: httpx, Ruby, Go on Linux, rustls.
+    all: PathBuf,
 }
 
 impl Trust {
@@ -141,7 +144,13 @@ impl Trust {
             Some(path) => read_text(Path::new(&path))?,
             None => String::new(),
         };
-        Ok(Self { grpc: write("grpc.pem", grpc)?, node: write("node.pem", node)?, _folder: folder })
+        let all = match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+            Some(path) => read_text(Path::new(&path))?,
+            None => system_roots(),
+        };
+        let [grpc, node, all] =
+            [write("grpc.pem", grpc)?, write("node.pem", node)?, write("all.pem", all)?];
+        Ok(Self { grpc, node, all, _folder: folder })
     }
 }
 

@@ -6,6 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use http::uri::Scheme;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -83,19 +86,24 @@ impl Port {
         };
         match (is_tls, &self.tls) {
             (true, Some(tls)) => match timeout(HANDSHAKE_LIMIT, tls.accept(socket)).await {
-                Ok(Ok(stream)) => self.serve_http(stream).await,
+                Ok(Ok(stream)) => self.serve_http(stream, &Scheme::HTTPS).await,
                 Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
                 Err(_) => debug!("a TLS handshake took too long"),
             },
-            (false, _) if self.allows_plaintext => self.serve_http(socket).await,
+            (false, _) if self.allows_plaintext => self.serve_http(socket, &Scheme::HTTP).await,
             (true, None) => debug!("a client began with TLS; there is no certificate to show"),
             (false, _) => debug!("a client began without TLS, from where others could listen"),
         }
     }
 
-    async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve_http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        scheme: &Scheme,
+    ) {
         let activity = Activity::new();
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(scheme.clone());
             let (service, visit) = (Arc::clone(&self.service), activity.begin());
             // Boxed here: hyper moves the future of a call several times, and it is large.
             async move { Ok::<_, Infallible>(Box::pin(service.answer(request, visit)).await) }

@@ -29,6 +29,7 @@ mod identity;
 mod intake;
 mod listener;
 mod metrics;
+mod own_origin;
 mod placeholder;
 mod refusal;
 mod rest;

@@ -7,6 +7,7 @@ use tonic::Status;
 
 use super::account::Account;
 use super::intake::Intake;
+use super::own_origin::OwnOrigin;
 use super::placeholder::{is_key, move_to_bearer};
 use crate::bridge::Bridge;
 use crate::bridge::options::ActiveTransport;
@@ -30,6 +31,7 @@ pub(super) async fn forward(
         ));
     }
     let (mut head, body) = request.into_parts();
+    let own = head.extensions.remove::<OwnOrigin>();
     let bytes: Bytes = intake.receive(&head, body, account, core.max_message_size()).await?;
     let has_own =
         [header::AUTHORIZATION, API_KEY].iter().any(|name| head.headers.contains_key(name));
@@ -46,6 +48,9 @@ pub(super) async fn forward(
     *request.uri_mut() = path.into();
     *request.headers_mut() = head.headers;
     let mut answer = core.forward(request).await?;
+    if let Some(own) = own {
+        own.keep(answer.headers_mut(), core);
+    }
     answer.extensions_mut().insert(ActiveTransport::Rest);
     Ok(answer)
 }

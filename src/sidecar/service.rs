@@ -13,6 +13,7 @@ use super::discard::discard;
 use super::foreign::refuse_foreign;
 use super::intake::Intake;
 use super::metrics::Metrics;
+use super::own_origin::OwnOrigin;
 use super::placeholder::take_placeholder;
 use super::refusal::Form;
 use super::shutdown::{Shutdown, shutting_down};
@@ -96,6 +97,9 @@ impl Service {
     fn prepare(&self, request: &mut Request<Incoming>) {
         if self.replaces_placeholder {
             take_placeholder(request);
+        }
+        if let Some(own) = OwnOrigin::of(request) {
+            request.extensions_mut().insert(own);
         }
         let headers = request.headers_mut();
         headers.remove(header::HOST);

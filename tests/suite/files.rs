@@ -1,19 +1,16 @@
 //! A file reaches the service once and whole, and comes back so, whatever the network breaks.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use genai_bridge::emulator::{Emulator, Page};
 use genai_bridge::v1beta::file::State;
-use genai_bridge::{Bridge, Error, ErrorKind, Proxy};
+use genai_bridge::{Bridge, Error, ErrorKind};
 use http::Method;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
 use tonic::Code;
 
+use crate::cutter::{Cutter, Way};
 use crate::setting::direct;
 
 const UNIT: usize = 64 << 10;
@@ -157,75 +154,6 @@ async fn a_download_follows_the_services_own_redirect() {
     assert!(!path.exists(), "what is no file is removed");
 }
 
-/// A relay that cuts its connections each time so many bytes have passed one way.
-struct Cutter {
-    address: SocketAddr,
-    up: Arc<AtomicUsize>,
-    cuts: Arc<AtomicUsize>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    Up,
-    Down,
-}
-
-impl Cutter {
-    async fn start(to: SocketAddr, way: Way, every: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (up, cuts): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
-        let passed = Arc::new(AtomicUsize::new(0));
-        let (all, count) = (Arc::clone(&up), Arc::clone(&cuts));
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(to).await.expect("the emulator");
-                let (all, count, passed) =
-                    (Arc::clone(&all), Arc::clone(&count), Arc::clone(&passed));
-                tokio::spawn(async move {
-                    let (mut client_in, mut client_out) = client.into_split();
-                    let (mut server_in, mut server_out) = server.into_split();
-                    let pass = async |from: &mut tokio::net::tcp::OwnedReadHalf,
-                                      to: &mut tokio::net::tcp::OwnedWriteHalf,
-                                      this: Way| {
-                        let mut buffer = vec![0; 16 << 10];
-                        loop {
-                            let length = from.read(&mut buffer).await.unwrap_or(0);
-                            if length == 0 || to.write_all(&buffer[..length]).await.is_err() {
-                                return;
-                            }
-                            if this == Way::Up {
-                                all.fetch_add(length, Ordering::SeqCst);
-                            }
-                            if this == way {
-                                let before = passed.fetch_add(length, Ordering::SeqCst);
-                                if before / every != (before + length) / every {
-                                    count.fetch_add(1, Ordering::SeqCst);
-                                    return;
-                                }
-                            }
-                        }
-                    };
-                    tokio::select! {
-                        () = pass(&mut client_in, &mut server_out, Way::Up) => {}
-                        () = pass(&mut server_in, &mut client_out, Way::Down) => {}
-                    }
-                });
-            }
-        });
-        Self { address, up, cuts }
-    }
-
-    fn bridge(&self) -> Bridge {
-        let builder = Bridge::builder().endpoint(format!("http://{}", self.address));
-        builder.proxy(Proxy::none()).api_key("a-key").build().expect("a bridge")
-    }
-
-    fn cuts(&self) -> usize {
-        self.cuts.load(Ordering::SeqCst)
-    }
-}
-
 async fn plain() -> Emulator {
     Emulator::builder().plaintext().upload_granularity(UNIT).start().await.expect("an emulator")
 }
@@ -238,7 +166,7 @@ async fn after_each_cut_only_the_rest_goes_up() {
     let upload = cutter.bridge().files().upload_from(std::io::Cursor::new(data.clone()), None);
     let file = upload.piece_size(1 << 20).send().await.expect("an upload");
     assert!(emulator.file(&file.name) == Some(data.clone()), "another file");
-    let sent = cutter.up.load(Ordering::SeqCst);
+    let sent = cutter.up();
     assert!(cutter.cuts() >= 5, "{}", cutter.cuts());
     let most = data.len() + cutter.cuts() * (1 << 20) + 200 * 1024;
     assert!(sent <= most, "{sent} bytes for {} and {} cuts", data.len(), cutter.cuts());

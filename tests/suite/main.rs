@@ -19,6 +19,7 @@ mod command_line;
 mod connections;
 mod connector;
 mod counters;
+mod cutter;
 mod deadlines;
 mod doctor;
 mod emulator;
@@ -52,4 +53,6 @@ mod setting;
 mod sidecar;
 mod status_size;
 mod traces;
+#[cfg(feature = "cli")]
+mod transfers;
 mod weather;

@@ -212,6 +212,7 @@ async fn run_gives_a_program_its_sidecar_and_passes_its_exit_code_on() {
         "GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:",
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=/",
         "NODE_EXTRA_CA_CERTS=/",
+        "SSL_CERT_FILE=/",
         "no_proxy=corp.test,localhost,127.0.0.1,::1",
         "NO_PROXY=localhost,127.0.0.1,::1",
         "GEMINI_API_KEY=genai-bridge",

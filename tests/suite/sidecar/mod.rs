@@ -11,6 +11,7 @@ mod limits;
 mod process;
 mod protocols;
 mod shutdown;
+mod uploads;
 #[cfg(target_os = "linux")]
 mod victim;
 

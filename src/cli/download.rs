@@ -1,0 +1,46 @@
+//! Download: `genai-bridge download`.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::io::stdout;
+
+use super::connection::{Connection, WrongSetting};
+use super::transfer::{Version, failed, show};
+
+/// Downloads a file that the service made. After a break only the rest is asked for.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// Its name, such as files/abc-123
+    name: String,
+    #[command(flatten)]
+    connection: Connection,
+    /// Where it goes, or - for stdout
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// The version of the API
+    #[arg(long, value_enum, default_value = "v1beta")]
+    api_version: Version,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the whole file was written
+  1  it was not; stderr says why
+  2  the command line cannot be read";
+
+pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
+    let builder = arguments.connection.builder_with_credentials()?;
+    let bridge = builder.build().map_err(WrongSetting::from)?;
+    let download = arguments.api_version.of(bridge.files()).download(&arguments.name);
+    let bar = show(download.progress());
+    let written = if arguments.output.as_os_str() == "-" {
+        download.write_to(&mut stdout()).await
+    } else {
+        download.write_to_path(&arguments.output).await
+    };
+    bar.await;
+    Ok(written.map_or_else(|status| failed(&status), |_| ExitCode::SUCCESS))
+}

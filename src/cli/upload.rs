@@ -1,0 +1,95 @@
+//! Upload: `genai-bridge upload`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use genai_bridge::files::{Files, Upload};
+use tokio::io::stdin;
+use tonic::Status;
+
+use super::connection::{Connection, WrongSetting, seconds};
+use super::tell::tell;
+use super::transfer::{Version, failed, show};
+
+/// Uploads a file, and writes its name to stdout. After a break only the rest is sent.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// The file, or - for stdin
+    file: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+    /// What the bytes are, such as video/mp4 [default: by the file's name]
+    #[arg(long, value_name = "TYPE")]
+    mime_type: Option<String>,
+    /// A name for people [default: the file's]
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// Uploads a document to this store, such as fileSearchStores/mine, and writes the name of the operation
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+    /// Waits until the service has processed the file, at most so long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "store")]
+    wait: Option<Duration>,
+    /// The version of the API
+    #[arg(long, value_enum, default_value = "v1beta")]
+    api_version: Version,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the file is there
+  1  it is not; stderr says why, and nothing is left at the service
+  2  the command line cannot be read";
+
+pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
+    let builder = arguments.connection.builder_with_credentials()?;
+    let bridge = builder.build().map_err(WrongSetting::from)?;
+    let files = arguments.api_version.of(bridge.files());
+    match upload(&arguments, &files).await {
+        Ok(name) => writeln!(io::stdout(), "{name}").map(|()| ExitCode::SUCCESS),
+        Err(status) => Ok(failed(&status)),
+    }
+}
+
+async fn upload(arguments: &Arguments, files: &Files) -> Result<String, Status> {
+    let upload = prepare(arguments, files);
+    let bar = show(upload.progress());
+    if let Some(store) = &arguments.store {
+        let operation = upload.send_to_store(store).await;
+        bar.await;
+        return operation.map(|operation| operation.name);
+    }
+    let file = upload.send().await;
+    bar.await;
+    let file = file?;
+    match arguments.wait {
+        Some(limit) => files.wait_until_active(&file.name, limit).await.map(|file| file.name),
+        None => Ok(file.name),
+    }
+}
+
+fn prepare(arguments: &Arguments, files: &Files) -> Upload {
+    let path = &arguments.file;
+    let is_stdin = path.as_os_str() == "-";
+    let upload = if is_stdin { files.upload_from(stdin(), None) } else { files.upload(path) };
+    let guessed = || mime_guess::from_path(path).first().map(|mime| mime.to_string());
+    let mime_type = arguments.mime_type.clone().or_else(guessed);
+    if mime_type.is_none() {
+        tell(
+            "the file's name does not say what it is, and models may not read it: use --mime-type",
+        );
+    }
+    let upload = match mime_type {
+        Some(mime_type) => upload.mime_type(mime_type),
+        None => upload,
+    };
+    let own_name = || path.file_name().filter(|_| !is_stdin);
+    let own_name = || own_name().map(|name| name.to_string_lossy().into_owned());
+    match arguments.display_name.clone().or_else(own_name) {
+        Some(name) => upload.display_name(name),
+        None => upload,
+    }
+}
