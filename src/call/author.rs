@@ -14,17 +14,24 @@ pub(crate) enum Author {
     Refusal(Code),
     /// Anyone: a service that fails, or a gateway that does not reach it.
     Failure(Code),
+    /// An intermediary, which names itself.
+    Forged(Code),
 }
 
 impl Author {
     pub(crate) fn of(head: &HeaderMap) -> Self {
         match code_in(head) {
+            Some(code) if is_forged(head) => Self::Forged(code),
             None | Some(Code::Ok) => Self::Service,
-            Some(code) if is_forged(head) => Self::Failure(code),
             Some(_) if head.contains_key(&GRPC_STATUS_DETAILS) => Self::Service,
             Some(code) if is_failure(code) => Self::Failure(code),
             Some(code) => Self::Refusal(code),
         }
+    }
+
+    /// Whether an intermediary wrote it in place of the service.
+    pub(crate) const fn is_forged(self) -> bool {
+        matches!(self, Self::Forged(_))
     }
 }
 
@@ -49,7 +56,7 @@ pub(crate) const fn is_failure(code: Code) -> bool {
 
 /// Whether an intermediary wrote this status. Envoy names itself in `server`, also where it passes on what the service
 /// said; but then it tells how long the service took.
-pub(crate) fn is_forged(head: &HeaderMap) -> bool {
+fn is_forged(head: &HeaderMap) -> bool {
     let server = head.get(header::SERVER);
     let is_envoy = server.is_some_and(|server| server == "envoy" || server == "istio-envoy");
     let is_passed_on = head.contains_key(&ENVOY_UPSTREAM_TIME);
@@ -79,21 +86,22 @@ mod tests {
             (&[], Author::Service),
             (&[envoy], Author::Service),
             (&[("grpc-status", "0")], Author::Service),
+            (&[("grpc-status", "0"), envoy], Author::Forged(Code::Ok)),
             (&[("grpc-status", "3")], Author::Refusal(InvalidArgument)),
             (&[("grpc-status", "3"), google], Author::Refusal(InvalidArgument)),
             (&[("grpc-status", "3"), details], Author::Service),
             (&[("grpc-status", "7")], Author::Refusal(PermissionDenied)),
-            (&[("grpc-status", "7"), envoy], Author::Failure(PermissionDenied)),
+            (&[("grpc-status", "7"), envoy], Author::Forged(PermissionDenied)),
             (&[("grpc-status", "7"), envoy, passed_on], Author::Refusal(PermissionDenied)),
             (&[("grpc-status", "7"), envoy, details], Author::Service),
-            (&[("grpc-status", "7"), ("server", "istio-envoy")], Author::Failure(PermissionDenied)),
+            (&[("grpc-status", "7"), ("server", "istio-envoy")], Author::Forged(PermissionDenied)),
             (
                 &[("grpc-status", "7"), ("l5d-proxy-error", "no route")],
-                Author::Failure(PermissionDenied),
+                Author::Forged(PermissionDenied),
             ),
             (&[("grpc-status", "12")], Author::Failure(Unimplemented)),
             (&[("grpc-status", "14")], Author::Failure(Unavailable)),
-            (&[("grpc-status", "14"), envoy], Author::Failure(Unavailable)),
+            (&[("grpc-status", "14"), envoy], Author::Forged(Unavailable)),
             (&[("grpc-status", "14"), details], Author::Service),
             (&[("grpc-status", "x")], Author::Failure(Code::Unknown)),
         ];

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 use tonic::Code;
 
+use super::author::Author;
 use super::head::GRPC_STATUS;
 use crate::error::{Error, ErrorKind};
 use crate::symptom::{Delivery, Symptom};
@@ -65,9 +66,9 @@ impl Deadline {
 
     /// The same for a status: one that an intermediary wrote, or `CANCELLED`, which is what some servers call their
     /// own timer for the call (tonic's among them). Nobody else has cancelled it.
-    pub(crate) fn judge_status(self, headers: &HeaderMap, is_forged: bool) -> Option<Error> {
+    pub(crate) fn judge_status(self, headers: &HeaderMap, author: Author) -> Option<Error> {
         let code = Code::from_bytes(headers.get(&GRPC_STATUS)?.as_bytes());
-        let may_be_its_end = code == Code::Cancelled || (is_forged && code != Code::Ok);
+        let may_be_its_end = code == Code::Cancelled || (author.is_forged() && code != Code::Ok);
         (may_be_its_end && self.is_near()).then(|| expired(": the call was given up on the way"))
     }
 }
@@ -178,15 +179,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_statuses_only_a_cancellation_and_a_forged_one_are_timers() {
         let deadline = Deadline::after(Duration::from_millis(100)).expect("a time");
-        let judge = |code: &'static str, is_forged| {
+        let (forged, other) = (Author::Forged(Code::Unknown), Author::Service);
+        let judge = |code: &'static str, author| {
             let headers = [(GRPC_STATUS.clone(), http::HeaderValue::from_static(code))];
-            deadline.judge_status(&HeaderMap::from_iter(headers), is_forged).is_some()
+            deadline.judge_status(&HeaderMap::from_iter(headers), author).is_some()
         };
-        assert!(!judge("1", false) && !judge("14", true), "it is early");
+        assert!(!judge("1", other) && !judge("14", forged), "it is early");
         advance(Duration::from_millis(95)).await;
-        assert!(judge("1", false) && judge("14", true));
-        assert!(!judge("14", false) && !judge("0", true) && !judge("4", false));
-        assert!(deadline.judge_status(&HeaderMap::new(), true).is_none());
+        assert!(judge("1", other) && judge("14", forged));
+        assert!(!judge("14", other) && !judge("0", forged) && !judge("4", other));
+        assert!(deadline.judge_status(&HeaderMap::new(), forged).is_none());
     }
 
     #[tokio::test]

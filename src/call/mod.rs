@@ -15,6 +15,7 @@ use http::uri::PathAndQuery;
 use tonic::body::Body;
 
 use crate::bridge::options::CallOptions;
+use crate::call::author::Author;
 use crate::call::deadline::Deadline;
 use crate::call::frame::Frame;
 use crate::schema::Method;
@@ -27,6 +28,19 @@ pub(crate) use timeout::format_timeout;
 /// A tonic-shaped answer: head, frames, trailers. Its body fails with a `Status` that carries our `Error`
 /// where the network broke it.
 pub(crate) type Answer = http::Response<Body>;
+
+/// An answer, and who wrote the status in its head. It is asked once, where the answer is read.
+pub(crate) struct Judged {
+    pub(crate) answer: Answer,
+    pub(crate) author: Author,
+}
+
+impl Judged {
+    pub(crate) fn of(answer: Answer) -> Self {
+        let author = Author::of(answer.headers());
+        Self { answer, author }
+    }
+}
 
 /// One RPC, as both transports understand it.
 pub(crate) struct Call {

@@ -12,13 +12,13 @@ use super::core::Core;
 use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
 use crate::call::deadline::{Busy, within};
-use crate::call::{Answer, Call, GRPC_STATUS};
+use crate::call::{Answer, Call, GRPC_STATUS, Judged};
 use crate::error::Error;
 use crate::fallback::{Observer, OtherTransport, ResendState};
 
 /// An answer, and how it came.
 pub(super) struct Carried {
-    pub(super) answer: Answer,
+    pub(super) judged: Judged,
     pub(super) transport: ActiveTransport,
     /// How long the service took to begin it.
     pub(super) took: Duration,
@@ -37,14 +37,14 @@ impl Core {
         let mut observer = self.observer(call);
         loop {
             let carried = self.send(call, observer.as_mut(), trace).await?;
-            if !renewed && self.is_rejected(call, &carried.answer) {
+            if !renewed && self.is_rejected(call, &carried.judged.answer) {
                 renewed = true;
                 call.metadata.remove(header::AUTHORIZATION);
                 self.authorise(call).await?;
                 continue;
             }
             let attempt = call.retries + 1;
-            let Some(wait) = self.retries.wait_before_next(call, &carried.answer, attempt) else {
+            let Some(wait) = self.retries.wait_before_next(call, &carried.judged, attempt) else {
                 return Ok(Carried { observer, ..carried });
             };
             call.retries = attempt;
@@ -135,7 +135,7 @@ impl Core {
                     observer.failed(transport, error, Duration::ZERO);
                 }
                 let took = Duration::ZERO;
-                sent.map(|answer| Carried { answer, transport, took, observer: None })
+                sent.map(|judged| Carried { judged, transport, took, observer: None })
             }
         }
     }
@@ -178,7 +178,7 @@ impl Core {
             // A symptom may have asked for a probe, which runs beside the calls.
             self.begin_route(&call.metadata, None);
         }
-        sent.map(|answer| Carried { answer, transport, took, observer: None })
+        sent.map(|judged| Carried { judged, transport, took, observer: None })
     }
 
     /// Beside a call that is unanswered for far longer than its like took: a free call over REST shows whether the
@@ -203,7 +203,7 @@ impl Core {
     }
 
     /// One attempt over REST.
-    pub(super) async fn send_over_rest(&self, call: &mut Call) -> Result<Answer, Error> {
+    pub(super) async fn send_over_rest(&self, call: &mut Call) -> Result<Judged, Error> {
         let versions = self.http_versions(self.transport_of(call));
         let deadline = call.deadline;
         // Boxed, or each call on gRPC would carry the room that REST needs.

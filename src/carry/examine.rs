@@ -5,7 +5,6 @@ use http::uri::PathAndQuery;
 
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
-use crate::call::author::is_forged;
 use crate::call::frame::Frame;
 use crate::call::{Answer, Call};
 use crate::error::Error;
@@ -59,13 +58,16 @@ impl Core {
         self.settings.dialect.add_headers(&self.schema, &mut call);
         match transport {
             ActiveTransport::Grpc => {
-                let answer = self.grpc.send(&mut call, self.grpc.take_seat().await?).await?;
-                if is_forged(answer.headers()) {
+                let judged = self.grpc.send(&mut call, self.grpc.take_seat().await?).await?;
+                if judged.author.is_forged() {
                     return Err(self.grpc.symptom(SymptomKind::ForgedStatus).into());
                 }
-                Ok(answer)
+                Ok(judged.answer)
             }
-            ActiveTransport::Rest => self.rest.send(&mut call, HttpVersions::One).await,
+            ActiveTransport::Rest => {
+                let judged = self.rest.send(&mut call, HttpVersions::One).await?;
+                Ok(judged.answer)
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::core::Core;
 use super::stream_limits::Silence;
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::call::deadline::{Busy, Deadline, expired, within};
-use crate::credentials::{headers_with_secrets, secret_in, secrets_of};
+use crate::credentials::{headers_with_secrets, hide_secrets, secret_in};
 use crate::error::Error;
 use crate::fallback::ResendState;
 use crate::symptom::{Evidence, SymptomKind};
@@ -202,10 +202,8 @@ impl Core {
         }
         let versions = self.http_versions(self.settings.transport);
         let sent = Box::pin(self.rest.exchange(request, headers, versions, exchange.expected));
-        let mut sent = within(deadline, Busy::OnRest(self.grpc.hop()), sent).await;
-        if let Err(error) = &mut sent {
-            secrets_of(&exchange.headers).for_each(|secret| error.hide(secret));
-        }
+        let sent = within(deadline, Busy::OnRest(self.grpc.hop()), sent).await;
+        let sent = sent.map_err(|error| hide_secrets(error, &exchange.headers));
         self.record(ActiveTransport::Rest, sent.as_ref().err());
         sent
     }

@@ -4,35 +4,30 @@ use tracing::debug;
 
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
-use crate::call::author::is_forged;
 use crate::call::deadline::Deadline;
-use crate::call::{Answer, Call};
-use crate::credentials::secrets_of;
+use crate::call::{Call, Judged};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Event;
 use crate::symptom::SymptomKind;
 
 impl Core {
-    /// Takes how an attempt ended; a secret that the peer repeated does not leave with the error.
+    /// Takes how an attempt ended.
     pub(super) fn note_attempt(
         &self,
         transport: ActiveTransport,
         call: &Call,
-        mut sent: Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
+        sent: Result<Judged, Error>,
+    ) -> Result<Judged, Error> {
         let symptom = sent.as_ref().err().and_then(Error::symptom);
         let symptom = symptom.map(|symptom| symptom.kind().name());
         debug!(transport = transport.as_str(), ok = sent.is_ok(), symptom, "attempt");
-        if let Err(error) = &mut sent {
-            secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
-        }
         if let Some(expired) = ended_by_peers_timer(call, &sent) {
             self.note_peers_timer(transport);
             return Err(expired);
         }
         match &sent {
             // The caller gets the status as it came; the network has shown something all the same.
-            Ok(answer) if is_forged(answer.headers()) => {
+            Ok(judged) if judged.author.is_forged() => {
                 let forged = self.grpc.symptom(SymptomKind::ForgedStatus);
                 self.record(transport, Some(&forged.into()));
             }
@@ -79,10 +74,10 @@ impl Core {
 }
 
 /// The end of an attempt about the call's deadline, which says nothing of the network.
-fn ended_by_peers_timer(call: &Call, sent: &Result<Answer, Error>) -> Option<Error> {
+fn ended_by_peers_timer(call: &Call, sent: &Result<Judged, Error>) -> Option<Error> {
     let deadline = call.deadline?;
     match sent {
-        Ok(answer) => deadline.judge_status(answer.headers(), is_forged(answer.headers())),
+        Ok(judged) => deadline.judge_status(judged.answer.headers(), judged.author),
         Err(error) => deadline.judge(error.symptom()?),
     }
 }

@@ -7,8 +7,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::core::Core;
 use crate::bridge::options::ActiveTransport;
 use crate::call::Call;
-use crate::call::author::is_forged;
-use crate::credentials::secrets_of;
 use crate::error::Error;
 use crate::probe::liveness::inquiry::Elsewhere;
 use crate::probe::liveness::{Asking, Ways, watch};
@@ -45,8 +43,8 @@ impl Core {
         let seat = self.grpc.take_seat().await.ok()?;
         self.counters.count_probe(ActiveTransport::Grpc);
         let limit = Instant::now() + self.settings.patience.answer();
-        let answer = timeout_at(limit, self.grpc.send_unary(&mut call, seat)).await.ok()?.ok()?;
-        (!is_forged(answer.headers())).then(Instant::now)
+        let judged = timeout_at(limit, self.grpc.send_unary(&mut call, seat)).await.ok()?.ok()?;
+        (!judged.author.is_forged()).then(Instant::now)
     }
 }
 
@@ -58,8 +56,7 @@ impl Ways for Core {
             self.counters.count_probe(ActiveTransport::Grpc);
             drop(line);
             // An error is an answer too, or the end of the connection, which the calls learn by themselves.
-            if let Err(mut error) = self.grpc.send_unary(&mut call, seat.into()).await {
-                secrets_of(&call.metadata).for_each(|secret| error.hide(secret));
+            if let Err(error) = self.grpc.send_unary(&mut call, seat.into()).await {
                 self.record(ActiveTransport::Grpc, Some(&error));
             }
         })

@@ -18,7 +18,7 @@ use super::rest_only::only_over_rest;
 use super::trace::Trace;
 use crate::call::compression::plain_message;
 use crate::call::frame::{Frame, PREFIX_LENGTH, too_large};
-use crate::call::{Call, Message};
+use crate::call::{Call, Judged, Message};
 use crate::error::Error;
 use crate::overlay::{OverGrpc, over_grpc};
 use crate::schema::MessageId;
@@ -42,9 +42,9 @@ impl Core {
             Ok(error) = &mut refusal.0 => return Err(error),
             carried = self.send_with_retries(call, trace) => carried?,
         };
-        let answer =
-            carried.answer.map(|body| Body::new(Refusable { body, refusal: Some(refusal) }));
-        Ok(Carried { answer, ..carried })
+        let Judged { answer, author } = carried.judged;
+        let answer = answer.map(|body| Body::new(Refusable { body, refusal: Some(refusal) }));
+        Ok(Carried { judged: Judged { answer, author }, ..carried })
     }
 
     /// Lets the messages of a client's stream through a sieve, where there is something to find; `None` elsewhere.

@@ -17,10 +17,10 @@ use super::attempt::Carried;
 use super::core::Core;
 use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
-use crate::call::author::code_in;
+use crate::call::author::{Author, code_in};
 use crate::call::deadline::{Deadline, expired};
 use crate::call::frame::FrameCounter;
-use crate::call::{Answer, Call, GRPC_STATUS, Message};
+use crate::call::{Answer, Call, GRPC_STATUS, Judged, Message};
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Observer;
@@ -32,16 +32,17 @@ impl Core {
     /// A unary answer is complete and checked already: it passes as it is.
     pub(super) fn watch_answer(
         self: Arc<Self>,
-        Carried { mut answer, transport, took, mut observer }: Carried,
+        Carried { judged: Judged { mut answer, author }, transport, took, mut observer }: Carried,
         call: &Call,
         mut trace: Trace,
     ) -> Answer {
         answer.extensions_mut().insert(transport);
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
         if is_unary || answer.headers().contains_key(&GRPC_STATUS) {
-            trace.end(code_in(answer.headers()).unwrap_or(Code::Ok));
+            let code = code_in(answer.headers()).unwrap_or(Code::Ok);
+            trace.end(code);
             if let Some(mut observer) = observer.take() {
-                observer.answered(transport, answer.headers(), took);
+                observer.answered(transport, author, code, took);
             }
         }
         if is_unary {
@@ -126,7 +127,9 @@ impl LimitedBody {
     fn pass(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
         let frame = frame.map_err(|status| self.end_with(status))?;
         let ends = self.deadline.zip(frame.trailers_ref());
-        if let Some(expired) = ends.and_then(|(deadline, end)| deadline.judge_status(end, false)) {
+        if let Some(expired) =
+            ends.and_then(|(deadline, end)| deadline.judge_status(end, Author::Service))
+        {
             self.close();
             let status = self.end_at_peers_timer(expired);
             self.trace.end_with(&status);
@@ -140,9 +143,11 @@ impl LimitedBody {
             let _ = self.frames.feed(data);
         }
         if let Some(trailers) = frame.trailers_ref() {
-            self.trace.end(code_in(trailers).unwrap_or(Code::Unknown));
+            let code = code_in(trailers);
+            self.trace.end(code.unwrap_or(Code::Unknown));
             if let Some(mut observer) = self.observer.take() {
-                observer.answered(self.transport, trailers, self.took);
+                let author = Author::of(trailers);
+                observer.answered(self.transport, author, code.unwrap_or(Code::Ok), self.took);
             }
         }
         Ok(frame)

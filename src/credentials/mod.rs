@@ -174,8 +174,14 @@ impl fmt::Debug for Credentials {
 }
 
 /// The keys and tokens that the metadata of a call holds.
-pub(crate) fn secrets_of(metadata: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+fn secrets_of(metadata: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers_with_secrets(metadata).map(secret_in)
+}
+
+/// The error without what a peer repeated of them.
+pub(crate) fn hide_secrets(mut error: Error, metadata: &HeaderMap) -> Error {
+    secrets_of(metadata).for_each(|secret| error.hide(secret));
+    error
 }
 
 /// The headers that hold them.

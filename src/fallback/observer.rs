@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::Code;
 use tracing::info;
@@ -11,7 +10,7 @@ use tracing::info;
 use super::methods::{MethodRoute, Methods, Observed, Outcome};
 use super::state::Expiry;
 use crate::bridge::options::ActiveTransport;
-use crate::call::author::{Author, code_in};
+use crate::call::author::Author;
 use crate::error::{Error, ErrorKind};
 use crate::schema::Method;
 use crate::symptom::Mark;
@@ -86,13 +85,17 @@ impl Observer {
         self.observed.was_late = true;
     }
 
-    /// An answer came, and nothing of it was lost; its status is in `head`, or was OK.
-    pub(crate) fn answered(&mut self, by: ActiveTransport, head: &HeaderMap, took: Duration) {
+    /// An answer came, with this status, and nothing of it was lost.
+    pub(crate) fn answered(
+        &mut self,
+        by: ActiveTransport,
+        author: Author,
+        said: Code,
+        took: Duration,
+    ) {
         match by {
-            ActiveTransport::Grpc => self.grpc_answered(head, took),
-            ActiveTransport::Rest => {
-                self.tell(Outcome::RestCarried { said: code_in(head).unwrap_or(Code::Ok) });
-            }
+            ActiveTransport::Grpc => self.grpc_answered(author, took),
+            ActiveTransport::Rest => self.tell(Outcome::RestCarried { said }),
         }
     }
 
@@ -113,14 +116,19 @@ impl Observer {
         });
     }
 
-    fn grpc_answered(&mut self, head: &HeaderMap, took: Duration) {
-        self.tell(match Author::of(head) {
+    fn grpc_answered(&mut self, author: Author, took: Duration) {
+        self.tell(match author {
             Author::Service | Author::Refusal(_) => Outcome::Carried { took },
             // The service keeps the call's deadline, too.
-            Author::Failure(Code::Cancelled | Code::DeadlineExceeded) if took < LONG_WAIT => {
+            Author::Failure(Code::Cancelled | Code::DeadlineExceeded)
+            | Author::Forged(Code::Cancelled | Code::DeadlineExceeded)
+                if took < LONG_WAIT =>
+            {
                 Outcome::Unknown
             }
-            Author::Failure(code) => Outcome::Broken { mark: Mark::Ambiguous, said: Some(code) },
+            Author::Failure(code) | Author::Forged(code) => {
+                Outcome::Broken { mark: Mark::Ambiguous, said: Some(code) }
+            }
         });
     }
 

@@ -14,7 +14,7 @@ use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::call::Call;
 use crate::call::author::Author;
 use crate::call::frame::Frame;
-use crate::credentials::{API_KEY, secrets_of};
+use crate::credentials::API_KEY;
 use crate::error::Error;
 use crate::fallback::{Event, Fallback, OtherTransport, ResendState, RunningProbe};
 use crate::schema::Method;
@@ -74,16 +74,12 @@ impl Probe {
         let call = self.call(metadata);
         let grpc = Arc::clone(grpc);
         let run = Run { fallback: Arc::clone(fallback), running, ended: false };
-        let metadata = metadata.clone();
         let prove = async move {
             tokio::select! {
                 biased;
                 // The probe has no result.
                 () = until_stalled() => {}
-                outcome = prove(&grpc, call) => run.end(outcome.map_err(|mut error| {
-                    secrets_of(&metadata).for_each(|secret| error.hide(secret));
-                    error
-                })),
+                outcome = prove(&grpc, call) => run.end(outcome),
             }
         };
         tokio::spawn(prove.instrument(debug_span!("probe")));
@@ -113,7 +109,7 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
         let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
         let sent = timeout_at(deadline, sending).await;
         match sent.unwrap_or_else(|_| Err(grpc.unanswered().into())) {
-            Ok(answer) => return judge(grpc, answer.headers()),
+            Ok(judged) => return judge(grpc, judged.author),
             // A connection that was about to close proves nothing: another one is asked.
             Err(error) => match error.symptom() {
                 Some(symptom) if resends.after(symptom, OtherTransport::NONE).is_some() => {}
@@ -125,8 +121,8 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
 
 /// Only what the service says proves that gRPC reaches it: a message, an error with details, the refusal of a key.
 /// `UNIMPLEMENTED`, `UNAVAILABLE` and their like are what gateways say who do not reach it.
-fn judge(grpc: &GrpcTransport, head: &HeaderMap) -> Result<(), Error> {
-    let Author::Failure(code) = Author::of(head) else { return Ok(()) };
+fn judge(grpc: &GrpcTransport, author: Author) -> Result<(), Error> {
+    let (Author::Failure(code) | Author::Forged(code)) = author else { return Ok(()) };
     let evidence = Evidence::new().with_detail(format!("the free call was answered {code:?}"));
     Err(grpc.symptom(SymptomKind::ForgedStatus).with_evidence(evidence).into())
 }

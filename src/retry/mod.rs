@@ -12,8 +12,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::bridge::options::RetryPolicy;
-use crate::call::author::is_forged;
-use crate::call::{Answer, Call};
+use crate::call::{Call, Judged};
 use crate::gemini::Details;
 use crate::retry::backoff::{Budget, next_wait};
 
@@ -37,22 +36,22 @@ impl Retries {
         Self { policies, budget: Mutex::default(), jitter: Mutex::new(Jitter::new()) }
     }
 
-    /// How long to wait before the next attempt; `None` if `answer` is final.
+    /// How long to wait before the next attempt; `None` if the answer is final.
     ///
     /// Only a status that the service gave counts: not one that an intermediary forged.
     pub(crate) fn wait_before_next(
         &self,
         call: &Call,
-        answer: &Answer,
+        judged: &Judged,
         attempt: u32,
     ) -> Option<Duration> {
-        let status =
-            Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok);
+        let status = Status::from_header_map(judged.answer.headers())
+            .filter(|status| status.code() != Code::Ok);
         let Some(status) = status else {
             self.note_success();
             return None;
         };
-        if is_forged(answer.headers()) || !call.message.is_in_hand() {
+        if judged.author.is_forged() || !call.message.is_in_hand() {
             return None;
         }
         self.wait_after(&self.policy(call)?, &status, call.time_left(), attempt)

@@ -11,8 +11,9 @@ use http::{Method, Request, Uri, Version};
 use tokio::time::Instant;
 
 use crate::call::{
-    Answer, Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, format_timeout,
+    Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, Judged, format_timeout,
 };
+use crate::credentials::hide_secrets;
 use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
@@ -107,7 +108,7 @@ impl GrpcTransport {
     ///
     /// # Errors
     /// The network broke the call.
-    pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, call: &mut Call, seat: Seat) -> Result<Judged, Error> {
         // A method of no known service may stream.
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
         self.send_wanting(call, seat, if is_unary { Wanted::Whole } else { Wanted::Head }).await
@@ -117,7 +118,7 @@ impl GrpcTransport {
     ///
     /// # Errors
     /// The network broke the call.
-    pub(crate) async fn send_unary(&self, call: &mut Call, seat: Seat) -> Result<Answer, Error> {
+    pub(crate) async fn send_unary(&self, call: &mut Call, seat: Seat) -> Result<Judged, Error> {
         self.send_wanting(call, seat, Wanted::Whole).await
     }
 
@@ -126,10 +127,14 @@ impl GrpcTransport {
         call: &mut Call,
         seat: Seat,
         wanted: Wanted,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Judged, Error> {
         let request = self.write_request(call);
-        let response = seat.send(request, call.message_over_grpc()).await?;
-        answer::read_answer(response, wanted, self.limits).await
+        let message = call.message_over_grpc();
+        let answered = async {
+            let response = seat.send(request, message).await?;
+            answer::read_answer(response, wanted, self.limits).await
+        };
+        answered.await.map(Judged::of).map_err(|error| hide_secrets(error, &call.metadata))
     }
 
     fn write_request(&self, call: &Call) -> Request<()> {

@@ -20,7 +20,8 @@ use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::compression::plain_message;
-use crate::call::{Answer, Call, Message};
+use crate::call::{Answer, Call, Judged, Message};
+use crate::credentials::hide_secrets;
 use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
 use crate::json::LenienceCounts;
@@ -137,7 +138,12 @@ impl RestTransport {
         &self,
         call: &mut Call,
         versions: HttpVersions,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Judged, Error> {
+        let sent = self.send_call(call, versions).await;
+        sent.map(Judged::of).map_err(|error| hide_secrets(error, &call.metadata))
+    }
+
+    async fn send_call(&self, call: &mut Call, versions: HttpVersions) -> Result<Answer, Error> {
         let method = method_of(call)?;
         let message = message_of(call, self.settings.max_message_size)?;
         let mut request = write_request(&self.schema, &method, &message)?;
