@@ -82,9 +82,9 @@ pub(crate) struct Reduced {
 }
 
 impl Message {
-    /// Whether the call can be sent again: a stream exists once.
+    /// Whether the call can be sent again: a stream exists once, and is given away with the request.
     pub(crate) fn is_in_hand(&self) -> bool {
-        matches!(self, Self::One(_))
+        matches!(self, Self::One(_) | Self::Stream(Some(_)))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::call::deadline::{Busy, Deadline, within};
 use crate::error::Error;
 use crate::fallback::{Observer, Route};
+use crate::network::require_runtime;
 use crate::symptom::Symptom;
 use crate::transport::carrier::http1::HttpVersions;
 
@@ -91,6 +92,7 @@ impl Core {
 
     /// Settles the transport ahead of a call.
     pub(crate) async fn connect(&self) -> Result<ActiveTransport, Error> {
+        require_runtime()?;
         let mut metadata = HeaderMap::new();
         self.credentials.authorise(&mut metadata).await?;
         match self.settings.transport {

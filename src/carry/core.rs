@@ -20,6 +20,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::fallback::{Event, Fallback, TransportState};
 use crate::gemini::parameters::Guard;
+use crate::network::require_runtime;
 use crate::probe::Probe;
 use crate::retry::Retries;
 #[cfg(feature = "cli")]
@@ -99,6 +100,7 @@ impl Core {
         request: Request<Body>,
         trace: &mut Trace,
     ) -> Result<Answer, Error> {
+        require_runtime()?;
         let mut call = self.parse(request)?;
         within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
         self.find_rest_only(&mut call)?;

@@ -22,6 +22,7 @@ use crate::call::deadline::{Busy, Deadline, expired, within};
 use crate::credentials::{headers_with_secrets, hide_secrets, secret_in};
 use crate::error::Error;
 use crate::fallback::ResendState;
+use crate::network::require_runtime;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::rest::{
     AnswerBytes, Exchanged, Expected, RequestBody, RestRequest, SERVER_TIMEOUT, Target, lone_error,
@@ -96,6 +97,7 @@ impl Core {
         self: &Arc<Self>,
         mut exchange: Exchange,
     ) -> Result<Exchanged<WatchedBytes>, Error> {
+        require_runtime()?;
         self.counters.count_call();
         let default = self.settings.default_deadline.of_verb(&exchange.verb);
         let deadline = exchange.timeout.or(default).and_then(Deadline::after);

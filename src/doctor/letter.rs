@@ -15,8 +15,11 @@ impl Report {
 
 /// A letter on the station that fails.
 fn write(target: &Target, failure: &Check, rest_works: bool) -> String {
+    // What comes behind these stations may work.
+    let is_whole = !rest_works && failure.step() <= Step::Grpc;
+    let how_many = if is_whole { "None of its calls gets" } else { "Not all of its calls get" };
     let mut lines = vec![format!(
-        "A program on this machine uses the Gemini API. Not all of its calls get through to {}.",
+        "A program on this machine uses the Gemini API. {how_many} through to {}.",
         target.address
     )];
     let mut fact = |name: &str, value: &str| lines.push(format!("- {name}: {value}"));

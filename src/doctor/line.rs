@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use crate::bridge::builder::build::Built;
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::call::Answer;
+use crate::call::author::is_failure;
 use crate::call::frame::PREFIX_LENGTH;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::may_resend;
@@ -32,6 +33,10 @@ impl Line<'_> {
         let began = Instant::now();
         let (path, message) = probe_call();
         let (status, _) = self.call(transport, &path, &message).await?;
+        // Over REST, what is no word of the service was told apart by its form.
+        if transport == ActiveTransport::Grpc && is_anyones(&status) {
+            return Err(self.forged(status.code()));
+        }
         Ok((status, began.elapsed()))
     }
 
@@ -61,6 +66,14 @@ impl Line<'_> {
             }
         };
         exchange.await.ok_or_else(|| self.silent())
+    }
+
+    /// A gateway that does not reach the service says the same.
+    fn forged(&self, code: Code) -> Error {
+        let Built { network, origin, .. } = self.built;
+        let evidence = Evidence::new().with_detail(format!("the free call was answered {code:?}"));
+        let symptom = Symptom::new(SymptomKind::ForgedStatus, network.hop(origin));
+        symptom.with_evidence(evidence).into()
     }
 
     fn silent(&self) -> Error {
@@ -114,6 +127,11 @@ impl Line<'_> {
         let Built { network, origin, .. } = self.built;
         Symptom::new(SymptomKind::Unanswered, network.hop(origin)).into()
     }
+}
+
+/// Whether it may be the word of a gateway as well.
+fn is_anyones(status: &Status) -> bool {
+    is_failure(status.code()) && status.details().is_empty()
 }
 
 fn is_unprocessed(symptom: &Symptom) -> bool {

@@ -41,10 +41,16 @@ pub(crate) use dial::kind_of as kind_of_connect;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
-pub(crate) use per_runtime::PerRuntime;
+pub(crate) use per_runtime::{PerRuntime, require_runtime};
 pub use proxy::Proxy;
 pub(crate) use tls::classify_tls as kind_of_tls;
 pub(crate) use user_connector::UserConnector;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed {
+    pub(crate) use super::login::Challenge;
+    pub(crate) use super::tunnel::fuzzed::{ConnectHead, connect_head};
+}
 
 use crate::error::Error;
 use connector::Connecting;

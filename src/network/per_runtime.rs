@@ -13,6 +13,8 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::{AbortHandle, yield_now};
 use tokio::time::Instant;
 
+use crate::error::{Error, ErrorKind};
+
 /// One `T` for each runtime that has asked for it; dropped when its runtime ends.
 pub(crate) struct PerRuntime<T>(Arc<Mutex<Vec<Tenant<T>>>>);
 
@@ -35,6 +37,13 @@ impl Drop for Resident {
 
 /// Who asks again within this time finds its connections as they are.
 const FRESH: Duration = Duration::from_millis(10);
+
+/// # Errors
+/// There is no runtime that could drive what the caller begins.
+pub(crate) fn require_runtime() -> Result<(), Error> {
+    let why = "there is no tokio runtime here: a bridge is used inside of one";
+    Handle::try_current().map(drop).map_err(|_| Error::new(ErrorKind::Configuration, why))
+}
 
 impl<T> Default for PerRuntime<T> {
     fn default() -> Self {

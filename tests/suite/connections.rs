@@ -40,6 +40,25 @@ async fn calls_that_come_together_share_one_dial() {
 }
 
 #[tokio::test]
+async fn metadata_that_the_peer_does_not_take_ends_its_own_call_alone() {
+    let (emulator, proxy) = behind(Fault::Pass).await;
+    let gate = Arc::new(Semaphore::new(0));
+    emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
+    let bridge = through(&emulator, &proxy).transport(Transport::Grpc).build().expect("a bridge");
+    let neighbours = ask_at_once(&bridge, 5);
+    emulator.received_when(5).await;
+    let mut request = tonic::Request::new(question("?"));
+    let large = "x".repeat(100 * 1024).parse().expect("a value");
+    request.metadata_mut().insert("x-large", large);
+    let mut client = GenerativeServiceClient::new(bridge.clone());
+    let refused = client.generate_content(request).await.expect_err("too large");
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    gate.add_permits(5);
+    all_answered(neighbours).await;
+    assert_eq!((emulator.count(GENERATE), proxy.counts().tunnels()), (5, 1));
+}
+
+#[tokio::test]
 async fn another_connection_is_opened_beyond_a_hundred_calls() {
     let (emulator, proxy) = behind(Fault::Pass).await;
     let gate = Arc::new(Semaphore::new(0));

@@ -267,6 +267,30 @@ async fn a_refused_key_and_a_missing_model_are_told_apart_from_the_network() {
 }
 
 #[tokio::test]
+async fn what_gateways_say_as_well_is_not_taken_for_the_services_word() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    emulator.on(LIST_MODELS, Reply::error(Status::unimplemented("no route")));
+    let report = Doctor::new(direct(&emulator)).examine().await;
+    let cause = report.cause().expect("a cause");
+    assert_eq!(cause.step(), Step::Grpc);
+    assert_eq!(cause.symptom().expect("a symptom").kind(), SymptomKind::ForgedStatus);
+    check_form(&report);
+}
+
+#[tokio::test]
+async fn a_letter_says_whether_any_call_gets_through() {
+    for (fault, words) in [
+        (Fault::ConnectForbidden, "None of its calls gets through"),
+        (Fault::TrailersStripped, "Not all of its calls get through"),
+    ] {
+        let (emulator, proxy) = behind(fault).await;
+        let report = Doctor::new(through(&emulator, &proxy)).examine().await;
+        let letter = report.for_network_team().expect("a letter");
+        assert!(letter.contains(words), "{fault}: {letter}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_key_the_network_is_examined_all_the_same() {
     let emulator = Emulator::builder().require_key("another").start().await.expect("an emulator");
     let builder = Bridge::builder()

@@ -4,12 +4,13 @@ use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Credentials, Transport};
+use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Credentials, Proxy, Transport};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -265,4 +266,17 @@ fn a_probe_that_nobody_drives_holds_no_other_runtime_up() {
     });
     ground.proxy.set(Fault::Pass);
     assert_eq!(other.block_on(ask(&bridge)).expect("an answer"), ActiveTransport::Grpc);
+}
+
+#[test]
+fn without_a_runtime_a_call_fails_and_says_why() {
+    let bridge = Bridge::builder().api_key("key").proxy(Proxy::none()).build().expect("a bridge");
+    let mut client = GenerativeServiceClient::new(bridge.clone());
+    let mut context = Context::from_waker(Waker::noop());
+    let call = pin!(client.generate_content(question("?"))).poll(&mut context);
+    let Poll::Ready(Err(status)) = call else { panic!("{call:?}") };
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition);
+    assert!(status.message().contains("no tokio runtime"), "{status:?}");
+    let connect = pin!(bridge.connect()).poll(&mut context);
+    assert!(matches!(connect, Poll::Ready(Err(_))), "{connect:?}");
 }

@@ -115,6 +115,10 @@ impl Inquiry {
             // Any -> Quiet: the peer speaks.
             *self = Self::new(self.patience, now);
         }
+        if sight.is_held_back && !self.is_quiet() {
+            // Any -> Quiet: the peer may say nothing before its answers are read.
+            self.rest(now);
+        }
         match self.stage {
             Stage::Quiet => self.ask_if_due(sight, now),
             Stage::Asked { at, late: None } if now < at + self.patience.glance() => {
@@ -271,6 +275,23 @@ mod tests {
     }
 
     const LOST: Step = Step::Lose(SymptomKind::KeepAliveTimeout);
+
+    #[test]
+    fn a_peer_whose_answers_nobody_reads_is_doubted_no_longer() {
+        for doubted in [false, true] {
+            let mut story = Story::new();
+            assert_eq!(story.next().1, Step::Ask);
+            if doubted {
+                assert_eq!(story.next().1, Step::AskElsewhere);
+                story.answer_elsewhere();
+            }
+            story.sight.is_held_back = true;
+            assert!(matches!(story.step_until(1_000.0), Step::Wait(_)), "{doubted}");
+            story.sight.is_held_back = false;
+            story.hear();
+            assert_eq!(story.next().1, Step::Ask, "{doubted}");
+        }
+    }
 
     #[test]
     fn a_dead_connection_is_lost_some_ten_seconds_after_its_last_byte() {

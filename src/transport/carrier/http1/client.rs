@@ -225,14 +225,30 @@ const MAX_HEADERS: u32 = 1024 * 1024;
 impl HttpBody {
     /// A body that arrives in chunks of this size, and ends well.
     pub(crate) fn in_chunks(bytes: &[u8], size: usize) -> Self {
-        let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
-        let body = Chunks(chunks).map_err(BoxError::from).boxed_unsync();
+        Self::of(Chunks { left: chunks_of(bytes, size), stalls: false })
+    }
+
+    /// A body of which this arrives, and then nothing.
+    pub(crate) fn stalling(bytes: &[u8]) -> Self {
+        Self::of(Chunks { left: chunks_of(bytes, usize::MAX), stalls: true })
+    }
+
+    fn of(chunks: Chunks) -> Self {
+        let body = chunks.map_err(BoxError::from).boxed_unsync();
         Self { body, hop: "a service".into(), issuer: None }
     }
 }
 
 #[cfg(test)]
-struct Chunks(std::collections::VecDeque<Bytes>);
+fn chunks_of(bytes: &[u8], size: usize) -> std::collections::VecDeque<Bytes> {
+    bytes.chunks(size).map(Bytes::copy_from_slice).collect()
+}
+
+#[cfg(test)]
+struct Chunks {
+    left: std::collections::VecDeque<Bytes>,
+    stalls: bool,
+}
 
 #[cfg(test)]
 impl http_body::Body for Chunks {
@@ -243,6 +259,9 @@ impl http_body::Body for Chunks {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(self.0.pop_front().map(|chunk| Ok(http_body::Frame::data(chunk))))
+        match self.left.pop_front() {
+            None if self.stalls => Poll::Pending,
+            chunk => Poll::Ready(chunk.map(|chunk| Ok(http_body::Frame::data(chunk)))),
+        }
     }
 }

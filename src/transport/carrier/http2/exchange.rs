@@ -25,6 +25,7 @@ pub(crate) async fn exchange(
     message: &mut Message,
     seat: &Seat,
 ) -> Result<(Response<RecvStream>, Option<Upload>), Error> {
+    check_headers(&request, seat)?;
     let turn = seat.turn().await;
     let mut sender = seat.sender();
     let (response, stream) = sender.send_request(request, false).map_err(|error| {
@@ -42,6 +43,34 @@ pub(crate) async fn exchange(
         Ok(response) => Ok((response, upload)),
         Err(error) => Err(failure::before_answer(error, seat.peer())),
     }
+}
+
+/// A peer that is sent more than it takes may close the connection, and with it end the calls beside this one.
+fn check_headers(request: &Request<()>, seat: &Seat) -> Result<(), Error> {
+    let limit = seat.peer().seen.max_header_list();
+    let length = header_list_size(request);
+    if length <= limit {
+        return Ok(());
+    }
+    let hop = seat.peer().hop();
+    let why =
+        format!("the metadata has {length} bytes with the headers of gRPC, {hop} takes {limit}");
+    Err(Error::invalid_request(why))
+}
+
+/// As [RFC 9113, section 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2) counts.
+fn header_list_size(request: &Request<()>) -> usize {
+    let uri = request.uri();
+    let pseudo = [
+        (":method", request.method().as_str()),
+        (":scheme", uri.scheme_str().unwrap_or_default()),
+        (":authority", uri.authority().map_or("", |authority| authority.as_str())),
+        (":path", uri.path_and_query().map_or("", |path| path.as_str())),
+    ];
+    let pseudo = pseudo.iter().map(|(name, value)| name.len() + value.len());
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
+    pseudo.chain(headers).map(|length| length + 32).sum()
 }
 
 /// One message goes to h2 at once, which sends it as the peer's window allows. A stream is given away: the

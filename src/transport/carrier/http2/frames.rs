@@ -9,14 +9,20 @@ pub(super) enum Frame {
     /// Any frame begins; its header ends at this place in the stream of bytes.
     Head(Head),
     /// The sender's settings, not the acknowledgement of its peer's.
-    Settings {
-        max_streams: Option<u32>,
-    },
+    Settings(Settings),
     GoAway(GoAway),
     /// The sender takes so many bytes more, on all streams together.
     Window {
         increment: u32,
     },
+}
+
+/// What a sender asks of its peer, as far as it says anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) max_streams: Option<u32>,
+    /// Bytes of the headers of one request, by the count of RFC 9113, section 6.5.2.
+    pub(super) max_header_list: Option<u32>,
 }
 
 /// The header of a frame.
@@ -60,7 +66,7 @@ pub(super) struct FrameWalk {
     left: usize,
     held: [u8; MAX_HELD],
     held_length: usize,
-    max_streams: Option<u32>,
+    settings: Settings,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +88,7 @@ impl FrameWalk {
             left: 0,
             held: [0; MAX_HELD],
             held_length: 0,
-            max_streams: None,
+            settings: Settings::default(),
         }
     }
 
@@ -162,8 +168,13 @@ impl FrameWalk {
     }
 
     fn read_setting(&mut self) {
-        if let Some(&[0, MAX_CONCURRENT_STREAMS, a, b, c, d]) = self.held.get(..self.held_length) {
-            self.max_streams = Some(u32::from_be_bytes([a, b, c, d]));
+        if let Some(&[0, name, a, b, c, d]) = self.held.get(..self.held_length) {
+            let value = Some(u32::from_be_bytes([a, b, c, d]));
+            match name {
+                MAX_CONCURRENT_STREAMS => self.settings.max_streams = value,
+                MAX_HEADER_LIST_SIZE => self.settings.max_header_list = value,
+                _ => {}
+            }
         }
         if self.held_length == SETTING_LENGTH {
             self.held_length = 0;
@@ -178,7 +189,7 @@ impl FrameWalk {
         }
         let held = self.held.get(..self.held_length).unwrap_or_default();
         let frame = match part {
-            Part::Settings => Some(Frame::Settings { max_streams: self.max_streams.take() }),
+            Part::Settings => Some(Frame::Settings(std::mem::take(&mut self.settings))),
             Part::GoAway => read_go_away(held).map(Frame::GoAway),
             Part::Window => held.first_chunk().map(|increment| Frame::Window {
                 increment: u32::from_be_bytes(*increment) & STREAM_BITS,
@@ -199,6 +210,20 @@ impl FrameWalk {
         self.held_length += taken;
         rest
     }
+}
+
+/// Every frame of these chunks, and where the last byte stood; `is_client` says the preface first.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn walk_frames<'a>(
+    chunks: impl Iterator<Item = &'a [u8]>,
+    is_client: bool,
+    mut tell: impl FnMut(String),
+) -> (u64, Option<u32>) {
+    let mut walk = if is_client { FrameWalk::of_client() } else { FrameWalk::new() };
+    for chunk in chunks {
+        walk.feed(chunk, |frame| tell(format!("{frame:?}")));
+    }
+    (walk.walked(), walk.open_stream())
 }
 
 /// `None` if the frame is shorter than the specification allows; h2 fails the connection then.
@@ -259,6 +284,7 @@ const STREAM_BITS: u32 = 0x7fff_ffff;
 /// `PRI * HTTP/2.0` and what follows it.
 const PREFACE_LENGTH: usize = 24;
 const MAX_CONCURRENT_STREAMS: u8 = 0x3;
+const MAX_HEADER_LIST_SIZE: u8 = 0x6;
 /// A header, a setting, or GOAWAY's eight bytes and the beginning of its text.
 const MAX_HELD: usize = 72;
 /// `SETTINGS_MAX_FRAME_SIZE` as it stands before any SETTINGS.
@@ -269,6 +295,7 @@ mod tests {
     use super::*;
 
     const SETTINGS_100: &[u8] = b"\0\0\x0c\x04\0\0\0\0\0\0\x04\0\0\xff\xff\0\x03\0\0\0\x64";
+    const SETTINGS_16_KIB: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x06\0\0\x40\0";
     const SETTINGS_EMPTY: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
     const DATA: &[u8] = b"\0\0\x05\0\0\0\0\0\x01\0\0\x08\x07\0";
@@ -316,15 +343,15 @@ mod tests {
             DATA,
             STREAM_WINDOW,
             WINDOW,
-            SETTINGS_EMPTY,
+            SETTINGS_16_KIB,
             GOAWAY_CALM,
             DATA,
         ]
         .concat();
         let expected = [
-            Frame::Settings { max_streams: Some(100) },
+            Frame::Settings(Settings { max_streams: Some(100), max_header_list: None }),
             Frame::Window { increment: 65_536 },
-            Frame::Settings { max_streams: None },
+            Frame::Settings(Settings { max_streams: None, max_header_list: Some(16_384) }),
             Frame::GoAway(GoAway { last_stream: 5, reason: 11, text: (*b"calm").into() }),
         ];
         for size in 1..=stream.len() {
@@ -338,7 +365,7 @@ mod tests {
         let frames = walk(&[long.as_slice(), SETTINGS_EMPTY].concat(), 7);
         let lengths = frames.iter().map(|frame| match frame {
             Frame::GoAway(go_away) => Some(go_away.text.len()),
-            Frame::Settings { .. } | Frame::Window { .. } | Frame::Head(_) => None,
+            Frame::Settings(_) | Frame::Window { .. } | Frame::Head(_) => None,
         });
         assert_eq!(lengths.collect::<Vec<_>>(), [Some(MAX_HELD - 8), None]);
         assert_eq!(walk(b"\0\0\x02\x07\0\0\0\0\0ab", 3), []);

@@ -10,6 +10,9 @@ mod pings;
 mod tap;
 pub(crate) mod traffic;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use frames::walk_frames;
+
 use std::time::Duration;
 
 /// The numbers of the carrier.

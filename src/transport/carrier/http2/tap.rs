@@ -64,6 +64,7 @@ pub(crate) struct Seen {
     /// Nothing passes any more.
     over: AtomicBool,
     max_streams: AtomicU32,
+    max_header_list: AtomicU32,
     traffic: Mutex<Traffic>,
     farewell: Mutex<Farewell>,
     /// Woken when it takes no further calls.
@@ -92,6 +93,11 @@ impl Seen {
     /// The peer's limit for calls in flight.
     pub(crate) fn max_streams(&self) -> usize {
         self.max_streams.load(Ordering::Relaxed) as usize
+    }
+
+    /// The peer's limit for the headers of a request.
+    pub(crate) fn max_header_list(&self) -> usize {
+        self.max_header_list.load(Ordering::Relaxed) as usize
     }
 
     /// Whether nothing passes any more.
@@ -143,9 +149,12 @@ impl Seen {
 
     fn note(&self, frame: Frame) {
         match frame {
-            Frame::Settings { max_streams } => {
-                if let Some(limit) = max_streams {
+            Frame::Settings(settings) => {
+                if let Some(limit) = settings.max_streams {
                     self.max_streams.store(limit, Ordering::Relaxed);
+                }
+                if let Some(limit) = settings.max_header_list {
+                    self.max_header_list.store(limit, Ordering::Relaxed);
                 }
             }
             Frame::GoAway(go_away) => self.close(|farewell| farewell.go_away = Some(go_away)),
@@ -172,6 +181,7 @@ impl<I> Watched<I> {
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             max_streams: AtomicU32::new(u32::MAX),
+            max_header_list: AtomicU32::new(u32::MAX),
             traffic: Mutex::new(Traffic::new(Instant::now())),
             farewell: Mutex::default(),
             changed,
@@ -195,7 +205,7 @@ impl<I> Watched<I> {
         }
         let (opening, seen) = (&mut self.opening, &self.seen);
         seen.traffic().read(bytes, Instant::now(), |frame| {
-            if let (Some(opening), Frame::Settings { .. }) = (opening.as_mut(), &frame) {
+            if let (Some(opening), Frame::Settings(_)) = (opening.as_mut(), &frame) {
                 opening.has_settings = true;
             }
             seen.note(frame);

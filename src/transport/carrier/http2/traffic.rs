@@ -96,7 +96,7 @@ impl Traffic {
             wrote: self.wrote,
             is_drained: self.is_drained,
             delay: self.ledger.time_for(self.up.walked().saturating_sub(self.ledger.arrived)),
-            is_held_back: self.ledger.may_receive < LITTLE,
+            is_held_back: self.ledger.may_receive < FULL_FRAME,
             has_room: self.ledger.may_send >= LITTLE,
         }
     }
@@ -156,7 +156,7 @@ impl Ledger {
         match frame {
             Frame::Head(head) => self.send_frame(*head, now),
             Frame::Window { increment } => self.may_receive += i64::from(*increment),
-            Frame::Settings { .. } | Frame::GoAway(_) => {}
+            Frame::Settings(_) | Frame::GoAway(_) => {}
         }
     }
 
@@ -164,7 +164,7 @@ impl Ledger {
         match frame {
             Frame::Head(head) => self.hear_frame(*head, now),
             Frame::Window { increment } => self.may_send += i64::from(*increment),
-            Frame::Settings { .. } | Frame::GoAway(_) => {}
+            Frame::Settings(_) | Frame::GoAway(_) => {}
         }
     }
 
@@ -240,6 +240,8 @@ const SAMPLE: u64 = 16 * 1024;
 const FIRST_WINDOW: i64 = 65_535;
 /// Below it a window is as good as closed.
 const LITTLE: i64 = 1_024;
+/// A peer may wait until as much as it sends at once has room: `SETTINGS_MAX_FRAME_SIZE` as it stands without another.
+const FULL_FRAME: i64 = 16_384;
 
 #[cfg(test)]
 mod tests {

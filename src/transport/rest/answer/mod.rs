@@ -13,15 +13,18 @@ pub(crate) mod reading;
 pub(crate) mod status;
 mod stream;
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBodyTrait, Frame as BodyFrame};
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call::frame::PREFIX_LENGTH;
+use crate::call::frame::{PREFIX_LENGTH, Whole};
 use crate::call::{Answer, trailers_of};
 use crate::error::{Error, metadata_too_large};
 use crate::symptom::SymptomKind;
@@ -75,20 +78,33 @@ pub(crate) async fn read_http_answer(
     Ok(head(metadata_of(headers), Body::new(WholeBody { frame: Some(frame), ended: false })))
 }
 
-/// The body of an error; empty if it breaks off.
+/// The body of an error, as far as it comes soon: its status is known. Empty if it breaks off.
 ///
 /// # Errors
 /// It is over the limit.
 async fn read_error(body: &mut AnswerBody, limit: usize) -> Result<Bytes, Error> {
-    match body.collect(limit).await {
-        Ok(Some(text)) => Ok(text),
-        Ok(None) => {
+    let mut text = Whole::default();
+    let reading = async {
+        while let Some(data) = poll_fn(|context| body.poll_chunk(context, 0)).await {
+            let Ok(data) = data else { return Ok(false) };
+            if text.add(data) > limit {
+                return Err(());
+            }
+        }
+        Ok(true)
+    };
+    match timeout(ERROR_LIMIT, reading).await {
+        Ok(Ok(false)) => Ok(Bytes::new()),
+        Ok(Ok(true)) | Err(_) => Ok(text.into_bytes()),
+        Ok(Err(())) => {
             let what = format!("the error of {} has {limit} bytes or more", body.hop());
             Err(metadata_too_large(&what, limit))
         }
-        Err(_) => Ok(Bytes::new()),
     }
 }
+
+/// For the rest of an error, once its head is there.
+const ERROR_LIMIT: Duration = Duration::from_secs(5);
 
 /// A unary answer: one message, and trailers.
 struct WholeBody {

@@ -21,6 +21,11 @@ async fn read(path: &str, status: u16, body: &str, chunk: usize) -> Outcome {
 }
 
 async fn read_by(schema: Schema, path: &str, status: u16, body: &str, chunk: usize) -> Outcome {
+    let body = HttpBody::in_chunks(body.as_bytes(), chunk);
+    read_body(schema, path, status, body).await
+}
+
+async fn read_body(schema: Schema, path: &str, status: u16, body: HttpBody) -> Outcome {
     let method = std::sync::Arc::clone(schema.method(path).expect("a method"));
     let reading = Reading {
         schema,
@@ -33,7 +38,7 @@ async fn read_by(schema: Schema, path: &str, status: u16, body: &str, chunk: usi
     let answer = HttpAnswer {
         status: http::StatusCode::from_u16(status).expect("a status"),
         headers: HeaderMap::new(),
-        body: HttpBody::in_chunks(body.as_bytes(), chunk),
+        body,
     };
     let answer = match read_http_answer(answer, reading).await {
         Ok(answer) => answer,
@@ -310,4 +315,16 @@ async fn bytes_of_any_type_are_streamed_as_they_come() {
         ["{\"data\":\"PGh0bWw+IGE=\"}", "{\"data\":\"bmQgeyJhIjo=\"}", "{\"data\":\"MX0=\"}"]
     );
     assert_eq!(end, "Ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_stalls_is_read_as_far_as_it_came() {
+    let whole =
+        r#"{"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED"}}"#;
+    for (body, expected) in [(whole, "ResourceExhausted"), (&whole[..20], "ForeignError")] {
+        let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema");
+        let began = tokio::time::Instant::now();
+        let (_, end) = read_body(schema, UNARY, 429, HttpBody::stalling(body.as_bytes())).await;
+        assert_eq!((end.as_str(), began.elapsed()), (expected, ERROR_LIMIT), "{body}");
+    }
 }
