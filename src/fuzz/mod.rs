@@ -4,14 +4,17 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use http::HeaderValue;
 use http::uri::PathAndQuery;
 use serde::de::IgnoredAny;
 
 use crate::call::frame::FrameCounter;
+use crate::network::fuzzed::{Challenge, ConnectHead, connect_head};
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
 use crate::schema::template::Template;
-use crate::transport::rest::{EventStream, Piece, SplitFault, ValueStream};
+use crate::transport::carrier::http2::walk_frames;
+use crate::transport::rest::{EventStream, Piece, SplitFault, ValueStream, read_status};
 
 static SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_descriptor_set(DESCRIPTORS).expect("our own descriptors"));
@@ -137,6 +140,58 @@ pub fn frame(data: &[u8]) {
     assert_eq!(count(usize::from(*size).max(1)), count(usize::MAX));
 }
 
+/// The head of an answer to CONNECT is whole from some byte on, and what comes behind that changes nothing of it.
+pub fn connect(data: &[u8]) {
+    let mut whole: Option<ConnectHead> = None;
+    for end in 0..=data.len().min(MOST_PREFIXES) {
+        let Some(head) = connect_head(data.get(..end).unwrap_or_default()) else { continue };
+        assert!(head.length <= end, "{head:?} in {end} bytes");
+        assert!(head.challenges <= 32 && (100..1_000).contains(&head.status), "{head:?}");
+        match &whole {
+            None => whole = Some(head),
+            Some(first) => assert_eq!(*first, head),
+        }
+    }
+}
+
+/// A prefix is read anew for each byte.
+const MOST_PREFIXES: usize = 1 << 10;
+
+/// The challenges of a proxy, a header in each line, are read without a panic, and no more than there may be.
+pub fn challenge(data: &[u8]) {
+    let lines = data.split(|byte| *byte == b'\n');
+    let headers: Vec<_> = lines.filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
+    let challenges = Challenge::read_all(&headers);
+    assert!(challenges.len() <= 32);
+    for challenge in challenges {
+        let values = ["realm", "nonce", "qop", ""].map(|name| challenge.parameter(name));
+        assert!(values.iter().flatten().all(|value| value.len() <= data.len()));
+    }
+}
+
+/// The frames of a connection are told the same, whatever their chunks; the first byte is their size, and odd for what a
+/// server says.
+pub fn http2_frames(data: &[u8]) {
+    let Some((size, bytes)) = data.split_first() else { return };
+    let tell = |chunk: usize| {
+        let mut told = Vec::new();
+        let is_server = size.is_multiple_of(2);
+        let walk = walk_frames(bytes.chunks(chunk), !is_server, |frame| told.push(frame));
+        (walk, told)
+    };
+    assert_eq!(tell(usize::from(*size).max(1)), tell(usize::MAX));
+}
+
+/// The body of an error, whose first byte chooses the HTTP status, is the service's with a code that is no success, or
+/// nobody's.
+pub fn error_body(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let http = 400 + u16::from(*choice) % 200;
+    if let Some(status) = read_status(&SCHEMA, http, body) {
+        assert_ne!(status.code(), tonic::Code::Ok, "{status:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -184,5 +239,13 @@ mod tests {
     #[test]
     fn seeds_of_templates_hold() {
         run("template", template);
+    }
+
+    #[test]
+    fn seeds_of_proxies_and_peers_hold() {
+        run("connect", connect);
+        run("challenge", challenge);
+        run("http2_frames", http2_frames);
+        run("error_body", error_body);
     }
 }

@@ -68,7 +68,7 @@ impl Challenge {
     }
 
     /// The first parameter of that name, without quotes and escapes.
-    pub(super) fn parameter(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         elements(&self.value).find_map(|element| {
             let (found, value) = split_parameter(element)?;
             found.eq_ignore_ascii_case(name.as_bytes()).then(|| unquote(value))

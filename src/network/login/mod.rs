@@ -23,7 +23,7 @@ mod trouble;
 pub use custom::{ProxyLogin, ProxyTunnel};
 
 pub(super) use account::Login;
-pub(super) use challenge::Challenge;
+pub(crate) use challenge::Challenge;
 pub(super) use custom::Custom;
 pub(super) use hosts::KerberosHosts;
 pub(super) use password::Password;

@@ -97,6 +97,37 @@ fn read_length(value: &HeaderValue) -> Option<u64> {
 
 const MAX_HEADERS: usize = 100;
 
+/// What decides about an answer to CONNECT, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed {
+    use http::header;
+
+    use super::Head;
+    use crate::network::login::Challenge;
+
+    #[derive(Debug, PartialEq, Eq)]
+    pub(crate) struct ConnectHead {
+        pub(crate) status: u16,
+        pub(crate) length: usize,
+        pub(crate) challenges: usize,
+        framing: super::Framing,
+        keeps_connection: bool,
+    }
+
+    /// `None` while it is incomplete, or if it is none.
+    pub(crate) fn connect_head(bytes: &[u8]) -> Option<ConnectHead> {
+        let head = Head::parse(bytes).ok().flatten()?;
+        let challenges = Challenge::read_all(head.headers.get_all(header::PROXY_AUTHENTICATE));
+        Some(ConnectHead {
+            status: head.status.as_u16(),
+            length: head.length,
+            challenges: challenges.len(),
+            framing: head.framing(),
+            keeps_connection: head.keeps_connection(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]

@@ -19,6 +19,8 @@ use crate::symptom::{Evidence, SymptomKind};
 use answer::Head;
 use page::{Page, read_some};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use answer::fuzzed;
 #[cfg(test)]
 pub(super) use page::{DRAIN_PATIENCE, MAX_PAGE, SKIM_PATIENCE};
 
