@@ -11,9 +11,10 @@ use genai_bridge::v1beta::{
 };
 use genai_bridge::{ActiveTransport, Bridge, CallOptions, Delivery, Error, ErrorKind, SymptomKind};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::log::Log;
+use crate::run::MARK;
 use crate::service::{content, text_of};
 use crate::world::{Call, Shape};
 
@@ -28,6 +29,10 @@ pub(crate) struct Outcome {
     pub(crate) transport: Option<ActiveTransport>,
     /// As the service wrote them: number of the call, number of the message.
     pub(crate) messages: Vec<String>,
+    /// The number in the metadata of the answer.
+    pub(crate) mark: Option<usize>,
+    /// How many connections of REST were open when it ended.
+    pub(crate) rest_connections: usize,
     pub(crate) end: End,
 }
 
@@ -76,16 +81,19 @@ pub(crate) async fn make(call: Call, bridge: Bridge, began: Instant) -> Outcome 
         looked: now,
         transport: None,
         messages: Vec::new(),
+        mark: None,
+        rest_connections: 0,
         end: End::Cancelled,
     };
     let patience = call.patience.unwrap_or(Duration::from_secs(1 << 30));
-    let ended = timeout(patience, answered(&call, bridge, &mut outcome)).await;
+    let ended = timeout(patience, answered(&call, bridge.clone(), &mut outcome)).await;
     outcome.end = match ended {
         Err(_) => End::Cancelled,
         Ok(Ok(())) => End::Complete,
         Ok(Err(status)) => End::Failed(Failure::of(&status)),
     };
     outcome.ended = Instant::now();
+    outcome.rest_connections = bridge.stats().connections(ActiveTransport::Rest);
     outcome
 }
 
@@ -98,21 +106,21 @@ async fn answered(call: &Call, bridge: Bridge, outcome: &mut Outcome) -> Result<
         Shape::Unary => {
             let message = GenerateContentRequest { model, contents, ..Default::default() };
             let reply = client.generate_content(request(call, message)).await?;
-            outcome.transport = reply.extensions().get().copied();
+            outcome.begin(&reply);
             outcome.take(written(reply.get_ref()));
             Ok(())
         }
         Shape::Free => {
             let message = CountTokensRequest { model, contents, ..Default::default() };
             let reply = client.count_tokens(request(call, message)).await?;
-            outcome.transport = reply.extensions().get().copied();
+            outcome.begin(&reply);
             outcome.take(&format!("{}/0/", reply.get_ref().total_tokens));
             Ok(())
         }
         Shape::Stream => {
             let message = GenerateContentRequest { model, contents, ..Default::default() };
             let reply = client.stream_generate_content(request(call, message)).await?;
-            outcome.transport = reply.extensions().get().copied();
+            outcome.begin(&reply);
             read(call, reply.into_inner(), outcome, written).await
         }
         Shape::Bidi => {
@@ -121,7 +129,7 @@ async fn answered(call: &Call, bridge: Bridge, outcome: &mut Outcome) -> Result<
                 BidiGenerateContentClientMessage { message_type: Some(MessageType::Setup(setup)) };
             let written = tokio_stream::iter([message]);
             let reply = client.bidi_generate_content(request(call, written)).await?;
-            outcome.transport = reply.extensions().get().copied();
+            outcome.begin(&reply);
             read(call, reply.into_inner(), outcome, said).await
         }
     }
@@ -134,6 +142,11 @@ impl Outcome {
         log.note(format_args!(
             "call {number} {began:?}..{ended:?} {transport:?} {messages:?} {end:?}"
         ));
+    }
+
+    fn begin<T>(&mut self, reply: &Response<T>) {
+        self.transport = reply.extensions().get().copied();
+        self.mark = reply.metadata().get(MARK).and_then(|mark| mark.to_str().ok()?.parse().ok());
     }
 
     /// Keeps what tells the messages apart.
@@ -171,6 +184,7 @@ fn request<M>(call: &Call, message: M) -> Request<M> {
         options = options.resend(resend);
     }
     request.extensions_mut().insert(options);
+    request.metadata_mut().insert(MARK, call.number.into());
     request
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use genai_bridge::emulator::Fault;
-use genai_bridge::{ActiveTransport, Delivery, ErrorKind, ResendPolicy, Transport};
+use genai_bridge::{ActiveTransport, Delivery, ErrorKind, ResendPolicy, SymptomKind, Transport};
 use tokio::time::Instant;
 use tonic::Code;
 
 use crate::callers::{End, Failure, Outcome};
 use crate::run::{Arrival, HEALED_CALLS, KEY, Left, Record, transport_of};
 use crate::service::invites_another;
-use crate::world::{Call, Shape, World};
+use crate::world::{Call, Shape, What, World};
 
 /// What was broken in a run; nothing, if all held.
 pub(crate) fn violations(world: &World, record: &Record) -> Vec<String> {
@@ -47,7 +47,10 @@ impl Judged<'_> {
             self.true_delivery(),
             self.on_its_transport(),
             self.own_words(),
-            self.carried_by_rest(),
+            self.carried(),
+            self.not_held_up(),
+            self.not_stalled(),
+            self.marked(),
         ];
         checks.into_iter().flatten().collect()
     }
@@ -156,22 +159,71 @@ impl Judged<'_> {
         is_error || is_refusal || is_expired
     }
 
-    /// Where gRPC alone is broken, as the free call shows, and nothing changes, no call fails but by the service.
-    fn carried_by_rest(&self) -> Option<String> {
+    /// On a network that does no harm, and stays so, no call fails but by the service; where gRPC alone is broken, as the
+    /// free call shows, no call that may take REST.
+    fn carried(&self) -> Option<String> {
         let End::Failed(failure) = &self.outcome.end else { return None };
+        let fault = self.world.fault;
         let is_auto = transport_of(self.world, self.call) == Transport::Auto;
-        let can_help = is_auto && self.call.shape != Shape::Bidi && self.world.is_calm();
-        if !can_help || !is_seen_by_a_free_call(self.world.fault) || self.is_planned(failure) {
+        let has_rest = is_auto && self.call.shape != Shape::Bidi && is_seen_by_a_free_call(fault);
+        if !self.world.is_calm() || !(does_no_harm(fault) || has_rest) || self.is_planned(failure) {
             return None;
         }
-        // Its reader, or the service, may take longer than the limits allow.
-        let is_slow = failure.kind == Some(ErrorKind::DeadlineExceeded)
-            || self.call.answer.pause.max(self.call.answer.thought)
-                >= self.world.options.stream_idle_limit;
-        (!is_slow).then(|| format!("failed though REST carries it: {}", failure.text))
+        // REST has no form for some calls.
+        let is_due = [ErrorKind::DeadlineExceeded, ErrorKind::Unsupported];
+        let is_due = failure.kind.is_some_and(|kind| is_due.contains(&kind));
+        let is_slow = is_due || self.longest_wait() >= self.world.options.stream_idle_limit;
+        (!is_slow).then(|| format!("failed though the network carries it: {}", failure.text))
+    }
+
+    /// The service's longest silence.
+    fn longest_wait(&self) -> Duration {
+        self.call.answer.pause.max(self.call.answer.thought)
+    }
+
+    /// A silent gRPC holds a call up no longer than its head start.
+    fn not_held_up(&self) -> Option<String> {
+        let Call { shape, answer, .. } = self.call;
+        let is_auto = transport_of(self.world, self.call) == Transport::Auto;
+        let is_plain = *shape == Shape::Unary && answer.error.is_none() && answer.refused == 0;
+        let has_room = self.world.options.rest_connections > self.world.calls.len();
+        let is_complete = matches!(self.outcome.end, End::Complete);
+        let is_on_rest = is_silent(self.world.fault) && self.world.is_calm();
+        if !(is_on_rest && is_auto && is_plain && has_room && is_complete) {
+            return None;
+        }
+        let conditions = self.world.conditions();
+        let (_, conditions) = conditions.last()?;
+        let bytes = (self.call.size + answer.size) as u64;
+        let sending = Duration::from_millis(conditions.rate.map_or(0, |rate| 2_000 * bytes / rate));
+        let most =
+            self.world.options.head_start + conditions.latency * 8 + answer.thought + sending;
+        let took = self.outcome.ended - self.outcome.began;
+        (took > most + HELD_UP).then(|| format!("took {took:?}, {most:?} at most"))
+    }
+
+    /// A stream that is silent for longer than its limit ends.
+    fn not_stalled(&self) -> Option<String> {
+        let Call { shape, answer, .. } = self.call;
+        let is_silent = *shape == Shape::Stream
+            && answer.messages > 1
+            && answer.pause > self.world.options.stream_idle_limit + SLACK;
+        let is_complete = matches!(self.outcome.end, End::Complete);
+        let has_slept = !self.record.slept.is_empty();
+        (is_silent && is_complete && self.call.reading.is_zero() && !has_slept)
+            .then(|| format!("was silent for {:?}", answer.pause))
+    }
+
+    /// Metadata goes both ways.
+    fn marked(&self) -> Option<String> {
+        let is_complete = matches!(self.outcome.end, End::Complete);
+        (is_complete && self.outcome.mark != Some(self.call.number))
+            .then(|| format!("its answer is marked {:?}", self.outcome.mark))
     }
 }
 
+/// For what is done in several steps.
+const HELD_UP: Duration = Duration::from_millis(500);
 /// Timers fire on whole milliseconds, one after the other.
 const SLACK: Duration = Duration::from_millis(100);
 
@@ -207,6 +259,25 @@ fn of_the_whole(world: &World, record: &Record) -> Vec<String> {
             format!("{arrived} free calls over {transport}, {sent} counted"),
         );
     }
+    for it in record.received.iter().filter(|it| !it.is_probe && it.number.is_some()) {
+        require(it.number == it.marked, format!("call {:?} is marked {:?}", it.number, it.marked));
+        let call = world.calls.iter().find(|call| Some(call.number) == it.number);
+        let has_limit = call.is_some_and(|call| call.timeout.is_some());
+        require(!has_limit || it.has_timeout, format!("call {:?} brings no deadline", it.number));
+    }
+    let was_reset = world.events.iter().any(|event| event.what == What::Reset);
+    if let Some(held) = record.short_verdict {
+        require(was_reset, format!("a verdict held for {held:?} only"));
+    }
+    let most = world.options.rest_connections;
+    let seen = record.most_connections;
+    require(seen <= most, format!("{seen} connections of REST, {most} allowed"));
+    let refused = stats.symptoms(SymptomKind::StreamRefused);
+    require(world.has_proxy || refused == 0, format!("{refused} streams too many"));
+    let failed = |it: &&Outcome| matches!(&it.end, End::Failed(why) if why.symptom.is_some());
+    let failed = record.outcomes.iter().filter(failed).count() as u64;
+    let counted: u64 = SymptomKind::ALL.iter().map(|kind| stats.symptoms(*kind)).sum();
+    require(failed <= counted, format!("{failed} calls failed, {counted} symptoms counted"));
     let taken: u32 = world.calls.iter().map(|call| record.account.of(call.number).refused).sum();
     require(
         stats.retries() <= u64::from(taken) + again(world, record),
@@ -283,6 +354,31 @@ pub(crate) fn is_seen_by_a_free_call(fault: Fault) -> bool {
             | Fault::ClosedAfterHead
             | Fault::ResetAfterHead
             | Fault::StreamResetAfterHead
+            | Fault::StalledAfterHead
+    )
+}
+
+/// They let everything pass that is no TLS.
+fn does_no_harm(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Pass
+            | Fault::ConnectHttp10
+            | Fault::ConnectCreated
+            | Fault::ConnectSplit
+            | Fault::Inspect
+    )
+}
+
+/// They leave gRPC without an answer, and REST alone.
+fn is_silent(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::PrefaceSwallowed
+            | Fault::SettingsThenSilence
+            | Fault::NoStreams
+            | Fault::CallSwallowed
+            | Fault::AnswerSwallowed
             | Fault::StalledAfterHead
     )
 }

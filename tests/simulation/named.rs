@@ -11,16 +11,27 @@ use crate::weather::Conditions;
 use crate::world::{Answer, Call, Event, Options, Shape, What, World};
 
 pub(crate) fn named() -> Vec<(&'static str, World)> {
-    vec![(
-        "two calls at once were failed by a gateway, and no third one came for a day: the suspicion lasted, and sent \
+    vec![
+        (
+            "two calls at once were failed by a gateway, and no third one came for a day: the suspicion lasted, and sent \
          the calls of a healed network over REST",
-        World {
-            has_proxy: true,
-            fault: Fault::UnroutedUnimplemented,
-            calls: vec![unary(0, 42), unary(1, 95)],
-            ..plain()
-        },
-    )]
+            World {
+                has_proxy: true,
+                fault: Fault::UnroutedUnimplemented,
+                calls: vec![unary(0, 42), unary(1, 95)],
+                ..plain()
+            },
+        ),
+        (
+            "a proxy refused the login of the probe that a call waited for: the call failed by that, and no counter said so",
+            World {
+                has_proxy: true,
+                fault: Fault::ConnectLoginRequired,
+                calls: vec![unary(0, 42)],
+                ..plain()
+            },
+        ),
+    ]
 }
 
 /// A good network, and no calls.

@@ -32,6 +32,10 @@ pub(crate) struct Record {
     pub(crate) slept: Vec<(Instant, Instant)>,
     /// A verdict against gRPC although REST had never reached the service.
     pub(crate) rash_verdict: Option<String>,
+    /// A verdict that was taken back sooner than it may be.
+    pub(crate) short_verdict: Option<Duration>,
+    /// Most connections of REST at a time, as far as it was seen.
+    pub(crate) most_connections: usize,
     /// What was left when all had ended.
     pub(crate) left: Left,
     pub(crate) panics: usize,
@@ -43,6 +47,9 @@ pub(crate) struct Record {
 pub(crate) struct Arrival {
     /// Of the call; `None` where its message did not arrive whole, and for free calls of the bridge's own.
     pub(crate) number: Option<usize>,
+    /// As its metadata says.
+    pub(crate) marked: Option<usize>,
+    pub(crate) has_timeout: bool,
     pub(crate) is_rest: bool,
     pub(crate) is_probe: bool,
 }
@@ -57,6 +64,8 @@ pub(crate) struct Left {
     pub(crate) connections: usize,
 }
 
+/// Metadata of each call, and of its answer: its number.
+pub(crate) const MARK: &str = "x-number";
 pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
 const LONGEST_EXPIRY: Duration = Duration::from_secs(25 * 3600);
 
@@ -108,7 +117,7 @@ impl<'a> Run<'a> {
     fn begin(world: &'a World, log: Log) -> Self {
         let began = Instant::now();
         log.begin(began);
-        let emulator = Emulator::builder().plaintext().authority(authority());
+        let emulator = Emulator::builder().plaintext().authority(authority()).require_key(KEY);
         let emulator = match world.max_streams {
             Some(streams) => emulator.max_concurrent_streams(streams),
             None => emulator,
@@ -130,9 +139,9 @@ impl<'a> Run<'a> {
     }
 
     async fn run(mut self) -> Record {
-        let rash = Arc::new(Mutex::new(None));
-        let watching =
-            tokio::spawn(watch(self.bridge.clone(), Arc::clone(&self.emulator), Arc::clone(&rash)));
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let watching = watch(self.bridge.clone(), Arc::clone(&self.emulator), Arc::clone(&seen));
+        let watching = tokio::spawn(watching);
         let mut running = JoinSet::new();
         for call in &self.world.calls {
             running.spawn(make(*call, self.bridge.clone(), self.began));
@@ -154,12 +163,17 @@ impl<'a> Run<'a> {
         let received = self.emulator.received();
         let received = received.iter().map(|it| Arrival {
             number: number_in(it.method(), it.message()),
+            marked: it.headers().get(MARK).and_then(|mark| mark.to_str().ok()?.parse().ok()),
+            has_timeout: ["grpc-timeout", "x-server-timeout"]
+                .iter()
+                .any(|name| it.headers().contains_key(*name)),
             is_rest: it.is_rest(),
             is_probe: it.method().ends_with("/ListModels"),
         });
         let received = received.collect();
         let (account, slept) = (self.account.clone(), std::mem::take(&mut self.slept));
-        let rash_verdict = rash.lock().expect("no panic").take();
+        let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
+        let most_connections = outcomes.iter().map(|it| it.rest_connections).max().unwrap_or(0);
         let left = self.end().await;
         let (panics, log) = Default::default();
         Record {
@@ -169,7 +183,9 @@ impl<'a> Run<'a> {
             received,
             stats,
             slept,
-            rash_verdict,
+            rash_verdict: seen.rash,
+            short_verdict: seen.short,
+            most_connections,
             left,
             panics,
             log,
@@ -288,18 +304,34 @@ fn authority() -> Authority {
     AUTHORITY.get_or_init(|| Authority::new("Simulation")).clone()
 }
 
-/// A verdict needs an answer over REST.
-async fn watch(bridge: Bridge, emulator: Arc<Emulator>, rash: Arc<Mutex<Option<String>>>) {
+/// Verdicts that should not be.
+#[derive(Default)]
+struct Seen {
+    rash: Option<String>,
+    short: Option<Duration>,
+}
+
+/// A verdict needs an answer over REST, and holds for its time.
+async fn watch(bridge: Bridge, emulator: Arc<Emulator>, seen: Arc<Mutex<Seen>>) {
     let mut changes = bridge.watch();
     drop(bridge);
+    let mut verdict = None;
     while changes.changed().await.is_ok() {
-        let active = changes.borrow_and_update().clone();
-        let is_verdict = active.transport() == Some(ActiveTransport::Rest);
+        let state = changes.borrow_and_update().clone();
+        let is_verdict = state.transport() == Some(ActiveTransport::Rest);
+        let mut seen = seen.lock().expect("no panic");
         if is_verdict && !emulator.received().iter().any(Received::is_rest) {
-            *rash.lock().expect("no panic") = Some(active.to_string());
+            seen.rash = Some(state.to_string());
         }
+        let held = verdict.map(|since| state.since() - since);
+        if let Some(held) = held.filter(|held| !is_verdict && *held < SHORTEST_VERDICT) {
+            seen.short = Some(held);
+        }
+        verdict = is_verdict.then(|| state.since());
     }
 }
+
+const SHORTEST_VERDICT: Duration = Duration::from_secs(300);
 
 /// One after the other, each for itself.
 fn healed_calls(world: &World) -> Vec<Call> {

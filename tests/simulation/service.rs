@@ -18,6 +18,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::log::Log;
+use crate::run::MARK;
 use crate::world::{Answer, Call, Shape};
 
 /// What the service did, by the number of the call.
@@ -79,7 +80,8 @@ fn reply(call: &Call) -> Reply {
             (0..messages).map(|index| written(text(call, index), index == last && error.is_none())),
         ),
     };
-    let reply = reply.thinking(thought).pause(pause);
+    let mark = call.number.to_string();
+    let reply = reply.metadata(MARK, mark).thinking(thought).pause(pause);
     match error {
         Some(code) => reply.then_error(Status::new(code, "the service's own word")),
         None => reply,
