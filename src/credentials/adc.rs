@@ -70,9 +70,28 @@ impl State {
         if let Some(credentials) = &self.in_use {
             return Ok(credentials.clone());
         }
+        check_provider()?;
         let built = Builder::default().with_scopes([SCOPE]).build().map_err(missing)?;
         Ok(self.in_use.insert(built).clone())
     }
+}
+
+/// Google's crate brings aws-lc, or takes the process's default; without either it would panic.
+#[cfg(feature = "aws-lc")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature there may be none")]
+fn check_provider() -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(not(feature = "aws-lc"))]
+fn check_provider() -> Result<(), Error> {
+    if rustls::crypto::CryptoProvider::get_default().is_some() {
+        return Ok(());
+    }
+    let what = "without the feature `aws-lc`, Application Default Credentials need a crypto provider of the process";
+    Err(Error::new(ErrorKind::Credentials, what).with_remedy(
+        "install one at the start: rustls::crypto::ring::default_provider().install_default()",
+    ))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -100,10 +100,13 @@ impl fmt::Debug for Authority {
 
 /// The process's own choice, else ours: nothing is installed for the whole process.
 pub(super) fn crypto_provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default()
-        .cloned()
-        .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(built_in::default_provider()))
 }
+
+#[cfg(feature = "aws-lc")]
+use rustls::crypto::aws_lc_rs as built_in;
+#[cfg(not(feature = "aws-lc"))]
+use rustls::crypto::ring as built_in;
 
 /// No test runs until then.
 const FAR_YEAR: i32 = 4000;

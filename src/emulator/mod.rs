@@ -17,6 +17,11 @@
 //! # }
 //! ```
 
+#[cfg(not(any(feature = "aws-lc", feature = "ring")))]
+compile_error!(
+    "the feature `emulator` makes certificates: it needs the feature `aws-lc` or `ring`"
+);
+
 mod author;
 mod authority;
 mod binding;

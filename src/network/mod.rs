@@ -6,6 +6,7 @@ mod caught;
 mod certificate;
 mod connection;
 mod connector;
+mod crypto;
 mod dial;
 mod exempt;
 mod fault;
@@ -37,6 +38,8 @@ pub(crate) use address::{Address, Origin};
 pub(crate) use alpn::Alpn;
 pub(crate) use caught::{caught, caught_async};
 pub(crate) use connection::Connection;
+#[cfg(feature = "cli")]
+pub(crate) use crypto::crypto_provider;
 pub(crate) use dial::kind_of as kind_of_connect;
 pub(crate) use hop::ProxyHop;
 pub(crate) use io::Io;
@@ -52,7 +55,7 @@ pub(crate) mod fuzzed {
     pub(crate) use super::tunnel::fuzzed::{ConnectHead, connect_head};
 }
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use connector::Connecting;
 use proxy::Proxies;
 use tls::Tls;
@@ -65,10 +68,39 @@ pub(crate) struct NetworkSettings {
     pub(crate) roots: Vec<Vec<u8>>,
     /// The chain and private key of a client certificate, both PEM.
     pub(crate) client_identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// Prepared by the program, in place of all above but the proxy.
+    pub(crate) tls: Option<rustls::ClientConfig>,
     /// From DNS to the end of the TLS handshake. Default: 5 s, 10 s through a proxy.
     pub(crate) connect_timeout: Option<Duration>,
     /// Gives the streams, in place of DNS and TCP.
     pub(crate) connector: Option<UserConnector>,
+}
+
+impl NetworkSettings {
+    fn tls(&self) -> Result<Tls, Error> {
+        let is_trust_given = !self.roots.is_empty() || self.client_identity.is_some();
+        match &self.tls {
+            Some(_) if is_trust_given => {
+                let what =
+                    "a prepared TLS configuration excludes added roots and a client certificate";
+                Err(Error::new(ErrorKind::Configuration, what).with_remedy(
+                    "put roots and client certificate into the prepared configuration",
+                ))
+            }
+            Some(config) => Tls::prepared(config),
+            None => {
+                let mut roots = Vec::new();
+                for bytes in &self.roots {
+                    roots.extend(certificate::read_roots(bytes)?);
+                }
+                let identity = self.client_identity.as_ref();
+                let identity = identity
+                    .map(|(chain, key)| certificate::read_identity(chain, key))
+                    .transpose()?;
+                Tls::new(roots, identity)
+            }
+        }
+    }
 }
 
 /// One way to the service for both transports: proxy, trust, time to connect. Cheap to clone.
@@ -89,18 +121,11 @@ impl Network {
     /// # Errors
     /// A setting, or a proxy in the environment, cannot be used; all are `ErrorKind::Configuration`.
     pub(crate) fn new(settings: NetworkSettings) -> Result<Self, Error> {
+        let tls = settings.tls()?;
         let proxies = settings.proxy.resolve()?;
-        let mut roots = Vec::new();
-        for bytes in &settings.roots {
-            roots.extend(certificate::read_roots(bytes)?);
-        }
-        let identity = settings
-            .client_identity
-            .map(|(chain, key)| certificate::read_identity(&chain, &key))
-            .transpose()?;
         Ok(Self(Arc::new(Inner {
             proxies,
-            tls: Tls::new(roots, identity)?,
+            tls,
             connect_timeout: settings.connect_timeout,
             connector: settings.connector,
         })))

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
@@ -18,6 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::alpn::Alpn;
 use super::certificate::issuer_of;
+use super::crypto::crypto_provider;
 use super::fault::Fault;
 use super::io::Io;
 use crate::error::{Error, ErrorKind};
@@ -43,11 +43,7 @@ impl Tls {
         roots: Vec<CertificateDer<'static>>,
         identity: Option<Identity>,
     ) -> Result<Self, Error> {
-        // Asking rustls for its default would panic where two providers are compiled in, and a library
-        // must not install one for the whole process.
-        let provider = CryptoProvider::get_default()
-            .cloned()
-            .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let provider = crypto_provider()?;
         let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(
             |error| wrong("no root certificate to trust: install ca-certificates, set SSL_CERT_FILE or add roots", error),
         )?;
@@ -62,12 +58,29 @@ impl Tls {
                 .with_client_auth_cert(chain, key)
                 .map_err(|error| wrong("client certificate and key cannot be used", error))?,
         };
+        Ok(Self::of(&base))
+    }
+
+    /// Uses a configuration that the program prepared.
+    ///
+    /// # Errors
+    /// It names protocols: which ones are offered depends on what a connection is for.
+    pub(super) fn prepared(config: &ClientConfig) -> Result<Self, Error> {
+        if config.alpn_protocols.is_empty() {
+            return Ok(Self::of(config));
+        }
+        let what = "the prepared TLS configuration names protocols (alpn_protocols)";
+        Err(Error::new(ErrorKind::Configuration, what)
+            .with_remedy("leave alpn_protocols empty: the bridge offers h2 and http/1.1 itself"))
+    }
+
+    fn of(base: &ClientConfig) -> Self {
         let offering = |protocols: &[&[u8]]| {
             let mut config = base.clone();
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             Arc::new(config)
         };
-        Ok(Self { http2: offering(&[H2, HTTP_1_1]), http1: offering(&[HTTP_1_1]) })
+        Self { http2: offering(&[H2, HTTP_1_1]), http1: offering(&[HTTP_1_1]) }
     }
 
     /// HTTP/1.1 is offered beside HTTP/2 even where only HTTP/2 will do: a peer without it then says so,

@@ -12,12 +12,12 @@ use rcgen::{
 };
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::error::{Error, ErrorKind};
+use crate::network::crypto_provider;
 
 /// A certificate chain with its key; of a self-made one also the root that clients must trust.
 ///
@@ -171,7 +171,8 @@ impl Pem {
         let leaf = CertificateDer::from_pem_slice(self.chain.as_bytes()).ok()?;
         let mut roots = RootCertStore::empty();
         roots.add(root).ok()?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(roots.into(), crypto_provider().ok()?);
         let verifier = verifier.build().ok()?;
         let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()? + RENEWAL;
         let soon = UnixTime::since_unix_epoch(soon);
@@ -193,7 +194,7 @@ fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Error> {
     }
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|error| wrong("the key's file holds no PEM private key").with_source(error))?;
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(crypto_provider()?)
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong("the crypto provider cannot do TLS").with_source(error))?
         .with_no_client_auth()
@@ -201,12 +202,6 @@ fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Error> {
         .map_err(|error| wrong("certificate and key cannot be used together").with_source(error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default()
-        .cloned()
-        .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
 }
 
 /// From yesterday, for clocks that are late, to a year from now.

@@ -17,6 +17,9 @@
 //! # }
 //! ```
 
+#[cfg(not(any(feature = "aws-lc", feature = "ring")))]
+compile_error!("the feature `cli` makes certificates: it needs the feature `aws-lc` or `ring`");
+
 mod account;
 mod activity;
 mod admin;

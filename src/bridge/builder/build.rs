@@ -31,6 +31,7 @@ impl BridgeBuilder {
             proxy: self.proxy,
             roots: self.roots,
             client_identity: self.client_identity,
+            tls: self.tls,
             connect_timeout: self.connect_timeout,
             connector: self.connector,
         })?;

@@ -31,7 +31,9 @@ impl BridgeBuilder {
             let place = std::env::var_os(name).filter(|place| !place.is_empty())?;
             Some(format!("roots of {name}={}", place.to_string_lossy()))
         });
-        let mut told = vec![store.unwrap_or_else(|| "roots of the operating system".to_owned())];
+        let store = store.unwrap_or_else(|| "roots of the operating system".to_owned());
+        let prepared = self.tls.as_ref().map(|_| "the program's own TLS configuration".to_owned());
+        let mut told = vec![prepared.unwrap_or(store)];
         match self.roots.len() {
             0 => {}
             1 => told.push("added roots".to_owned()),

@@ -36,6 +36,7 @@ pub struct BridgeBuilder {
     proxy: Proxy,
     roots: Vec<Vec<u8>>,
     client_identity: Option<(Vec<u8>, Vec<u8>)>,
+    tls: Option<rustls::ClientConfig>,
     schema: Option<Schema>,
     probe: Option<(String, Vec<u8>)>,
     has_probe: bool,
@@ -85,6 +86,7 @@ impl BridgeBuilder {
             proxy: Proxy::from_env(),
             roots: Vec::new(),
             client_identity: None,
+            tls: None,
             schema: None,
             probe: None,
             has_probe: true,
@@ -162,6 +164,16 @@ impl BridgeBuilder {
     /// A client certificate for mutual TLS: the chain and its private key, both PEM.
     pub fn client_identity(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.client_identity = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// A prepared configuration of rustls 0.23, for both transports and `https://` proxies: exclusive roots, revocation
+    /// lists, a verifier of your own, FIPS. Default: the operating system's store and the roots that are added.
+    ///
+    /// With added roots, with a client certificate, or where it names protocols (`alpn_protocols`), `build` fails.
+    /// The issuer of a certificate that it refuses is in no error.
+    pub fn tls(mut self, config: rustls::ClientConfig) -> Self {
+        self.tls = Some(config);
         self
     }
 

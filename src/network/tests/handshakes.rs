@@ -126,6 +126,7 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         client_identity: Some((client.pem.into(), client.key.serialize_pem().into())),
         connect_timeout: Some(Duration::MAX),
         connector: None,
+        tls: None,
     };
     let network = Network::new(settings).expect("network");
     let outcome = network.connect(&https_origin(address), Alpn::Http1).await;

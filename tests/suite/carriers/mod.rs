@@ -19,6 +19,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tower::service_fn;
 
@@ -236,4 +238,52 @@ async fn no_silent_carrier_is_asked_and_the_doctor_names_it() {
         assert!(text.contains(told), "{text}");
     }
     assert!(text.contains("the program's own carriers dial"), "{text}");
+}
+
+fn prepared(emulator: &Emulator) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(emulator.root_certificate().as_bytes());
+    roots.add(root.expect("a root")).expect("added");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    config.with_root_certificates(roots).with_no_client_auth()
+}
+
+fn without_roots(emulator: &Emulator) -> BridgeBuilder {
+    let bridge = genai_bridge::Bridge::builder().endpoint(emulator.endpoint());
+    bridge.api_key("any").proxy(genai_bridge::Proxy::none())
+}
+
+#[tokio::test]
+async fn a_prepared_tls_configuration_with_one_root_carries_both_transports() {
+    let (emulator, other) = (Emulator::start().await, Emulator::start().await);
+    let (emulator, other) = (emulator.expect("an emulator"), other.expect("an emulator"));
+    for transport in BOTH {
+        let bridge = without_roots(&emulator).transport(transport);
+        carried_by(bridge.tls(prepared(&emulator))).await;
+        // Its one root is the only one.
+        let distrusting = without_roots(&other).transport(transport).tls(prepared(&emulator));
+        assert_eq!(met_by(distrusting).await, SymptomKind::CertificateUnknownIssuer);
+    }
+}
+
+#[tokio::test]
+async fn what_contradicts_a_prepared_tls_configuration_is_an_error_of_build() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let mut with_alpn = prepared(&emulator);
+    with_alpn.alpn_protocols = vec![b"h2".to_vec()];
+    for (bridge, told) in [
+        (without_roots(&emulator).tls(with_alpn), "alpn_protocols"),
+        (direct(&emulator).tls(prepared(&emulator)), "added roots"),
+        (
+            without_roots(&emulator).tls(prepared(&emulator)).client_identity("chain", "key"),
+            "client certificate",
+        ),
+    ] {
+        let error = bridge.build().expect_err("a contradiction");
+        assert_eq!(error.kind(), genai_bridge::ErrorKind::Configuration);
+        assert!(error.to_string().contains(told), "{error}");
+    }
 }
