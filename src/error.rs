@@ -13,12 +13,13 @@ use crate::symptom::{Delivery, Station, Symptom, SymptomKind};
 /// Any cause that can stand behind an [`Error`].
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What went wrong on our side of the service: in the configuration, in the caller's request, or on the network.
+/// What went wrong on our side of the service: in the configuration, in the caller's request, or on
+/// the network.
 ///
 /// What the service itself said is never wrapped in this type: it reaches the caller as the plain
-/// [`Status`] that the service sent. A `Status` that the bridge made carries its `Error` as source, and
-/// [`Error::of`] finds it. Without one, the service said it, tonic's decoder, or a
-/// layer above the bridge.
+/// [`Status`] that the service sent. A `Status` that the bridge made carries its `Error` as source,
+/// and [`Error::of`] finds it. Without one, the service said it, tonic's decoder, or a layer above
+/// the bridge.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -48,8 +49,8 @@ pub enum ErrorKind {
     Unsupported,
     /// A message is larger than the bridge's own limit: `OUT_OF_RANGE`, as in tonic.
     MessageTooLarge,
-    /// The head or the trailers of an answer, or an error's text over REST, are larger than the bridge's own limit, so
-    /// its status is not known whole: `OUT_OF_RANGE`.
+    /// The head or the trailers of an answer, or an error's text over REST, are larger than the
+    /// bridge's own limit, so its status is not known whole: `OUT_OF_RANGE`.
     MetadataTooLarge,
     /// No credentials could be had: `UNAUTHENTICATED`.
     Credentials,
@@ -145,7 +146,8 @@ impl Error {
         }
     }
 
-    /// The error that a `Status` made by the bridge carries; `None` when the service sent the status.
+    /// The error that a `Status` made by the bridge carries; `None` when the service sent the
+    /// status.
     pub fn of(status: &Status) -> Option<&Self> {
         let mut cause = status.source();
         while let Some(error) = cause {
@@ -169,12 +171,14 @@ impl Error {
 
     /// What the first transport met, where this error is what the call met on the second one.
     ///
-    /// The second one leads, because it had the call last: what its failure proves about the request holds.
+    /// The second one leads, because it had the call last: what its failure proves about the
+    /// request holds.
     pub fn first(&self) -> Option<&Self> {
         self.0.first.as_ref()
     }
 
-    /// What a person can do about it, in plain words; `None` where the text of the error says it all.
+    /// What a person can do about it, in plain words; `None` where the text of the error says it
+    /// all.
     pub fn advice(&self) -> Option<&'static str> {
         self.0.remedy.or_else(|| self.symptom().map(Symptom::advice)).or(match self.0.kind {
             ErrorKind::Credentials => Some(

@@ -95,15 +95,16 @@ impl FromStr for ActiveTransport {
 
 /// When a call that the network broke may be sent a second time.
 ///
-/// A call of the service can cost money, so the default sends again only what provably did not reach
-/// it. Once a message of the answer was delivered to the caller, no policy sends again.
+/// A call of the service can cost money, so the default sends again only what provably did not
+/// reach it. Once a message of the answer was delivered to the caller, no policy sends again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ResendPolicy {
     /// Never: each call goes out once.
     Never,
     /// If the failure proves that the service did not process it
-    /// ([`Delivery::NotSent`](crate::Delivery::NotSent), [`Delivery::Refused`](crate::Delivery::Refused)). The default.
+    /// ([`Delivery::NotSent`](crate::Delivery::NotSent),
+    /// [`Delivery::Refused`](crate::Delivery::Refused)). The default.
     #[default]
     WhenUnprocessed,
     /// Also if nothing is proven, as long as no answer arrived: may be processed, and paid, twice.
@@ -116,8 +117,8 @@ pub enum ResendPolicy {
 pub enum ParameterCheck {
     /// Nothing.
     Off,
-    /// Logs each once, as a `tracing` event at warn, and sends the call. The default: some models take more
-    /// than is documented.
+    /// Logs each once, as a `tracing` event at warn, and sends the call. The default: some models
+    /// take more than is documented.
     #[default]
     Warn,
     /// Fails the call before anything is sent, with `INVALID_ARGUMENT` and `google.rpc.BadRequest`.
@@ -168,7 +169,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Longest wait before the first retry; each further one is `multiplier` times longer, up to `max`.
+    /// Longest wait before the first retry; each further one is `multiplier` times longer, up to
+    /// `max`.
     #[must_use]
     pub const fn backoff(mut self, initial: Duration, multiplier: f64, max: Duration) -> Self {
         self.initial_backoff = initial;

@@ -56,8 +56,8 @@ impl Stats {
         }
     }
 
-    /// Free calls of the bridge's own over this transport: to prove gRPC, to ask whether a silent connection lives, or
-    /// whether REST reaches the service.
+    /// Free calls of the bridge's own over this transport: to prove gRPC, to ask whether a silent
+    /// connection lives, or whether REST reaches the service.
     pub fn probes(&self, transport: ActiveTransport) -> u64 {
         match transport {
             ActiveTransport::Grpc => self.grpc_probes,
@@ -65,8 +65,8 @@ impl Stats {
         }
     }
 
-    /// Calls that went over REST because gRPC had failed them, or its probe while they waited for it; where only the
-    /// head start ran out, nothing had failed.
+    /// Calls that went over REST because gRPC had failed them, or its probe while they waited for
+    /// it; where only the head start ran out, nothing had failed.
     pub fn switches(&self) -> u64 {
         self.switches
     }
@@ -101,14 +101,14 @@ impl Stats {
         self.failures.iter().map(|(failure, count)| (*failure, *count))
     }
 
-    /// Ids and metadata of answers that requests over gRPC went without, because only REST has such fields; each attempt
-    /// counts.
+    /// Ids and metadata of answers that requests over gRPC went without, because only REST has such
+    /// fields; each attempt counts.
     pub fn fields_left_out(&self) -> u64 {
         self.fields_left_out
     }
 
-    /// How often a call met this symptom: in an attempt, or because the free call failed by it that the call waited for.
-    /// A call that was sent again may have met it and succeeded.
+    /// How often a call met this symptom: in an attempt, or because the free call failed by it that
+    /// the call waited for. A call that was sent again may have met it and succeeded.
     pub fn symptoms(&self, kind: SymptomKind) -> u64 {
         self.symptoms.get(&kind).copied().unwrap_or_default()
     }

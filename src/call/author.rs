@@ -40,8 +40,8 @@ pub(crate) fn code_in(head: &HeaderMap) -> Option<Code> {
     head.get(&GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Whether gateways say this of a service that they do not reach, or know no way to
-/// ([gRPC, HTTP status codes](https://github.com/grpc/grpc/blob/v1.75.0/doc/http-grpc-status-mapping.md)).
+/// Whether gateways say this of a service that they do not reach, or know no way to ([gRPC, HTTP
+/// status codes](https://github.com/grpc/grpc/blob/v1.75.0/doc/http-grpc-status-mapping.md)).
 pub(crate) const fn is_failure(code: Code) -> bool {
     matches!(
         code,
@@ -54,8 +54,8 @@ pub(crate) const fn is_failure(code: Code) -> bool {
     )
 }
 
-/// Whether an intermediary wrote this status. Envoy names itself in `server`, also where it passes on what the service
-/// said; but then it tells how long the service took.
+/// Whether an intermediary wrote this status. Envoy names itself in `server`, also where it passes
+/// on what the service said; but then it tells how long the service took.
 fn is_forged(head: &HeaderMap) -> bool {
     let server = head.get(header::SERVER);
     let is_envoy = server.is_some_and(|server| server == "envoy" || server == "istio-envoy");

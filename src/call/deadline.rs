@@ -47,15 +47,17 @@ impl Deadline {
 
     /// Whether what ends the call now ends it about its deadline.
     ///
-    /// A peer's timer for the call runs on what was left when the call was sent, so it fires with ours or later. It
-    /// fires early only by what the peer rounds off, by how its clock differs, and by how late we wake ourselves.
+    /// A peer's timer for the call runs on what was left when the call was sent, so it fires with
+    /// ours or later. It fires early only by what the peer rounds off, by how its clock differs,
+    /// and by how late we wake ourselves.
     fn is_near(self) -> bool {
         self.time_left() <= (self.budget / 10).clamp(LEAST_NEARNESS, MOST_NEARNESS)
     }
 
-    /// What a failure about the deadline is: the deadline. Somebody's timer for it gave the call up before ours did:
-    /// a server resets the stream (`CANCEL`, or `NO_ERROR` without a status), a gateway closes the connection or
-    /// answers with a page. Where it was the network after all, no time is left to make anything of that.
+    /// What a failure about the deadline is: the deadline. Somebody's timer for it gave the call up
+    /// before ours did: a server resets the stream (`CANCEL`, or `NO_ERROR` without a status), a
+    /// gateway closes the connection or answers with a page. Where it was the network after all, no
+    /// time is left to make anything of that.
     ///
     /// What proves that the service did not take the call keeps its meaning.
     pub(crate) fn judge(self, symptom: &Symptom) -> Option<Error> {
@@ -64,8 +66,9 @@ impl Deadline {
         is_its_end.then(|| expired(&format!(": {symptom}")))
     }
 
-    /// The same for a status: one that an intermediary wrote, or `CANCELLED`, which is what some servers call their
-    /// own timer for the call (tonic's among them). Nobody else has cancelled it.
+    /// The same for a status: one that an intermediary wrote, or `CANCELLED`, which is what some
+    /// servers call their own timer for the call (tonic's among them). Nobody else has cancelled
+    /// it.
     pub(crate) fn judge_status(self, headers: &HeaderMap, author: Author) -> Option<Error> {
         let code = Code::from_bytes(headers.get(&GRPC_STATUS)?.as_bytes());
         let may_be_its_end = code == Code::Cancelled || (author.is_forged() && code != Code::Ok);

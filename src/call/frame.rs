@@ -1,7 +1,8 @@
 //! Frame: gRPC's 5-byte message prefix, compressed or not.
 //!
-//! `Length-Prefixed-Message → Compressed-Flag Message-Length Message`, one flag byte and four length
-//! bytes, big endian ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/v1.75.0/doc/PROTOCOL-HTTP2.md)).
+//! `Length-Prefixed-Message → Compressed-Flag Message-Length Message`, one flag byte and four
+//! length bytes, big endian ([gRPC over
+//! HTTP/2](https://github.com/grpc/grpc/blob/v1.75.0/doc/PROTOCOL-HTTP2.md)).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Body as _;

@@ -1,4 +1,5 @@
-//! Head: the headers of a request or an answer that belong to gRPC, parted from the caller's metadata.
+//! Head: the headers of a request or an answer that belong to gRPC, parted from the caller's
+//! metadata.
 
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// Names that say nothing about a call, in a request or in an answer: on either transport they are written anew, or
-/// not at all.
+/// Names that say nothing about a call, in a request or in an answer: on either transport they are
+/// written anew, or not at all.
 pub(crate) static OF_HTTP: [HeaderName; 15] = [
     header::ACCEPT_ENCODING,
     header::CONNECTION,

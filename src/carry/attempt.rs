@@ -1,4 +1,5 @@
-//! Attempts: one call is sent until a transport carries it: again on the same one, or once on the other.
+//! Attempts: one call is sent until a transport carries it: again on the same one, or once on the
+//! other.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -61,7 +62,8 @@ impl Core {
         Some(self.fallback.observer(method))
     }
 
-    /// Whether the service refused our token, so that a new one may help. It refuses before any work.
+    /// Whether the service refused our token, so that a new one may help. It refuses before any
+    /// work.
     fn is_rejected(&self, call: &Call, answer: &Answer) -> bool {
         let status = answer.headers().get(&GRPC_STATUS);
         status.is_some_and(|code| code == "16")
@@ -181,8 +183,8 @@ impl Core {
         sent.map(|judged| Carried { judged, transport, took, observer: None })
     }
 
-    /// Beside a call that is unanswered for far longer than its like took: a free call over REST shows whether the
-    /// next one should go there, and not wait the same way.
+    /// Beside a call that is unanswered for far longer than its like took: a free call over REST
+    /// shows whether the next one should go there, and not wait the same way.
     async fn ask_when_late(&self, observer: Option<&mut Observer>) -> Infallible {
         let Some(observer) = observer else { return pending().await };
         let mut patience = observer.patience();

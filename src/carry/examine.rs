@@ -36,8 +36,8 @@ impl Core {
         self.grpc.connect().await
     }
 
-    /// Sends a call once over this transport; the fallback is not asked, and told nothing. REST speaks HTTP/1.1, as
-    /// after a fallback.
+    /// Sends a call once over this transport; the fallback is not asked, and told nothing. REST
+    /// speaks HTTP/1.1, as after a fallback.
     ///
     /// # Errors
     /// The network broke the call, or its status was made up on the way.

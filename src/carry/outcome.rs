@@ -1,4 +1,5 @@
-//! Outcome: what an attempt, or the body of its answer, showed of the network; told to the fallback and counted.
+//! Outcome: what an attempt, or the body of its answer, showed of the network; told to the fallback
+//! and counted.
 
 use tracing::debug;
 

@@ -15,8 +15,8 @@ use crate::transport::carrier::http2::connection::Line;
 use crate::transport::grpc::Seat;
 
 impl Core {
-    /// Has the connection of a call watched over; not where the service has no free call to ask with, or the program's
-    /// own carrier shows no connection.
+    /// Has the connection of a call watched over; not where the service has no free call to ask
+    /// with, or the program's own carrier shows no connection.
     pub(super) fn watch_over(self: &Arc<Self>, seat: &Seat, call: &Call) {
         let Some(line) = seat.line() else { return };
         if self.credentials.are_none()
@@ -55,7 +55,8 @@ impl Ways for Core {
             let Some(seat) = line.take_question_seat() else { return };
             self.counters.count_probe(ActiveTransport::Grpc);
             drop(line);
-            // An error is an answer too, or the end of the connection, which the calls learn by themselves.
+            // An error is an answer too, or the end of the connection, which the calls learn by
+            // themselves.
             if let Err(error) = self.grpc.send_unary(&mut call, seat.into()).await {
                 self.record(ActiveTransport::Grpc, Some(&error));
             }

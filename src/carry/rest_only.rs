@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::overlay::{OverGrpc, over_grpc};
 
 impl Core {
-    /// Finds out what of the call's one message gRPC can carry, unless it goes over REST in any case.
+    /// Finds out what of the call's one message gRPC can carry, unless it goes over REST in any
+    /// case.
     ///
     /// # Errors
     /// It cannot be read.

@@ -1,4 +1,5 @@
-//! Sieve: each message that a client streams over gRPC goes without what only REST has, or ends the call.
+//! Sieve: each message that a client streams over gRPC goes without what only REST has, or ends the
+//! call.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -47,7 +48,8 @@ impl Core {
         Ok(Carried { judged: Judged { answer, author }, ..carried })
     }
 
-    /// Lets the messages of a client's stream through a sieve, where there is something to find; `None` elsewhere.
+    /// Lets the messages of a client's stream through a sieve, where there is something to find;
+    /// `None` elsewhere.
     ///
     /// # Errors
     /// A message that is there already may not go over gRPC; nothing was sent.

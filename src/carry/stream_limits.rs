@@ -1,4 +1,5 @@
-//! Stream limits: the answer of a stream, kept inside the call's deadline and its idle limit; tells how it ended.
+//! Stream limits: the answer of a stream, kept inside the call's deadline and its idle limit; tells
+//! how it ended.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,8 @@
 //! Trace: the span of one call, until the end of its answer, and the events on its way.
 //!
-//! The rule for levels, for all of the crate: `warn` where somebody should act or something is lost, `info` where the
-//! road changes, `debug` for what one call or one connection does. A failed call is its caller's to log.
+//! The rule for levels, for all of the crate: `warn` where somebody should act or something is
+//! lost, `info` where the road changes, `debug` for what one call or one connection does. A failed
+//! call is its caller's to log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,8 @@ impl Trace {
         }
     }
 
-    /// How often the call was handed to a transport, and how often because the service's answer invited it.
+    /// How often the call was handed to a transport, and how often because the service's answer
+    /// invited it.
     pub(super) fn count(&self, call: &Call) {
         self.record("genai_bridge.attempts", call.attempts);
         self.record("genai_bridge.retries", call.retries);

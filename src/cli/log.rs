@@ -1,4 +1,5 @@
-//! Log: where events go, and in what form. A thread of its own writes them, so that no call waits for a disk.
+//! Log: where events go, and in what form. A thread of its own writes them, so that no call waits
+//! for a disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -45,7 +46,8 @@ enum Form {
 }
 
 impl LogOptions {
-    /// Begins to log; keys, tokens and messages are in no event. Dropping what is returned writes what is left.
+    /// Begins to log; keys, tokens and messages are in no event. Dropping what is returned writes
+    /// what is left.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -81,7 +83,8 @@ fn is_event(metadata: &Metadata<'_>) -> bool {
     metadata.is_event()
 }
 
-/// Writes lines. A disk that is full is told once, lines that were lost as soon as one is written; calls go on.
+/// Writes lines. A disk that is full is told once, lines that were lost as soon as one is written;
+/// calls go on.
 #[derive(Debug)]
 struct Log {
     to: Destination,

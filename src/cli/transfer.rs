@@ -1,4 +1,5 @@
-//! Transfer: what upload and download share: the progress bar, the version, the words for a failure.
+//! Transfer: what upload and download share: the progress bar, the version, the words for a
+//! failure.
 
 use std::process::ExitCode;
 
@@ -25,7 +26,8 @@ impl Version {
     }
 }
 
-/// Shows how far a transfer is, on stderr where that is a terminal; done when the transfer has ended.
+/// Shows how far a transfer is, on stderr where that is a terminal; done when the transfer has
+/// ended.
 pub(super) fn show(mut progress: Progress) -> impl Future<Output = ()> {
     let shown = tokio::spawn(async move {
         let bar = ProgressBar::no_length();

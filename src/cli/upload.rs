@@ -27,7 +27,8 @@ pub(super) struct Arguments {
     /// A name for people [default: the file's]
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
-    /// Uploads a document to this store, such as fileSearchStores/mine, and writes the name of the operation
+    /// Uploads a document to this store, such as fileSearchStores/mine, and writes the name of the
+    /// operation
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
     /// Waits until the service has processed the file, at most so long

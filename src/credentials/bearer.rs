@@ -59,7 +59,8 @@ type Pending = Pin<Box<dyn Future<Output = Result<Token, BoxError>> + Send>>;
 pub(super) struct Bearer {
     source: Box<dyn Fn() -> Pending + Send + Sync>,
     state: Mutex<State>,
-    /// Held while the source is asked, by each runtime for itself: another one may stand still meanwhile.
+    /// Held while the source is asked, by each runtime for itself: another one may stand still
+    /// meanwhile.
     renewal: PerRuntime<tokio::sync::Mutex<()>>,
 }
 
@@ -68,8 +69,8 @@ struct State {
     kept: Option<Kept>,
     /// The token before it: calls that carried it may still be refused.
     previous: Option<HeaderValue>,
-    /// How often the source was asked, and what it said the last time if it failed: calls that waited
-    /// for that answer share it.
+    /// How often the source was asked, and what it said the last time if it failed: calls that
+    /// waited for that answer share it.
     asked: u64,
     failure: Option<Arc<BoxError>>,
 }
@@ -222,7 +223,8 @@ impl StdError for Shared {
 }
 
 const UNSENDABLE: &str = "the token is empty or has characters that cannot stand in a header";
-/// As google-auth does: <https://github.com/googleapis/google-auth-library-python/blob/v2.23.0/google/auth/_helpers.py#L30>.
+/// As google-auth does:
+/// <https://github.com/googleapis/google-auth-library-python/blob/v2.23.0/google/auth/_helpers.py#L30>.
 const RENEW_AHEAD: Duration = Duration::from_secs(225);
 /// After a failed renewal, while the old token still lasts.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);

@@ -13,13 +13,14 @@ use routing::routing_parameters;
 pub(crate) enum Dialect {
     /// Nobody's in particular: a call goes as it is.
     Plain,
-    /// Google's: [system parameters](https://cloud.google.com/apis/docs/system-parameters) and the headers of its
-    /// own clients.
+    /// Google's: [system parameters](https://cloud.google.com/apis/docs/system-parameters) and the
+    /// headers of its own clients.
     Google,
 }
 
 impl Dialect {
-    /// Says who sends the call, and which of its fields decide where it goes. The same on both transports.
+    /// Says who sends the call, and which of its fields decide where it goes. The same on both
+    /// transports.
     pub(crate) fn add_headers(self, schema: &Schema, call: &mut Call) {
         match self {
             Self::Plain => return,
@@ -45,8 +46,9 @@ impl Dialect {
         }
     }
 
-    /// What the query of a REST request needs. `alt=sse` streams events. Enums come by name, unary and streamed: events
-    /// have no parameter to ask for numbers, and one way to read them is enough.
+    /// What the query of a REST request needs. `alt=sse` streams events. Enums come by name, unary
+    /// and streamed: events have no parameter to ask for numbers, and one way to read them is
+    /// enough.
     pub(crate) fn query_parameter(self, method: &Method) -> Option<&'static str> {
         match self {
             Self::Google if method.server_streaming => Some("alt=sse"),

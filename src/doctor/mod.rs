@@ -1,4 +1,5 @@
-//! Doctor: explains the network to a person: each station of a call, what was seen there, what to do.
+//! Doctor: explains the network to a person: each station of a call, what was seen there, what to
+//! do.
 
 mod check;
 mod checks;
@@ -21,8 +22,9 @@ use checks::Watcher;
 
 /// Examines the way from here to the service, with the settings of a [`BridgeBuilder`].
 ///
-/// Goes station by station and stops where going on tells nothing new. What it calls is free of charge, unless
-/// [`spend_tokens`](Self::spend_tokens) is chosen. No key and no token stands in its report.
+/// Goes station by station and stops where going on tells nothing new. What it calls is free of
+/// charge, unless [`spend_tokens`](Self::spend_tokens) is chosen. No key and no token stands in its
+/// report.
 ///
 /// ```no_run
 /// use genai_bridge::Bridge;
@@ -76,8 +78,8 @@ impl Doctor {
         self
     }
 
-    /// Tells each check as it ends, for a person who waits. The stations that are skipped because going on tells nothing
-    /// new stand in the report alone.
+    /// Tells each check as it ends, for a person who waits. The stations that are skipped because
+    /// going on tells nothing new stand in the report alone.
     pub fn on_check(mut self, watcher: impl FnMut(&Check) + Send + 'static) -> Self {
         self.watcher = Watcher(Some(Box::new(watcher)));
         self

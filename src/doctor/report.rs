@@ -26,7 +26,8 @@ pub enum Diagnosis {
 }
 
 impl Diagnosis {
-    /// The exit code of `genai-bridge doctor`: 0 healthy, 3 works with limits, 4 refused, 5 unreachable, 6 misconfigured.
+    /// The exit code of `genai-bridge doctor`: 0 healthy, 3 works with limits, 4 refused, 5
+    /// unreachable, 6 misconfigured.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Healthy => 0,
@@ -85,8 +86,8 @@ pub(super) struct Target {
 }
 
 impl Report {
-    /// The report where the settings could not even be made: `evidence` says which one is wrong and how, `advice` what
-    /// to do about it.
+    /// The report where the settings could not even be made: `evidence` says which one is wrong and
+    /// how, `advice` what to do about it.
     pub fn misconfigured(
         endpoint: &str,
         evidence: impl Into<String>,
@@ -115,8 +116,8 @@ impl Report {
         self.checks.iter().find(|check| check.step() == step)
     }
 
-    /// The station to look at: the first at which something is wrong; where nothing reaches the service, that
-    /// which keeps REST from it, because REST asks less of a network.
+    /// The station to look at: the first at which something is wrong; where nothing reaches the
+    /// service, that which keeps REST from it, because REST asks less of a network.
     pub fn cause(&self) -> Option<&Check> {
         let failed = |step| self.check(step).filter(|check| check.has_failed());
         failed(Step::Rest)
@@ -144,7 +145,8 @@ impl Report {
         }
     }
 
-    /// For a program: `diagnosis`, `summary`, `exit_code`, `endpoint`, `proxy`, `checks` and `for_network_team`.
+    /// For a program: `diagnosis`, `summary`, `exit_code`, `endpoint`, `proxy`, `checks` and
+    /// `for_network_team`.
     pub fn to_json(&self) -> String {
         let diagnosis = self.diagnosis();
         let checks: Vec<Value> = self.checks.iter().map(json_of).collect();

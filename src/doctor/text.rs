@@ -10,7 +10,8 @@ const WIDTH: usize = 80;
 const INDENT: usize = 19;
 
 impl Report {
-    /// For a person: a line or two for each station, at most 80 columns wide, with ANSI colours if wanted.
+    /// For a person: a line or two for each station, at most 80 columns wide, with ANSI colours if
+    /// wanted.
     pub fn to_text(&self, colour: bool) -> String {
         write(self, colour)
     }

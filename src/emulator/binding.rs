@@ -6,12 +6,13 @@
 //! Segment  = "*" | "**" | LITERAL | "{" FieldPath [ "=" Segments ] "}"
 //! ```
 //!
-//! ([http.proto](https://github.com/googleapis/googleapis/blob/f8291d2b89/google/api/http.proto)). Written without
-//! a look at the bridge's own templates, which it checks.
+//! ([http.proto](https://github.com/googleapis/googleapis/blob/f8291d2b89/google/api/http.proto)).
+//! Written without a look at the bridge's own templates, which it checks.
 
 use http::Method;
 
-/// A verb and a path template with what the body means; additional bindings are bindings of their own.
+/// A verb and a path template with what the body means; additional bindings are bindings of their
+/// own.
 #[derive(Debug)]
 pub(super) struct Binding {
     pub(super) verb: Method,
@@ -139,8 +140,8 @@ impl Template {
         (!value.is_empty()).then(|| (variable.field_path.clone(), value))
     }
 
-    /// Of two templates that match, the one of higher rank is meant: a custom verb before none, then
-    /// from the left a literal before `*` before `**`.
+    /// Of two templates that match, the one of higher rank is meant: a custom verb before none,
+    /// then from the left a literal before `*` before `**`.
     pub(super) fn rank(&self) -> (bool, Vec<u8>) {
         let rank = |segment: &Segment| match segment {
             Segment::Literal(_) => 2,

@@ -38,7 +38,8 @@ pub(super) struct Route<'a> {
 }
 
 impl Methods {
-    /// Those of Gemini's v1 and v1beta, and the operations at the rules of its service configuration.
+    /// Those of Gemini's v1 and v1beta, and the operations at the rules of its service
+    /// configuration.
     pub(super) fn gemini() -> io::Result<Arc<Self>> {
         // Tests start many emulators, and reading the protos takes longer than the rest of it.
         static GEMINI: OnceLock<Arc<Methods>> = OnceLock::new();

@@ -15,8 +15,8 @@ pub(super) struct Query {
     pub(super) has_enum_numbers: bool,
 }
 
-/// System parameters without an effect here
-/// (<https://cloud.google.com/apis/docs/system-parameters> and the discovery document's common ones).
+/// System parameters without an effect here (<https://cloud.google.com/apis/docs/system-parameters>
+/// and the discovery document's common ones).
 const IGNORED: &[&str] = &[
     "$.xgafv",
     "$apiVersion",

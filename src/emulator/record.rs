@@ -68,8 +68,8 @@ impl Received {
         &self.headers
     }
 
-    /// The message in protobuf, decompressed; empty where the request held none that could be read. Of a path that
-    /// [`on_path`](super::Emulator::on_path) answers, the body as it came.
+    /// The message in protobuf, decompressed; empty where the request held none that could be read.
+    /// Of a path that [`on_path`](super::Emulator::on_path) answers, the body as it came.
     pub fn message(&self) -> &Bytes {
         &self.message
     }

@@ -34,7 +34,8 @@ impl Reply {
         Self { messages: vec![message.into()], ..Self::default() }
     }
 
-    /// A stream of messages. A method without server streaming sends them all over gRPC, the first over REST.
+    /// A stream of messages. A method without server streaming sends them all over gRPC, the first
+    /// over REST.
     pub fn messages(messages: impl IntoIterator<Item = impl prost::Message>) -> Self {
         let messages = messages.into_iter().map(|message| message.encode_to_vec().into()).collect();
         Self { messages, ..Self::default() }
@@ -98,7 +99,8 @@ impl Reply {
         self
     }
 
-    /// Compresses with gzip what the client accepts in gzip: each gRPC message, a unary REST answer.
+    /// Compresses with gzip what the client accepts in gzip: each gRPC message, a unary REST
+    /// answer.
     #[must_use]
     pub fn compressed(mut self) -> Self {
         self.is_compressed = true;

@@ -11,7 +11,8 @@ use crate::bridge::options::ActiveTransport;
 use crate::call::author::is_failure;
 use crate::symptom::Mark;
 
-/// What gRPC did to the calls of each method. Only methods of the schema are told to it, so it does not grow.
+/// What gRPC did to the calls of each method. Only methods of the schema are told to it, so it does
+/// not grow.
 #[derive(Debug)]
 pub(crate) struct Methods {
     known: HashMap<Box<str>, Method>,
@@ -93,7 +94,8 @@ impl Methods {
         Self { known: HashMap::new(), expiry }
     }
 
-    /// The route of the next call of `path`. A [`MethodRoute::Trial`] is not taken yet: see [`begin_trial`](Self::begin_trial).
+    /// The route of the next call of `path`. A [`MethodRoute::Trial`] is not taken yet: see
+    /// [`begin_trial`](Self::begin_trial).
     pub(crate) fn route(&self, path: &str, now: Instant) -> MethodRoute {
         let Some(method) = self.known.get(path) else { return MethodRoute::Open };
         match method.standing_at(now, self.expiry) {
@@ -104,7 +106,8 @@ impl Methods {
         }
     }
 
-    /// The call that the route was for goes over gRPC; no other one does before its outcome is told.
+    /// The call that the route was for goes over gRPC; no other one does before its outcome is
+    /// told.
     pub(crate) fn begin_trial(&mut self, path: &str) {
         if let Some(method) = self.known.get_mut(path)
             && let Standing::OnRest { on_trial, .. } = &mut method.standing
@@ -261,8 +264,8 @@ impl Method {
         }
     }
 
-    /// `Suspected -> Doubted`, where no call has put it to the proof for as long as a verdict would have held: the network
-    /// may be another by now.
+    /// `Suspected -> Doubted`, where no call has put it to the proof for as long as a verdict would
+    /// have held: the network may be another by now.
     fn standing_at(&self, now: Instant, expiry: Expiry) -> Standing {
         match self.standing {
             Standing::Suspected { .. } if now >= self.since + expiry.first => {
@@ -291,8 +294,8 @@ impl Method {
     }
 }
 
-/// So many answers make up for one failure: fewer, and one bad host of several stays unnoticed; more, and two
-/// losses that have nothing to do with each other look like one fault.
+/// So many answers make up for one failure: fewer, and one bad host of several stays unnoticed;
+/// more, and two losses that have nothing to do with each other look like one fault.
 const FORGOTTEN_AFTER: u32 = 10;
 /// For a method that gRPC has not answered yet: models that think take half a minute.
 const FIRST_PATIENCE: Duration = Duration::from_secs(30);

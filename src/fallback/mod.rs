@@ -93,8 +93,8 @@ impl Fallback {
         Some(RunningProbe { number: self.begun.fetch_add(1, Ordering::Relaxed) + 1, tell })
     }
 
-    /// Takes how a probe ended. A failure counts only if no other probe began since: on a runtime that stood
-    /// still meanwhile it is old.
+    /// Takes how a probe ended. A failure counts only if no other probe began since: on a runtime
+    /// that stood still meanwhile it is old.
     pub(crate) fn end_probe(&self, running: &RunningProbe, event: Event) {
         let failure = match &event {
             Event::ProbeFailed(symptom) => Some(symptom.clone()),
@@ -182,7 +182,8 @@ impl Fallback {
         self.active.subscribe()
     }
 
-    /// The machine holds plain values, each event leaves it whole: a panic elsewhere spoils nothing.
+    /// The machine holds plain values, each event leaves it whole: a panic elsewhere spoils
+    /// nothing.
     fn lock(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,5 @@
-//! Observer: follows one call of `Transport::Auto`, and learns from it how gRPC and REST treat its method.
+//! Observer: follows one call of `Transport::Auto`, and learns from it how gRPC and REST treat its
+//! method.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +34,8 @@ impl SharedMethods {
     }
 }
 
-/// Follows one call, and tells what it shows of its method. A trial of gRPC that is dropped untold is left to another call.
+/// Follows one call, and tells what it shows of its method. A trial of gRPC that is dropped untold
+/// is left to another call.
 pub(crate) struct Observer {
     methods: Arc<SharedMethods>,
     method: Arc<Method>,

@@ -1,11 +1,13 @@
-//! Resend: whether a failed call may be sent again, by what its failure proves, and over which transport.
+//! Resend: whether a failed call may be sent again, by what its failure proves, and over which
+//! transport.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use crate::bridge::options::{ActiveTransport, ResendPolicy};
 use crate::symptom::{Again, Delivery, Station, Symptom, SymptomKind};
 
-/// How one call has fared so far: it switches its transport at most once, and is sent a few times on the same one.
+/// How one call has fared so far: it switches its transport at most once, and is sent a few times
+/// on the same one.
 #[derive(Debug)]
 pub(crate) struct ResendState {
     transport: ActiveTransport,
@@ -70,8 +72,8 @@ impl ResendState {
         Some(next)
     }
 
-    /// The same where there is one transport alone: whether what `symptom` broke is sent once more. What another
-    /// connection may mend is tried again; an outage is not waited for.
+    /// The same where there is one transport alone: whether what `symptom` broke is sent once more.
+    /// What another connection may mend is tried again; an outage is not waited for.
     pub(crate) fn goes_on(&mut self, symptom: &Symptom) -> bool {
         let is_transient = match symptom.kind().again() {
             Again::Nowhere => false,

@@ -71,8 +71,8 @@ pub(crate) struct Machine {
     pace: Pace,
 }
 
-/// How often gRPC may be proven: so many times at once, and then as often as it takes a while. Between them the last
-/// result holds.
+/// How often gRPC may be proven: so many times at once, and then as often as it takes a while.
+/// Between them the last result holds.
 #[derive(Debug)]
 struct Pace {
     left: u32,
@@ -269,7 +269,8 @@ impl Machine {
         self.doubt((!connects).then_some(symptom), now)
     }
 
-    /// A call of 200 ms that gets no answer says nothing; nothing but such calls for some time does.
+    /// A call of 200 ms that gets no answer says nothing; nothing but such calls for some time
+    /// does.
     fn expire(&mut self, began: Instant, symptom: Symptom, now: Instant) -> bool {
         let since = *self.silent_since.get_or_insert(began);
         if now < since + ODD_SILENCE {

@@ -1,7 +1,7 @@
 //! Defaults: endpoint, deadlines, retries, how a stream ends, and the call that proves gRPC.
 //!
-//! Deadlines and retries are those of the API's
-//! [gRPC service configuration](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/ai/generativelanguage/v1beta/generativeai_grpc_service_config.json).
+//! Deadlines and retries are those of the API's [gRPC service
+//! configuration](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/ai/generativelanguage/v1beta/generativeai_grpc_service_config.json).
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub(crate) fn probe_call() -> (String, Vec<u8>) {
 
 /// The time for a call that sets none: 10 minutes where a model writes, 1 minute elsewhere.
 ///
-/// The configuration leaves files, caches, predictions and operations out; they are given the minute too.
+/// The configuration leaves files, caches, predictions and operations out; they are given the
+/// minute too.
 pub(crate) fn deadline(path: &str) -> Option<Duration> {
     let (_, method) = path.rsplit_once('/')?;
     Some(match method {
@@ -47,8 +48,9 @@ pub(crate) fn retry_policy(path: &str) -> Option<RetryPolicy> {
     is_configured.then(RetryPolicy::google)
 }
 
-/// The fields of a streamed answer of which one says that it is whole. Server-sent events have no end mark, so an
-/// intermediary can end them early without a trace; but a model gives its reason to stop, or the prompt was blocked.
+/// The fields of a streamed answer of which one says that it is whole. Server-sent events have no
+/// end mark, so an intermediary can end them early without a trace; but a model gives its reason to
+/// stop, or the prompt was blocked.
 pub(crate) fn end_fields(path: &str) -> &'static [&'static str] {
     match path.rsplit_once('/') {
         Some((_, "StreamGenerateContent")) => {

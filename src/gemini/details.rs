@@ -1,4 +1,5 @@
-//! Details: the `google.rpc` messages that explain a status, each by its type; unknown ones are kept.
+//! Details: the `google.rpc` messages that explain a status, each by its type; unknown ones are
+//! kept.
 
 use prost::Message;
 use prost_types::Any;

@@ -26,8 +26,8 @@ use crate::json::{Mode, read_message};
 use crate::proto::DESCRIPTORS;
 use crate::schema::Schema;
 
-/// The services of v1 and v1beta, and `google.longrunning.Operations` as they offer it, with what only REST has.
-/// Compiled once in a process.
+/// The services of v1 and v1beta, and `google.longrunning.Operations` as they offer it, with what
+/// only REST has. Compiled once in a process.
 ///
 /// ```
 /// use genai_bridge::v1beta::Content;

@@ -1,8 +1,9 @@
 //! Operations: the HTTP rules under which the API serves `google.longrunning.Operations`.
 //!
-//! The service configurations of [v1beta](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/ai/generativelanguage/v1beta/generativelanguage_v1beta.yaml)
-//! and v1 replace the rules of `operations.proto`. The method's path does not tell the version, so those of v1beta
-//! come first, and those of v1 take the names that v1beta has no rule for.
+//! The service configurations of
+//! [v1beta](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/ai/generativelanguage/v1beta/generativelanguage_v1beta.yaml)
+//! and v1 replace the rules of `operations.proto`. The method's path does not tell the version, so
+//! those of v1beta come first, and those of v1 take the names that v1beta has no rule for.
 
 use crate::schema::rule::{HttpBinding, HttpOverride};
 

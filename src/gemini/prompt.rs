@@ -4,7 +4,8 @@ use crate::proto::google::ai::generativelanguage::v1beta::{Content, GenerateCont
 
 /// A request that asks `model` this text, as the user.
 ///
-/// `model` is a name with or without `models/`. All else of the request keeps its default; set it on what this returns.
+/// `model` is a name with or without `models/`. All else of the request keeps its default; set it
+/// on what this returns.
 ///
 /// ```
 /// use genai_bridge::gemini;

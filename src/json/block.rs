@@ -15,7 +15,8 @@ pub(crate) fn clean_length(block: &[u8; BLOCK]) -> usize {
     (special(block).move_mask() | 1 << BLOCK).trailing_zeros() as usize
 }
 
-/// A bit for each byte of a stretch that is a quote, a backslash or a control character, the first byte's lowest.
+/// A bit for each byte of a stretch that is a quote, a backslash or a control character, the first
+/// byte's lowest.
 #[inline]
 pub(crate) fn special_bits(stretch: &[u8; STRETCH]) -> u64 {
     let (blocks, _) = stretch.as_chunks();

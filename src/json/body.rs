@@ -1,7 +1,8 @@
 //! Body: a JSON text whose large `bytes` fields are not written yet.
 //!
 //! Base64 of an inline image is a third larger than the image, which the caller's message holds
-//! already. So the text keeps a gap for it, and the base64 is made block by block as the socket drains.
+//! already. So the text keeps a gap for it, and the base64 is made block by block as the socket
+//! drains.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -9,7 +9,8 @@ use crate::schema::{Field, Kind, MessageId, Schema, Shape};
 
 type Result<T> = std::result::Result<T, Box<Fault>>;
 
-/// The value of a field, down a path of numbers, as it goes into a URL before encoding; `None` if it is absent.
+/// The value of a field, down a path of numbers, as it goes into a URL before encoding; `None` if
+/// it is absent.
 pub(crate) fn text_of_field<'a>(
     schema: &Schema,
     message: MessageId,

@@ -9,8 +9,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Marks a key. `false`: it is new. `true`: it was there, or another one of the same hash was, which
-    /// a caller finds out in its slower way.
+    /// Marks a key. `false`: it is new. `true`: it was there, or another one of the same hash was,
+    /// which a caller finds out in its slower way.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) fn may_repeat(&mut self, key: &[u8]) -> bool {

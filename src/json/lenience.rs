@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What an answer was read in spite of. A request, and [`Schema::message_from_json`](crate::Schema::message_from_json),
-/// are read to the letter.
+/// What an answer was read in spite of. A request, and
+/// [`Schema::message_from_json`](crate::Schema::message_from_json), are read to the letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lenience {

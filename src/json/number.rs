@@ -17,7 +17,8 @@ pub(super) struct Number<'a> {
 const MOST_DIGITS: usize = 19;
 
 impl<'a> Number<'a> {
-    /// The number that a text begins with, by JSON's grammar: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+    /// The number that a text begins with, by JSON's grammar:
+    /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
     #[inline]
     pub(super) fn read(text: &'a [u8]) -> Option<Self> {
         let negative = text.first() == Some(&b'-');
@@ -64,7 +65,8 @@ impl<'a> Number<'a> {
         std::str::from_utf8(self.text).unwrap_or_default()
     }
 
-    /// An integer, also in forms such as `1e3` and `2.0`; `None` if it is none, or far over 64 bits.
+    /// An integer, also in forms such as `1e3` and `2.0`; `None` if it is none, or far over 64
+    /// bits.
     #[inline]
     pub(super) fn to_integer(self) -> Option<i128> {
         if self.has_fraction_or_exponent || self.digit_count > MOST_DIGITS {
@@ -74,9 +76,9 @@ impl<'a> Number<'a> {
         Some(if self.negative { -value } else { value })
     }
 
-    /// The double next to the number, where one multiplication or division by a power of ten gives it: both
-    /// operands are exact, so the result is rounded once
-    /// ([Clinger's fast path](https://dl.acm.org/doi/10.1145/93542.93557)).
+    /// The double next to the number, where one multiplication or division by a power of ten gives
+    /// it: both operands are exact, so the result is rounded once ([Clinger's fast
+    /// path](https://dl.acm.org/doi/10.1145/93542.93557)).
     #[inline]
     #[expect(clippy::cast_precision_loss, reason = "at most 53 bits")]
     fn exact_f64(self) -> Option<f64> {
@@ -109,16 +111,16 @@ pub(super) fn float_of(number: Number<'_>) -> Option<f32> {
     }
 }
 
-/// Whether a double becomes the float that its text stands for: halfway between two floats it may itself be
-/// the rounded one, and below the normal floats too.
+/// Whether a double becomes the float that its text stands for: halfway between two floats it may
+/// itself be the rounded one, and below the normal floats too.
 #[inline]
 fn rounds_once(value: f64) -> bool {
     let is_normal = (f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX)).contains(&value.abs());
     value == 0.0 || (is_normal && value.to_bits() & 0x1fff_ffff != 0x1000_0000)
 }
 
-/// A float such as `-0.0123` and its length: one digit, a point, and one to fifteen digits, all looked at
-/// together. `None`: the text begins with something else, which may be a number too.
+/// A float such as `-0.0123` and its length: one digit, a point, and one to fifteen digits, all
+/// looked at together. `None`: the text begins with something else, which may be a number too.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,
@@ -146,8 +148,8 @@ pub(super) fn plain_float(text: &[u8]) -> Option<(f32, usize)> {
     (digits <= 1 << 53 && rounds_once(value)).then_some((value as f32, sign + 2 + count))
 }
 
-/// Bytes of a word before the first that is no decimal digit: its high half is not 3, or is another with 6
-/// added. A carry out of such a byte reaches only those behind it.
+/// Bytes of a word before the first that is no decimal digit: its high half is not 3, or is another
+/// with 6 added. A carry out of such a byte reaches only those behind it.
 #[inline]
 const fn leading_digits(word: u128) -> usize {
     const EACH: u128 = u128::MAX / 0xff;

@@ -10,7 +10,8 @@ use super::lenience::Lenience;
 use super::scan::Scan;
 
 impl<'a> Scan<'a> {
-    /// The text between the quotes of a string without escapes. `None`: it is not that, and nothing was read.
+    /// The text between the quotes of a string without escapes. `None`: it is not that, and nothing
+    /// was read.
     #[inline]
     pub(crate) fn plain_string(&mut self) -> Option<&'a [u8]> {
         self.skip_space();
@@ -22,8 +23,8 @@ impl<'a> Scan<'a> {
         Some(plain)
     }
 
-    /// A string that is expected to be long, such as base64, and is looked into later: its text up to the first escape,
-    /// and what stands from there on, unescaped.
+    /// A string that is expected to be long, such as base64, and is looked into later: its text up
+    /// to the first escape, and what stands from there on, unescaped.
     pub(crate) fn long_string(&mut self) -> Result<(&'a [u8], Vec<u8>)> {
         self.expect(b'"')?;
         let inside = self.rest;
@@ -100,9 +101,9 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Appends a string, unescaped, up to less than two stretches before the end of the text, or to its closing quote, or
-/// to what is no escape; gives what follows. Where a stretch has its escapes does not depend on what they are, so a
-/// processor can be ahead of itself.
+/// Appends a string, unescaped, up to less than two stretches before the end of the text, or to its
+/// closing quote, or to what is no escape; gives what follows. Where a stretch has its escapes does
+/// not depend on what they are, so a processor can be ahead of itself.
 fn unescape_stretches<'t>(text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
     let mut rest = text;
     while let Some((stretch, after)) =
@@ -156,8 +157,8 @@ fn plain_length(text: &[u8]) -> usize {
     text.len() - rest.len() + clean_length(&short_block(rest)).min(rest.len())
 }
 
-/// Appends what an escape stands for, given what follows its backslash; gives what follows the escape,
-/// or says what is wrong with it.
+/// Appends what an escape stands for, given what follows its backslash; gives what follows the
+/// escape, or says what is wrong with it.
 #[inline]
 fn unescape<'t>(escape: &'t [u8], out: &mut Vec<u8>) -> Escaped<'t> {
     let (letter, after) = escape.split_first().ok_or(CUT)?;

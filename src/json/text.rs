@@ -50,8 +50,9 @@ fn write_long_string(text: &[u8], out: &mut Vec<u8>) -> Result<()> {
     if beyond == 0 { Ok(()) } else { check_utf8(text) }
 }
 
-/// Writes a text up to less than two stretches before its end. Gives what is left, and not 0 if a byte was not
-/// ASCII. Which bytes of a stretch are special is found without a branch that a processor could guess wrong.
+/// Writes a text up to less than two stretches before its end. Gives what is left, and not 0 if a
+/// byte was not ASCII. Which bytes of a stretch are special is found without a branch that a
+/// processor could guess wrong.
 fn write_stretches<'a>(text: &'a [u8], out: &mut Vec<u8>) -> (&'a [u8], i32) {
     let mut rest = text;
     let mut beyond = 0;
@@ -191,9 +192,9 @@ pub(crate) fn write_f32(value: f32, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether the bits of a float, in which `one` is the exponent of 1, are those of 0 or of a whole number that it holds
-/// to the last digit. Asked of the bits, because a conversion to an integer and back takes as long as half a number's
-/// text.
+/// Whether the bits of a float, in which `one` is the exponent of 1, are those of 0 or of a whole
+/// number that it holds to the last digit. Asked of the bits, because a conversion to an integer
+/// and back takes as long as half a number's text.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "masked to eleven bits")]
 const fn is_whole(bits: u64, digits: u32, one: u32) -> bool {

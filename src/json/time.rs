@@ -60,8 +60,8 @@ fn write_fraction(nanos: i32, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.as_bytes());
 }
 
-/// Reads RFC 3339 with `Z` or an offset, and up to nine digits of a second; `None` if it is not that. As in other
-/// protobuf runtimes, the hour may have one digit.
+/// Reads RFC 3339 with `Z` or an offset, and up to nine digits of a second; `None` if it is not
+/// that. As in other protobuf runtimes, the hour may have one digit.
 pub(super) fn parse_timestamp(text: &str) -> Option<Instant> {
     let (date, rest) = text.split_at_checked(10)?;
     let (year, month, day) = (number(date, 0, 4)?, number(date, 5, 2)?, number(date, 8, 2)?);
@@ -86,8 +86,8 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Instant> {
     (valid && (FIRST_SECOND..=LAST_SECOND).contains(&seconds)).then_some(Instant { seconds, nanos })
 }
 
-/// Reads `1.5s`; `None` if it is not that, or too long. As in other protobuf runtimes, there may be a plus, or no
-/// digit behind the point.
+/// Reads `1.5s`; `None` if it is not that, or too long. As in other protobuf runtimes, there may be
+/// a plus, or no digit behind the point.
 pub(super) fn parse_duration(text: &str) -> Option<Instant> {
     let text = text.strip_suffix('s')?;
     let (sign, text) = match text.strip_prefix('-') {
@@ -105,7 +105,8 @@ pub(super) fn parse_duration(text: &str) -> Option<Instant> {
     Some(Instant { seconds: sign * seconds, nanos: i32::try_from(sign).ok()? * nanos })
 }
 
-/// The nanoseconds of `.5`, or 0 without a fraction; and what follows. `least`: digits that a point must have behind it.
+/// The nanoseconds of `.5`, or 0 without a fraction; and what follows. `least`: digits that a point
+/// must have behind it.
 fn parse_fraction(text: &str, least: usize) -> Option<(i32, &str)> {
     let Some(digits) = text.strip_prefix('.') else { return Some((0, text)) };
     let length = digits.bytes().take_while(u8::is_ascii_digit).count();

@@ -51,8 +51,8 @@ impl Address {
         self.host.parse().ok()
     }
 
-    /// As a connector of the program's own is asked for it: always with the port, and with the scheme `http`, as the
-    /// stream is wanted plain whatever is spoken on it.
+    /// As a connector of the program's own is asked for it: always with the port, and with the
+    /// scheme `http`, as the stream is wanted plain whatever is spoken on it.
     pub(super) fn dial_uri(&self) -> Result<Uri, http::Error> {
         uri_of(self.to_string(), false)
     }

@@ -9,8 +9,8 @@ use super::address::{Address, split_host_and_port};
 
 /// A list of hosts, domains, addresses and ranges, some for one port only.
 ///
-/// hyper-util's `Matcher` decides on names and ranges; what it lacks is done here: ports, `*.domain`,
-/// brackets, a dot at the end, separation by spaces, and `*` for addresses.
+/// hyper-util's `Matcher` decides on names and ranges; what it lacks is done here: ports,
+/// `*.domain`, brackets, a dot at the end, separation by spaces, and `*` for addresses.
 #[derive(Debug, Default)]
 pub(super) struct Exempt {
     everything: bool,

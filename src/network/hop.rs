@@ -136,7 +136,8 @@ impl ProxyHop {
         matches!(self.source, Source::System(_))
     }
 
-    /// Scheme, address, and where it was found, for a person: `http proxy a:3128 from HTTPS_PROXY, with login`.
+    /// Scheme, address, and where it was found, for a person:
+    /// `http proxy a:3128 from HTTPS_PROXY, with login`.
     pub(crate) fn describe(&self) -> String {
         let place = match self.source {
             Source::Program => "the program's settings",

@@ -11,13 +11,13 @@ use crate::error::{Error, ErrorKind};
 
 /// The proxy of both transports.
 ///
-/// Spoken are `http://` and `https://` (CONNECT, over TLS to the proxy in the second case), `socks5://`
-/// (this machine looks the service's name up) and `socks5h://` (the proxy does).
+/// Spoken are `http://` and `https://` (CONNECT, over TLS to the proxy in the second case),
+/// `socks5://` (this machine looks the service's name up) and `socks5h://` (the proxy does).
 ///
-/// User and password log in where the proxy asks for it: by Digest (feature `digest`) or Basic, or SOCKS5's own way.
-/// [`login_with`](Self::login_with) takes a scheme of your own. The strongest that the proxy offers is used. A login that
-/// it refuses ends the call, and is not sent again for 5 minutes, then twice as long each time: accounts lock. NTLM and
-/// PAC files are not supported.
+/// User and password log in where the proxy asks for it: by Digest (feature `digest`) or Basic, or
+/// SOCKS5's own way. [`login_with`](Self::login_with) takes a scheme of your own. The strongest
+/// that the proxy offers is used. A login that it refuses ends the call, and is not sent again for
+/// 5 minutes, then twice as long each time: accounts lock. NTLM and PAC files are not supported.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     choice: Choice,
@@ -38,26 +38,27 @@ impl Proxy {
     /// The proxy that the environment names; the default. It is read once, by `build()`.
     ///
     /// `grpc_proxy` comes first, for both transports alike. Then curl's rules: `https_proxy` (for a
-    /// plain `http://` endpoint `http_proxy`), then `all_proxy`, each in lower case before upper case;
-    /// an empty variable counts as unset. `HTTP_PROXY` in upper case is not read where
+    /// plain `http://` endpoint `http_proxy`), then `all_proxy`, each in lower case before upper
+    /// case; an empty variable counts as unset. `HTTP_PROXY` in upper case is not read where
     /// `REQUEST_METHOD` is set, because in a CGI program it is a request's header.
     ///
     /// `no_grpc_proxy`, else `no_proxy` or `NO_PROXY`, lists what is reached directly, separated by
-    /// commas or spaces: `*`, hosts, domains with all below them, addresses, CIDR ranges; `host:port`
-    /// exempts one port. As with curl, `localhost` is not exempt by itself.
+    /// commas or spaces: `*`, hosts, domains with all below them, addresses, CIDR ranges;
+    /// `host:port` exempts one port. As with curl, `localhost` is not exempt by itself.
     ///
     /// A value that cannot be read is an error of `build()`, never "no proxy".
     pub fn from_env() -> Self {
         Self::of(Choice::Environment)
     }
 
-    /// The proxy that the environment names, as [`from_env`](Self::from_env), else the one of the operating system's
-    /// settings: feature `system-proxy`.
+    /// The proxy that the environment names, as [`from_env`](Self::from_env), else the one of the
+    /// operating system's settings: feature `system-proxy`.
     ///
-    /// On Windows these are the Internet settings of the user (or of a policy), on macOS those of the network in use,
-    /// each with what they reach directly. A PAC file that they name is not evaluated; the doctor tells of it. A SOCKS
-    /// proxy there is spoken to in version 5. On other systems the environment is all there is: their desktops hand
-    /// their settings to programs as variables. Settings are read once, by `build()`.
+    /// On Windows these are the Internet settings of the user (or of a policy), on macOS those of
+    /// the network in use, each with what they reach directly. A PAC file that they name is not
+    /// evaluated; the doctor tells of it. A SOCKS proxy there is spoken to in version 5. On other
+    /// systems the environment is all there is: their desktops hand their settings to programs as
+    /// variables. Settings are read once, by `build()`.
     pub fn system() -> Self {
         Self::of(Choice::System)
     }
@@ -81,33 +82,36 @@ impl Proxy {
             .map_err(|what| wrong("proxy", what))
     }
 
-    /// User and password for the proxy, in place of those in its URL: for Digest where the proxy offers it (feature
-    /// `digest`), else for Basic.
+    /// User and password for the proxy, in place of those in its URL: for Digest where the proxy
+    /// offers it (feature `digest`), else for Basic.
     #[must_use]
     pub fn basic_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.password = Some(Password { user: user.into(), password: password.into() });
         self
     }
 
-    /// Allows Kerberos (`Negotiate`) at these proxies, by the ticket that the user of this process has: feature
-    /// `negotiate`, on Unix other than macOS.
+    /// Allows Kerberos (`Negotiate`) at these proxies, by the ticket that the user of this process
+    /// has: feature `negotiate`, on Unix other than macOS.
     ///
-    /// Each is the name of a host, or `.example.com` for all hosts below that domain. A ticket tells the proxy who the
-    /// user is, so no proxy gets one that is not named here. The service that is asked for is `HTTP/` and the host in
-    /// the proxy's URL. The system's own library is used, MIT's or Heimdal's, with its configuration and ticket cache
-    /// (`KRB5_CONFIG`, `KRB5CCNAME`); nothing is delegated. Where there is no ticket, user and password are tried.
+    /// Each is the name of a host, or `.example.com` for all hosts below that domain. A ticket
+    /// tells the proxy who the user is, so no proxy gets one that is not named here. The service
+    /// that is asked for is `HTTP/` and the host in the proxy's URL. The system's own library is
+    /// used, MIT's or Heimdal's, with its configuration and ticket cache (`KRB5_CONFIG`,
+    /// `KRB5CCNAME`); nothing is delegated. Where there is no ticket, user and password are tried.
     ///
-    /// It is an error of `build()` if the proxy is given by its address, which Kerberos has no names for.
+    /// It is an error of `build()` if the proxy is given by its address, which Kerberos has no
+    /// names for.
     #[must_use]
     pub fn negotiate<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.kerberos.add(hosts.into_iter().map(Into::into));
         self
     }
 
-    /// A login scheme of your own at an `http://` or `https://` proxy, by its name in `Proxy-Authenticate`.
+    /// A login scheme of your own at an `http://` or `https://` proxy, by its name in
+    /// `Proxy-Authenticate`.
     ///
-    /// It comes before user and password where the proxy offers it. `begin` makes a new [`ProxyLogin`] for each
-    /// login. May be given for several schemes, the first one first.
+    /// It comes before user and password where the proxy offers it. `begin` makes a new
+    /// [`ProxyLogin`] for each login. May be given for several schemes, the first one first.
     #[must_use]
     pub fn login_with<L: ProxyLogin + 'static>(
         mut self,

@@ -1,4 +1,5 @@
-//! Socket: how a TCP connection is opened and kept, so that a network that loses packets is outlived or noticed.
+//! Socket: how a TCP connection is opened and kept, so that a network that loses packets is
+//! outlived or noticed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,8 +24,9 @@ fn note(outcome: io::Result<()>) {
     }
 }
 
-/// A tunnel on the way (a VPN, DSL) carries smaller packets than the networks at its ends. Where a firewall keeps from
-/// us that one was too large, connections open and then lose all that is large. Not on this host, where nothing is.
+/// A tunnel on the way (a VPN, DSL) carries smaller packets than the networks at its ends. Where a
+/// firewall keeps from us that one was too large, connections open and then lose all that is large.
+/// Not on this host, where nothing is.
 #[cfg(unix)]
 fn limit_segments(socket: &TcpSocket, address: SocketAddr) -> io::Result<()> {
     if address.ip().is_loopback() {
@@ -47,8 +49,8 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
     limit_silence(&socket)
 }
 
-/// What was sent and is not acknowledged ends the connection: its peer has vanished, and TCP alone would
-/// notice only after a quarter of an hour.
+/// What was sent and is not acknowledged ends the connection: its peer has vanished, and TCP alone
+/// would notice only after a quarter of an hour.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn limit_silence(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT))
@@ -60,11 +62,12 @@ fn limit_silence(_: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Below the idle limits usual in NAT boxes and load balancers; and several of them are lost before a silent
-/// connection is given up.
+/// Below the idle limits usual in NAT boxes and load balancers; and several of them are lost before
+/// a silent connection is given up.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// TCP's waits double, so an outage of ten seconds may cost twenty, and a little more where the way is long.
+/// TCP's waits double, so an outage of ten seconds may cost twenty, and a little more where the way
+/// is long.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(30);
 /// Fits the least packet that IPv6 allows a network, 1,280 bytes

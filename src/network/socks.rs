@@ -1,7 +1,7 @@
 //! Socks: a tunnel through a SOCKS5 proxy (RFC 1928, login by RFC 1929).
 //!
-//! By hand: the errors of hyper-util's `SocksV5` have no public type, so a refusal could not be told
-//! from a proxy that speaks something else.
+//! By hand: the errors of hyper-util's `SocksV5` have no public type, so a refusal could not be
+//! told from a proxy that speaks something else.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,8 +14,8 @@ use super::fault::Fault;
 use super::login::Password;
 use crate::symptom::SymptomKind;
 
-/// Asks the proxy for a tunnel to `target`, by name unless the name was `resolved` on this side. Reads
-/// not one byte of what follows the proxy's answer.
+/// Asks the proxy for a tunnel to `target`, by name unless the name was `resolved` on this side.
+/// Reads not one byte of what follows the proxy's answer.
 pub(super) async fn open_socks<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     target: &Address,

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-/// The numbers of fields. Values of enums begin at eight times the first: as varints of five bytes, the tags of the
-/// former and the latter end alike.
+/// The numbers of fields. Values of enums begin at eight times the first: as varints of five bytes,
+/// the tags of the former and the latter end alike.
 pub(super) const BLOCK: Range<u32> = 266_000_000..266_000_384;
 
-/// Whether the bytes hold the end of such a number. Its second byte is in no UTF-8 text, so only bytes of another kind
-/// can look like one, by chance.
+/// Whether the bytes hold the end of such a number. Its second byte is in no UTF-8 text, so only
+/// bytes of another kind can look like one, by chance.
 pub(super) fn may_hold_rest_only(bytes: &[u8]) -> bool {
     static END_OF_NUMBER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&END));
     END_OF_NUMBER.find(bytes).is_some()

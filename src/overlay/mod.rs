@@ -1,8 +1,9 @@
 //! Overlay: what of a request only REST can carry, and what is left of it for gRPC.
 //!
-//! The service has fields over REST that its published protos lack. Those that the crate knows have numbers of a block
-//! of their own (`proto/overlay`). A protobuf server passes over what it does not know, so none of them may go over
-//! gRPC: the model would think less or cost more than was asked for, and nobody would say so.
+//! The service has fields over REST that its published protos lack. Those that the crate knows have
+//! numbers of a block of their own (`proto/overlay`). A protobuf server passes over what it does
+//! not know, so none of them may go over gRPC: the model would think less or cost more than was
+//! asked for, and nobody would say so.
 
 mod block;
 mod reduce;

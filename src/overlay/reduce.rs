@@ -47,8 +47,8 @@ struct Held {
 }
 
 impl Held {
-    /// Whether the message may not go without what was left out: nothing else was in it, or what is unknown may be the
-    /// value of its oneof, such as the data of a part.
+    /// Whether the message may not go without what was left out: nothing else was in it, or what is
+    /// unknown may be the value of its oneof, such as the data of a part.
     fn means_nothing(&self, message: &Message, rest: &[u8]) -> bool {
         let has_oneof = || message.fields.iter().any(|field| field.in_oneof);
         rest.is_empty() || self.has_unknown && !self.has_member_of_oneof && has_oneof()
@@ -107,7 +107,8 @@ impl<'a> Reducer<'a> {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         let Some(field) = field else {
-            // A number of the block that the schema does not know, or not with such a value: nobody's field.
+            // A number of the block that the schema does not know, or not with such a value:
+            // nobody's field.
             if BLOCK.contains(&found.number) {
                 self.lose(held, || found.number.to_string());
             } else {

@@ -52,7 +52,8 @@ impl Probe {
         self.request.as_ref().map(|_| credentials_of(metadata))
     }
 
-    /// The probe as a call, with the credentials found in `metadata`; `None` if this schema has none.
+    /// The probe as a call, with the credentials found in `metadata`; `None` if this schema has
+    /// none.
     pub(crate) fn call(&self, metadata: &HeaderMap) -> Option<Call> {
         let request = self.request.as_ref()?;
         Some(Call::of_message(
@@ -86,7 +87,8 @@ impl Probe {
     }
 }
 
-/// Ends once nobody has driven this runtime for a while: what is late then was not late on the network.
+/// Ends once nobody has driven this runtime for a while: what is late then was not late on the
+/// network.
 async fn until_stalled() {
     loop {
         let due = Instant::now() + BEAT;
@@ -119,8 +121,9 @@ async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     }
 }
 
-/// Only what the service says proves that gRPC reaches it: a message, an error with details, the refusal of a key.
-/// `UNIMPLEMENTED`, `UNAVAILABLE` and their like are what gateways say who do not reach it.
+/// Only what the service says proves that gRPC reaches it: a message, an error with details, the
+/// refusal of a key. `UNIMPLEMENTED`, `UNAVAILABLE` and their like are what gateways say who do not
+/// reach it.
 fn judge(grpc: &GrpcTransport, author: Author) -> Result<(), Error> {
     let (Author::Failure(code) | Author::Forged(code)) = author else { return Ok(()) };
     let evidence = Evidence::new().with_detail(format!("the free call was answered {code:?}"));

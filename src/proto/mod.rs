@@ -25,7 +25,8 @@ pub mod google {
             pub mod v1 {
                 tonic::include_proto!("google.ai.generativelanguage.v1");
             }
-            /// Messages and clients of the API's version with all that is new: files, caches, tuned models.
+            /// Messages and clients of the API's version with all that is new: files, caches, tuned
+            /// models.
             pub mod v1beta {
                 tonic::include_proto!("google.ai.generativelanguage.v1beta");
             }

@@ -9,8 +9,8 @@ use crate::bridge::options::RetryPolicy;
 /// The wait before the next attempt, or `None` to return the answer in hand.
 ///
 /// `attempt` counts from 1, the one just answered; `asked` is the service's own wish
-/// (`google.rpc.RetryInfo`, else `Retry-After`) and wins over backoff; `random` is in `0.0..1.0` and
-/// gives full jitter; a wait that would end after the deadline is not begun.
+/// (`google.rpc.RetryInfo`, else `Retry-After`) and wins over backoff; `random` is in `0.0..1.0`
+/// and gives full jitter; a wait that would end after the deadline is not begun.
 pub(crate) fn next_wait(
     policy: &RetryPolicy,
     code: Code,
@@ -35,7 +35,8 @@ fn backoff(policy: &RetryPolicy, attempt: u32, random: f64) -> Duration {
 
 /// A budget across calls, so that retries do not pile onto a service that is down.
 ///
-/// gRPC's retry throttling ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs)):
+/// gRPC's retry throttling ([gRFC
+/// A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs)):
 /// a failed attempt costs a token, a success earns a tenth, and no retry starts below half.
 #[derive(Debug)]
 pub(crate) struct Budget {

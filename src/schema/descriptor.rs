@@ -1,10 +1,10 @@
 //! Descriptors: the part of `descriptor.proto` that the tables are made of, with its extensions.
 //!
-//! prost-types drops extensions when it decodes, and the HTTP rules are extensions; so these are our
-//! own few messages, with the numbers of `google/protobuf/descriptor.proto`.
+//! prost-types drops extensions when it decodes, and the HTTP rules are extensions; so these are
+//! our own few messages, with the numbers of `google/protobuf/descriptor.proto`.
 //!
-//! A program uses few of the messages that a schema has. So a descriptor borrows from the one descriptor set, and
-//! fields and values are read when they are asked for.
+//! A program uses few of the messages that a schema has. So a descriptor borrows from the one
+//! descriptor set, and fields and values are read when they are asked for.
 
 use prost::Message;
 

@@ -1,7 +1,7 @@
 //! Descriptor fields: an encoded descriptor, read field by field where it lies.
 //!
-//! A schema has a thousand fields, and all are looked at when it is built; copying them out first would cost more
-//! than the look.
+//! A schema has a thousand fields, and all are looked at when it is built; copying them out first
+//! would cost more than the look.
 #![expect(
     clippy::inline_always,
     reason = "each reader looks for a few parts: in line a schema takes an eighth less time"

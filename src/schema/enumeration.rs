@@ -20,7 +20,8 @@ pub(crate) struct Enum {
     pub(crate) is_null: bool,
     /// The value that stands for an absent one: the first.
     pub(crate) default: i32,
-    /// What a name reads as that is newer than the schema: a number without a name, -1 in nearly every enum.
+    /// What a name reads as that is newer than the schema: a number without a name, -1 in nearly
+    /// every enum.
     pub(crate) unknown: i32,
     /// Sorted by number; of several names for a number the first.
     by_number: Box<[(i32, InlineText<40>)]>,

@@ -1,6 +1,7 @@
 //! Inline text: texts of the tables that are copied into an output again and again.
 
-/// A short text that is copied often: held in place and cut to length, which spares a call of memcpy.
+/// A short text that is copied often: held in place and cut to length, which spares a call of
+/// memcpy.
 #[derive(Debug, Clone)]
 pub(crate) struct InlineText<const N: usize> {
     inline: [u8; N],
@@ -34,7 +35,8 @@ impl<const N: usize> InlineText<N> {
             .unwrap_or_default()
     }
 
-    /// The text behind its first byte, with others behind it, and its length; unless it is a long one.
+    /// The text behind its first byte, with others behind it, and its length; unless it is a long
+    /// one.
     #[inline]
     pub(super) fn second_part<const M: usize>(&self) -> Option<(&[u8; M], usize)> {
         let length = usize::from(self.length).checked_sub(1).filter(|length| *length <= M)?;

@@ -6,7 +6,8 @@ pub(crate) struct Names {
     multiplier: u64,
     shift: u32,
     slots: Box<[Slot]>,
-    /// Names that no multiplier parts from the one in their slot: their ends are the same, or mix to the same.
+    /// Names that no multiplier parts from the one in their slot: their ends are the same, or mix
+    /// to the same.
     twins: Vec<(Box<[u8]>, u32)>,
 }
 
@@ -75,7 +76,8 @@ impl Names {
     }
 }
 
-/// Whether two names of the same length, over 16 bytes, are one; of up to 32 bytes without a call of memcmp.
+/// Whether two names of the same length, over 16 bytes, are one; of up to 32 bytes without a call
+/// of memcmp.
 #[inline]
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let same_heads = one.first_chunk::<16>() == other.first_chunk();

@@ -1,4 +1,5 @@
-//! Rest only: what becomes of a call over gRPC by a field, or an enum value, that the service has over REST alone.
+//! Rest only: what becomes of a call over gRPC by a field, or an enum value, that the service has
+//! over REST alone.
 
 use super::types::Types;
 

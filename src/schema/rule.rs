@@ -1,6 +1,7 @@
 //! Rules: `google.api.http`, checked against the request message when the schema is built.
 //!
-//! Grammar and meaning: [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
+//! Grammar and meaning:
+//! [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
 
 use super::descriptor::{FieldDescriptor, HttpPattern, HttpRule};
 use super::template::Template;

@@ -8,7 +8,8 @@
 //! FieldPath = IDENT { "." IDENT } ;
 //! Verb     = ":" LITERAL ;
 //! ```
-//! From [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
+//! From
+//! [`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -221,7 +222,8 @@ fn parse_segment(segment: &str) -> Result<Segment, TemplateError> {
     }
 }
 
-/// `pchar` of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3.3); a `%` begins what the author encoded.
+/// `pchar` of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3.3); a `%` begins what the
+/// author encoded.
 fn may_stand_in_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@".contains(&byte)
 }
@@ -268,13 +270,14 @@ impl Variable {
     }
 }
 
-/// An empty segment is refused: servers join two slashes to one, so another resource would be meant.
+/// An empty segment is refused: servers join two slashes to one, so another resource would be
+/// meant.
 fn fit_segment(segment: &str) -> Result<(), Reason> {
     if segment.is_empty() { Err(Reason::Pattern) } else { refuse_dots(segment) }
 }
 
-/// `.` and `..` need no encoding, so encoding would not protect them; nor does `%2e`, which WHATWG URL
-/// parsers take for a dot.
+/// `.` and `..` need no encoding, so encoding would not protect them; nor does `%2e`, which WHATWG
+/// URL parsers take for a dot.
 fn refuse_dots(segment: &str) -> Result<(), Reason> {
     if has_dot_segment(segment) { Err(Reason::DotSegment) } else { Ok(()) }
 }

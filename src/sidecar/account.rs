@@ -177,8 +177,8 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
 /// An answer on its way to the client.
 struct FollowedBody {
     body: Body,
-    /// Bytes still to come over REST, where the head says how many. Behind the last one hyper does not ask for an
-    /// end. Over gRPC the trailers are the end.
+    /// Bytes still to come over REST, where the head says how many. Behind the last one hyper does
+    /// not ask for an end. Over gRPC the trailers are the end.
     left: Option<u64>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     account: Account,

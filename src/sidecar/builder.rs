@@ -92,7 +92,8 @@ impl SidecarBuilder {
         self
     }
 
-    /// A name, or `name:port`, under which clients may call besides the listener's own. Default: none.
+    /// A name, or `name:port`, under which clients may call besides the listener's own. Default:
+    /// none.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self

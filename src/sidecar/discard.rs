@@ -1,8 +1,9 @@
-//! Discard: what is left of a refused request is read on for a while, so that its client gets to read why.
+//! Discard: what is left of a refused request is read on for a while, so that its client gets to
+//! read why.
 //!
-//! Where it were dropped, an HTTP/1.1 connection would be closed under a client that still writes, and many then
-//! report that, and not the answer. A stream of HTTP/2 is reset without an error after its answer
-//! ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)).
+//! Where it were dropped, an HTTP/1.1 connection would be closed under a client that still writes,
+//! and many then report that, and not the answer. A stream of HTTP/2 is reset without an error
+//! after its answer ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)).
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
-/// Reads the rest beside the answer, and keeps none of it. Who waits for `100 Continue` is not asked to send it.
+/// Reads the rest beside the answer, and keeps none of it. Who waits for `100 Continue` is not
+/// asked to send it.
 pub(super) fn discard(head: &Parts, mut body: Incoming) {
     let is_one_of_many = head.version == Version::HTTP_2;
     if is_one_of_many || body.is_end_stream() || head.headers.contains_key(EXPECT) {

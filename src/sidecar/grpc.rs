@@ -13,7 +13,8 @@ use crate::bridge::Bridge;
 use crate::call::Answer;
 use crate::call::frame::PREFIX_LENGTH;
 
-/// Sends a call. A message that comes alone is read here, so that nobody keeps a call open by sending it slowly.
+/// Sends a call. A message that comes alone is read here, so that nobody keeps a call open by
+/// sending it slowly.
 ///
 /// # Errors
 /// The status of a call that got no answer of the service.

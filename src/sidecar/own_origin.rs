@@ -1,4 +1,5 @@
-//! Own origin: where the client reaches the sidecar, put in place of the service's where an answer leads on.
+//! Own origin: where the client reaches the sidecar, put in place of the service's where an answer
+//! leads on.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
@@ -19,8 +20,8 @@ impl OwnOrigin {
         Some(Self(format!("{scheme}://{host}")))
     }
 
-    /// Upload and redirect go on through the sidecar: a client that followed them to the service would go past it, and
-    /// past its proxy.
+    /// Upload and redirect go on through the sidecar: a client that followed them to the service
+    /// would go past it, and past its proxy.
     pub(super) fn keep(&self, answer: &mut HeaderMap, core: &Core) {
         for name in &LEADING_ON {
             if let Some(value) = answer.get(name).and_then(|value| self.instead_of(value, core)) {

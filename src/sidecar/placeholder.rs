@@ -45,7 +45,8 @@ fn without_placeholder(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// The parameter for a key ([system parameters](https://cloud.google.com/apis/docs/system-parameters)).
+/// The parameter for a key ([system
+/// parameters](https://cloud.google.com/apis/docs/system-parameters)).
 pub(super) fn is_key(name: &str) -> bool {
     ["key", "$key", "%24key"].contains(&name)
 }

@@ -36,8 +36,9 @@ impl Sidecar {
         self.admin.as_ref().map(|(_, address, _)| *address)
     }
 
-    /// Serves until `stop` is done; then takes no more connections, lets the calls in flight finish within the time
-    /// for it, ends what is left in order, and returns when every connection has gone.
+    /// Serves until `stop` is done; then takes no more connections, lets the calls in flight finish
+    /// within the time for it, ends what is left in order, and returns when every connection has
+    /// gone.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, port, admin, max_connections, patience, .. } = self;
         let shutdown = Arc::clone(&port.service.shutdown);

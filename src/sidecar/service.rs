@@ -93,7 +93,8 @@ impl Service {
         }
     }
 
-    /// Hides the secrets from whoever prints headers, and takes out what stands for the sidecar's own key.
+    /// Hides the secrets from whoever prints headers, and takes out what stands for the sidecar's
+    /// own key.
     fn prepare(&self, request: &mut Request<Incoming>) {
         if self.replaces_placeholder {
             take_placeholder(request);

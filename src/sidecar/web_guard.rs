@@ -11,9 +11,9 @@ use super::identity::Identity;
 
 /// The hosts under which the listener is called.
 ///
-/// A page in a browser can send requests here. It cannot hide that it does: browsers add `Origin` and
-/// [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/), and a page that had its own name resolve to this
-/// machine betrays itself by `Host`.
+/// A page in a browser can send requests here. It cannot hide that it does: browsers add `Origin`
+/// and [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/), and a page that had its own name
+/// resolve to this machine betrays itself by `Host`.
 #[derive(Debug)]
 pub(super) struct WebGuard {
     hosts: Vec<Host>,

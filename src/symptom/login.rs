@@ -17,7 +17,8 @@ pub(crate) enum LoginTrouble {
     NeedsFeature,
     /// The proxy takes Kerberos, which was not allowed for it.
     NotAllowed,
-    /// The scheme could not be begun: its challenge is wrong, or a login of the program's own failed.
+    /// The scheme could not be begun: its challenge is wrong, or a login of the program's own
+    /// failed.
     NotBegun,
     /// There is no library for Kerberos.
     NoLibrary,

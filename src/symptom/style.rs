@@ -1,11 +1,13 @@
-//! Style: how errors are written in JSON, by the service, by its transcoders, and by whoever answers in its place.
+//! Style: how errors are written in JSON, by the service, by its transcoders, and by whoever
+//! answers in its place.
 
 use serde_json::Value;
 
 /// One way to write an error: a row of [`STYLES`].
 #[derive(Debug)]
 pub(crate) struct Style {
-    /// What stands where ([JSON Pointer](https://www.rfc-editor.org/rfc/rfc6901)) in an error of this style.
+    /// What stands where ([JSON Pointer](https://www.rfc-editor.org/rfc/rfc6901)) in an error of
+    /// this style.
     marks: &'static [(&'static str, Is)],
     /// Where its words are; those that are there belong together.
     words: &'static [&'static str],
@@ -28,7 +30,8 @@ pub(crate) enum CodeAt {
     Nowhere,
     /// Its number.
     Number(&'static str),
-    /// In Google's wrapper: its name as `status`, and a `code` that is an HTTP status, or its number.
+    /// In Google's wrapper: its name as `status`, and a `code` that is an HTTP status, or its
+    /// number.
     Google,
 }
 
@@ -69,7 +72,8 @@ impl Is {
     }
 }
 
-/// The object that says what is wrong: an element of an array, where the service wraps its error in one.
+/// The object that says what is wrong: an element of an array, where the service wraps its error in
+/// one.
 pub(crate) fn object_of(value: &Value) -> &Value {
     match value {
         Value::Array(elements) => {

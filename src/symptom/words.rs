@@ -58,7 +58,8 @@ fn words_of_json(raw: &str, value: &Value) -> String {
     }
 }
 
-/// The title of a page, which is short and holds nothing of what was sent; without one, what of it is no markup.
+/// The title of a page, which is short and holds nothing of what was sent; without one, what of it
+/// is no markup.
 fn words_of_page(page: &str) -> String {
     let lower = page.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {

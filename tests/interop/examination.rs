@@ -6,7 +6,8 @@ use tokio::time::{Duration, Instant};
 
 use crate::row::End;
 
-/// Examines, prints, and gives what is not as it should be. `ends` are those of calls over gRPC and REST.
+/// Examines, prints, and gives what is not as it should be. `ends` are those of calls over gRPC and
+/// REST.
 pub(crate) async fn examine(row: &str, builder: BridgeBuilder, ends: [End; 2]) -> Vec<String> {
     let began = Instant::now();
     let report = Doctor::new(builder).examine().await;

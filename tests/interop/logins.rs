@@ -1,7 +1,8 @@
 //! Logins at real proxies with a real KDC: squid and Apache, by Digest and by Kerberos.
 //!
-//! Kerberos is told by the environment where its files are, and reads it when it likes: `.ci/run` sets `KRB5_CONFIG` and
-//! `KRB5CCNAME` to places below the tests' own folder, and the tests write the files.
+//! Kerberos is told by the environment where its files are, and reads it when it likes: `.ci/run`
+//! sets `KRB5_CONFIG` and `KRB5CCNAME` to places below the tests' own folder, and the tests write
+//! the files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ struct Realm {
 }
 
 impl Realm {
-    /// The realm `CORP.TEST` with the user `user` (password `tr0mb0ne`) and the service `HTTP/localhost`.
+    /// The realm `CORP.TEST` with the user `user` (password `tr0mb0ne`) and the service
+    /// `HTTP/localhost`.
     async fn start(name: &str) -> Self {
         let mut bed = Bed::new(name).await;
         let (config, ticket) = (place("KRB5_CONFIG"), place("KRB5CCNAME"));
@@ -156,8 +158,9 @@ async fn run(proxy: &str, bed: &mut Bed, log: Log, rows: Vec<(Row, Logins)>) {
         let (bare, refused) = (bare - bare_before, refused - wrong_before);
         println!("| {proxy} | asked first: {bare} | refused logins: {refused} |");
         let is_so = match logins {
-            // The first dial of a bridge asks; what was good is known from then on.
-            // Of two dials at once, the later count of a nonce may arrive first: squid asks again, and refuses nobody.
+            // The first dial of a bridge asks; what was good is known from then on. Of two dials at
+            // once, the later count of a nonce may arrive first: squid asks again, and refuses
+            // nobody.
             Logins::Good => bare == BRIDGES && refused <= 2,
             // Each bridge sends it once, whatever it is asked for afterwards.
             Logins::Wrong => refused == BRIDGES,
@@ -286,7 +289,8 @@ async fn without_a_ticket_it_is_said_what_is_missing() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// A call that has no ticket for the proxy: it fails with these words and this advice, and so says the doctor.
+/// A call that has no ticket for the proxy: it fails with these words and this advice, and so says
+/// the doctor.
 async fn meet(bed: &mut Bed, name: &str, said: &[&str], advised: &str) -> Vec<String> {
     let row = Row::through("no ticket", "http://NAME", "negotiate").with_kerberos();
     let status = ask(row.builder(bed)).await.expect_err("no ticket");

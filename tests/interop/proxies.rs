@@ -1,4 +1,5 @@
-//! Real proxies, one test each: for every mode what becomes of a call over gRPC, over REST, and left to the bridge.
+//! Real proxies, one test each: for every mode what becomes of a call over gRPC, over REST, and
+//! left to the bridge.
 
 use std::time::Duration;
 

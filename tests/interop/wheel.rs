@@ -1,4 +1,5 @@
-//! Wheel: the Python package in an environment without Rust, around Google's clients, behind squid's ssl-bump.
+//! Wheel: the Python package in an environment without Rust, around Google's clients, behind
+//! squid's ssl-bump.
 //!
 //! `.ci/python` builds it, into the environment that `GENAI_BRIDGE_WHEEL` names.
 

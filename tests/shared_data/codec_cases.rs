@@ -1,4 +1,5 @@
-//! JSON and wire bytes where protobuf's own runtimes agree: extensions, maps of messages, names that come twice, times.
+//! JSON and wire bytes where protobuf's own runtimes agree: extensions, maps of messages, names
+//! that come twice, times.
 
 use std::collections::BTreeMap;
 

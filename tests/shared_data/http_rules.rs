@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::shared;
 
-/// Where we follow `google/api/http.proto` and the vectors do not: the case, what we make of it, the rule.
+/// Where we follow `google/api/http.proto` and the vectors do not: the case, what we make of it,
+/// the rule.
 const DEVIATIONS: &[(&str, Ours, &str)] = &[
     (
         "SimpleNonMatchingRequest_SlashInSingleStarPatternField",

@@ -1,8 +1,9 @@
-//! Checks against data that is not part of the project: recorded answers and public conformance suites.
+//! Checks against data that is not part of the project: recorded answers and public conformance
+//! suites.
 //!
-//! `.ci/run` runs them with `--ignored` and `GENAI_BRIDGE_SHARED` set to the folder that holds `testdata` and `cases`.
-//! `sse.rs` is not part of this binary: it is compiled into the crate, whose event streams are private, and runs with
-//! `cargo test --lib shared_data -- --ignored`.
+//! `.ci/run` runs them with `--ignored` and `GENAI_BRIDGE_SHARED` set to the folder that holds
+//! `testdata` and `cases`. `sse.rs` is not part of this binary: it is compiled into the crate,
+//! whose event streams are private, and runs with `cargo test --lib shared_data -- --ignored`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

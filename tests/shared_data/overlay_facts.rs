@@ -1,5 +1,5 @@
-//! Every field that Google's client sends or reads beyond the published protos is in the overlay, or is left out for a
-//! reason.
+//! Every field that Google's client sends or reads beyond the published protos is in the overlay,
+//! or is left out for a reason.
 
 use std::collections::BTreeMap;
 use std::path::Path;

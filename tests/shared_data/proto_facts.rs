@@ -1,4 +1,5 @@
-//! The project's tables of facts are those of the shared folder, row by row, in the columns that they keep.
+//! The project's tables of facts are those of the shared folder, row by row, in the columns that
+//! they keep.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Each recorded reply of a model, through the REST transport: `reply` finds what a plain walk of the JSON finds.
+//! Each recorded reply of a model, through the REST transport: `reply` finds what a plain walk of
+//! the JSON finds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,8 +108,8 @@ async fn ask(
     }
 }
 
-/// A plain walk over the JSON of a body, of an array's elements, or of a stream's events; `None`: it holds an error,
-/// or no reply.
+/// A plain walk over the JSON of a body, of an array's elements, or of a stream's events; `None`:
+/// it holds an error, or no reply.
 fn walk(body: &[u8], streams: bool) -> Option<Found> {
     let chunks = chunks_of(body);
     if chunks.iter().any(|chunk| chunk.get("error").is_some()) {

@@ -1,7 +1,8 @@
 //! Event streams: the vectors of web-platform-tests and of the HTML standard.
 //!
-//! `EventStream` is private to the crate, and a service that could show all of this through a call would have to
-//! speak no JSON. So this file is compiled into the crate's own tests, beside the splitter.
+//! `EventStream` is private to the crate, and a service that could show all of this through a call
+//! would have to speak no JSON. So this file is compiled into the crate's own tests, beside the
+//! splitter.
 
 use serde_json::Value;
 

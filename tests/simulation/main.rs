@@ -1,13 +1,16 @@
-//! Simulation: the real bridge, the real emulator and hostile proxies on a simulated network, on one thread and on
-//! virtual time. A seed draws a world: topology, weather, the service's moods, callers, options. What must hold of
-//! each run is told by `model`.
+//! Simulation: the real bridge, the real emulator and hostile proxies on a simulated network, on
+//! one thread and on virtual time. A seed draws a world: topology, weather, the service's moods,
+//! callers, options. What must hold of each run is told by `model`.
 //!
-//! - `SIMULATION_SEEDS=0..20000 cargo test --all-features --test simulation seeds` runs these seeds; the default is few.
-//! - `SIMULATION_SEED=17 cargo test --all-features --test simulation one -- --nocapture` tells all about one.
+//! - `SIMULATION_SEEDS=0..20000 cargo test --all-features --test simulation seeds` runs these
+//!   seeds; the default is few.
+//! - `SIMULATION_SEED=17 cargo test --all-features --test simulation one -- --nocapture` tells all
+//!   about one.
 //!
-//! Nothing but the seed decides: no socket, no thread, no clock but tokio's paused one, no random start of a `select!`
-//! (each of the bridge's on the way of a call has an order). Plaintext, since keys of TLS cannot be seeded: faults of TLS
-//! are the matrix' business. A world that fails is made smaller before it is told.
+//! Nothing but the seed decides: no socket, no thread, no clock but tokio's paused one, no random
+//! start of a `select!` (each of the bridge's on the way of a call has an order). Plaintext, since
+//! keys of TLS cannot be seeded: faults of TLS are the matrix' business. A world that fails is made
+//! smaller before it is told.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

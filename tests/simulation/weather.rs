@@ -1,4 +1,5 @@
-//! Weather: how long bytes take, by a plan that is known from the start, so that arrivals can be told when they are sent.
+//! Weather: how long bytes take, by a plan that is known from the start, so that arrivals can be
+//! told when they are sent.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Wire: one connection of the simulated network: two lanes of bytes that take time, and may be lost.
+//! Wire: one connection of the simulated network: two lanes of bytes that take time, and may be
+//! lost.
 
 use std::collections::VecDeque;
 use std::io;
@@ -62,8 +63,8 @@ struct Lane {
 const WINDOW: usize = 256 * 1024;
 /// As much as is sent at once.
 const PACKET: usize = 16 * 1024;
-/// What nobody acknowledges, or whose keepalive nobody answers, ends a connection after this: the options of the
-/// bridge's sockets.
+/// What nobody acknowledges, or whose keepalive nobody answers, ends a connection after this: the
+/// options of the bridge's sockets.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// The two ends of a new connection: the client's, and the server's.

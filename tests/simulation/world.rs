@@ -1,4 +1,5 @@
-//! World: all that happens in one run, drawn from a seed. It is plain data, so that a failing one can be made smaller.
+//! World: all that happens in one run, drawn from a seed. It is plain data, so that a failing one
+//! can be made smaller.
 
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ pub(crate) enum What {
     Forget,
     /// The open connections end so.
     Cut(How),
-    /// Connections are refused for so long, and the open ones end: the service, or the proxy, restarts.
+    /// Connections are refused for so long, and the open ones end: the service, or the proxy,
+    /// restarts.
     Restart(Duration),
     /// Connections are not answered for so long.
     Unanswered(Duration),

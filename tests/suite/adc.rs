@@ -1,4 +1,5 @@
-//! Application Default Credentials: each place they come from, and what is said where there are none.
+//! Application Default Credentials: each place they come from, and what is said where there are
+//! none.
 //!
 //! They live in the environment, so each case is a process of its own.
 

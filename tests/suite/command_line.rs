@@ -67,7 +67,8 @@ async fn generate_says_what_went_wrong_and_keeps_what_had_come() {
     }
 }
 
-/// A reply that nothing ends, or that ends for a reason nobody here knows, is no success on either transport.
+/// A reply that nothing ends, or that ends for a reason nobody here knows, is no success on either
+/// transport.
 #[tokio::test(flavor = "multi_thread")]
 async fn generate_fails_where_the_answer_may_be_cut() {
     let emulator = Emulator::start().await.expect("an emulator");

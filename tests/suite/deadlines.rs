@@ -187,8 +187,8 @@ const ENDS: [End; 9] = [
     End::DeadlineExceeded,
 ];
 
-/// A service without TLS that never answers a call, and ends it when `grpc-timeout` has passed, less this part of it.
-/// Before that it sends as many messages. It lists models at once.
+/// A service without TLS that never answers a call, and ends it when `grpc-timeout` has passed,
+/// less this part of it. Before that it sends as many messages. It lists models at once.
 struct OwnTimer {
     port: u16,
     listed: Arc<AtomicUsize>,
@@ -296,7 +296,8 @@ async fn code_within(mut bridge: Bridge, path: &str, time: Duration) -> (Code, S
     (status.code(), status.message().to_owned())
 }
 
-/// 5 ms before the deadline of 100 ms, so that the server's timer comes first even where it starts a little late.
+/// 5 ms before the deadline of 100 ms, so that the server's timer comes first even where it starts
+/// a little late.
 #[tokio::test]
 async fn whatever_a_peers_own_timer_does_is_the_deadline() {
     for end in ENDS {

@@ -223,7 +223,8 @@ async fn broken_response_error_is_a_broken_reply_that_keeps_what_had_come() {
     assert_eq!(advice(&status).expect("an error").speaker(), Speaker::Network);
 }
 
-/// A stream that ends well within a reply: over REST something cut its events, over gRPC the service did.
+/// A stream that ends well within a reply: over REST something cut its events, over gRPC the
+/// service did.
 #[tokio::test]
 async fn incomplete_iteration_error_is_a_stream_that_never_says_why_it_ends() {
     let emulator = Emulator::start().await.expect("an emulator");

@@ -1,4 +1,5 @@
-//! A call in the terms of HTTP, by the rules of `google/api/http.proto`: path, query and body of each kind of field.
+//! A call in the terms of HTTP, by the rules of `google/api/http.proto`: path, query and body of
+//! each kind of field.
 
 use std::path::Path;
 

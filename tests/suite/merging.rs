@@ -1,4 +1,5 @@
-//! What a parser merges, drops or refuses, the transcoder does, too: as upb, and where it agrees Go, were seen to do it.
+//! What a parser merges, drops or refuses, the transcoder does, too: as upb, and where it agrees
+//! Go, were seen to do it.
 
 use genai_bridge::Schema;
 use prost::Message as _;

@@ -1,4 +1,5 @@
-//! One network under both transports: the same way through a proxy, the same evidence where it is closed.
+//! One network under both transports: the same way through a proxy, the same evidence where it is
+//! closed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The overlay (`proto/overlay`) beside the published protos: it repeats nothing of them, each of its fields is marked,
-//! and its numbers are of a block of their own.
+//! The overlay (`proto/overlay`) beside the published protos: it repeats nothing of them, each of
+//! its fields is marked, and its numbers are of a block of their own.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -95,7 +95,8 @@ async fn answer_http2(stream: TcpStream, script: Arc<Scripted>) {
     }
 }
 
-/// Answers the first request of each connection with these HTTP/2 frames, without TLS; gives its port.
+/// Answers the first request of each connection with these HTTP/2 frames, without TLS; gives its
+/// port.
 pub(crate) async fn http2_frames(answer: Vec<u8>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();

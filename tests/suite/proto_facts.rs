@@ -1,5 +1,5 @@
-//! `proto/` says what Google's protos say: every row of `tests/data/facts` is found in the compiled descriptors, and
-//! nothing else is.
+//! `proto/` says what Google's protos say: every row of `tests/data/facts` is found in the compiled
+//! descriptors, and nothing else is.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,8 +11,8 @@ use prost_reflect::{
     FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor, Value,
 };
 
-/// Each table with its packages, and how many rows it holds of: service, method, message, field, oneof, enum,
-/// enum value, extension.
+/// Each table with its packages, and how many rows it holds of: service, method, message, field,
+/// oneof, enum, enum value, extension.
 const TABLES: &[(&str, &[&str], [usize; 8])] = &[
     (
         include_str!("../data/facts/v1.tsv"),

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use genai_bridge::doctor::{Doctor, Step};
 use genai_bridge::emulator::{Emulator, Fault, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{Bridge, Credentials, Proxy, Token, Transport};
@@ -86,6 +87,16 @@ async fn a_peer_that_repeats_the_key_is_not_quoted() {
     assert!(evidence.first_bytes().starts_with(b"you sent ****"), "{evidence:?}");
     assert!(evidence.header("server").expect("kept").starts_with("saw ****"));
     assert_hidden(&format!("{status:?} {:?}", evidence.first_bytes()));
+}
+
+#[tokio::test]
+async fn a_doctor_does_not_quote_a_peer_that_repeats_the_key() {
+    let head = "HTTP/1.1 500 No\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n";
+    let port = http1(format!("{head}you sent {KEY}")).await;
+    let report = Doctor::new(plain(port, Transport::Auto).api_key(KEY)).examine().await;
+    let rest = report.check(Step::Rest).expect("examined");
+    assert!(rest.evidence().contains("you sent ****"), "{}", rest.evidence());
+    assert_hidden(&format!("{report:?} {} {}", report.to_text(false), report.to_json()));
 }
 
 #[tokio::test]

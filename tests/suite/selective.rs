@@ -1,6 +1,8 @@
-//! Every fault that hits single requests, with the free call spared: gRPC is proven, and paid calls break all the same.
+//! Every fault that hits single requests, with the free call spared: gRPC is proven, and paid calls
+//! break all the same.
 //!
-//! `docs/selective_faults.md` shows what becomes of the first calls, and is held true here. `UPDATE_DOCS=1` writes it anew.
+//! `docs/selective_faults.md` shows what becomes of the first calls, and is held true here.
+//! `UPDATE_DOCS=1` writes it anew.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

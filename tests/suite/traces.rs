@@ -1,4 +1,5 @@
-//! Traces: what a collector of OpenTelemetry gets of calls that are retried, switched, sent again, broken or given up.
+//! Traces: what a collector of OpenTelemetry gets of calls that are retried, switched, sent again,
+//! broken or given up.
 //!
 //! `tests/data/traces.txt` holds it, and is held true here. `UPDATE_DOCS=1` writes it anew.
 

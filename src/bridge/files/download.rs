@@ -34,7 +34,8 @@ impl Download {
         Self { core, target, patience: PATIENCE, reporter: Reporter::default() }
     }
 
-    /// How long the network may be away, from one byte that arrives to the next. Default: 2 minutes.
+    /// How long the network may be away, from one byte that arrives to the next. Default: 2
+    /// minutes.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -48,8 +49,9 @@ impl Download {
     /// Writes the file as it comes, in constant memory; gives its length in bytes.
     ///
     /// # Errors
-    /// The service refused it; or, with an [`Error`], the writer failed, the network was away for longer than the patience,
-    /// or the file changed meanwhile. What was written by then is not the file.
+    /// The service refused it; or, with an [`Error`], the writer failed, the network was away for
+    /// longer than the patience, or the file changed meanwhile. What was written by then is not the
+    /// file.
     pub async fn write_to(self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<u64, Status> {
         let mut copy = Copy { download: self, written: 0, total: None, tag: None };
         let mut pauses = None;
@@ -78,7 +80,8 @@ impl Download {
         }
     }
 
-    /// The same into a file, which is made anew. What was written is removed where the download fails.
+    /// The same into a file, which is made anew. What was written is removed where the download
+    /// fails.
     ///
     /// # Errors
     /// As for [`write_to`](Self::write_to).
@@ -159,7 +162,8 @@ impl Copy {
         if is_same { Ok(self.written) } else { Err(changed()) }
     }
 
-    /// Whether the rest may come by another request: not after a refusal, or where the file is another by now.
+    /// Whether the rest may come by another request: not after a refusal, or where the file is
+    /// another by now.
     fn may_go_on(&self, broken: &Status) -> bool {
         let Some(error) = Error::of(broken) else {
             return matches!(

@@ -77,7 +77,8 @@ impl Files {
         Upload::new(Arc::clone(&self.core), self.version, source)
     }
 
-    /// Downloads the content of `files/my-file`, where the service lets it go: it gives back what it made itself.
+    /// Downloads the content of `files/my-file`, where the service lets it go: it gives back what
+    /// it made itself.
     pub fn download(&self, name: &str) -> Download {
         let target = format!("/{}/{name}:download?alt=media", self.version);
         Download::new(Arc::clone(&self.core), target)
@@ -100,7 +101,8 @@ impl Files {
         self.request(http::Method::DELETE, name).send().await.map(drop)
     }
 
-    /// Looks at `files/my-file` until the service has processed it: at once, then after 1 s and up to 10 s.
+    /// Looks at `files/my-file` until the service has processed it: at once, then after 1 s and up
+    /// to 10 s.
     ///
     /// # Errors
     /// The service could not process it (its own code and words), it is still at work after `limit`

@@ -26,7 +26,8 @@ impl Transferred {
     }
 }
 
-/// A [`Stream`] of how far a transfer is: what is new since the last look. It ends with the transfer.
+/// A [`Stream`] of how far a transfer is: what is new since the last look. It ends with the
+/// transfer.
 pub struct Progress {
     shared: Arc<Shared>,
     seen: u64,

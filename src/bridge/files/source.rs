@@ -68,7 +68,8 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// The next piece of at most `size` bytes, and whether it is the last one. What is not the last has `size` bytes.
+    /// The next piece of at most `size` bytes, and whether it is the last one. What is not the last
+    /// has `size` bytes.
     ///
     /// # Errors
     /// The source breaks off, or has fewer or more bytes than it said.
@@ -92,7 +93,8 @@ impl Pieces {
         drop(self.held.split_to(length.min(self.held.len())));
     }
 
-    /// Reads until there is more than a piece, or no more: only then is it known which one is the last.
+    /// Reads until there is more than a piece, or no more: only then is it known which one is the
+    /// last.
     async fn read_ahead(&mut self, size: usize) -> Result<(), Error> {
         while !self.has_ended && self.held.len() + self.ahead.len() <= size {
             let room = size + 1 - self.held.len() - self.ahead.len();

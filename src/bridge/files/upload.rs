@@ -23,8 +23,8 @@ use crate::proto::google::longrunning::Operation;
 
 /// A file on its way to the service; made by [`Files::upload`](crate::files::Files::upload).
 ///
-/// It goes up in pieces. After a break the service is asked how much has arrived, and only the rest is sent. What fails or is
-/// dropped is cancelled at the service. One piece is held in memory.
+/// It goes up in pieces. After a break the service is asked how much has arrived, and only the rest
+/// is sent. What fails or is dropped is cancelled at the service. One piece is held in memory.
 #[must_use = "an upload does nothing before it is sent"]
 pub struct Upload {
     core: Arc<Core>,
@@ -67,19 +67,22 @@ impl Upload {
         self.about("name", name.into())
     }
 
-    /// Any other member of what the upload says of itself, such as `customMetadata` or `chunkingConfig` of a store.
+    /// Any other member of what the upload says of itself, such as `customMetadata` or
+    /// `chunkingConfig` of a store.
     pub fn about(mut self, member: impl Into<String>, value: impl Into<Value>) -> Self {
         self.about.insert(member.into(), value.into());
         self
     }
 
-    /// Bytes that are sent at a time, and held meanwhile; rounded to what the service takes. Default: 8 MiB.
+    /// Bytes that are sent at a time, and held meanwhile; rounded to what the service takes.
+    /// Default: 8 MiB.
     pub fn piece_size(mut self, bytes: usize) -> Self {
         self.piece_size = bytes.max(1);
         self
     }
 
-    /// How long the network may be away, from one piece that arrives to the next. Default: 2 minutes.
+    /// How long the network may be away, from one piece that arrives to the next. Default: 2
+    /// minutes.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -94,8 +97,9 @@ impl Upload {
     /// [`wait_until_active`](crate::files::Files::wait_until_active).
     ///
     /// # Errors
-    /// The service refused it; or, with an [`Error`], the source broke off or has another length than it said, the network
-    /// was away for longer than the patience, or the service named another host for the bytes.
+    /// The service refused it; or, with an [`Error`], the source broke off or has another length
+    /// than it said, the network was away for longer than the patience, or the service named
+    /// another host for the bytes.
     pub async fn send(mut self) -> Result<v1beta::File, Status> {
         let file = std::mem::take(&mut self.about);
         let target = format!("/upload/{}/files", self.version);
@@ -104,7 +108,8 @@ impl Upload {
         Ok(gemini::read_json("google.ai.generativelanguage.v1beta.File", file)?)
     }
 
-    /// Sends it to a store of documents, `fileSearchStores/my-store`; the operation goes on until it is indexed.
+    /// Sends it to a store of documents, `fileSearchStores/my-store`; the operation goes on until
+    /// it is indexed.
     ///
     /// # Errors
     /// As for [`send`](Self::send).
@@ -203,7 +208,8 @@ impl Transfer {
         }
     }
 
-    /// After a break: asks how much of the piece has arrived. The answer of an upload that is whole, where it is.
+    /// After a break: asks how much of the piece has arrived. The answer of an upload that is
+    /// whole, where it is.
     async fn resume(
         &mut self,
         pieces: &mut Pieces,
@@ -262,7 +268,8 @@ impl Transfer {
     }
 }
 
-/// Whether another try may fare better: after what the network broke, and after what a service says that is busy.
+/// Whether another try may fare better: after what the network broke, and after what a service says
+/// that is busy.
 fn may_go_on(status: &Status) -> bool {
     let Some(error) = Error::of(status) else {
         return matches!(

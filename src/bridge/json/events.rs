@@ -71,8 +71,8 @@ impl fmt::Debug for Event {
 
 /// The events of an answer, as they come; also a [`Stream`]. Dropped, it cancels the request.
 ///
-/// An error that the service puts into the stream (an event `error`, an object that holds an `error` alone) ends it as the
-/// [`Status`] that it is.
+/// An error that the service puts into the stream (an event `error`, an object that holds an
+/// `error` alone) ends it as the [`Status`] that it is.
 pub struct Events {
     status: StatusCode,
     headers: HeaderMap,
@@ -107,7 +107,8 @@ impl Events {
         &self.headers
     }
 
-    /// Whether the end mark `[DONE]` has come, which is no event. A stream that should have one and ends without it was cut.
+    /// Whether the end mark `[DONE]` has come, which is no event. A stream that should have one and
+    /// ends without it was cut.
     pub fn is_done(&self) -> bool {
         self.is_done
     }

@@ -26,9 +26,9 @@ use crate::transport::rest::{Exchanged, Expected, Target};
 
 /// A request of the REST API; made by [`Bridge::json`](crate::Bridge::json).
 ///
-/// It goes over REST, whatever [`Transport`](crate::Transport) the bridge's calls take, by the same network, with the same
-/// credentials, limits and counters. A wrong part (a path with dots or another host, a header that is none) is told when it
-/// is sent.
+/// It goes over REST, whatever [`Transport`](crate::Transport) the bridge's calls take, by the same
+/// network, with the same credentials, limits and counters. A wrong part (a path with dots or
+/// another host, a header that is none) is told when it is sent.
 #[must_use = "a request does nothing before it is sent"]
 pub struct JsonRequest {
     core: Arc<Core>,
@@ -102,15 +102,16 @@ impl JsonRequest {
         }
     }
 
-    /// The bytes to send as they come, in constant memory. Such a request is sent once, whatever becomes of it.
+    /// The bytes to send as they come, in constant memory. Such a request is sent once, whatever
+    /// becomes of it.
     pub fn body_stream(mut self, body: Body) -> Self {
         self.payload = Payload::Stream { content_type: String::new(), body: Some(body) };
         self
     }
 
     /// The time for all of it, its answer included. Default: the bridge's own
-    /// ([`default_deadline`](crate::BridgeBuilder::default_deadline)), else 1 minute for GET and 10 minutes for others;
-    /// of [`bytes`](Self::bytes) the default covers the head alone.
+    /// ([`default_deadline`](crate::BridgeBuilder::default_deadline)), else 1 minute for GET and 10
+    /// minutes for others; of [`bytes`](Self::bytes) the default covers the head alone.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -118,9 +119,9 @@ impl JsonRequest {
 
     /// Whether and when it is sent again.
     ///
-    /// By default what the network broke is: GET, HEAD, PUT and DELETE if nothing was answered, others if the service
-    /// provably did not process them. A refusal of the service is tried again by Google's configuration for these four
-    /// verbs, and for others only where you ask for it.
+    /// By default what the network broke is: GET, HEAD, PUT and DELETE if nothing was answered,
+    /// others if the service provably did not process them. A refusal of the service is tried again
+    /// by Google's configuration for these four verbs, and for others only where you ask for it.
     pub fn options(mut self, options: CallOptions) -> Self {
         self.options = options;
         self
@@ -130,8 +131,9 @@ impl JsonRequest {
     /// [`max_message_size`](crate::BridgeBuilder::max_message_size).
     ///
     /// # Errors
-    /// The service refused it: the status is its own, with details and metadata. Otherwise the status carries an
-    /// [`Error`]: the request is wrong, the network broke it, or something other than the service answered.
+    /// The service refused it: the status is its own, with details and metadata. Otherwise the
+    /// status carries an [`Error`]: the request is wrong, the network broke it, or something other
+    /// than the service answered.
     pub async fn send(self) -> Result<JsonAnswer, Status> {
         let (head, mut bytes) = self.exchange(Expected::Whole).await?.into_parts();
         let mut whole = Whole::default();
@@ -141,8 +143,8 @@ impl JsonRequest {
         Ok(JsonAnswer { status: head.status, headers: head.headers, bytes: whole.into_bytes() })
     }
 
-    /// Sends it, and gives the events of the answer as they come: server-sent events, or JSON values in an array or one
-    /// after the other.
+    /// Sends it, and gives the events of the answer as they come: server-sent events, or JSON
+    /// values in an array or one after the other.
     ///
     /// # Errors
     /// As for [`send`](Self::send).
@@ -152,8 +154,8 @@ impl JsonRequest {
         Ok(Events::new(self.exchange(Expected::Events).await?))
     }
 
-    /// Sends it, and gives the bytes of the answer as they come, in constant memory. A redirect within the service's own
-    /// origin is followed, at most 5 times; another never.
+    /// Sends it, and gives the bytes of the answer as they come, in constant memory. A redirect
+    /// within the service's own origin is followed, at most 5 times; another never.
     ///
     /// # Errors
     /// As for [`send`](Self::send). The body fails with a [`Status`] that carries an [`Error`].

@@ -113,7 +113,8 @@ impl Files {
         self.state().uploads.remove(id).is_some()
     }
 
-    /// Ends whatever piece is still on its way, and gives a turn for another; what is no whole unit is given up.
+    /// Ends whatever piece is still on its way, and gives a turn for another; what is no whole unit
+    /// is given up.
     pub(super) fn take_turn(&self, id: &str) -> Option<(u64, usize)> {
         let mut state = self.state();
         let upload = state.uploads.get_mut(id)?;

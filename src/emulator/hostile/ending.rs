@@ -20,7 +20,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A stream that can be broken off, as a socket can.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// From here on, the end of the stream is a reset: the other side learns of it when this one is dropped.
+    /// From here on, the end of the stream is a reset: the other side learns of it when this one is
+    /// dropped.
     fn reset_when_dropped(&mut self);
 }
 

@@ -4,9 +4,10 @@ use super::stages::Stages;
 
 /// What a [`HostileProxy`](super::HostileProxy) does to those who use it.
 ///
-/// Faults hit gRPC or HTTP/2, as the real ones do, and let REST over HTTP/1.1 pass; those that hit REST as
-/// well say so. Up to `NoApplicationProtocol` and in the three `TunnelIdle…` faults TLS stays closed to the
-/// proxy; all later ones inspect, and the client must trust the proxy's root certificate.
+/// Faults hit gRPC or HTTP/2, as the real ones do, and let REST over HTTP/1.1 pass; those that hit
+/// REST as well say so. Up to `NoApplicationProtocol` and in the three `TunnelIdle…` faults TLS
+/// stays closed to the proxy; all later ones inspect, and the client must trust the proxy's root
+/// certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -20,7 +21,8 @@ pub enum Fault {
     ConnectSplit,
     /// CONNECT is answered 403 (squid `http_access deny`). Hits REST as well.
     ConnectForbidden,
-    /// CONNECT is answered 407 and asks for Basic, whatever login is given (squid). Hits REST as well.
+    /// CONNECT is answered 407 and asks for Basic, whatever login is given (squid). Hits REST as
+    /// well.
     ConnectLoginRequired,
     /// CONNECT is answered 407 and asks for Kerberos or NTLM (company proxies). Hits REST as well.
     ConnectNegotiateRequired,
@@ -32,7 +34,8 @@ pub enum Fault {
     ConnectUnavailable,
     /// CONNECT is answered 302 to a login page (captive portals). Hits REST as well.
     ConnectRedirected,
-    /// CONNECT is answered 200 with a page in place of a tunnel (captive portals). Hits REST as well.
+    /// CONNECT is answered 200 with a page in place of a tunnel (captive portals). Hits REST as
+    /// well.
     ConnectPage,
     /// CONNECT is answered with something that is not HTTP (an SSH port). Hits REST as well.
     ConnectGarbage,
@@ -48,7 +51,8 @@ pub enum Fault {
     HandshakeReset,
     /// The TLS handshake is not answered (deep packet inspection). Hits REST as well.
     HandshakeSilence,
-    /// The TLS handshake is refused with an alert (firewalls that block a category). Hits REST as well.
+    /// The TLS handshake is refused with an alert (firewalls that block a category). Hits REST as
+    /// well.
     HandshakeAlert,
     /// The TLS handshake is answered by a page in plain text (older filters). Hits REST as well.
     HandshakePage,
@@ -60,7 +64,8 @@ pub enum Fault {
     Http2HelloSilence,
     /// A handshake that offers HTTP/2 gets `no_application_protocol` (nginx without http2).
     NoApplicationProtocol,
-    /// A tunnel without traffic falls silent (firewalls that forget a connection). Hits REST as well.
+    /// A tunnel without traffic falls silent (firewalls that forget a connection). Hits REST as
+    /// well.
     TunnelIdleSilence,
     /// A tunnel without traffic is closed (squid, tinyproxy). Hits REST as well.
     TunnelIdleClosed,
@@ -78,7 +83,8 @@ pub enum Fault {
     InspectExpired,
     /// TLS is inspected with a certificate for another name. Hits REST as well.
     InspectWrongName,
-    /// HTTP/2 is agreed and its preface answered with `HTTP/1.1 400` (web servers behind a TLS offloader).
+    /// HTTP/2 is agreed and its preface answered with `HTTP/1.1 400` (web servers behind a TLS
+    /// offloader).
     Http1Answer,
     /// HTTP/2 is agreed and its preface answered with something else (antivirus software).
     PrefaceGarbage,
@@ -98,7 +104,8 @@ pub enum Fault {
     GoAwayAtStartHttp11Required,
     /// GOAWAY with `ENHANCE_YOUR_CALM` comes right after SETTINGS (an edge under attack).
     GoAwayAtStartEnhanceYourCalm,
-    /// GOAWAY with `NO_ERROR` at the third request, which is not processed (nginx `keepalive_requests`).
+    /// GOAWAY with `NO_ERROR` at the third request, which is not processed (nginx
+    /// `keepalive_requests`).
     GoAwayAfterStreams,
     /// GOAWAY with `INTERNAL_ERROR` at the first request, which is not processed (Envoy).
     GoAwayOnRequest,
@@ -134,19 +141,23 @@ pub enum Fault {
     Redirected,
     /// A call is answered 200 with JSON (an API gateway's own error).
     JsonAnswer,
-    /// A call is answered `application/grpc` without message or trailers (some proxies, for an empty body).
+    /// A call is answered `application/grpc` without message or trailers (some proxies, for an
+    /// empty body).
     EmptyAnswer,
     /// A call is answered `grpc-status: 14` by the proxy itself (Envoy without its upstream).
     ForgedUnavailable,
     /// A call is answered `grpc-status: 7` by the proxy itself (Envoy's RBAC filter).
     ForgedPermissionDenied,
-    /// A call of another service than `ModelService` is answered `grpc-status: 12` (gateways that route by service).
+    /// A call of another service than `ModelService` is answered `grpc-status: 12` (gateways that
+    /// route by service).
     UnroutedUnimplemented,
-    /// A call of another service than `ModelService` is answered by a page with status 404 (nginx, by location).
+    /// A call of another service than `ModelService` is answered by a page with status 404 (nginx,
+    /// by location).
     UnroutedPage,
     /// A call is processed and its answer replaced by a 403 page (data loss prevention).
     AnswerReplaced,
-    /// The trailers of an answer are lost; those in the head stay (nginx `proxy_pass`, Envoy to HTTP/1.1).
+    /// The trailers of an answer are lost; those in the head stay (nginx `proxy_pass`, Envoy to
+    /// HTTP/1.1).
     TrailersStripped,
     /// Calls vanish, other requests pass (haproxy `silent-drop`).
     CallSwallowed,
@@ -181,7 +192,8 @@ pub enum Fault {
     SlowAnswerPage,
     /// An answer ends in the middle of its first message, as if it were complete.
     AnswerTruncated,
-    /// Requests are passed on once they are complete (nginx `proxy_request_buffering`). Hits REST as well.
+    /// Requests are passed on once they are complete (nginx `proxy_request_buffering`). Hits REST
+    /// as well.
     RequestBuffered,
     /// Answers are passed on once they are complete (mitmproxy by default). Hits REST as well.
     AnswerBuffered,
@@ -191,11 +203,13 @@ pub enum Fault {
     CallLimited,
     /// Every second call is answered by a page with status 502 (one of two hosts is bad).
     EverySecondCall,
-    /// Every third call is answered by a page with status 502 (one bad host behind a load balancer).
+    /// Every third call is answered by a page with status 502 (one bad host behind a load
+    /// balancer).
     EveryThirdCall,
     /// Every request is answered by a page with status 403 (a policy). Hits REST as well.
     PolicyPage,
-    /// As before, on TLS that never agrees on HTTP/2 (squid `ssl-bump` with `deny`). Hits REST as well.
+    /// As before, on TLS that never agrees on HTTP/2 (squid `ssl-bump` with `deny`). Hits REST as
+    /// well.
     PolicyPageWithoutAlpn,
     /// Every request is answered 302 to a login page (captive portals). Hits REST as well.
     PortalRedirect,

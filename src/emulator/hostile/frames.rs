@@ -9,7 +9,8 @@ use super::ending::Stream;
 use super::stages::GoAway;
 use super::tally::Tally;
 
-/// What a client says first ([RFC 9113, section 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+/// What a client says first ([RFC 9113, section
+/// 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a web server says that takes the preface for a request.
@@ -132,7 +133,8 @@ impl Requests<'_> {
     }
 }
 
-/// A frame as it stands on the wire ([RFC 9113, section 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
+/// A frame as it stands on the wire ([RFC 9113, section
+/// 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
 struct Frame {
     header: [u8; 9],
     payload: Vec<u8>,

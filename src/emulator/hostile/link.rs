@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::emulator::tasks::Tasks;
 
-/// A line between a [`HostileProxy`](super::HostileProxy) and its clients, which all their connections share.
+/// A line between a [`HostileProxy`](super::HostileProxy) and its clients, which all their
+/// connections share.
 ///
-/// Clones are handles to the same line, so a test can change it while calls run. What waits for a slow line
-/// stands in the buffers of sockets: its sender takes it for sent.
+/// Clones are handles to the same line, so a test can change it while calls run. What waits for a
+/// slow line stands in the buffers of sockets: its sender takes it for sent.
 ///
 /// ```no_run
 /// use genai_bridge::emulator::hostile::{Fault, HostileProxy, Link};
@@ -82,8 +83,8 @@ impl Link {
         self
     }
 
-    /// When a lost packet is sent again; the next times after twice as long each, as TCP does. Default: 200 ms,
-    /// the least on Linux.
+    /// When a lost packet is sent again; the next times after twice as long each, as TCP does.
+    /// Default: 200 ms, the least on Linux.
     #[must_use]
     pub fn first_retransmission(self, after: Duration) -> Self {
         *lock(&self.0.first_retransmission) = after;
@@ -100,7 +101,8 @@ impl Link {
         self.0.state.send_modify(|state| state.is_interrupted = false);
     }
 
-    /// The open connections carry nothing any more, as when a firewall has forgotten them; new ones do.
+    /// The open connections carry nothing any more, as when a firewall has forgotten them; new ones
+    /// do.
     pub fn forget_connections(&self) {
         self.0.state.send_modify(|state| state.forgotten += 1);
     }
@@ -226,8 +228,8 @@ impl Lane {
     }
 }
 
-/// When a packet, lost once and sent again at `first`, three times `first` and so on, arrives after an outage that
-/// lasted for `outage` from its loss on.
+/// When a packet, lost once and sent again at `first`, three times `first` and so on, arrives after
+/// an outage that lasted for `outage` from its loss on.
 fn next_retransmission(outage: Duration, first: Duration) -> Duration {
     let first = first.max(Duration::from_millis(1));
     let mut wait = first;

@@ -39,8 +39,8 @@ use tally::Tally;
 
 /// An HTTP proxy on a loopback port that puts a fault between its clients and their target.
 ///
-/// It stops when it is dropped, and cuts what is open. To those who can trust its root certificate it shows
-/// TLS of its own where the fault is one that inspects.
+/// It stops when it is dropped, and cuts what is open. To those who can trust its root certificate
+/// it shows TLS of its own where the fault is one that inspects.
 ///
 /// ```no_run
 /// use genai_bridge::emulator::hostile::{Fault, HostileProxy};
@@ -114,8 +114,9 @@ impl HostileProxy {
         self.proxy.tasks.abort_all();
     }
 
-    /// Changes the fault under the feet of its clients: where it hits requests, open connections that the
-    /// proxy reads meet it with their next one; otherwise all are cut. Returns whether they were.
+    /// Changes the fault under the feet of its clients: where it hits requests, open connections
+    /// that the proxy reads meet it with their next one; otherwise all are cut. Returns whether
+    /// they were.
     pub fn set_live(&self, fault: Fault) -> bool {
         let stages = fault.stages();
         if !stages.hits_requests() || !self.fault().stages().reads_along() {
@@ -190,7 +191,8 @@ impl HostileProxyBuilder {
         self
     }
 
-    /// Sends every tunnel to this address, whatever name is asked for. Default: the name that is asked for.
+    /// Sends every tunnel to this address, whatever name is asked for. Default: the name that is
+    /// asked for.
     #[must_use]
     pub fn target(mut self, target: SocketAddr) -> Self {
         self.dial = Dial::Tcp { target: Some(target) };
@@ -204,8 +206,8 @@ impl HostileProxyBuilder {
         self
     }
 
-    /// How long a tunnel is without traffic before a `TunnelIdle…` fault strikes, and an answer away before
-    /// [`Fault::SlowAnswerPage`] does. Default: one second.
+    /// How long a tunnel is without traffic before a `TunnelIdle…` fault strikes, and an answer
+    /// away before [`Fault::SlowAnswerPage`] does. Default: one second.
     #[must_use]
     pub fn idle_limit(mut self, idle_limit: Duration) -> Self {
         self.idle_limit = Some(idle_limit);
@@ -249,8 +251,8 @@ impl HostileProxyBuilder {
         Ok(started)
     }
 
-    /// Makes a proxy that listens nowhere: it serves the streams of [`HostileProxy::serve`] alone. Its URL names
-    /// port 8080 of 127.0.0.1.
+    /// Makes a proxy that listens nowhere: it serves the streams of [`HostileProxy::serve`] alone.
+    /// Its URL names port 8080 of 127.0.0.1.
     pub fn unbound(self, fault: Fault) -> HostileProxy {
         self.serve_as((Ipv4Addr::LOCALHOST, 8080).into(), fault)
     }

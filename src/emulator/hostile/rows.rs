@@ -206,7 +206,8 @@ const PLAIN_PAGE: Ending = Ending::Say(
     <html>Access denied.</html>",
 );
 
-/// A fatal alert in a record of its own ([RFC 8446, section 6](https://www.rfc-editor.org/rfc/rfc8446#section-6)).
+/// A fatal alert in a record of its own ([RFC 8446, section
+/// 6](https://www.rfc-editor.org/rfc/rfc8446#section-6)).
 const fn alert(code: u8) -> [u8; 7] {
     [21, 3, 3, 0, 2, 2, code]
 }

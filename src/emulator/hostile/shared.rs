@@ -32,7 +32,8 @@ impl Proxy {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What becomes of requests on a new connection; [`set_live`](super::HostileProxy::set_live) may change it.
+    /// What becomes of requests on a new connection; [`set_live`](super::HostileProxy::set_live)
+    /// may change it.
     pub(super) fn register(&self, http: Http) -> Arc<Mutex<Http>> {
         let http = Arc::new(Mutex::new(http));
         let mut open = self.open();

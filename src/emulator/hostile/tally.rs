@@ -25,8 +25,8 @@ impl Counts {
 
     /// gRPC calls that the proxy could read; also those that it did not pass on.
     ///
-    /// Under a fault that sends GOAWAY in place of a request, all of HTTP/2 counts as gRPC: its header
-    /// compression stays closed to the proxy.
+    /// Under a fault that sends GOAWAY in place of a request, all of HTTP/2 counts as gRPC: its
+    /// header compression stays closed to the proxy.
     pub fn grpc_requests(&self) -> usize {
         self.grpc_requests
     }
@@ -36,7 +36,8 @@ impl Counts {
         self.rest_requests
     }
 
-    /// How often the fault struck. Inspecting alone, or granting CONNECT in another form, is no strike.
+    /// How often the fault struck. Inspecting alone, or granting CONNECT in another form, is no
+    /// strike.
     pub fn strikes(&self) -> usize {
         self.strikes
     }

@@ -94,7 +94,8 @@ fn pairs(map: &HashMap<String, String>) -> String {
     if pairs.is_empty() { String::new() } else { format!(" ({})", pairs.join(", ")) }
 }
 
-/// The service's words for one line: cut to a bearable length, control characters and API keys taken out.
+/// The service's words for one line: cut to a bearable length, control characters and API keys
+/// taken out.
 ///
 /// Google repeats keys in some refusals (`Consumer 'api_key:AIza...' has been suspended`).
 pub(super) fn clean(text: &str) -> String {

@@ -45,8 +45,8 @@ impl Advice {
         &self.happened
     }
 
-    /// What the details of the status name: reason, quota, field, resource. Never what the service's
-    /// developers wrote for each other (`DebugInfo`).
+    /// What the details of the status name: reason, quota, field, resource. Never what the
+    /// service's developers wrote for each other (`DebugInfo`).
     pub fn facts(&self) -> &[String] {
         &self.facts
     }
@@ -80,8 +80,9 @@ impl fmt::Display for Advice {
 
 /// Explains a status, whoever made it; `None` if it is no error.
 ///
-/// Goes by the code and the `google.rpc` details, so that both transports give the same advice; the words
-/// of the service are repeated, not interpreted. [`advice_for`] knows the version of the API as well.
+/// Goes by the code and the `google.rpc` details, so that both transports give the same advice; the
+/// words of the service are repeated, not interpreted. [`advice_for`] knows the version of the API
+/// as well.
 ///
 /// ```
 /// let status = tonic::Status::not_found("models/gemini-0 is not found for API version v1beta");
@@ -105,7 +106,8 @@ pub fn advice(status: &Status) -> Option<Advice> {
 
 /// The same for a status that ended a call of `method` (`/package.Service/Method`).
 ///
-/// A request that v1 finds malformed may use what only v1beta has; the advice then names the version.
+/// A request that v1 finds malformed may use what only v1beta has; the advice then names the
+/// version.
 pub fn advice_for(status: &Status, method: &str) -> Option<Advice> {
     let mut advice = advice(status)?;
     let is_refused = status.code() == Code::InvalidArgument || status.code() == Code::NotFound;
@@ -125,7 +127,8 @@ fn of_error(error: &Error) -> Advice {
         happened: clean(&error.to_string()),
         facts: Vec::new(),
         cause: None,
-        // Of two transports that failed, the second one's: the first one's may be to take the second.
+        // Of two transports that failed, the second one's: the first one's may be to take the
+        // second.
         remedies: error.advice().map(str::to_owned).into_iter().collect(),
     }
 }

@@ -1,7 +1,8 @@
 //! Rows: the service's errors by code, and by the reason where it gives one.
 //!
-//! Causes and remedies are those of the [troubleshooting guide](https://ai.google.dev/gemini-api/docs/troubleshooting);
-//! reasons those of [`google/api/error_reason.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/error_reason.proto).
+//! Causes and remedies are those of the [troubleshooting
+//! guide](https://ai.google.dev/gemini-api/docs/troubleshooting); reasons those of
+//! [`google/api/error_reason.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/error_reason.proto).
 
 use tonic::Code;
 

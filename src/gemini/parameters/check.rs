@@ -48,7 +48,8 @@ impl From<Violation> for FieldViolation {
     }
 }
 
-/// Checks a `GenerateContentRequest` of v1 or v1beta. Nothing is sent, and the prompt is not looked at.
+/// Checks a `GenerateContentRequest` of v1 or v1beta. Nothing is sent, and the prompt is not looked
+/// at.
 ///
 /// ```
 /// use genai_bridge::gemini::parameters::{Limits, check};

@@ -24,7 +24,8 @@ impl Limits {
         Self::default()
     }
 
-    /// How long the prompt is, as `CountTokens` found; compared with the model's `input_token_limit`.
+    /// How long the prompt is, as `CountTokens` found; compared with the model's
+    /// `input_token_limit`.
     #[must_use]
     pub fn prompt_tokens(mut self, tokens: i32) -> Self {
         self.prompt_tokens = Some(tokens);

@@ -1,4 +1,5 @@
-//! Parameters: the ranges that the service documents, and a model's own limits, checked before a call.
+//! Parameters: the ranges that the service documents, and a model's own limits, checked before a
+//! call.
 
 mod check;
 mod guard;

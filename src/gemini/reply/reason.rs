@@ -26,8 +26,8 @@ impl FinishReason {
         Finish::try_from(self.0).ok()
     }
 
-    /// Whether the model said less than it would have: anything but `STOP` and unspecified, a reason that is newer than
-    /// this crate included.
+    /// Whether the model said less than it would have: anything but `STOP` and unspecified, a
+    /// reason that is newer than this crate included.
     pub fn is_early(self) -> bool {
         !matches!(self.known(), Some(Finish::Unspecified | Finish::Stop))
     }

@@ -48,7 +48,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The message of a kind, if it is a `Value`, whose many scalars need no detour by way of its table.
+    /// The message of a kind, if it is a `Value`, whose many scalars need no detour by way of its
+    /// table.
     #[inline]
     pub(super) fn dynamic_kind(&self, kind: Kind) -> Option<&'a Message> {
         let Kind::Message(id) = kind else { return None };

@@ -1,4 +1,5 @@
-//! Lists of floats, read: an embedding is thousands of short decimals, each behind the same white space.
+//! Lists of floats, read: an embedding is thousands of short decimals, each behind the same white
+//! space.
 
 use super::Reader;
 use super::value::narrow;

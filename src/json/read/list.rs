@@ -45,7 +45,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether the elements are numbers, in wrappers or not: nothing but a number can stand within them.
+    /// Whether the elements are numbers, in wrappers or not: nothing but a number can stand within
+    /// them.
     fn is_list_of_numbers(&self, kind: Kind) -> bool {
         kind.is_packable() || self.special(kind) == Some(Special::Wrapper)
     }

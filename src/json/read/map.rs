@@ -98,8 +98,8 @@ impl Reader<'_> {
     }
 }
 
-/// A key is its digits, as other readers take it: zeros may stand before them, but no plus; a fraction or an exponent is
-/// no key.
+/// A key is its digits, as other readers take it: zeros may stand before them, but no plus; a
+/// fraction or an exponent is no key.
 fn key_number(kind: Kind, text: &[u8]) -> Option<i128> {
     let digits = text.strip_prefix(b"-").filter(|_| !kind.is_unsigned()).unwrap_or(text);
     if !digits.iter().all(u8::is_ascii_digit) {

@@ -1,4 +1,5 @@
-//! Repeats: in an answer, of a name that comes twice, and of two members of a oneof, the last one counts.
+//! Repeats: in an answer, of a name that comes twice, and of two members of a oneof, the last one
+//! counts.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,8 @@ use crate::json::wire::{MAX_DEPTH, Wire};
 use crate::schema::Message;
 
 impl Reader<'_> {
-    /// Takes a repeat in an answer, and refuses it elsewhere, as a fault of the text at `at`. Its bytes begin at `from`.
+    /// Takes a repeat in an answer, and refuses it elsewhere, as a fault of the text at `at`. Its
+    /// bytes begin at `from`.
     #[cold]
     pub(super) fn repeat(
         &mut self,

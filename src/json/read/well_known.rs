@@ -16,8 +16,8 @@ const FIELD_2_VARINT: u8 = 0x10;
 const FIELD_2: u8 = 0x12;
 
 impl Reader<'_> {
-    /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none, must not cost the
-    /// message around it.
+    /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none,
+    /// must not cost the message around it.
     pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let (scan, start) = (self.scan, out.len());
         match self.typed_any(depth, out) {
@@ -32,8 +32,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Keeps any JSON as what holds it: `google.protobuf.Struct` an object, `google.protobuf.Value` all else. The
-    /// schema need not have these types.
+    /// Keeps any JSON as what holds it: `google.protobuf.Struct` an object, `google.protobuf.Value`
+    /// all else. The schema need not have these types.
     fn kept_any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let name = if self.scan.is_next(b'{') { STRUCT } else { VALUE };
         let own = Schema::own().and_then(|schema| Some((schema, schema.message_id(name)?)));

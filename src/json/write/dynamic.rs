@@ -1,4 +1,5 @@
-//! Dynamic values, written: `google.protobuf.Struct`, `Value` and `ListValue`, the JSON that a message can hold.
+//! Dynamic values, written: `google.protobuf.Struct`, `Value` and `ListValue`, the JSON that a
+//! message can hold.
 
 use super::{Writer, in_order, next_field};
 use crate::json::fault::{Fault, Result};
@@ -68,7 +69,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// `google.protobuf.Value`: any JSON value; the last member set counts, and what it was set to before is merged.
+    /// `google.protobuf.Value`: any JSON value; the last member set counts, and what it was set to
+    /// before is merged.
     pub(super) fn dynamic(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
         if self.usual_scalar(wire)? {
             return Ok(());
@@ -100,7 +102,8 @@ impl<'a> Writer<'a> {
         self.value(field.kind, field.number, &mut wire, depth)
     }
 
-    /// The message of a kind, if it is a `Value`, whose many scalars need no detour by way of its table.
+    /// The message of a kind, if it is a `Value`, whose many scalars need no detour by way of its
+    /// table.
     #[inline]
     pub(super) fn dynamic_kind(&self, kind: Kind) -> Option<&'a Message> {
         let Kind::Message(id) = kind else { return None };

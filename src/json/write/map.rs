@@ -32,8 +32,8 @@ impl Writer<'_> {
         self.gathered_map(field, key, value, wire, depth)
     }
 
-    /// Entries of a key, then a value, as encoders write them; `false` if one is not, or if a key may
-    /// have come twice.
+    /// Entries of a key, then a value, as encoders write them; `false` if one is not, or if a key
+    /// may have come twice.
     fn ordered_map(
         &mut self,
         field: &Field,
@@ -131,8 +131,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The last comma becomes the closing brace. Without one, each entry was an unknown one of a closed enum, and there
-    /// is no map.
+    /// The last comma becomes the closing brace. Without one, each entry was an unknown one of a
+    /// closed enum, and there is no map.
     fn end_map(&mut self) {
         match self.out.last_mut() {
             Some(comma) if *comma == b',' => *comma = b'}',

@@ -1,4 +1,5 @@
-//! Account: the login at one proxy: the schemes that may be used, strongest first, and what was learnt.
+//! Account: the login at one proxy: the schemes that may be used, strongest first, and what was
+//! learnt.
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +23,8 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// With these logins: the program's own, then Kerberos at the host of that name, then user and password.
+    /// With these logins: the program's own, then Kerberos at the host of that name, then user and
+    /// password.
     pub(crate) fn new(
         custom: Vec<Custom>,
         kerberos: Option<&str>,
@@ -40,8 +42,8 @@ impl Login {
         !self.schemes.is_empty()
     }
 
-    /// `None` where the login is known to be good, or none will be sent. Whoever waits until the deadline goes on
-    /// without: nothing is left of its time.
+    /// `None` where the login is known to be good, or none will be sent. Whoever waits until the
+    /// deadline goes on without: nothing is left of its time.
     pub(super) async fn turn(&self, deadline: Instant) -> Option<MutexGuard<'_, ()>> {
         if self.is_good() || !self.is_given() || self.memory.holds_back(Instant::now()) {
             return None;

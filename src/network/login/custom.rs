@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::error::BoxError;
 
-/// A login scheme of your own at an HTTP proxy, such as a company's, or NTLM from a crate of your choice.
+/// A login scheme of your own at an HTTP proxy, such as a company's, or NTLM from a crate of your
+/// choice.
 ///
-/// One value logs in over one connection: [`Proxy::login_with`](crate::Proxy::login_with) is called for a new one
-/// each time. The bridge asks the proxy, reads its challenges and pages, and keeps or renews the connection.
+/// One value logs in over one connection: [`Proxy::login_with`](crate::Proxy::login_with) is called
+/// for a new one each time. The bridge asks the proxy, reads its challenges and pages, and keeps or
+/// renews the connection.
 ///
 /// ```
 /// use genai_bridge::{Proxy, ProxyLogin};
@@ -29,15 +31,15 @@ use crate::error::BoxError;
 /// # }
 /// ```
 pub trait ProxyLogin: Send {
-    /// Answers a challenge: what stands behind the scheme's name in `Proxy-Authenticate` (a token, parameters, or
-    /// nothing) becomes what is to stand behind it in `Proxy-Authorization`.
+    /// Answers a challenge: what stands behind the scheme's name in `Proxy-Authenticate` (a token,
+    /// parameters, or nothing) becomes what is to stand behind it in `Proxy-Authorization`.
     ///
-    /// It is called again only if the proxy answers with more than the scheme's bare name. A bare name after a token
-    /// is a refusal, and ends the login: accounts may lock.
+    /// It is called again only if the proxy answers with more than the scheme's bare name. A bare
+    /// name after a token is a refusal, and ends the login: accounts may lock.
     ///
     /// # Errors
-    /// There is no login to be had. On the first call the next scheme is tried; later the connection fails. The text
-    /// reaches the user, so it must hold no secret.
+    /// There is no login to be had. On the first call the next scheme is tried; later the
+    /// connection fails. The text reaches the user, so it must hold no secret.
     fn step(&mut self, challenge: &str) -> impl Future<Output = Result<String, BoxError>> + Send;
 }
 

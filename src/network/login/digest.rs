@@ -1,7 +1,7 @@
 //! Digest: RFC 7616 with `qop=auth`, and RFC 2069 for proxies that name no `qop`.
 //!
-//! By hand but for the hashes: http-auth refuses a realm outside ASCII and the names of algorithms in small letters,
-//! and sends a user outside ASCII in a form that neither squid nor Apache reads.
+//! By hand but for the hashes: http-auth refuses a realm outside ASCII and the names of algorithms
+//! in small letters, and sends a user outside ASCII in a form that neither squid nor Apache reads.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

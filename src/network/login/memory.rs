@@ -41,7 +41,8 @@ impl Memory {
         self.state().standing = Standing::Opened(scheme);
     }
 
-    /// A service that runs for weeks must not ask for its account to be locked, nor stay away for good.
+    /// A service that runs for weeks must not ask for its account to be locked, nor stay away for
+    /// good.
     pub(super) fn refused(&self, now: Instant) {
         let mut state = self.state();
         let times = match state.standing {

@@ -1,7 +1,8 @@
 //! Negotiate: Kerberos by the ticket that the user has, as browsers log in (RFC 4559).
 //!
-//! GSSAPI makes the token, of Kerberos alone, and it is wrapped here as SPNEGO (RFC 4178) with that one mechanism: so
-//! nothing can talk the library into NTLM. GSSAPI blocks, so it has a thread of its own.
+//! GSSAPI makes the token, of Kerberos alone, and it is wrapped here as SPNEGO (RFC 4178) with that
+//! one mechanism: so nothing can talk the library into NTLM. GSSAPI blocks, so it has a thread of
+//! its own.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -34,7 +35,8 @@ impl Negotiate {
         Some(Self { host: host.to_owned(), worker: OnceLock::new() })
     }
 
-    /// A fresh token. It may take half of the time there is, so that another scheme can still be tried.
+    /// A fresh token. It may take half of the time there is, so that another scheme can still be
+    /// tried.
     ///
     /// # Errors
     /// There is no ticket for this proxy, in GSSAPI's words.

@@ -1,8 +1,9 @@
 //! Rounds: one login at one proxy, from the first CONNECT to the tunnel or to the end of it.
 //!
-//! No bytes are moved here: the tunnel hands in what the proxy wants, and gets what to send next. The rules:
-//! the strongest scheme that may be used comes first; one that cannot be begun (no ticket) gives way to the next;
-//! a login that was sent and refused ends everything, since accounts lock.
+//! No bytes are moved here: the tunnel hands in what the proxy wants, and gets what to send next.
+//! The rules: the strongest scheme that may be used comes first; one that cannot be begun (no
+//! ticket) gives way to the next; a login that was sent and refused ends everything, since accounts
+//! lock.
 
 use http::HeaderValue;
 use tokio::sync::MutexGuard;
@@ -34,7 +35,8 @@ pub(crate) struct Rounds<'a> {
     is_held: bool,
     has_begun_anew: bool,
     left: u8,
-    /// Until a login is known to be good, only one is under way: fifty calls must not send fifty wrong passwords.
+    /// Until a login is known to be good, only one is under way: fifty calls must not send fifty
+    /// wrong passwords.
     _turn: Option<MutexGuard<'a, ()>>,
 }
 
@@ -84,8 +86,8 @@ impl<'a> Rounds<'a> {
         rounds
     }
 
-    /// The scheme that was good before. Else the proxy is asked first: a password is not for one that wants none, nor
-    /// in the clear for one that takes Digest.
+    /// The scheme that was good before. Else the proxy is asked first: a password is not for one
+    /// that wants none, nor in the clear for one that takes Digest.
     fn speaks_first(&self) -> Option<usize> {
         let Standing::Opened(Some(place)) = self.login.memory.standing() else { return None };
         let scheme = self.login.schemes.get(place)?;
@@ -107,7 +109,8 @@ impl<'a> Rounds<'a> {
         self.login.memory.opened(self.current.as_ref().map(|current| current.place));
     }
 
-    /// The proxy wants a login, or another one. `is_kept`: the next CONNECT goes over the same connection.
+    /// The proxy wants a login, or another one. `is_kept`: the next CONNECT goes over the same
+    /// connection.
     ///
     /// # Errors
     /// There is none, or it was refused.
@@ -178,7 +181,8 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// The connection was gone before the proxy said anything: the same on a new one, with fresh tokens.
+    /// The connection was gone before the proxy said anything: the same on a new one, with fresh
+    /// tokens.
     ///
     /// # Errors
     /// It was so before, or the login cannot be repeated.
@@ -305,7 +309,8 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// The proxy forgot the nonce, and refused nobody: it says so, or the nonce is one from a former connection.
+/// The proxy forgot the nonce, and refused nobody: it says so, or the nonce is one from a former
+/// connection.
 fn wants_another_nonce(asked: &[Challenge], was_asked_for: bool, answers: u32) -> bool {
     let is_stale = |challenge: &Challenge| {
         challenge.parameter("stale").is_some_and(|stale| stale.eq_ignore_ascii_case(b"true"))

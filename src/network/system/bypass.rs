@@ -1,4 +1,5 @@
-//! Bypass: what the settings of a system reach directly: patterns of hosts, ranges, names without a dot.
+//! Bypass: what the settings of a system reach directly: patterns of hosts, ranges, names without a
+//! dot.
 
 use crate::network::address::{Address, Origin, split_host_and_port, split_scheme};
 use crate::network::exempt::Exempt;
@@ -7,7 +8,8 @@ use crate::network::exempt::Exempt;
 #[derive(Debug, Default)]
 pub(crate) struct Bypass {
     rules: Vec<Rule>,
-    /// Where a proxy is set, what is on this machine is reached directly, unless the settings say otherwise.
+    /// Where a proxy is set, what is on this machine is reached directly, unless the settings say
+    /// otherwise.
     spares_loopback: bool,
 }
 
@@ -32,7 +34,8 @@ impl Bypass {
         self.rules.push(Rule::Simple);
     }
 
-    /// `host`, `*.host`, `10.*`, `scheme://host`, `host:port`, a range; `<local>` and `<-loopback>` as on Windows.
+    /// `host`, `*.host`, `10.*`, `scheme://host`, `host:port`, a range; `<local>` and `<-loopback>`
+    /// as on Windows.
     pub(super) fn add(&mut self, entry: &str) {
         match entry.to_ascii_lowercase().as_str() {
             "" => {}
@@ -88,8 +91,8 @@ fn whole_range(network: &str, bits: &str) -> String {
     format!("{}{zeros}/{bits}", network.trim_end_matches('.'))
 }
 
-/// Whether the text fits a pattern in which `*` stands for any text. Takes time in proportion to both, however many
-/// stars there are.
+/// Whether the text fits a pattern in which `*` stands for any text. Takes time in proportion to
+/// both, however many stars there are.
 fn is_like(text: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut wanted) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

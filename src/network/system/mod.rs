@@ -1,5 +1,5 @@
-//! System: the proxy of the operating system's settings, on Windows and macOS. Elsewhere there are none: the desktops
-//! of Linux give theirs to sessions as variables.
+//! System: the proxy of the operating system's settings, on Windows and macOS. Elsewhere there are
+//! none: the desktops of Linux give theirs to sessions as variables.
 
 #[cfg(any(windows, target_os = "macos", test))]
 mod bypass;

@@ -1,4 +1,5 @@
-//! Windows: the texts of its Internet settings, as `WinHttpGetIEProxyConfigForCurrentUser` gives them.
+//! Windows: the texts of its Internet settings, as `WinHttpGetIEProxyConfigForCurrentUser` gives
+//! them.
 
 use super::bypass::Bypass;
 use super::found::SystemProxies;
@@ -14,7 +15,8 @@ pub(super) struct Internet<'a> {
     pub(super) bypass: Option<&'a str>,
 }
 
-/// One proxy for all (`proxy:8080`), or a list with one for each scheme (`http=p:80;https=q:81;socks=s:1080`).
+/// One proxy for all (`proxy:8080`), or a list with one for each scheme
+/// (`http=p:80;https=q:81;socks=s:1080`).
 ///
 /// # Errors
 /// A proxy for HTTP, HTTPS or SOCKS cannot be used.

@@ -1,4 +1,5 @@
-//! Proxies that ask for a login and mean no good: each costs a bounded time and gives one clear error.
+//! Proxies that ask for a login and mean no good: each costs a bounded time and gives one clear
+//! error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

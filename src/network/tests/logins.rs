@@ -1,4 +1,5 @@
-//! Logins at scripted proxies: what each CONNECT carries, over which connection, and how it ends; in virtual time.
+//! Logins at scripted proxies: what each CONNECT carries, over which connection, and how it ends;
+//! in virtual time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

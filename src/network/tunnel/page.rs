@@ -1,4 +1,5 @@
-//! Page: the body behind a refusal, read for what it says, or to its end so that the connection can be used again.
+//! Page: the body behind a refusal, read for what it says, or to its end so that the connection can
+//! be used again.
 
 use std::io;
 use std::time::Duration;
@@ -20,8 +21,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads what explains a refusal; a slow page is not waited for, nor is the end of a connection that the proxy
-    /// keeps open behind it.
+    /// Reads what explains a refusal; a slow page is not waited for, nor is the end of a connection
+    /// that the proxy keeps open behind it.
     pub(super) async fn skim<S: AsyncRead + Unpin>(
         stream: &mut S,
         head: &Head,

@@ -1,7 +1,9 @@
-//! Liveness: a silent connection with calls on it is asked, by a free call, whether it still carries anything.
+//! Liveness: a silent connection with calls on it is asked, by a free call, whether it still
+//! carries anything.
 //!
-//! Waiting for the calls' deadlines would take minutes, and PINGs close together are punished by servers
-//! ([gRFC A8](https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)); a free call is not.
+//! Waiting for the calls' deadlines would take minutes, and PINGs close together are punished by
+//! servers ([gRFC A8](https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)); a
+//! free call is not.
 
 pub(crate) mod inquiry;
 
@@ -19,15 +21,15 @@ pub(crate) trait Ways: Send + Sync + 'static {
     /// Makes a free call on this connection. Ends with any answer, or if it cannot be made.
     fn ask_on(self: Arc<Self>, line: Line) -> Asking<()>;
 
-    /// Makes free calls on all other ways: on a gRPC connection that has not been given up, and over REST. Ends with
-    /// the earliest answer, if there is one.
+    /// Makes free calls on all other ways: on a gRPC connection that has not been given up, and
+    /// over REST. Ends with the earliest answer, if there is one.
     fn ask_elsewhere(self: Arc<Self>, line: Line) -> Asking<Option<Elsewhere>>;
 }
 
 pub(crate) type Asking<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Watches over a connection to its end, which it brings about if the network has lost it. Holds neither the
-/// connection nor the ways open.
+/// Watches over a connection to its end, which it brings about if the network has lost it. Holds
+/// neither the connection nor the ways open.
 pub(crate) async fn watch(ways: Weak<impl Ways>, line: LooseLine, patience: Patience) {
     let mut inquiry = Inquiry::new(patience, Instant::now());
     let (mut question, mut elsewhere) = (None, None);

@@ -1,4 +1,5 @@
-//! Body: the messages of an answer pass through, counted; an end without `grpc-status` is a failure.
+//! Body: the messages of an answer pass through, counted; an end without `grpc-status` is a
+//! failure.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

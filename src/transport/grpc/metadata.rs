@@ -1,4 +1,5 @@
-//! Metadata: the head and the trailers of an answer: how large they may be, and what of them is kept.
+//! Metadata: the head and the trailers of an answer: how large they may be, and what of them is
+//! kept.
 
 use std::fmt;
 
@@ -29,8 +30,8 @@ impl AnswerLimits {
     }
 }
 
-/// Keeps of a head or of trailers what is the service's. A length of HTTP, for instance, would hold for the next hop
-/// too, where the same answer may end in another way.
+/// Keeps of a head or of trailers what is the service's. A length of HTTP, for instance, would hold
+/// for the next hop too, where the same answer may end in another way.
 pub(super) fn keep_metadata(headers: &mut HeaderMap) {
     remove_headers(headers, |name| *name != header::CONTENT_TYPE && OF_HTTP.contains(name));
     drop_malformed_details(headers);

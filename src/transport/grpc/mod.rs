@@ -1,4 +1,5 @@
-//! gRPC, transport one: calls as HTTP/2 streams on our own connections or on the program's carrier, each failure named.
+//! gRPC, transport one: calls as HTTP/2 streams on our own connections or on the program's carrier,
+//! each failure named.
 
 mod answer;
 mod body;
@@ -54,7 +55,8 @@ impl GrpcTransport {
         matches!(self.carrier, GrpcCarrier::Foreign(_))
     }
 
-    /// Waits until a connection stands whose peer speaks HTTP/2; of the program's own carrier, until it takes a call.
+    /// Waits until a connection stands whose peer speaks HTTP/2; of the program's own carrier,
+    /// until it takes a call.
     ///
     /// # Errors
     /// No connection came about.
@@ -73,7 +75,8 @@ impl GrpcTransport {
         self.take_younger_seat(None).await
     }
 
-    /// The same on a connection that opened after `than`: what an older one did to a call may be its own fault.
+    /// The same on a connection that opened after `than`: what an older one did to a call may be
+    /// its own fault.
     ///
     /// # Errors
     /// No connection came about; nothing was sent.
@@ -102,9 +105,9 @@ impl GrpcTransport {
 
     /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
     ///
-    /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error` where
-    /// the network breaks it. There is no time limit inside; dropping the future, or the body, resets
-    /// the stream.
+    /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error`
+    /// where the network breaks it. There is no time limit inside; dropping the future, or the
+    /// body, resets the stream.
     ///
     /// # Errors
     /// The network broke the call.

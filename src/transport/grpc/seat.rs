@@ -64,8 +64,8 @@ impl Seat {
         }
     }
 
-    /// Sends a request with its message, or begins to send its stream of messages, and waits for the head of the
-    /// answer. Dropping the future cancels the call.
+    /// Sends a request with its message, or begins to send its stream of messages, and waits for
+    /// the head of the answer. Dropping the future cancels the call.
     ///
     /// # Errors
     /// The network broke the call, or the carrier failed.

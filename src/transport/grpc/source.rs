@@ -1,4 +1,5 @@
-//! Source: where the parts of an answer come from: a stream of h2, or the body that the program's own carrier gave.
+//! Source: where the parts of an answer come from: a stream of h2, or the body that the program's
+//! own carrier gave.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -101,8 +102,8 @@ fn poll_stream(
     Poll::Ready(or_end(trailers.map(|trailers| trailers.map(Part::trailers))))
 }
 
-/// A reset with `NO_ERROR` ends an answer without breaking it
-/// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)); a GOAWAY does not.
+/// A reset with `NO_ERROR` ends an answer without breaking it ([RFC 9113, section
+/// 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)); a GOAWAY does not.
 fn or_end<T>(part: Result<Option<T>, h2::Error>) -> Option<Result<T, h2::Error>> {
     match part {
         Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => None,

@@ -31,7 +31,8 @@ impl RestCarrier {
         })
     }
 
-    /// Shows whether the service can be reached; of the program's own carrier, whether it takes a call.
+    /// Shows whether the service can be reached; of the program's own carrier, whether it takes a
+    /// call.
     pub(super) async fn connect(&self) -> Result<(), Error> {
         match self {
             Self::Own(client) => client.connect().await,

@@ -1,5 +1,5 @@
-//! REST, transport two: a call is transcoded by its HTTP rule, sent by our client or the program's carrier, and its
-//! answer transcoded back.
+//! REST, transport two: a call is transcoded by its HTTP rule, sent by our client or the program's
+//! carrier, and its answer transcoded back.
 
 mod answer;
 mod carrier;
@@ -212,7 +212,7 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
     headers
 }
 
-/// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's two, the host and
-/// the encodings.
+/// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's
+/// two, the host and the encodings.
 const OWN_HEADERS: usize = 6;
 pub(crate) const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");

@@ -76,7 +76,8 @@ impl Latencies {
 /// The time that a process had on a processor so far; a tick of Linux is 10 ms.
 pub(super) fn processor_time(process: u32) -> Duration {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).expect("a process that runs");
-    // The name, in parentheses, may have spaces; user and system time are the 12th and 13th after it.
+    // The name, in parentheses, may have spaces; user and system time are the 12th and 13th after
+    // it.
     let after_name = text.rsplit_once(')').expect("a name").1;
     let fields = after_name.split_whitespace().skip(11).take(2);
     let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();

@@ -1,7 +1,8 @@
-//! What the sidecar costs on loopback: the same client with it and without it. Client, sidecar and service are
-//! processes of their own.
+//! What the sidecar costs on loopback: the same client with it and without it. Client, sidecar and
+//! service are processes of their own.
 //!
-//! For figures: `cargo test --release --all-features --test interop latency -- --ignored --nocapture`.
+//! For figures:
+//! `cargo test --release --all-features --test interop latency -- --ignored --nocapture`.
 
 mod bare;
 mod figures;

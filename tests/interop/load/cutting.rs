@@ -38,7 +38,8 @@ struct Tunnel {
 pub(super) struct Counts {
     pub(super) opened: usize,
     pub(super) cut: usize,
-    /// Calls that had left the client in part or whole, and whose answer had not gone to it in whole.
+    /// Calls that had left the client in part or whole, and whose answer had not gone to it in
+    /// whole.
     pub(super) calls_cut: usize,
 }
 
@@ -167,8 +168,8 @@ async fn pass(
     }
 }
 
-/// Says no more, and hears what the client had sent before it noticed. Nothing of it goes further: the connection
-/// to the service is gone.
+/// Says no more, and hears what the client had sent before it noticed. Nothing of it goes further:
+/// the connection to the service is gone.
 async fn take_leave(mut client: TlsStream<TcpStream>, ledger: &Mutex<Ledger>) -> usize {
     let _ = client.get_mut().0.shutdown().await;
     let mut buffer = vec![0; 16 * 1024];

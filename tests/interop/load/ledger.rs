@@ -53,7 +53,8 @@ impl Ledger {
     }
 }
 
-/// The head of an HTTP/2 frame ([RFC 9113, section 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
+/// The head of an HTTP/2 frame ([RFC 9113, section
+/// 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
 struct FrameHead {
     kind: u8,
     flags: u8,

@@ -1,4 +1,5 @@
-//! Answers of the wide world: each case of `cases/cases.jsonl`, served byte by byte, and what the bridge made of it.
+//! Answers of the wide world: each case of `cases/cases.jsonl`, served byte by byte, and what the
+//! bridge made of it.
 //!
 //! Rules and format: `cases/README.md` beside the cases.
 

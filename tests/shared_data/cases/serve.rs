@@ -1,4 +1,5 @@
-//! Serve: an answer's bytes for each request that comes, over HTTP/1.1 as they stand, over HTTP/2 as gRPC.
+//! Serve: an answer's bytes for each request that comes, over HTTP/1.1 as they stand, over HTTP/2
+//! as gRPC.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! The tree is the way a call takes: a module uses only those before it, and no files use each other.
+//! The tree is the way a call takes: a module uses only those before it, and no files use each
+//! other.
 
 mod circles;
 mod tree;
@@ -199,7 +200,8 @@ fn compare_circles(
     )
 }
 
-/// Files that no module declares, that stand at the root, or whose module has no place in the order.
+/// Files that no module declares, that stand at the root, or whose module has no place in the
+/// order.
 fn homeless(tree: &Tree) -> Vec<String> {
     let strays = tree.strays().into_iter().map(|file| format!("{file}: no module declares it"));
     let at_root = |file: &&str| !file.contains('/') && !ROOT.contains(file);

@@ -1,4 +1,5 @@
-//! Tree: the sources as files that use each other, read with `syn`; what only tests use is left out.
+//! Tree: the sources as files that use each other, read with `syn`; what only tests use is left
+//! out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -78,7 +79,8 @@ impl Tree {
         used.filter(|used| used != path && used != "lib.rs").collect()
     }
 
-    /// The file that declares what these segments name in this module; `None` if it is another crate's.
+    /// The file that declares what these segments name in this module; `None` if it is another
+    /// crate's.
     fn find(&self, module: &[String], segments: &[String], hops: usize) -> Option<String> {
         let (first, rest) = segments.split_first()?;
         match first.as_str() {

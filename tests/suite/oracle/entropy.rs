@@ -10,7 +10,8 @@ use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value,
 };
 
-/// Bytes that choices are made from; without any left the smallest thing is chosen, so cases shrink.
+/// Bytes that choices are made from; without any left the smallest thing is chosen, so cases
+/// shrink.
 pub(super) struct Entropy<'a>(pub(super) &'a [u8]);
 
 impl Entropy<'_> {

@@ -240,7 +240,8 @@ fn a_list_goes_on_behind_a_tag_that_is_longer_than_needed() {
 
 #[test]
 fn messages_out_of_order_inside_each_other_take_no_longer_than_their_depth_tells() {
-    // Each one holds another one, then the same scalar twice: written as it stands, it must be written again.
+    // Each one holds another one, then the same scalar twice: written as it stands, it must be
+    // written again.
     let mut wire = vec![0x68, 1];
     for _ in 0..95 {
         let mut outer = vec![0x8a, 0x01];

@@ -1,4 +1,5 @@
-//! Headers of HTTP on a gRPC answer: none of them costs a message, the status or a client's connection.
+//! Headers of HTTP on a gRPC answer: none of them costs a message, the status or a client's
+//! connection.
 
 use bytes::Bytes;
 use genai_bridge::Transport;

@@ -129,7 +129,8 @@ async fn headers_without_end_are_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_without_end_are_cut_off() {
-    // Room for all of them together: where it is used up, good clients are refused, too, for as long as that takes.
+    // Room for all of them together: where it is used up, good clients are refused, too, for as
+    // long as that takes.
     let victim = Victim::start(&["--max-message", "1", "--max-request-memory", "48"]).await;
     let head = format!(
         "POST /v1beta/models/m:generateContent HTTP/1.1\r\nhost: {}\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -143,8 +144,8 @@ async fn bodies_without_end_are_cut_off() {
             head.clone().into(),
             chunk.clone(),
         ));
-        // It does not wait for the window of HTTP/2 to open. What comes on a stream that was refused is passed over:
-        // its connection may carry others.
+        // It does not wait for the window of HTTP/2 to open. What comes on a stream that was
+        // refused is passed over: its connection may carry others.
         streams.spawn(pour(
             http2(&victim).await,
             frame(HEADERS, END_HEADERS, 1, &grpc_head(&victim)),
@@ -159,7 +160,8 @@ async fn bodies_without_end_are_cut_off() {
     victim.ends_unharmed("bodies without end", 2 * 40 * 1024 + SOME).await;
 }
 
-/// [CVE-2023-44487](https://nvd.nist.gov/vuln/detail/CVE-2023-44487): streams opened and reset at once.
+/// [CVE-2023-44487](https://nvd.nist.gov/vuln/detail/CVE-2023-44487): streams opened and reset at
+/// once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rapid_reset_is_cut_off() {
     let victim = Victim::start(&[]).await;

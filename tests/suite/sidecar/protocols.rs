@@ -1,4 +1,5 @@
-//! Protocols: what is not spoken is refused in words that its client understands; an offer is passed over.
+//! Protocols: what is not spoken is refused in words that its client understands; an offer is
+//! passed over.
 
 use genai_bridge::emulator::Emulator;
 
@@ -83,7 +84,8 @@ async fn a_client_that_still_writes_reads_why_it_is_refused() {
     ] {
         let length = body.len();
         let head = format!("{post}{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
-        // All of it is written before the answer is read; `exchange` fails where the connection is closed meanwhile.
+        // All of it is written before the answer is read; `exchange` fails where the connection is
+        // closed meanwhile.
         let answer = exchange(sidecar.address, [head.as_bytes(), &body].concat()).await;
         assert!(answer.contains(expected), "{headers}{answer}");
     }

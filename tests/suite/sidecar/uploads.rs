@@ -13,7 +13,8 @@ async fn uploads_and_downloads_stay_with_the_sidecar() {
     let data: Vec<u8> = (0..300_000_u32).flat_map(u32::to_be_bytes).collect();
     for client in [sidecar.client(), sidecar.plain_client()] {
         let own = client.build().expect("a bridge");
-        // A bridge follows an answer to its own endpoint alone: one that led past the sidecar would be refused.
+        // A bridge follows an answer to its own endpoint alone: one that led past the sidecar would
+        // be refused.
         let files = own.files();
         let file =
             files.upload_bytes(data.clone()).piece_size(1 << 18).send().await.expect("an upload");

@@ -44,8 +44,8 @@ impl Victim {
         Self { address, serving, emulator, _folder: folder, good, stop, memory }
     }
 
-    /// The good client was answered each time, no call of anybody else reached the service, and the sidecar took no
-    /// more memory than so much.
+    /// The good client was answered each time, no call of anybody else reached the service, and the
+    /// sidecar took no more memory than so much.
     pub(super) async fn ends_unharmed(self, attack: &str, kib: u64) {
         self.stop.cancel();
         let calls = self.good.await.expect("every call is answered");

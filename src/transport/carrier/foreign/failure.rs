@@ -1,4 +1,5 @@
-//! Failure: what a carrier of the program's own met, found in the types of its error's chain of causes.
+//! Failure: what a carrier of the program's own met, found in the types of its error's chain of
+//! causes.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -23,29 +23,33 @@ use crate::error::{BoxError, Error};
 use crate::network::{Origin, caught, caught_async};
 
 /// What moves the HTTP exchanges of one transport in place of the bridge's own connections:
-/// [`grpc_carrier`](crate::BridgeBuilder::grpc_carrier) and [`rest_carrier`](crate::BridgeBuilder::rest_carrier) take it.
+/// [`grpc_carrier`](crate::BridgeBuilder::grpc_carrier) and
+/// [`rest_carrier`](crate::BridgeBuilder::rest_carrier) take it.
 ///
-/// It is made from a tonic `Channel`, with the feature `reqwest` from a `reqwest::ClientBuilder`, and from any other
-/// tower service with [`service`](Self::service). The bridge's settings for the network (proxy, roots, client
-/// certificate, connector, limits for connecting) do not reach it: it dials as its maker set it up.
+/// It is made from a tonic `Channel`, with the feature `reqwest` from a `reqwest::ClientBuilder`,
+/// and from any other tower service with [`service`](Self::service). The bridge's settings for the
+/// network (proxy, roots, client certificate, connector, limits for connecting) do not reach it: it
+/// dials as its maker set it up.
 ///
 /// How a failed call is judged, as far as types show it:
 ///
 /// - an error of `poll_ready` proves that the call was not sent;
-/// - an error of the call proves it too, where its chain of causes holds a [`tonic::ConnectError`], an error of
-///   reqwest or of hyper-util's client that says `is_connect`, a refused connection, or a TLS handshake that was
-///   refused;
+/// - an error of the call proves it too, where its chain of causes holds a [`tonic::ConnectError`],
+///   an error of reqwest or of hyper-util's client that says `is_connect`, a refused connection, or
+///   a TLS handshake that was refused;
 /// - hyper and h2 say what they know of a request that they did not process;
 /// - a [`CarrierFailure`] anywhere in the chain says it outright;
-/// - of all else nothing is known, and the call is not sent again unless its [`ResendPolicy`](crate::ResendPolicy) says so.
+/// - of all else nothing is known, and the call is not sent again unless its
+///   [`ResendPolicy`](crate::ResendPolicy) says so.
 ///
 /// A panic in the service, its future or its body is a failure of that call alone.
 #[derive(Clone)]
 pub struct Carrier(Result<Arc<Mutex<Box<dyn Exchange>>>, Arc<Error>>);
 
 impl Carrier {
-    /// A tower service, which is cloned for each call. The URI of a request is absolute; a request of gRPC wants HTTP/2
-    /// and the trailers of its answer. The service must not follow redirects and must not send a request twice.
+    /// A tower service, which is cloned for each call. The URI of a request is absolute; a request
+    /// of gRPC wants HTTP/2 and the trailers of its answer. The service must not follow redirects
+    /// and must not send a request twice.
     pub fn service<S, B>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,

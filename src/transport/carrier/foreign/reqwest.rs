@@ -17,7 +17,8 @@ use super::Carrier;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::network::caught;
 
-/// No redirect is followed, nothing is sent twice, and no answer is decompressed (the bridge does that).
+/// No redirect is followed, nothing is sent twice, and no answer is decompressed (the bridge does
+/// that).
 impl From<ClientBuilder> for Carrier {
     fn from(builder: ClientBuilder) -> Self {
         let builder = builder
@@ -39,9 +40,10 @@ impl From<ClientBuilder> for Carrier {
 }
 
 impl Carrier {
-    /// A finished client, trusted to follow no redirect and to send nothing twice: what it was built with cannot be
-    /// seen. reqwest's default follows ten redirects and takes `x-goog-api-key` along to any host. Give a
-    /// `ClientBuilder` instead (`Carrier::from`) where you can.
+    /// A finished client, trusted to follow no redirect and to send nothing twice: what it was
+    /// built with cannot be seen. reqwest's default follows ten redirects and takes
+    /// `x-goog-api-key` along to any host. Give a `ClientBuilder` instead (`Carrier::from`) where
+    /// you can.
     pub fn trusted_reqwest(client: Client) -> Self {
         Self::service(ReqwestService(client))
     }

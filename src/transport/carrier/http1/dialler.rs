@@ -84,8 +84,8 @@ pub(crate) async fn waiting<F: Future>(request: F) -> F::Output {
     CALL.scope((), request).await
 }
 
-/// When a connection falls free for a call whose dial has begun, hyper ends that dial in a task of its own. One
-/// that still waits for its permit serves nobody then, and gives up.
+/// When a connection falls free for a call whose dial has begun, hyper ends that dial in a task of
+/// its own. One that still waits for its permit serves nobody then, and gives up.
 async fn wait_for_permit(permits: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
     let mut permit = pin!(permits.acquire_owned());
     poll_fn(|context| {

@@ -10,7 +10,8 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// Wants a PING and waits for its answer, or for the end of the connection. For one caller at a time.
+    /// Wants a PING and waits for its answer, or for the end of the connection. For one caller at a
+    /// time.
     pub(crate) async fn check(&self) {
         let answered = self.answered.notified();
         self.asked.notify_one();

@@ -11,7 +11,8 @@ use crate::network::{Alpn, Network, Origin, PerRuntime};
 use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::connection::{Connection, Seat};
 
-/// Every connection to one origin, of each runtime by itself. Dropping it ends its tasks; calls in flight finish.
+/// Every connection to one origin, of each runtime by itself. Dropping it ends its tasks; calls in
+/// flight finish.
 pub(crate) struct Connections {
     network: Network,
     origin: Origin,
@@ -49,7 +50,8 @@ struct PendingDial {
 type Dialled = Result<Arc<Connection>, Arc<Error>>;
 type Outcome = Arc<SetOnce<Dialled>>;
 
-/// Tells those who wait for a dial, in their order, how it ended: also where its task goes with its runtime.
+/// Tells those who wait for a dial, in their order, how it ended: also where its task goes with its
+/// runtime.
 struct Dial(Outcome);
 
 impl Drop for Dial {
@@ -75,8 +77,8 @@ impl Connections {
         self.pool().await.connect().await
     }
 
-    /// A place on a connection for one call: on one that stands, or on one that is dialled for it. Only a connection
-    /// that opened after `younger_than` will do.
+    /// A place on a connection for one call: on one that stands, or on one that is dialled for it.
+    /// Only a connection that opened after `younger_than` will do.
     ///
     /// # Errors
     /// There is no connection, and none came about; nothing was sent.

@@ -1,8 +1,9 @@
 //! Failure: what h2 says of a broken call, by type and never by text, becomes a `Symptom`.
 //!
-//! What each cause proves was measured with real proxies: an error of the socket after the request was
-//! handed over proves nothing, however early it came; only a request for which h2 opened no stream, and what
-//! the peer refuses by RFC 9113 (sections 6.8 and 8.7), is known not to have been processed.
+//! What each cause proves was measured with real proxies: an error of the socket after the request
+//! was handed over proves nothing, however early it came; only a request for which h2 opened no
+//! stream, and what the peer refuses by RFC 9113 (sections 6.8 and 8.7), is known not to have been
+//! processed.
 
 use std::error::Error as StdError;
 use std::io;
@@ -72,7 +73,8 @@ pub(crate) fn in_body(error: h2::Error, peer: &Peer, messages: u64) -> Error {
     Error::from(peer.symptom(kind, evidence.with_messages(messages))).with_source(error)
 }
 
-/// What to tell the peer when the caller's stream of messages fails: what ended that stream, if it was HTTP/2 too.
+/// What to tell the peer when the caller's stream of messages fails: what ended that stream, if it
+/// was HTTP/2 too.
 pub(crate) fn reason_of(status: &Status) -> Reason {
     let mut next = status.source();
     while let Some(error) = next {

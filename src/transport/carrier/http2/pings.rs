@@ -1,6 +1,6 @@
-//! Pings: whether a peer lives, asked by HTTP/2 itself: before a call takes an idle connection, and under calls that
-//! nothing else asks for. More of them would be punished
-//! ([gRFC A8](https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)).
+//! Pings: whether a peer lives, asked by HTTP/2 itself: before a call takes an idle connection, and
+//! under calls that nothing else asks for. More of them would be punished ([gRFC
+//! A8](https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md)).
 
 use std::future::{pending, poll_fn};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::tap::Seen;
 use super::traffic::Sight;
 use crate::symptom::SymptomKind;
 
-/// Sends PINGs when asked to, and when the peer has long been silent with calls on the connection. Ends once it leaves
-/// one of the latter unanswered.
+/// Sends PINGs when asked to, and when the peer has long been silent with calls on the connection.
+/// Ends once it leaves one of the latter unanswered.
 pub(crate) async fn send_pings(
     pings: Option<PingPong>,
     seen: &Seen,

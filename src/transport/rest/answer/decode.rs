@@ -1,5 +1,6 @@
-//! Decode: the content codings of an answer ([RFC 9110, section 8.4](https://www.rfc-editor.org/rfc/rfc9110#section-8.4)), as
-//! they are written by all kinds of servers.
+//! Decode: the content codings of an answer ([RFC 9110, section
+//! 8.4](https://www.rfc-editor.org/rfc/rfc9110#section-8.4)), as they are written by all kinds of
+//! servers.
 
 use std::io::{self, Write};
 

@@ -3,7 +3,8 @@
 use crate::json::{MAX_DEPTH, Wire};
 use crate::schema::{MessageId, Schema, WireType};
 
-/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not tell its end.
+/// Paths of fields, such as `candidates.finish_reason`; none for a stream whose messages do not
+/// tell its end.
 pub(crate) type EndFields = &'static [&'static str];
 
 /// What the messages of one stream have said of its end.

@@ -1,4 +1,5 @@
-//! Exchange: what answers a request that has no HTTP rule: a success, the service's refusal, or another place.
+//! Exchange: what answers a request that has no HTTP rule: a success, the service's refusal, or
+//! another place.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -93,7 +94,8 @@ pub(crate) async fn read_exchange(
     }
 }
 
-/// A page in place of the text is a stranger's, and an object that is an error and nothing else is no success.
+/// A page in place of the text is a stranger's, and an object that is an error and nothing else is
+/// no success.
 async fn read_whole(
     status: StatusCode,
     headers: HeaderMap,
@@ -151,7 +153,8 @@ fn is_page(headers: &HeaderMap, text: &[u8]) -> bool {
     is_html || text.trim_ascii_start().starts_with(b"<")
 }
 
-/// The status of an object whose one member is `error`. Operations and files have one beside others, and are no errors.
+/// The status of an object whose one member is `error`. Operations and files have one beside
+/// others, and are no errors.
 pub(crate) fn lone_error(schema: &Schema, text: &[u8]) -> Option<Status> {
     memchr::memmem::find(text.get(..64).unwrap_or(text), b"\"error\"")?;
     let text = std::str::from_utf8(text).ok()?;

@@ -69,8 +69,9 @@ impl Reading {
         }
     }
 
-    /// Whether an object that could be read is no message all the same. One that says nothing the schema knows is
-    /// none where it comes alone or first; later it may be a newer service's, unless it has the shape of an error.
+    /// Whether an object that could be read is no message all the same. One that says nothing the
+    /// schema knows is none where it comes alone or first; later it may be a newer service's,
+    /// unless it has the shape of an error.
     fn is_foreign(&self, text: &[u8], notes: Notes, position: Position) -> bool {
         if notes.has_error {
             return true;
@@ -89,7 +90,8 @@ impl Reading {
         members(text).is_ok_and(|members| members.iter().any(|(name, _)| is_known(name)))
     }
 
-    /// The service's error that a text is. A long text that only begins as one must not become a tree.
+    /// The service's error that a text is. A long text that only begins as one must not become a
+    /// tree.
     fn failure(&self, text: &[u8]) -> Option<Unreadable> {
         let may_be_error = text.len() <= self.max_metadata_size;
         let status = may_be_error.then(|| read_status(&self.schema, 200, text)).flatten()?;

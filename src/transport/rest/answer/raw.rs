@@ -15,7 +15,8 @@ use crate::call::frame::PREFIX_LENGTH;
 use crate::call::trailers_of;
 use crate::json::push_varint;
 
-/// The answer to a method that streams `HttpBody`: a message for each piece of the body as it comes.
+/// The answer to a method that streams `HttpBody`: a message for each piece of the body as it
+/// comes.
 pub(super) struct RawStream {
     pub(super) body: AnswerBody,
     pub(super) reading: Reading,

@@ -1,4 +1,5 @@
-//! Reading: what reading an answer needs to know: the method, the types of its messages, the limits.
+//! Reading: what reading an answer needs to know: the method, the types of its messages, the
+//! limits.
 
 use std::sync::Arc;
 

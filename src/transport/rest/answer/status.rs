@@ -12,8 +12,8 @@ use crate::schema::Schema;
 use crate::symptom::style::{CodeAt, Style, object_of};
 use crate::symptom::words::{first_value, text_of};
 
-/// Reads an error body of the service, or of a transcoder that speaks for it: what stands before and after its JSON
-/// does not matter.
+/// Reads an error body of the service, or of a transcoder that speaks for it: what stands before
+/// and after its JSON does not matter.
 ///
 /// `http` is the HTTP status it came with. `None`: the body is not theirs.
 pub(crate) fn read_status(schema: &Schema, http: u16, body: &[u8]) -> Option<Status> {
@@ -35,8 +35,8 @@ fn code_of(at: CodeAt, object: &Value, http: u16) -> Option<Code> {
     }
 }
 
-/// Google's wrapper names the code; its number is the HTTP status, or a transcoder's gRPC code. Inside a success, where
-/// the service alone can have put it, it may say neither.
+/// Google's wrapper names the code; its number is the HTTP status, or a transcoder's gRPC code.
+/// Inside a success, where the service alone can have put it, it may say neither.
 fn google_code(error: &Value, http: u16) -> Option<Code> {
     let number = error.get("code").and_then(Value::as_u64);
     let name = error.get("status").and_then(Value::as_str);
@@ -79,8 +79,8 @@ fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
 
 /// Each detail alone: one that cannot be read must not cost the others.
 ///
-/// A schema need not have the types of `google.rpc`: those come from our own. A detail of a type that neither has is
-/// kept as a `google.protobuf.Struct` of its JSON.
+/// A schema need not have the types of `google.rpc`: those come from our own. A detail of a type
+/// that neither has is kept as a `google.protobuf.Struct` of its JSON.
 fn read_detail(schema: &Schema, detail: &[u8]) -> Option<Any> {
     let url = member(detail, "@type").and_then(|url| serde_json::from_slice::<String>(url).ok());
     let url = url.unwrap_or_default();

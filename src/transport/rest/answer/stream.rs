@@ -26,8 +26,8 @@ use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::rest::split::Splitter;
 use crate::transport::rest::split::piece::{Piece, SplitFault};
 
-/// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones, which may keep a
-/// connection alive, are not held.
+/// Waits for the first bytes that are not blank: they tell whether the service speaks. Blank ones,
+/// which may keep a connection alive, are not held.
 pub(crate) async fn read_stream(
     status: StatusCode,
     headers: HeaderMap,
@@ -139,8 +139,8 @@ impl AnswerStream {
         }
     }
 
-    /// The end of the body, which is no end of the stream if its messages were due to say so and did not. An array's
-    /// bracket says it for them.
+    /// The end of the body, which is no end of the stream if its messages were due to say so and
+    /// did not. An array's bracket says it for them.
     fn end_well(&mut self) -> Result<BodyFrame<Bytes>, Error> {
         if self.end.is_missing() && !self.splitter.has_end_mark() {
             let evidence = Evidence::new().with_messages(self.messages).with_detail(NO_REASON);

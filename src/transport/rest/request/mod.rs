@@ -22,12 +22,14 @@ use crate::transport::rest::request::query::write_query;
 const GAP_FROM: usize = 64 * 1024;
 
 impl Schema {
-    /// The HTTP request for a call: path, query and body by the method's `google.api.http` rule. The first
-    /// binding that fits the message is taken. There is no host in it, and there are no credentials.
+    /// The HTTP request for a call: path, query and body by the method's `google.api.http` rule.
+    /// The first binding that fits the message is taken. There is no host in it, and there are no
+    /// credentials.
     ///
     /// # Errors
-    /// The schema has no such method, the method has no HTTP rule ([`ErrorKind::Unsupported`]), or the message
-    /// fits no binding ([`ErrorKind::InvalidRequest`]; the text names each binding, field, pattern and value).
+    /// The schema has no such method, the method has no HTTP rule ([`ErrorKind::Unsupported`]), or
+    /// the message fits no binding ([`ErrorKind::InvalidRequest`]; the text names each binding,
+    /// field, pattern and value).
     pub fn http_request(&self, path: &str, wire: &[u8]) -> Result<::http::Request<Bytes>, Error> {
         let unknown =
             || Error::new(ErrorKind::Unsupported, format!("the schema has no method `{path}`"));

@@ -1,4 +1,5 @@
-//! Target: path and query of a request that a caller, or an answer, wrote; always on the bridge's own origin.
+//! Target: path and query of a request that a caller, or an answer, wrote; always on the bridge's
+//! own origin.
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -18,8 +19,8 @@ impl Target {
     /// Reads `/path` or `/path?query`.
     ///
     /// # Errors
-    /// It names another host, leaves its place by dots or by empty segments, or is no path of a URL. The query, which may
-    /// hold a secret, is not repeated.
+    /// It names another host, leaves its place by dots or by empty segments, or is no path of a
+    /// URL. The query, which may hold a secret, is not repeated.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
         let refuse = |why: &str| Error::invalid_request(format!("the path `{path}` {why}"));

@@ -43,7 +43,8 @@ impl Splitter {
         }
     }
 
-    /// Whether a stream that was cut between two messages would show it: an array has its bracket, others have nothing.
+    /// Whether a stream that was cut between two messages would show it: an array has its bracket,
+    /// others have nothing.
     pub(crate) const fn has_end_mark(&self) -> bool {
         match self {
             Self::Events(_) => false,

@@ -1,5 +1,6 @@
 //! Named: a streamed body cut into events with type and id, as their reader wants them
-//! ([server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
+//! ([server-sent
+//! events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
 
 use bytes::{Bytes, BytesMut};
 
@@ -75,7 +76,8 @@ pub(crate) struct NamedEvents {
     /// Holds for the events that follow, too.
     id: Option<Bytes>,
     data: Option<BytesMut>,
-    /// The last line was no field: as the last thing in a body it is the text of whoever broke the stream.
+    /// The last line was no field: as the last thing in a body it is the text of whoever broke the
+    /// stream.
     is_foreign: bool,
     raw: Option<ValueStream>,
     limit: usize,

@@ -1,8 +1,8 @@
-//! SSE: cuts an event stream into JSON texts, whatever its chunks
-//! ([server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
+//! SSE: cuts an event stream into JSON texts, whatever its chunks ([server-sent
+//! events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
 //!
-//! What a client of an API need not have is left out: ids, reconnection, and event types but two that gateways use: `ping`,
-//! which keeps a connection alive, and `error`.
+//! What a client of an API need not have is left out: ids, reconnection, and event types but two
+//! that gateways use: `ping`, which keeps a connection alive, and `error`.
 
 use bytes::{Bytes, BytesMut};
 
@@ -31,8 +31,8 @@ enum State {
     /// Before the first field.
     Opening,
     Stream,
-    /// After a line that is no field. Readers pass over such lines; as the last thing in a body it is the text of an
-    /// intermediary that broke the stream.
+    /// After a line that is no field. Readers pass over such lines; as the last thing in a body it
+    /// is the text of an intermediary that broke the stream.
     Foreign,
 }
 
@@ -90,8 +90,8 @@ impl EventStream {
         self.next_raw()
     }
 
-    /// What is left when the body has ended well. A last event needs no empty line after it: JSON shows for itself
-    /// whether it is whole.
+    /// What is left when the body has ended well. A last event needs no empty line after it: JSON
+    /// shows for itself whether it is whole.
     pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
         if self.raw.is_none() && self.lines.len() > 0 {
             let line = self.lines.take_rest();

@@ -1,5 +1,5 @@
-//! Values: cuts JSON that arrives piecewise into its values, whatever its chunks: the elements of an array, or objects one
-//! after the other, on a line each or not.
+//! Values: cuts JSON that arrives piecewise into its values, whatever its chunks: the elements of
+//! an array, or objects one after the other, on a line each or not.
 
 use bytes::BytesMut;
 use memchr::memchr2;
