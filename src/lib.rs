@@ -14,6 +14,10 @@ mod fallback;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+/// Operations of the service: [`Bridge::operations`] waits for them.
+pub mod operations {
+    pub use crate::bridge::operations::{Operations, unpack};
+}
 /// Files: upload and download, made by [`Bridge::files`].
 pub mod files {
     pub use crate::bridge::files::{Download, Files, Progress, Transferred, Upload};
@@ -39,6 +43,7 @@ pub use bridge::json::{JsonAnswer, JsonRequest};
 pub use bridge::options::{
     ActiveTransport, CallOptions, ParameterCheck, ResendPolicy, RetryPolicy, Transport,
 };
+pub use bridge::pages::{Pages, pages};
 pub use bridge::stats::Stats;
 pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};

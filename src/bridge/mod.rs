@@ -3,7 +3,9 @@
 pub(crate) mod builder;
 pub(crate) mod files;
 pub(crate) mod json;
+pub(crate) mod operations;
 pub(crate) mod options;
+pub(crate) mod pages;
 mod poll;
 pub(crate) mod stats;
 
@@ -21,6 +23,7 @@ use tracing::Instrument;
 
 use crate::bridge::files::Files;
 use crate::bridge::json::JsonRequest;
+use crate::bridge::operations::Operations;
 use crate::bridge::options::ActiveTransport;
 use crate::bridge::stats::Stats;
 use crate::call::Answer;
@@ -111,6 +114,11 @@ impl Bridge {
     /// The files of the API: upload, download, and what the service knows of them.
     pub fn files(&self) -> Files {
         Files::new(Arc::clone(&self.0))
+    }
+
+    /// The operations of the API: what takes the service minutes, waited for.
+    pub fn operations(&self) -> Operations {
+        Operations::new(Arc::clone(&self.0))
     }
 
     /// What happened so far.

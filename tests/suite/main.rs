@@ -36,6 +36,7 @@ mod matrix;
 mod merging;
 mod messages;
 mod network;
+mod operations;
 mod oracle;
 mod overlay_facts;
 mod parameters;
