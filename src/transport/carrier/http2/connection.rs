@@ -16,7 +16,7 @@ use crate::network;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::pings::send_pings;
-use crate::transport::carrier::http2::tap::{OpeningFault, Seen, Watched};
+use crate::transport::carrier::http2::tap::{OpeningFault, PeerState, Watched};
 use crate::transport::carrier::http2::traffic::Sight;
 
 /// One HTTP/2 connection. It lives as long as a [`Seat`] or the list of connections holds it.
@@ -56,7 +56,7 @@ impl Load {
 pub(crate) struct Peer {
     hop: Box<str>,
     issuer: Option<Box<str>>,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<PeerState>,
 }
 
 impl Peer {

@@ -9,7 +9,7 @@ use h2::{Ping, PingPong};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Http2Settings;
-use super::tap::Seen;
+use super::tap::PeerState;
 use super::traffic::Sight;
 use crate::symptom::SymptomKind;
 
@@ -17,7 +17,7 @@ use crate::symptom::SymptomKind;
 /// Ends once it leaves one of the latter unanswered.
 pub(crate) async fn send_pings(
     pings: Option<PingPong>,
-    seen: &Seen,
+    seen: &PeerState,
     sight: impl Fn() -> Sight,
     settings: Http2Settings,
 ) {

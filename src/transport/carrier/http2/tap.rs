@@ -24,7 +24,7 @@ pub(crate) struct Watched<I> {
     opening: Option<Opening>,
     /// What was written may wait in TLS or for the socket.
     has_unsent: bool,
-    seen: Arc<Seen>,
+    seen: Arc<PeerState>,
 }
 
 /// Told once: the peer's SETTINGS arrived, or what came instead.
@@ -59,7 +59,7 @@ impl OpeningFault {
 
 /// What has been seen of a connection's peer so far.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct PeerState {
     closing: AtomicBool,
     /// Nothing passes any more.
     over: AtomicBool,
@@ -84,7 +84,7 @@ pub(crate) struct Farewell {
     pub(crate) loss: Option<SymptomKind>,
 }
 
-impl Seen {
+impl PeerState {
     /// Whether the connection takes no further calls.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
@@ -175,9 +175,9 @@ impl Seen {
 
 impl<I> Watched<I> {
     /// `changed` is woken when the connection takes no further calls.
-    pub(crate) fn new(io: I, changed: Arc<Notify>) -> (Self, Opened, Arc<Seen>) {
+    pub(crate) fn new(io: I, changed: Arc<Notify>) -> (Self, Opened, Arc<PeerState>) {
         let (report, opened) = oneshot::channel();
-        let seen = Arc::new(Seen {
+        let seen = Arc::new(PeerState {
             closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             max_streams: AtomicU32::new(u32::MAX),
@@ -285,7 +285,7 @@ impl Opening {
         Some(OpeningFault::new(kind, self.evidence()))
     }
 
-    fn result(&self, seen: &Seen) -> Option<Result<(), OpeningFault>> {
+    fn result(&self, seen: &PeerState) -> Option<Result<(), OpeningFault>> {
         if let Some(go_away) = seen.farewell().go_away {
             return Some(Err(OpeningFault::go_away(&go_away)));
         }
