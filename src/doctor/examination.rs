@@ -197,6 +197,9 @@ impl Way<'_> {
     async fn look_up(&self) -> String {
         let proxy = self.network.proxy_for(self.origin);
         let address = proxy.map_or_else(|| self.origin.address(), |proxy| proxy.address());
+        if let Some(path) = self.origin.socket() {
+            return format!("socket {} needs no look-up", path.display());
+        }
         if self.network.has_own_connector() {
             return format!("{address} is left to the program's own connector");
         }

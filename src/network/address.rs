@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
@@ -91,10 +92,12 @@ pub(crate) struct Origin {
     is_https: bool,
     uri: Uri,
     host_header: HeaderValue,
+    /// A Unix socket in place of the address, which then only names the service in requests.
+    socket: Option<PathBuf>,
 }
 
 impl Origin {
-    /// Reads an endpoint: `https://host`, `host:port` (meaning https), `http://127.0.0.1:port`.
+    /// Reads an endpoint: `https://host`, `host:port` (meaning https), `http://127.0.0.1:port`, `unix:/path`.
     ///
     /// # Errors
     /// It is no such thing, or is plain `http://` to another machine without `allow_plaintext`.
@@ -103,6 +106,10 @@ impl Origin {
             Error::new(ErrorKind::Configuration, format!("endpoint: {what}"))
                 .with_remedy("give the endpoint as https://host or https://host:port")
         };
+        if let Some(path) = endpoint.trim().strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Self::over_socket(path).map_err(fault);
+        }
         let (scheme, rest) = split_scheme(endpoint.trim());
         let is_https = match scheme.as_deref() {
             None | Some("https") => true,
@@ -132,7 +139,31 @@ impl Origin {
             .map_err(|error| fault("the host cannot stand in a header").with_source(error))?;
         let uri = uri_of(authority, is_https)
             .map_err(|error| fault("the host cannot stand in a URI").with_source(error))?;
-        Ok(Self { address, is_https, uri, host_header })
+        Ok(Self { address, is_https, uri, host_header, socket: None })
+    }
+
+    /// Plain HTTP to `localhost`, over the Unix socket at `path`.
+    fn over_socket(path: &str) -> Result<Self, &'static str> {
+        if !cfg!(unix) {
+            return Err("this system has no Unix sockets");
+        }
+        if !path.starts_with('/') {
+            return Err("the path of the Unix socket does not begin with /");
+        }
+        let host = "localhost";
+        let uri = uri_of(host.to_owned(), false).map_err(|_| "`localhost` is no host")?;
+        Ok(Self {
+            address: Address::parse(host, 80)?,
+            is_https: false,
+            uri,
+            host_header: HeaderValue::from_static("localhost"),
+            socket: Some(path.into()),
+        })
+    }
+
+    /// The Unix socket to connect to, if it is one.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -226,6 +257,8 @@ mod tests {
             "https://b\u{fc}cher.test",
             "http://a.test",
             "http://10.0.0.1",
+            "unix:",
+            "unix:relative/path",
         ] {
             let error = Origin::parse(endpoint, false).expect_err(endpoint);
             assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -1,8 +1,15 @@
 //! Connector: the way to an origin, step by step: TCP or the program's own stream, the proxy's tunnel, TLS.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
+#[cfg(unix)]
+use hyper_util::rt::TokioIo;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::time::Instant;
+#[cfg(unix)]
+use tokio::time::timeout_at;
 
 use super::address::{Address, Origin};
 use super::alpn::Alpn;
@@ -40,7 +47,13 @@ impl Connecting<'_> {
         let Self { tls, alpn, deadline, .. } = self;
         let address = origin.address();
         let io = match proxy {
-            None => self.open_stream(address).await.map_err(|fault| fault.at(&hop))?,
+            None => {
+                let opened = match origin.socket() {
+                    Some(path) => open_socket(path, self.deadline).await,
+                    None => self.open_stream(address).await,
+                };
+                opened.map_err(|fault| fault.at(&hop))?
+            }
             Some(proxy) => match proxy.scheme() {
                 ProxyScheme::Http | ProxyScheme::Https => {
                     let opened = self.through_http(proxy, address).await;
@@ -122,6 +135,21 @@ impl Connecting<'_> {
         opened.map_err(|fault| fault.at_proxy(proxy))?;
         Ok(io)
     }
+}
+
+/// The stream to a Unix socket.
+#[cfg(unix)]
+async fn open_socket(path: &Path, deadline: Instant) -> Result<Io, Fault> {
+    let connected = timeout_at(deadline, UnixStream::connect(path)).await;
+    let stream = connected
+        .map_err(|_| Fault::new(SymptomKind::ConnectTimeout))?
+        .map_err(|error| Fault::of_io(kind_of(error.kind()), error))?;
+    Ok(Io::user(TokioIo::new(Box::new(TokioIo::new(stream)))))
+}
+
+#[cfg(not(unix))]
+async fn open_socket(_: &Path, _: Instant) -> Result<Io, Fault> {
+    Err(Fault::new(SymptomKind::Unreachable))
 }
 
 /// The proxy may have no IPv6, whatever this side has.

@@ -138,7 +138,8 @@ impl Network {
 
     /// The proxy before `origin`.
     pub(crate) fn proxy_for(&self, origin: &Origin) -> Option<&ProxyHop> {
-        self.0.proxies.find(origin)
+        // No proxy stands before a socket of this machine.
+        origin.socket().is_none().then(|| self.0.proxies.find(origin)).flatten()
     }
 
     /// The time that connecting to `origin` may take.
@@ -173,6 +174,9 @@ impl Network {
 
     /// How failures name the service: with the proxy, if one stands before it.
     pub(crate) fn hop(&self, origin: &Origin) -> String {
+        if let Some(path) = origin.socket() {
+            return format!("socket {}", path.display());
+        }
         match self.proxy_for(origin) {
             None => format!("host {}", origin.address()),
             Some(proxy) => format!("host {} through {proxy}", origin.address()),

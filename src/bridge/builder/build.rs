@@ -6,7 +6,7 @@ use super::BridgeBuilder;
 use super::preset::Preset;
 use crate::bridge::Bridge;
 use crate::carry::{Core, Parts, Settings};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::gemini::parameters::Guard;
 use crate::network::{Network, NetworkSettings, Origin};
@@ -27,6 +27,7 @@ impl BridgeBuilder {
 
     /// The bridge, and the network below it.
     pub(crate) fn build_parts(self) -> Result<Built, Error> {
+        let has_connector = self.connector.is_some();
         let network = Network::new(NetworkSettings {
             proxy: self.proxy,
             roots: self.roots,
@@ -36,6 +37,10 @@ impl BridgeBuilder {
             connector: self.connector,
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
+        if has_connector && origin.socket().is_some() {
+            let what = "a connector of the program's own and an endpoint over a Unix socket exclude each other";
+            return Err(Error::new(ErrorKind::Configuration, what));
+        }
         let mut preset = Preset::new(self.schema, self.probe)?;
         preset.probe = preset.probe.filter(|_| self.has_probe);
         let credentials = self.credentials?;

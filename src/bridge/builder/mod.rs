@@ -129,6 +129,7 @@ impl BridgeBuilder {
     /// The service's address, `https://host` or `https://host:port`. Default:
     /// `https://generativelanguage.googleapis.com`. Without a scheme, `https` is meant.
     ///
+    /// `unix:/path` means plain HTTP over a Unix socket, without a proxy, to a service that is called `localhost`.
     /// `http://` is accepted for loopback hosts, and for others after
     /// [`allow_plaintext`](Self::allow_plaintext).
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {

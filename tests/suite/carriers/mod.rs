@@ -2,6 +2,8 @@
 
 mod bad;
 mod redirect;
+#[cfg(unix)]
+mod unix;
 
 use std::convert::Infallible;
 use std::future::ready;
