@@ -44,7 +44,9 @@ impl Core {
             carried = self.send_with_retries(call, trace) => carried?,
         };
         let Judged { answer, author } = carried.judged;
-        let answer = answer.map(|body| Body::new(Refusable { body, refusal: Some(refusal) }));
+        // A client that has ended its stream refuses nothing any more, and was seen to.
+        let refusal = Some(refusal).filter(|refusal| !refusal.0.is_terminated());
+        let answer = answer.map(|body| Body::new(Refusable { body, refusal }));
         Ok(Carried { judged: Judged { answer, author }, ..carried })
     }
 
