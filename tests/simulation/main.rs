@@ -11,6 +11,9 @@
 //! start of a `select!` (each of the bridge's on the way of a call has an order). Plaintext, since
 //! keys of TLS cannot be seeded: faults of TLS are the matrix' business. A world that fails is made
 //! smaller before it is told.
+//!
+//! `tests/simulation/plant` breaks the deciding code on purpose, in the ways of `planted.tsv`, and
+//! tells how soon each is found.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -71,6 +74,10 @@ impl Tally {
         }
     }
 
+    fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     fn tell(&self) {
         println!("{} worlds, {} calls, {} complete", self.worlds, self.calls, self.completed);
         for (name, count) in &self.symptoms {
@@ -85,12 +92,17 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
+/// Whether the first world that is broken is enough: where faults are planted, to see how soon they are found.
+fn stops() -> bool {
+    std::env::var_os("SIMULATION_STOPS").is_some()
+}
+
 /// Runs these seeds on as many threads as there are processors: each world is on one.
 fn run_all(seeds: Range<u64>) -> Tally {
     let (next, tally) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= seeds.end {
+        if seed >= seeds.end || (stops() && tally.lock().expect("no panic").is_broken()) {
             return;
         }
         let world = World::draw(seed);
@@ -114,6 +126,10 @@ fn seeds_hold() {
     tally.broken.sort();
     for (seed, found) in &tally.broken {
         println!("seed {seed}: {}", found.join("; "));
+    }
+    if let Some((seed, found)) = tally.broken.first().filter(|_| stops()) {
+        println!("found after {} worlds: seed {seed}: {}", tally.worlds, found[0]);
+        return;
     }
     if let Some((seed, found)) = tally.broken.first() {
         let (smallest, found) = shrink(&World::draw(*seed), found);

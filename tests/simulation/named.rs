@@ -31,6 +31,10 @@ pub(crate) fn named() -> Vec<(&'static str, World)> {
                 ..plain()
             },
         ),
+        (
+            "a client had ended its stream before the answer began: reading the answer panicked",
+            World { calls: vec![bidi(0, 42)], ..plain() },
+        ),
     ]
 }
 
@@ -56,6 +60,13 @@ fn plain() -> World {
         breaks: Vec::new(),
         calls: Vec::new(),
     }
+}
+
+fn bidi(number: usize, at: u64) -> Call {
+    let call = unary(number, at);
+    let timeout = Some(Duration::from_secs(60));
+    let answer = Answer { thought: Duration::from_millis(500), messages: 3, ..call.answer };
+    Call { shape: Shape::Bidi, timeout, answer, ..call }
 }
 
 fn unary(number: usize, at: u64) -> Call {
