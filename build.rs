@@ -25,11 +25,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(overlay::apply(&compiler.encode_file_descriptor_set())?)
     };
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("gemini.binpb"), compile(false)?)?;
-    tonic_prost_build::configure()
-        .build_server(false)
-        .build_transport(false)
-        .bytes(".")
-        .compile_fds(FileDescriptorSet::decode(compile(true)?.as_slice())?)?;
+    let set = compile(true)?;
+    let mut builder =
+        tonic_prost_build::configure().build_server(false).build_transport(false).bytes(".");
+    for path in overlay::rare_messages(&set)? {
+        builder = builder.boxed(path);
+    }
+    builder.compile_fds(FileDescriptorSet::decode(set.as_slice())?)?;
     Ok(())
 }
 

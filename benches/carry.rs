@@ -255,7 +255,7 @@ fn dressed_question() -> Request<GenerateContentRequest> {
 
 fn content(text: &str, role: &str) -> Content {
     let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
-    Content { parts: vec![part], role: role.into() }
+    Content { parts: vec![part], role: role.into(), ..Default::default() }
 }
 
 /// What a bare tonic user would write: TCP, CONNECT, TLS.

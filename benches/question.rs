@@ -6,7 +6,7 @@ pub fn question() -> GenerateContentRequest {
     let part = Part { data: Some(Data::Text("?".into())), ..Part::default() };
     GenerateContentRequest {
         model: "models/gemini-2.5-flash".into(),
-        contents: vec![Content { parts: vec![part], role: "user".into() }],
+        contents: vec![Content { parts: vec![part], role: "user".into(), ..Default::default() }],
         ..GenerateContentRequest::default()
     }
 }

@@ -173,11 +173,11 @@ fn bridge(transport: Transport, port: &str) -> Result<Bridge, Failure> {
 
 async fn send_image(transport: &str, port: &str) -> Result<(), Failure> {
     let transport = if transport == "rest" { Transport::Rest } else { Transport::Grpc };
-    let blob = Blob { mime_type: "image/png".into(), data: vec![7; IMAGE].into() };
+    let blob = Blob { mime_type: "image/png".into(), data: vec![7; IMAGE].into(), ..Default::default() };
     let part = Part { data: Some(Data::InlineData(blob)), ..Part::default() };
     let request = GenerateContentRequest {
         model: "models/gemini-2.5-flash".into(),
-        contents: vec![Content { parts: vec![part], role: "user".into() }],
+        contents: vec![Content { parts: vec![part], role: "user".into(), ..Default::default() }],
         ..GenerateContentRequest::default()
     };
     GenerativeServiceClient::new(bridge(transport, port)?).generate_content(request).await?;

@@ -3,6 +3,7 @@
 //! The files of a version become one file: a field that is added may be of a type that only the overlay has.
 
 use prost::Message;
+use prost::encoding::encode_varint;
 
 use crate::descriptor::{EnumType, Field, File, Location, MessageType, Set, Source, part};
 
@@ -39,6 +40,35 @@ pub(crate) fn apply(set: &[u8]) -> Result<Vec<u8>, String> {
     }
     kept.extend(versions.map(Merged::finish));
     Ok(Set { files: kept }.encode_to_vec())
+}
+
+/// The fields of the overlay that hold one message, as paths: few messages have them, so they lie elsewhere.
+///
+/// # Errors
+/// It is no descriptor set.
+pub(crate) fn rare_messages(set: &[u8]) -> Result<Vec<String>, String> {
+    let set = Set::decode(set).map_err(|error| error.to_string())?;
+    let mut paths = Vec::new();
+    for file in &set.files {
+        for message in &file.messages {
+            add_rare(message, &file.package, &mut paths);
+        }
+    }
+    Ok(paths)
+}
+
+fn add_rare(message: &MessageType, scope: &str, paths: &mut Vec<String>) {
+    let name = format!("{scope}.{}", message.name);
+    let rare = message.fields.iter().filter(|field| {
+        BLOCK.contains(&field.number)
+            && field.kind == TYPE_MESSAGE
+            && field.label == LABEL_OPTIONAL
+            && field.oneof.is_none()
+    });
+    paths.extend(rare.map(|field| format!(".{name}.{}", field.name)));
+    for nested in &message.messages {
+        add_rare(nested, &name, paths);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -84,8 +114,9 @@ impl Merged {
     }
 
     fn finish(mut self) -> File {
-        for message in &mut self.file.messages {
-            finish_message(message);
+        let mut comments = Vec::new();
+        for (at, message) in (0..).zip(&mut self.file.messages) {
+            finish_message(message, &[part::FILE_MESSAGE, at], &mut comments);
         }
         let is_merged = |name: &String| {
             let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -106,6 +137,7 @@ impl Merged {
         dependencies.dedup();
         self.file.dependencies = dependencies;
         if !self.locations.is_empty() {
+            self.locations.extend(comments);
             self.file.source = Some(Source { locations: self.locations });
         }
         self.file
@@ -205,8 +237,8 @@ fn merge_enum(
     Ok(())
 }
 
-/// Names the types by the packages that they have come to.
-fn finish_message(message: &mut MessageType) {
+/// Names the types by the packages that they have come to, and makes room for what nobody knows.
+fn finish_message(message: &mut MessageType, path: &[i32], comments: &mut Vec<Location>) {
     for Field { type_name, .. } in &mut message.fields {
         for (package, overlay) in VERSIONS {
             let inside = format!(".{overlay}.");
@@ -215,8 +247,44 @@ fn finish_message(message: &mut MessageType) {
             }
         }
     }
-    message.messages.iter_mut().for_each(finish_message);
+    for (at, nested) in (0..).zip(&mut message.messages) {
+        finish_message(nested, &[path, &[part::MESSAGE, at]].concat(), comments);
+    }
+    if message.options.as_deref() != Some(MAP_ENTRY) {
+        comments.push(Location {
+            path: [path, &[part::FIELD, count(&message.fields)]].concat(),
+            span: vec![0, 0, 0],
+            leading: Some(UNKNOWN_COMMENT.to_owned()),
+            ..Location::default()
+        });
+        message.fields.push(unknown_json());
+    }
 }
+
+/// The members that not even the overlay knows.
+fn unknown_json() -> Field {
+    // `[(genai_bridge.rest_only) = UNKNOWN]`
+    let mut options = Vec::new();
+    encode_varint(u64::from(BLOCK.start.unsigned_abs()) << 3, &mut options);
+    options.push(3);
+    Field {
+        name: "unknown_json".to_owned(),
+        number: BLOCK.start,
+        label: LABEL_OPTIONAL,
+        kind: TYPE_BYTES,
+        options: Some(options),
+        json_name: Some("unknownJson".to_owned()),
+        ..Field::default()
+    }
+}
+
+const UNKNOWN_COMMENT: &str = " What came over REST and is not in this crate's schema, as the text of a JSON object; \
+    it goes back over REST as it came.\n Empty almost always.\n";
+/// `option map_entry = true`
+const MAP_ENTRY: &[u8] = &[0x38, 1];
+const LABEL_OPTIONAL: i32 = 1;
+const TYPE_MESSAGE: i32 = 11;
+const TYPE_BYTES: i32 = 12;
 
 /// The comment of what was moved, or of something in it.
 fn moved(mut location: Location, moves: &[Move]) -> Option<Location> {

@@ -58,8 +58,11 @@ mod tests {
         assert_eq!(parameters("ModelService/ListModels", b""), None);
         let content =
             v1beta::CachedContent { name: Some("cachedContents/a".into()), ..Default::default() };
-        let update =
-            v1beta::UpdateCachedContentRequest { cached_content: Some(content), update_mask: None };
+        let update = v1beta::UpdateCachedContentRequest {
+            cached_content: Some(content),
+            update_mask: None,
+            ..Default::default()
+        };
         let nested = parameters("CacheService/UpdateCachedContent", &update.encode_to_vec());
         assert_eq!(nested.expect("one"), "cached_content.name=cachedContents/a");
     }

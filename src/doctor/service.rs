@@ -79,7 +79,7 @@ fn refused(step: Step, prefix: &str, status: &Status) -> Check {
 }
 
 async fn check_model(line: &Line<'_>, transport: ActiveTransport, name: &str) -> Check {
-    let request = GetModelRequest { name: name.to_owned() }.encode_to_vec();
+    let request = GetModelRequest { name: name.to_owned(), ..Default::default() }.encode_to_vec();
     let began = Instant::now();
     let (status, message) = match line.call(transport, GET_MODEL, &request).await {
         Ok(answer) => answer,
@@ -104,6 +104,7 @@ async fn check_size(line: &Line<'_>, transport: ActiveTransport, model: &str) ->
         model: model.to_owned(),
         contents: vec![content(&"a ".repeat(64 * 1024))],
         generate_content_request: None,
+        ..Default::default()
     };
     let began = Instant::now();
     match line.call(transport, COUNT_TOKENS, &request.encode_to_vec()).await {
@@ -187,7 +188,7 @@ fn judge_arrivals(began: Instant, arrivals: &[Instant]) -> Check {
 
 fn content(text: &str) -> Content {
     let part = Part { data: Some(Data::Text(text.to_owned())), ..Part::default() };
-    Content { parts: vec![part], role: "user".to_owned() }
+    Content { parts: vec![part], role: "user".to_owned(), ..Default::default() }
 }
 
 const GET_MODEL: &str = "/google.ai.generativelanguage.v1beta.ModelService/GetModel";

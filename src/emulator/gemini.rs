@@ -84,7 +84,7 @@ fn list_models(request: &ListModelsRequest) -> Reply {
     let models: Vec<Model> = models().into_iter().skip(start).take(size).collect();
     let end = start + models.len();
     let next_page_token = if end < self::models().len() { end.to_string() } else { String::new() };
-    Reply::message(&ListModelsResponse { models, next_page_token })
+    Reply::message(&ListModelsResponse { models, next_page_token, ..Default::default() })
 }
 
 fn get_model(request: &GetModelRequest) -> Reply {
@@ -155,7 +155,11 @@ fn response(
     GenerateContentResponse {
         candidates: vec![Candidate {
             index: Some(0),
-            content: Some(Content { parts: vec![part], role: "model".to_owned() }),
+            content: Some(Content {
+                parts: vec![part],
+                role: "model".to_owned(),
+                ..Default::default()
+            }),
             finish_reason: finish_reason.into(),
             ..Default::default()
         }],

@@ -19,13 +19,13 @@ impl Content {
     /// assert_eq!((turn.role.as_str(), turn.parts.len()), ("user", 3));
     /// ```
     pub fn user(part: impl Into<Part>) -> Self {
-        Self { role: "user".to_owned(), parts: vec![part.into()] }
+        Self { role: "user".to_owned(), parts: vec![part.into()], ..Self::default() }
     }
 
     /// A turn of the model, where a conversation begins with made-up ones. A turn that the model gave goes back as it
     /// came, with its signatures.
     pub fn model(part: impl Into<Part>) -> Self {
-        Self { role: "model".to_owned(), parts: vec![part.into()] }
+        Self { role: "model".to_owned(), parts: vec![part.into()], ..Self::default() }
     }
 
     /// The same turn with one more part.

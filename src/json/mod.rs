@@ -16,6 +16,7 @@ mod slot_set;
 mod string;
 mod text;
 mod time;
+mod unknown;
 mod wire;
 mod write;
 
@@ -30,6 +31,7 @@ pub(crate) use lenience::{LenienceCounts, Leniences};
 pub(crate) use normalise::normalise;
 pub(crate) use raw::{elements, member, members};
 pub(crate) use read::{Mode, Notes, read_answer, read_field, read_message, room_for};
+pub(crate) use unknown::join_unknown;
 pub(crate) use wire::{MAX_DEPTH, TOO_DEEP, Wire, WireField, fields_of_value, push_varint};
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 

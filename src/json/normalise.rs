@@ -135,7 +135,7 @@ fn write_run(schema: &Schema, run: &[Record<'_>], depth: u32, out: &mut Vec<u8>)
                 out.extend_from_slice(&merged);
             }
         }
-        (Shape::Implicit | Shape::Explicit, _) => {
+        (Shape::Implicit | Shape::Explicit | Shape::Unknown, _) => {
             for record in replaced {
                 check_replaced(schema, record.field, record.wire.value, depth)?;
             }

@@ -49,6 +49,13 @@ impl SlotSet {
         many.get_mut(at).is_some_and(|word| mark(word, slot))
     }
 
+    /// Whether the slot is marked.
+    pub(super) fn has(&self, slot: u16) -> bool {
+        let (at, bit) = (usize::from(slot) / 64, 1 << (slot % 64));
+        let many = || self.rare.as_ref()?.many.get(at);
+        self.few.get(at).or_else(many).is_some_and(|word| word & bit != 0)
+    }
+
     #[cold]
     pub(super) fn add_repeat(&mut self, replaced: Replaced, from: usize) {
         self.rare.get_or_insert_default().repeats.push(Repeat { replaced, from });
@@ -77,7 +84,8 @@ mod tests {
     fn each_slot_is_new_once() {
         let mut seen = SlotSet::default();
         for slot in [0, 63, 64, 255, 256, 257, 5000] {
-            assert!(!seen.was(slot) && seen.was(slot), "{slot}");
+            assert!(!seen.has(slot) && !seen.was(slot), "{slot}");
+            assert!(seen.has(slot) && seen.was(slot), "{slot}");
         }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) enum Shape {
     Explicit,
     Repeated,
     Map,
+    /// The text of the members that the schema does not know.
+    Unknown,
 }
 
 /// How a value stands on the wire ([encoding](https://protobuf.dev/programming-guides/encoding/#structure)).
@@ -106,7 +108,9 @@ impl Field {
             || field.proto3_optional
             || declared.extension.is_some()
             || !features.implicit_presence;
+        let rest_only = RestOnly::of(options.rest_only);
         let shape = match (field.label == LABEL_REPEATED, kind) {
+            (false, Kind::Bytes) if rest_only == RestOnly::Unknown => Shape::Unknown,
             (true, Kind::Message(id)) if types.is_map_entry(id) => Shape::Map,
             (true, _) => Shape::Repeated,
             (false, Kind::Message(_) | Kind::Group(_)) => Shape::Explicit,
@@ -118,6 +122,11 @@ impl Field {
         let oneof =
             field.oneof_index.filter(|_| in_oneof).and_then(|oneof| u16::try_from(oneof).ok());
         let (name, json_name) = names_of(declared);
+        // The field of the unknown members has no name of its own in JSON.
+        let key = match shape {
+            Shape::Unknown => String::new(),
+            _ => [",", &quoted(&json_name), ":"].concat(),
+        };
         let number = u32::try_from(field.number).unwrap_or_default();
         let wire_type = if packed { WireType::Delimited } else { kind.wire_type() };
         Self {
@@ -132,9 +141,9 @@ impl Field {
             in_oneof,
             checked_utf8: features.checked_utf8,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
-            rest_only: RestOnly::of(options.rest_only),
+            rest_only,
             name: name.into(),
-            key: InlineText::new([",", &quoted(&json_name), ":"].concat().as_bytes()),
+            key: InlineText::new(key.as_bytes()),
             json_name: json_name.into(),
             tag: Tag::new(number << 3 | wire_type as u32),
         }

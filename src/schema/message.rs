@@ -1,7 +1,7 @@
 //! Messages as flat tables: what a field is called, how it stands on the wire.
 
 use super::descriptor::{FieldDescriptor, MessageDescriptor};
-use super::field::{Declaration, Field};
+use super::field::{Declaration, Field, Shape};
 use super::names::Names;
 use super::types::{Declared, Types};
 
@@ -17,6 +17,8 @@ pub(crate) struct Message {
     by_tag: [u8; 128],
     /// By number, where numbers are small: index + 1, or 0.
     by_number: Box<[u16]>,
+    /// The field that keeps what the schema does not know: index + 1, or 0.
+    unknown: u16,
 }
 
 /// A message whose JSON form is its own.
@@ -67,16 +69,19 @@ impl Message {
                 }
             }
         }
-        let names =
-            Names::new(fields.iter().zip(0..).flat_map(|(field, at)| {
-                [(field.json_name.as_ref(), at), (field.name.as_ref(), at)]
-            }));
+        let written = fields.iter().zip(0..).filter(|(field, _)| field.shape != Shape::Unknown);
+        let names = Names::new(
+            written.flat_map(|(field, at)| [(&*field.json_name, at), (&*field.name, at)]),
+        );
+        let unknown = fields.iter().zip(1..).find(|(field, _)| field.shape == Shape::Unknown);
+        let unknown = unknown.map_or(0, |(_, at)| at);
         Self {
             name: declared.name.clone(),
             special: Special::of(&declared.name),
             names,
             by_tag,
             by_number: by_number.into(),
+            unknown,
             fields,
         }
     }
@@ -100,6 +105,12 @@ impl Message {
         }
         let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
         self.fields.get(at)
+    }
+
+    /// The field that keeps the members which the schema does not know.
+    #[inline]
+    pub(crate) fn unknown(&self) -> Option<&Field> {
+        self.fields.get(usize::from(self.unknown).checked_sub(1)?)
     }
 
     /// By JSON name or by the name in the proto.

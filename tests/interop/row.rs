@@ -100,7 +100,7 @@ impl Row {
             let builder = self.builder(bed).transport(transport);
             let before = bed.calls(GENERATE);
             let began = Instant::now();
-            let ended = timeout(Duration::from_secs(60), ask(builder)).await;
+            let ended = timeout(Duration::from_secs(60), Box::pin(ask(builder))).await;
             let took = began.elapsed();
             let calls = bed.calls(GENERATE) - before;
             let end = match &ended {
@@ -171,7 +171,7 @@ pub(crate) async fn ask(builder: BridgeBuilder) -> Result<ActiveTransport, Statu
     let part = Part { data: Some(Data::Text(PROMPT.repeat(100))), ..Part::default() };
     let mut request = Request::new(GenerateContentRequest {
         model: "models/gemini-2.5-flash".into(),
-        contents: vec![Content { parts: vec![part], role: "user".into() }],
+        contents: vec![Content { parts: vec![part], role: "user".into(), ..Default::default() }],
         ..GenerateContentRequest::default()
     });
     request.set_timeout(Duration::from_secs(8));

@@ -190,23 +190,32 @@ fn request_of(method: &str) -> Vec<u8> {
                 name: Some("cachedContents/a".into()),
                 ..Default::default()
             };
-            v1beta::UpdateCachedContentRequest { cached_content: Some(content), update_mask: None }
-                .encode_to_vec()
+            v1beta::UpdateCachedContentRequest {
+                cached_content: Some(content),
+                update_mask: None,
+                ..Default::default()
+            }
+            .encode_to_vec()
         }
         "CacheService/DeleteCachedContent" | "CacheService/GetCachedContent" => {
-            v1beta::GetCachedContentRequest { name: "cachedContents/a".into() }.encode_to_vec()
+            v1beta::GetCachedContentRequest {
+                name: "cachedContents/a".into(),
+                ..Default::default()
+            }
+            .encode_to_vec()
         }
         "ModelService/ListModels" => v1beta::ListModelsRequest::default().encode_to_vec(),
         "FileService/ListFiles" => v1beta::ListFilesRequest::default().encode_to_vec(),
         "FileService/GetFile" | "FileService/DeleteFile" => {
-            v1beta::GetFileRequest { name: "files/a".into() }.encode_to_vec()
+            v1beta::GetFileRequest { name: "files/a".into(), ..Default::default() }.encode_to_vec()
         }
         "Operations/GetOperation" => {
             longrunning::GetOperationRequest { name: "models/a/operations/b".into() }
                 .encode_to_vec()
         }
         // Field 1 of each of these names the model.
-        _ => v1beta::GetModelRequest { name: "models/a".into() }.encode_to_vec(),
+        _ => v1beta::GetModelRequest { name: "models/a".into(), ..Default::default() }
+            .encode_to_vec(),
     }
 }
 

@@ -125,8 +125,10 @@ async fn answered(call: &Call, bridge: Bridge, outcome: &mut Outcome) -> Result<
         }
         Shape::Bidi => {
             let setup = BidiGenerateContentSetup { model: text, ..Default::default() };
-            let message =
-                BidiGenerateContentClientMessage { message_type: Some(MessageType::Setup(setup)) };
+            let message = BidiGenerateContentClientMessage {
+                message_type: Some(MessageType::Setup(setup)),
+                ..Default::default()
+            };
             let written = tokio_stream::iter([message]);
             let reply = client.bidi_generate_content(request(call, written)).await?;
             outcome.begin(&reply);

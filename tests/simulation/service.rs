@@ -115,6 +115,7 @@ pub(crate) fn content(text: String) -> Content {
     Content {
         parts: vec![Part { data: Some(Data::Text(text)), ..Part::default() }],
         role: "user".into(),
+        ..Default::default()
     }
 }
 

@@ -40,7 +40,7 @@ async fn an_unknown_method_is_unimplemented_on_both_transports() {
 async fn names_that_do_not_fit_the_path_are_refused_with_field_pattern_and_value() {
     let emulator = Emulator::start().await.expect("an emulator");
     let bridge = direct(&emulator).transport(Transport::Rest).build().expect("a bridge");
-    let model = |name: &str| GetModelRequest { name: name.into() };
+    let model = |name: &str| GetModelRequest { name: name.into(), ..Default::default() };
     let cases = [
         ("", "field `name` is empty"),
         ("gemini", "`gemini`, not `models/*`"),
@@ -68,7 +68,12 @@ async fn a_name_with_odd_characters_reaches_the_service_as_it_is() {
     let emulator = Emulator::start().await.expect("an emulator");
     let bridge = direct(&emulator).transport(Transport::Rest).build().expect("a bridge");
     for name in ["models/a b", "models/%", "models/\u{e9}?#&=", "models/a:b", "models/..."] {
-        let outcome = call(bridge.clone(), GET_MODEL, &GetModelRequest { name: name.into() }).await;
+        let outcome = call(
+            bridge.clone(),
+            GET_MODEL,
+            &GetModelRequest { name: name.into(), ..Default::default() },
+        )
+        .await;
         let received = emulator.received().pop().expect("a call");
         let arrived: GetModelRequest =
             prost::Message::decode(received.message().clone()).expect("a message");
@@ -207,7 +212,10 @@ async fn nothing_is_an_answer_where_nothing_is_due() {
             (STREAM, if status.starts_with("204") { Code::Unavailable } else { Code::DataLoss }),
         ] {
             let bridge = plain(http1(nothing.clone()).await, Transport::Rest);
-            let request = genai_bridge::v1beta::DeleteFileRequest { name: "files/a".into() };
+            let request = genai_bridge::v1beta::DeleteFileRequest {
+                name: "files/a".into(),
+                ..Default::default()
+            };
             let outcome = match path {
                 DELETE_FILE => call(bridge.build().expect("a bridge"), path, &request).await,
                 _ => call(bridge.build().expect("a bridge"), path, &question("?")).await,

@@ -220,8 +220,10 @@ async fn a_peer_that_takes_no_more_of_a_stream_is_left_alone() {
         setting.emulator.on(BIDI, reply.thinking(THOUGHTS[2]));
         // The service looks at the first message alone, and the rest fills its window.
         let setup = BidiGenerateContentSetup { model: "x".repeat(300_000), ..Default::default() };
-        let message =
-            BidiGenerateContentClientMessage { message_type: Some(MessageType::Setup(setup)) };
+        let message = BidiGenerateContentClientMessage {
+            message_type: Some(MessageType::Setup(setup)),
+            ..Default::default()
+        };
         let mut client = GenerativeServiceClient::new(setting.bridge.clone());
         let written = tokio_stream::iter(vec![message; 10]);
         let calling = async {

@@ -56,4 +56,5 @@ mod status_size;
 mod traces;
 #[cfg(feature = "cli")]
 mod transfers;
+mod unknown_json;
 mod weather;

@@ -81,7 +81,7 @@ async fn the_pages_of_a_list_are_one_stream() {
     let call = move |page_token| {
         let mut client = client.clone();
         async move {
-            let request = ListModelsRequest { page_size: 1, page_token };
+            let request = ListModelsRequest { page_size: 1, page_token, ..Default::default() };
             client.list_models(request).await.map(tonic::Response::into_inner)
         }
     };

@@ -65,7 +65,7 @@ async fn warn_logs_each_violation_once_and_sends_the_calls() {
 async fn a_models_own_limits_decide_where_they_are_known() {
     let emulator = Emulator::start().await.expect("an emulator");
     let bridge = direct(&emulator).build().expect("a bridge");
-    let request = GetModelRequest { name: "models/gemini-2.5-flash".into() };
+    let request = GetModelRequest { name: "models/gemini-2.5-flash".into(), ..Default::default() };
     let model =
         ModelServiceClient::new(bridge).get_model(request).await.expect("a model").into_inner();
     let strict = |builder: BridgeBuilder| client(builder.parameters(ParameterCheck::Reject));

@@ -10,8 +10,8 @@ use genai_bridge::v1beta::tool::{ComputerUse, computer_use::Environment};
 use genai_bridge::v1beta::{
     BidiGenerateContentClientMessage, BidiGenerateContentServerMessage, BidiGenerateContentSetup,
     CodeExecutionResult, Content, CreateFileRequest, ExecutableCode, File, FunctionDeclaration,
-    GenerateContentRequest, GenerationConfig, HistoryConfig, ImageConfig, Part, Schema,
-    ServiceTier, ThinkingConfig, Tool, ToolCall, part::Data,
+    GenerateContentRequest, GenerationConfig, ImageConfig, Part, Schema, ServiceTier,
+    ThinkingConfig, Tool, ToolCall, part::Data,
 };
 use genai_bridge::{ActiveTransport, Error, ErrorKind, Transport, rpc, v1};
 use prost::Message;
@@ -31,9 +31,9 @@ fn pinned() -> Vec<(&'static str, GenerateContentRequest)> {
     let thinking =
         ThinkingConfig { thinking_level: ThinkingLevel::High.into(), ..Default::default() };
     let closed = || Schema {
-        additional_properties: Some(prost_types::Value {
+        additional_properties: Some(Box::new(prost_types::Value {
             kind: Some(prost_types::value::Kind::BoolValue(false)),
-        }),
+        })),
         ..Default::default()
     };
     let deep = Schema { items: Some(Box::new(closed())), ..Default::default() };
@@ -152,7 +152,7 @@ async fn a_field_inside_an_any_counts_like_any_other() {
         let (type_url, value) = (type_url.to_owned(), inside.encode_to_vec());
         let details = vec![prost_types::Any { type_url, value }];
         let error = Some(rpc::Status { details, ..Default::default() });
-        CreateFileRequest { file: Some(File { error, ..Default::default() }) }
+        CreateFileRequest { file: Some(File { error, ..Default::default() }), ..Default::default() }
     };
     let mut client = FileServiceClient::new(bridge);
     let known = "type.googleapis.com/google.ai.generativelanguage.v1beta.GenerateContentRequest";
@@ -271,7 +271,10 @@ fn own_service() -> Vec<u8> {
 }
 
 fn setup(setup: BidiGenerateContentSetup) -> BidiGenerateContentClientMessage {
-    BidiGenerateContentClientMessage { message_type: Some(MessageType::Setup(setup)) }
+    BidiGenerateContentClientMessage {
+        message_type: Some(MessageType::Setup(setup)),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -279,7 +282,7 @@ async fn a_stream_ends_with_the_message_that_grpc_may_not_carry() {
     let plain = || setup(BidiGenerateContentSetup { model: "a".into(), ..Default::default() });
     let pinned = || {
         setup(BidiGenerateContentSetup {
-            history_config: Some(HistoryConfig::default()),
+            history_config: Some(Box::default()),
             ..Default::default()
         })
     };

@@ -106,7 +106,7 @@ pub(crate) fn answer(text: &str) -> GenerateContentResponse {
 
 fn content(text: &str) -> Content {
     let part = Part { data: Some(part::Data::Text(text.into())), ..Part::default() };
-    Content { parts: vec![part], role: String::new() }
+    Content { parts: vec![part], role: String::new(), ..Default::default() }
 }
 
 pub(crate) fn text_of(answer: &GenerateContentResponse) -> String {

@@ -8,6 +8,7 @@ use tonic::{Status, Streaming};
 
 use super::content::{Reply, is_finished};
 use crate::error::{Error, ErrorKind};
+use crate::json::join_unknown;
 use crate::proto::google::ai::generativelanguage::v1beta;
 use v1beta::part::Data;
 use v1beta::{Candidate, GenerateContentResponse, Part};
@@ -139,7 +140,9 @@ fn merge(so_far: &mut GenerateContentResponse, mut chunk: GenerateContentRespons
     {
         old.safety_ratings.clear();
     }
+    let unknown = join_unknown(&so_far.unknown_json, &chunk.unknown_json);
     append(so_far, &chunk);
+    so_far.unknown_json = unknown.into();
 }
 
 fn merge_candidate(known: &mut Candidate, mut chunk: Candidate) {
@@ -153,7 +156,9 @@ fn merge_candidate(known: &mut Candidate, mut chunk: Candidate) {
         // Some models repeat the sources in each chunk.
         new.citation_sources.retain(|source| !old.citation_sources.contains(source));
     }
+    let unknown = join_unknown(&known.unknown_json, &chunk.unknown_json);
     append(known, &chunk);
+    known.unknown_json = unknown.into();
     let content = known.content.get_or_insert_default();
     for part in parts.unwrap_or_default() {
         push_part(&mut content.parts, part);
@@ -162,20 +167,25 @@ fn merge_candidate(known: &mut Candidate, mut chunk: Candidate) {
 
 /// Joins a text to the text before it. A signature belongs to the very part that it came with
 /// ([thought signatures](https://ai.google.dev/gemini-api/docs/thought-signatures)), so such a part stays alone.
-fn push_part(parts: &mut Vec<Part>, part: Part) {
-    let is_plain = |part: &Part| {
-        part.thought_signature.is_empty() && part.part_metadata.is_none() && part.metadata.is_none()
-    };
+fn push_part(parts: &mut Vec<Part>, mut part: Part) {
     if let Some(last) = parts.last_mut()
         && last.thought == part.thought
         && is_plain(last)
-        && is_plain(&part)
+        && is_plain(&mut part)
         && let (Some(Data::Text(text)), Some(Data::Text(more))) = (&mut last.data, &part.data)
     {
         text.push_str(more);
     } else {
         parts.push(part);
     }
+}
+
+/// Whether a part holds its data and nothing about it.
+fn is_plain(part: &mut Part) -> bool {
+    let data = part.data.take();
+    let is_plain = *part == Part { thought: part.thought, ..Part::default() };
+    part.data = data;
+    is_plain
 }
 
 /// Absent means the first, as on the wire.
@@ -199,7 +209,7 @@ mod tests {
     }
 
     fn chunk(index: i32, parts: Vec<Part>) -> GenerateContentResponse {
-        let content = Some(Content { parts, role: "model".into() });
+        let content = Some(Content { parts, role: "model".into(), ..Default::default() });
         let candidate = Candidate { index: Some(index), content, ..Candidate::default() };
         GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
     }
@@ -245,7 +255,8 @@ mod tests {
             let candidate = chunk.candidates.first_mut().expect("a candidate");
             candidate.safety_ratings = vec![SafetyRating { category, ..Default::default() }];
             let citation_sources = uris.iter().map(source).collect();
-            candidate.citation_metadata = Some(CitationMetadata { citation_sources });
+            candidate.citation_metadata =
+                Some(CitationMetadata { citation_sources, ..Default::default() });
             chunk.usage_metadata =
                 Some(UsageMetadata { total_token_count: tokens, ..Default::default() });
             chunk

@@ -190,8 +190,10 @@ impl Reply for v1::GenerateContentResponse {
 
 mod sealed {
     use super::{Cow, Message, v1, v1beta};
+    use crate::gemini::schema;
+    use crate::json::read_answer;
 
-    /// Each response of v1 is one of v1beta: a number names the same field in both.
+    /// Each response of v1 is one of v1beta. A number names the same field in both, but for what v1 has over REST alone.
     #[expect(unnameable_types, reason = "sealed: it can gain what a response must do")]
     pub trait AsV1beta: Sized {
         fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse>;
@@ -210,17 +212,31 @@ mod sealed {
 
     impl AsV1beta for v1::GenerateContentResponse {
         fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse> {
-            Cow::Owned(rewrite(self))
+            Cow::Owned(rewrite(self, "v1", "v1beta"))
         }
 
         fn from_v1beta(reply: v1beta::GenerateContentResponse) -> Self {
-            rewrite(&reply)
+            rewrite(&reply, "v1beta", "v1")
         }
     }
 
-    fn rewrite<T: Message + Default>(reply: &impl Message) -> T {
-        T::decode(reply.encode_to_vec().as_slice())
+    fn rewrite<T: Message + Default>(reply: &impl Message, from: &str, to: &str) -> T {
+        let encoded = reply.encode_to_vec();
+        let by_name = rewrite_by_name(&encoded, from, to);
+        T::decode(by_name.as_deref().unwrap_or(&encoded))
             .expect("the versions differ in known fields only")
+    }
+
+    /// Over JSON, where a name has the number of each version. `None`: a caller wrote into the reply what is no JSON.
+    fn rewrite_by_name(reply: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
+        let schema = schema().ok()?;
+        let name = |version: &str| {
+            format!("google.ai.generativelanguage.{version}.GenerateContentResponse")
+        };
+        let json = schema.json_from_message(&name(from), reply).ok()?;
+        let mut encoded = Vec::new();
+        read_answer(&schema, schema.message_id(&name(to))?, &json, &mut encoded).ok()?;
+        Some(encoded)
     }
 }
 

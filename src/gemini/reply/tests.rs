@@ -18,7 +18,7 @@ fn part(text: &str, thought: bool) -> Part {
 }
 
 fn reply(parts: Vec<Part>, finish_reason: i32) -> GenerateContentResponse {
-    let content = Some(Content { parts, role: "model".into() });
+    let content = Some(Content { parts, role: "model".into(), ..Default::default() });
     let candidate = Candidate { content, finish_reason, ..Candidate::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }
 }
@@ -122,7 +122,7 @@ fn ratings_name_what_is_to_blame() {
     let mut reply = blocked(Block::Safety.into());
     let feedback = reply.prompt_feedback.as_mut().expect("feedback");
     feedback.safety_ratings =
-        vec![rating, v1beta::SafetyRating { category: 77, probability: 4, ..rating }];
+        vec![rating.clone(), v1beta::SafetyRating { category: 77, probability: 4, ..rating }];
     assert_eq!(
         reply.text().expect_err("blocked").to_string(),
         "the prompt was blocked: SAFETY (HARM_CATEGORY_HARASSMENT, category 77)"

@@ -17,8 +17,9 @@ use crate::json::fault::{Fault, Result};
 use crate::json::lenience::Leniences;
 use crate::json::scan::Scan;
 use crate::json::slot_set::{Replaced, SlotSet};
+use crate::json::unknown::Unknown;
 use crate::json::wire::{MAX_DEPTH, TOO_DEEP, push_varint};
-use crate::schema::{Field, Kind, Message, MessageId, Schema, Shape, Special};
+use crate::schema::{Field, Kind, Message, MessageId, RestOnly, Schema, Shape, Special};
 
 /// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,7 @@ pub(crate) fn read_field(
 pub(super) struct Reader<'a> {
     pub(super) schema: &'a Schema,
     pub(super) scan: Scan<'a>,
+    json: &'a [u8],
     pub(super) mode: Mode,
     /// Bytes kept for a length.
     pub(super) slot: usize,
@@ -115,6 +117,8 @@ pub(super) struct Reader<'a> {
     pub(super) in_list: bool,
     /// The number of the wrapper that was read last was left out.
     pub(super) left_out: bool,
+    /// The member at hand says more than what was read of it: the name of an enum value, or a number too large.
+    pub(super) says_more: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -124,7 +128,17 @@ impl<'a> Reader<'a> {
         let mut scan = Scan::new(json)?;
         scan.is_lenient = mode == Mode::Answer;
         let notes = Notes::default();
-        Ok(Self { schema, scan, mode, slot, notes, in_list: false, left_out: false })
+        Ok(Self {
+            schema,
+            scan,
+            json,
+            mode,
+            slot,
+            notes,
+            in_list: false,
+            left_out: false,
+            says_more: false,
+        })
     }
 
     fn notes(&self) -> Notes {
@@ -160,6 +174,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut seen = SlotSet::default();
+        let mut unknown = Unknown::default();
         let start = out.len();
         let mut next = 0;
         loop {
@@ -170,21 +185,55 @@ impl<'a> Reader<'a> {
                     next = index + 1;
                     Some(field)
                 }
-                None => self.other_name(message, depth, except)?,
+                None => self.other_name(message, depth, except, &mut unknown)?,
             };
             if let Some(field) = field {
-                let read = self.member(field, depth, &mut seen, at, out);
-                read.map_err(|fault| fault.inside(&field.name))?;
+                let before = out.len();
+                if let Err(fault) = self.member(field, depth, &mut seen, at, out) {
+                    out.truncate(before);
+                    self.keep_unread(field, fault, at, &mut unknown)?;
+                }
+                if std::mem::take(&mut self.says_more) {
+                    unknown.keep(self.text_since(at));
+                }
             }
             if !self.scan.eat(b',') {
                 break;
             }
         }
         self.scan.expect(b'}')?;
-        match seen.into_repeats() {
-            Some(repeats) => Self::keep_last(message, repeats, start, out),
-            None => Ok(()),
+        if let Some(repeats) = seen.into_repeats() {
+            Self::keep_last(message, repeats, start, out)?;
         }
+        unknown.append_to(message.unknown(), out);
+        Ok(())
+    }
+
+    /// The text from `at` to where the scan stands.
+    fn text_since(&self, at: usize) -> &'a [u8] {
+        self.json.get(at..self.scan.offset()).unwrap_or_default()
+    }
+
+    /// A member of an answer that is not of the type which the overlay has for it: that type is only what was known of
+    /// the service at one time. It is kept like an unknown one.
+    #[cold]
+    fn keep_unread(
+        &mut self,
+        field: &Field,
+        fault: Box<Fault>,
+        at: usize,
+        unknown: &mut Unknown<'a>,
+    ) -> Result<()> {
+        if self.mode != Mode::Answer || field.rest_only == RestOnly::No {
+            return Err(fault.inside(&field.name));
+        }
+        self.scan.go_to(self.json, at);
+        self.scan.string()?;
+        self.scan.expect(b':')?;
+        self.scan.value()?;
+        (self.in_list, self.left_out, self.says_more) = (false, false, false);
+        unknown.keep(self.text_since(at));
+        Ok(())
     }
 
     /// The field whose name comes next, written without escapes, and its colon; with its index. Most of them come in
@@ -207,13 +256,14 @@ impl<'a> Reader<'a> {
         Some((field, at))
     }
 
-    /// The same for any other name: one with escapes, or an unknown one, whose value is passed over; then `None`.
+    /// The same for any other name: one with escapes, or an unknown one, which is kept; then `None`.
     #[inline(never)]
     fn other_name<'m>(
         &mut self,
         message: &'m Message,
         depth: u32,
         except: Option<&[u8]>,
+        unknown: &mut Unknown<'a>,
     ) -> Result<Option<&'m Field>> {
         let at = self.scan.offset();
         let name = self.scan.string()?;
@@ -229,6 +279,9 @@ impl<'a> Reader<'a> {
         };
         if is_passed_over {
             let value = self.scan.value()?;
+            if except != Some(&*name) {
+                unknown.keep(self.text_since(at));
+            }
             if depth == OUTERMOST {
                 self.notes.has_unknown = true;
                 // A text or an object that is not empty.
@@ -286,7 +339,9 @@ impl<'a> Reader<'a> {
 
     pub(super) fn field(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match field.shape {
-            Shape::Implicit | Shape::Explicit => self.tagged_value(field, depth, out),
+            Shape::Implicit | Shape::Explicit | Shape::Unknown => {
+                self.tagged_value(field, depth, out)
+            }
             Shape::Repeated => self.repeated(field, depth, out),
             Shape::Map => self.map(field, depth, out),
         }

@@ -78,6 +78,7 @@ impl Reader<'_> {
         match written {
             Err(_) if self.mode == Mode::Answer && !self.in_list => {
                 self.scan.met.add(Lenience::NumberLeftOut);
+                self.says_more = true;
                 Ok(())
             }
             written => written,
@@ -129,7 +130,10 @@ impl Reader<'_> {
                     Some(number) => number,
                     None => match self.mode {
                         Mode::Answer => self.unknown_name(of),
-                        Mode::PassUnknown => return Ok(()),
+                        Mode::PassUnknown => {
+                            self.says_more = true;
+                            return Ok(());
+                        }
                         Mode::Strict => {
                             let name = String::from_utf8_lossy(&name).into_owned();
                             let what = format!("`{}` has no value `{name}`", of.name);
@@ -154,6 +158,7 @@ impl Reader<'_> {
 
     #[cold]
     fn unknown_name(&mut self, of: &Enum) -> i32 {
+        self.says_more = true;
         self.scan.met.add(Lenience::UnknownEnumName);
         of.unknown
     }

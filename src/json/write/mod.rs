@@ -5,6 +5,7 @@
 
 mod dynamic;
 mod map;
+mod unknown;
 mod value;
 mod well_known;
 
@@ -109,6 +110,15 @@ pub(super) struct Writer<'a> {
     gaps: Vec<(usize, Bytes)>,
 }
 
+/// How far a message could be written.
+enum Written {
+    Whole,
+    /// A field came again: the message must be put in order.
+    OutOfOrder,
+    /// All but these fields must be left out: the text of their members was kept.
+    Without(Vec<u8>),
+}
+
 /// A place in what is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -181,39 +191,61 @@ impl<'a> Writer<'a> {
     #[inline]
     fn object(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
         let fields = if self.is_partial() { Self::fields::<true> } else { Self::fields::<false> };
-        if !self.out_of_order {
-            let start = self.mark();
-            if fields(self, message, wire, depth, true)? {
-                return Ok(());
+        let start = self.mark();
+        let written = if self.out_of_order {
+            Written::OutOfOrder
+        } else {
+            fields(self, message, wire, depth, true)?
+        };
+        match written {
+            Written::Whole => Ok(()),
+            Written::OutOfOrder => {
+                self.rewind(start);
+                self.out_of_order = true;
+                in_order(self.schema, message, wire, depth, |ordered| {
+                    match fields(self, message, ordered, depth, false)? {
+                        Written::Without(rest) => {
+                            self.rewind(start);
+                            fields(self, message, Wire::new(&rest), depth, false).map(drop)
+                        }
+                        Written::Whole | Written::OutOfOrder => Ok(()),
+                    }
+                })
             }
-            self.rewind(start);
-            self.out_of_order = true;
+            Written::Without(rest) => {
+                self.rewind(start);
+                let again = fields(self, message, Wire::new(&rest), depth, false);
+                again.map(drop).map_err(|fault| fault.in_copy_of(wire.rest()))
+            }
         }
-        in_order(self.schema, message, wire, depth, |ordered| {
-            fields(self, message, ordered, depth, false).map(drop)
-        })
     }
 
-    /// Writes the fields as they come; `false` if one came again and the message must be put in order.
+    /// Writes the fields as they come; with `check`, each must come once.
     fn fields<const IS_PARTIAL: bool>(
         &mut self,
         message: &Message,
         mut wire: Wire<'_>,
         depth: u32,
         check: bool,
-    ) -> Result<bool> {
+    ) -> Result<Written> {
+        let whole = wire;
+        let mut unknown = &[][..];
         let mut seen = SlotSet::default();
         let first = self.out.len();
         while let Some(byte) = wire.peek() {
             let Some((field, wire_type)) = next_field(message, byte, &mut wire, depth)? else {
                 continue;
             };
+            if field.shape == Shape::Unknown {
+                unknown = wire.delimited()?;
+                continue;
+            }
+            if seen.was(field.slot) && check {
+                return Ok(Written::OutOfOrder);
+            }
             if IS_PARTIAL && self.is_left_out(field.number) {
                 wire.skip(field.number, wire_type, depth)?;
                 continue;
-            }
-            if check && seen.was(field.slot) {
-                return Ok(false);
             }
             let mark = self.out.len();
             field.key.append_to(&mut self.out);
@@ -231,11 +263,16 @@ impl<'a> Writer<'a> {
                 self.out.truncate(mark);
             }
         }
+        if !unknown.is_empty()
+            && let Some(rest) = self.unknown(message, unknown, whole, &seen, first)?
+        {
+            return Ok(Written::Without(rest));
+        }
         if self.out.len() == first {
             self.out.push(b'{');
         }
         self.out.push(b'}');
-        Ok(true)
+        Ok(Written::Whole)
     }
 
     /// Whether some field of the message at hand, or one inside it, may have to be left out.
@@ -282,7 +319,7 @@ impl<'a> Writer<'a> {
     ) -> Result<()> {
         match field.shape {
             Shape::Implicit => self.implicit(field.kind, wire),
-            Shape::Explicit => self.value(field.kind, field.number, wire, depth),
+            Shape::Explicit | Shape::Unknown => self.value(field.kind, field.number, wire, depth),
             Shape::Repeated => self.repeated(field, wire_type, wire, depth),
             Shape::Map => self.map(field, wire, depth),
         }

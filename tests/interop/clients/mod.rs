@@ -199,7 +199,7 @@ fn method(version: &str, name: &str) -> String {
 
 fn answer(text: &str) -> GenerateContentResponse {
     let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
-    let content = Content { parts: vec![part], role: "model".into() };
+    let content = Content { parts: vec![part], role: "model".into(), ..Default::default() };
     let finish_reason = FinishReason::Stop.into();
     let candidate = Candidate { content: Some(content), finish_reason, ..Candidate::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }

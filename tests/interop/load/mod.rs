@@ -164,7 +164,7 @@ fn request(number: u64) -> GenerateContentRequest {
     let part = Part { data: Some(Data::Text(number.to_string())), ..Part::default() };
     GenerateContentRequest {
         model: "models/gemini-2.5-flash".into(),
-        contents: vec![Content { parts: vec![part], role: "user".into() }],
+        contents: vec![Content { parts: vec![part], role: "user".into(), ..Default::default() }],
         ..GenerateContentRequest::default()
     }
 }
@@ -179,7 +179,7 @@ fn number_of(message: &[u8]) -> Option<u64> {
 
 fn answer() -> GenerateContentResponse {
     let part = Part { data: Some(Data::Text("x".repeat(200))), ..Part::default() };
-    let content = Content { parts: vec![part], role: "model".into() };
+    let content = Content { parts: vec![part], role: "model".into(), ..Default::default() };
     let finish_reason = FinishReason::Stop.into();
     let candidate = Candidate { content: Some(content), finish_reason, ..Candidate::default() };
     GenerateContentResponse { candidates: vec![candidate], ..Default::default() }

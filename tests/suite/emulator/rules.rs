@@ -221,6 +221,7 @@ async fn an_update_takes_its_mask_from_the_query() {
         update_mask: Some(prost_types::FieldMask {
             paths: vec!["expire_time".to_owned(), "display_name".to_owned()],
         }),
+        ..Default::default()
     };
     assert_eq!(emulator.received()[0].message(), &expected.encode_to_vec());
 }

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::json::{
-    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, fields_of_value, normalise,
-    text_of_value, write_message,
+    Fault, MAX_DEPTH, Wire, WireField, WriteOptions, default_text, fields_of_value, members,
+    normalise, text_of_value, write_message,
 };
 use crate::schema::rule::{Rule, RuleBody};
 use crate::schema::template::encode;
@@ -113,6 +113,7 @@ impl Query<'_> {
                 Err(no_form(&name))
             }
             (Shape::Repeated, kind) => self.add_elements(&name, kind, value),
+            (Shape::Unknown, _) => self.add_unknown(prefix, value),
             (Shape::Implicit | Shape::Explicit, Kind::Message(id) | Kind::Group(id)) => {
                 self.add_message(field, &name, id, value, depth)
             }
@@ -126,6 +127,23 @@ impl Query<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// What the schema does not know goes by the name that it came with.
+    fn add_unknown(&mut self, prefix: &str, value: &[u8]) -> Result<(), Error> {
+        let text = Wire::new(value).delimited().map_err(|fault| self.invalid(fault))?;
+        for (name, value) in members(text).map_err(|fault| self.invalid(fault))? {
+            let name = format!("{prefix}{}", String::from_utf8_lossy(&name));
+            let value = match value {
+                [b'{' | b'[', ..] => return Err(no_form(&name)),
+                value => serde_json::from_slice::<String>(value)
+                    .unwrap_or_else(|_| String::from_utf8_lossy(value).into_owned()),
+            };
+            let mut encoded = String::new();
+            encode(&name, &mut encoded);
+            self.pairs.push((encoded, value));
+        }
+        Ok(())
     }
 
     /// One parameter for each element, packed or not.
