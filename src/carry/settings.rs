@@ -31,6 +31,8 @@ pub(crate) enum DefaultDeadline {
     Fixed(Option<Duration>),
     /// By the service's own configuration, which knows methods by their path.
     ByMethod(fn(&str) -> Option<Duration>),
+    /// By the configuration that came with the schema.
+    OfSchema,
 }
 
 impl DefaultDeadline {
@@ -40,6 +42,7 @@ impl DefaultDeadline {
             Self::Fixed(timeout) => timeout,
             Self::ByMethod(_) if verb.is_safe() => Some(LOOK),
             Self::ByMethod(_) => Some(WORK),
+            Self::OfSchema => None,
         }
     }
 
@@ -49,6 +52,7 @@ impl DefaultDeadline {
         match self {
             Self::Fixed(timeout) => timeout,
             Self::ByMethod(table) => table(&method.path),
+            Self::OfSchema => method.config.timeout,
         }
     }
 }

@@ -34,9 +34,13 @@ pub(super) struct Delivery {
 /// How messages are set apart.
 #[derive(Debug)]
 pub(super) enum Form {
-    Grpc { is_gzip: bool },
+    Grpc {
+        is_gzip: bool,
+    },
     Sse(Printer),
     Array(Printer),
+    /// A `google.api.HttpBody` each, of which the bytes stand for themselves.
+    Raw(Printer),
 }
 
 /// One part of the body, and what comes after it.
@@ -81,6 +85,10 @@ impl Form {
                 Ok([b"data: ", &*printer.print(message)?, b"\r\n\r\n"].concat().into())
             }
             Self::Array(printer) => Ok([lead(position), &printer.print(message)?].concat().into()),
+            Self::Raw(printer) => match printer.raw_body(message) {
+                Some(body) => body.map(|(_, bytes)| bytes.into()),
+                None => Err(Status::internal("no google.api.HttpBody")),
+            },
         }
     }
 
@@ -96,7 +104,7 @@ impl Form {
                 Some(Frame::trailers(framing::trailers(trailers.clone(), &status)))
             }
             // Outside the framing, as the service does it.
-            Self::Sse(printer) => {
+            Self::Sse(printer) | Self::Raw(printer) => {
                 error.map(|error| Frame::data(printer.print_error(&error).into()))
             }
             Self::Array(printer) => {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tonic::{Code, Status};
 
@@ -56,6 +56,21 @@ impl Printer {
             (None, Some(field)) if field.is_list() => Ok(b"[]".to_vec()),
             (None, _) => Ok(b"{}".to_vec()),
         }
+    }
+
+    /// Content type and bytes of a `google.api.HttpBody`; `None` if the answer is no such message.
+    pub(super) fn raw_body(&self, wire: &Bytes) -> Option<Result<(String, Vec<u8>), Status>> {
+        if self.output.full_name() != "google.api.HttpBody" {
+            return None;
+        }
+        let decoded = DynamicMessage::decode(self.output.clone(), wire.clone());
+        Some(decoded.map_err(|error| self.wrong_script(&error)).map(|message| {
+            let content_type = message.get_field_by_name("content_type");
+            let data = message.get_field_by_name("data");
+            let content_type = content_type.as_deref().and_then(Value::as_str).unwrap_or_default();
+            let data = data.as_deref().and_then(Value::as_bytes).cloned().unwrap_or_default();
+            (content_type.to_owned(), data.into())
+        }))
     }
 
     /// An error, in the form that has the HTTP status as its code.

@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, Value};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -110,12 +109,13 @@ fn stream(
     attendance: Attendance,
     deadline: Option<Instant>,
 ) -> Response<AnswerBody> {
-    let (form, content_type) = if is_sse {
-        (Form::Sse(printer.compact()), EVENT_STREAM)
-    } else {
-        (Form::Array(printer), JSON)
+    let raw = reply.messages.first().and_then(|first| printer.raw_body(first));
+    let (form, content_type) = match raw {
+        Some(Ok((content_type, _))) => (Form::Raw(printer), content_type),
+        _ if is_sse => (Form::Sse(printer.compact()), EVENT_STREAM.to_owned()),
+        _ => (Form::Array(printer), JSON.to_owned()),
     };
-    let mut response = head_of(StatusCode::OK, content_type, &reply);
+    let mut response = head_of(StatusCode::OK, &content_type, &reply);
     let disposition = HeaderValue::from_static("attachment");
     response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
     let delivery =
@@ -133,7 +133,7 @@ fn whole(printer: &Printer, request: &HeaderMap, reply: &Reply) -> Response<Answ
         text.push(b'\n');
         Ok((JSON.to_owned(), text))
     };
-    let (content_type, mut bytes) = match raw_body(printer, message).unwrap_or_else(json) {
+    let (content_type, mut bytes) = match printer.raw_body(message).unwrap_or_else(json) {
         Ok(body) => body,
         Err(status) => return error(printer, false, reply, &status),
     };
@@ -148,21 +148,6 @@ fn whole(printer: &Printer, request: &HeaderMap, reply: &Reply) -> Response<Answ
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     full(response, bytes)
-}
-
-/// A `google.api.HttpBody` is its own content type and bytes.
-fn raw_body(printer: &Printer, wire: &Bytes) -> Option<Result<(String, Vec<u8>), Status>> {
-    if printer.output.full_name() != "google.api.HttpBody" {
-        return None;
-    }
-    let decoded = DynamicMessage::decode(printer.output.clone(), wire.clone());
-    Some(decoded.map_err(|fault| Status::internal(fault.to_string())).map(|message| {
-        let content_type = message.get_field_by_name("content_type");
-        let data = message.get_field_by_name("data");
-        let content_type = content_type.as_deref().and_then(Value::as_str).unwrap_or_default();
-        let data = data.as_deref().and_then(Value::as_bytes).cloned().unwrap_or_default();
-        (content_type.to_owned(), data.into())
-    }))
 }
 
 /// An error with nothing before it. Of a stream of events it keeps the content type, as the service does.

@@ -29,6 +29,8 @@ pub(crate) enum RetryPolicies {
     Fixed(RetryPolicy),
     /// By the service's own configuration, which knows methods by their path.
     ByMethod(fn(&str) -> Option<RetryPolicy>),
+    /// By the configuration that came with the schema.
+    OfSchema,
 }
 
 impl Retries {
@@ -83,7 +85,7 @@ impl Retries {
         match &self.policies {
             RetryPolicies::Fixed(policy) => policy.clone(),
             RetryPolicies::ByMethod(_) if verb.is_idempotent() => RetryPolicy::google(),
-            RetryPolicies::ByMethod(_) => RetryPolicy::none(),
+            RetryPolicies::ByMethod(_) | RetryPolicies::OfSchema => RetryPolicy::none(),
         }
     }
 
@@ -98,6 +100,7 @@ impl Retries {
         match &self.policies {
             RetryPolicies::Fixed(policy) => Some(policy.clone()),
             RetryPolicies::ByMethod(table) => table(&call.method.as_ref()?.path),
+            RetryPolicies::OfSchema => call.method.as_ref()?.config.retry.clone(),
         }
     }
 }

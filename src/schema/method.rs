@@ -1,5 +1,6 @@
 //! Methods: the RPCs of a schema, by path.
 
+use super::config::MethodConfig;
 use super::descriptor::MethodDescriptor;
 use super::naming::refused;
 use super::rule::{HttpOverride, Rule, Rules, read_override, read_rules};
@@ -19,6 +20,8 @@ pub(crate) struct Method {
     pub(crate) rules: Box<[Rule]>,
     /// Why REST cannot send one of them.
     unusable: Option<Box<str>>,
+    /// What the service's configuration says of it.
+    pub(crate) config: MethodConfig,
 }
 
 impl Method {
@@ -51,6 +54,7 @@ impl Method {
             server_streaming: descriptor.server_streaming,
             rules: usable.into(),
             unusable: unusable.map(Into::into),
+            config: MethodConfig::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Schema: a descriptor set compiled once to tables: messages, methods, HTTP rules.
 
+mod config;
 mod descriptor;
 mod descriptor_fields;
 mod enumeration;
@@ -24,6 +25,7 @@ use rustc_hash::FxHashMap;
 
 use crate::error::Error;
 use crate::proto::DESCRIPTORS;
+use config::{ConfiguredRule, MethodConfigs, ServiceConfig};
 use descriptor::read_files;
 pub(crate) use enumeration::Enum;
 pub(crate) use field::{Field, Kind, Shape, WireType};
@@ -63,10 +65,42 @@ impl Schema {
         Self::with_http_overrides(&Bytes::copy_from_slice(bytes), &[])
     }
 
+    /// The same, with the configuration files that stand beside a service's protos, each of one of two kinds:
+    ///
+    /// - a `google.api.Service`, such as `library_v1.yaml`: its `http` rules replace those of the methods that they
+    ///   name, also of mixins such as `google.longrunning.Operations` and `google.cloud.location.Locations`. A rule of
+    ///   a method that the descriptors lack is passed over: compile the protos of the mixins that you call, too;
+    /// - a gRPC service config, such as `library_grpc_service_config.json`: its `methodConfig` gives the deadline of calls
+    ///   that have none, and which answers are tried again. The bridge's own
+    ///   [`default_deadline`](crate::BridgeBuilder::default_deadline) and [`retry`](crate::BridgeBuilder::retry) come first.
+    ///
+    /// A file is JSON or, with the feature `yaml`, YAML. Of two rules of a method the last one counts, of two method
+    /// configs the first.
+    ///
+    /// # Errors
+    /// As [`from_descriptor_set`](Self::from_descriptor_set), or a file cannot be read; the text says which, and why.
+    pub fn from_descriptor_set_and_config(bytes: &[u8], files: &[&str]) -> Result<Self, Error> {
+        let config = ServiceConfig::read(files)?;
+        let bindings: Vec<_> = config.rules.iter().map(ConfiguredRule::bindings).collect();
+        let rules = config.rules.iter().zip(&bindings);
+        let overrides: Vec<_> = rules
+            .map(|(rule, bindings)| HttpOverride { selector: &rule.selector, bindings })
+            .collect();
+        Self::compile(&Bytes::copy_from_slice(bytes), &overrides, &config.methods)
+    }
+
     /// The same, with the HTTP rules of a service configuration, which replace those of the methods.
     pub(crate) fn with_http_overrides(
         set: &Bytes,
         overrides: &[HttpOverride<'_>],
+    ) -> Result<Self, Error> {
+        Self::compile(set, overrides, &MethodConfigs::default())
+    }
+
+    fn compile(
+        set: &Bytes,
+        overrides: &[HttpOverride<'_>],
+        configs: &MethodConfigs,
     ) -> Result<Self, Error> {
         let files = read_files(set)?;
         let mut types = Types::new(set, &files);
@@ -79,7 +113,9 @@ impl Schema {
             for service in &file.services {
                 let service_name = qualified(file.package, service.name);
                 for method in &service.methods {
-                    let method = Method::read(&service_name, method, overrides, &types)?;
+                    let config = configs.find(&service_name, method.name).cloned();
+                    let mut method = Method::read(&service_name, method, overrides, &types)?;
+                    method.config = config.unwrap_or_default();
                     methods.insert(method.path.clone(), Arc::new(method));
                 }
             }

@@ -49,6 +49,7 @@ mod schema;
 mod secrets;
 mod selective;
 mod servers;
+mod service_config;
 mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;
@@ -57,4 +58,5 @@ mod traces;
 #[cfg(feature = "cli")]
 mod transfers;
 mod unknown_json;
+mod vertex;
 mod weather;

@@ -6,6 +6,7 @@ use super::BridgeBuilder;
 use super::preset::Preset;
 use crate::bridge::Bridge;
 use crate::carry::{Core, Parts, Settings};
+use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::gemini::parameters::Guard;
@@ -43,6 +44,9 @@ impl BridgeBuilder {
         }
         let mut preset = Preset::new(self.schema, self.probe)?;
         preset.probe = preset.probe.filter(|_| self.has_probe);
+        if preset.dialect == Dialect::Plain {
+            preset.dialect = self.own_dialect;
+        }
         let credentials = self.credentials?;
         credentials.check()?;
         let limits =

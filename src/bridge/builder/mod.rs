@@ -15,6 +15,7 @@ use crate::bridge::Bridge;
 use crate::bridge::options::{ParameterCheck, ResendPolicy, RetryPolicy, Transport};
 use crate::carry::DefaultDeadline;
 use crate::credentials::Credentials;
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::gemini;
 use crate::gemini::parameters::Limits;
@@ -38,6 +39,8 @@ pub struct BridgeBuilder {
     client_identity: Option<(Vec<u8>, Vec<u8>)>,
     tls: Option<rustls::ClientConfig>,
     schema: Option<Schema>,
+    /// For a schema of the program's own.
+    own_dialect: Dialect,
     probe: Option<(String, Vec<u8>)>,
     has_probe: bool,
     connect_timeout: Option<Duration>,
@@ -88,6 +91,7 @@ impl BridgeBuilder {
             client_identity: None,
             tls: None,
             schema: None,
+            own_dialect: Dialect::Plain,
             probe: None,
             has_probe: true,
             connect_timeout: None,
@@ -180,11 +184,43 @@ impl BridgeBuilder {
 
     /// The services that REST can carry. Default: the Gemini API, v1 and v1beta.
     ///
-    /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines,
-    /// no retries, no system parameters, and no probe beyond HTTP/2 SETTINGS unless you name
+    /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines and no retries but
+    /// those of its [configuration](Schema::from_descriptor_set_and_config), no headers and system parameters unless it is
+    /// one of [Google's](Self::google_service), and no probe beyond HTTP/2 SETTINGS unless you name
     /// one with [`probe_call`](Self::probe_call).
     pub fn schema(mut self, schema: Schema) -> Self {
         self.schema = Some(schema);
+        self
+    }
+
+    /// The schema is one of Google's services: calls get the headers of its own clients (`x-goog-request-params` of the
+    /// method's first HTTP rule, `x-goog-api-client`), and streams over REST ask for events (`alt=sse`). Gemini's schema
+    /// has it without this. Default: off.
+    ///
+    /// Vertex AI, with tokens of Application Default Credentials (feature `adc`): a location's calls go to an
+    /// endpoint of its own, and `ListModels` of a location with a page size of 1 is free and proves gRPC.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), genai_bridge::Error> {
+    /// use genai_bridge::{Bridge, Schema};
+    ///
+    /// # let descriptors: &[u8] = &[]; let credentials = genai_bridge::Credentials::none();
+    /// let schema = Schema::from_descriptor_set(descriptors)?;
+    /// let location = br#"{"parent": "projects/my-project/locations/europe-west1", "pageSize": 1}"#;
+    /// let probe = schema.message_from_json("google.cloud.aiplatform.v1.ListModelsRequest", location)?;
+    /// let bridge = Bridge::builder()
+    ///     .endpoint("https://europe-west1-aiplatform.googleapis.com")
+    ///     .schema(schema)
+    ///     .google_service()
+    ///     .credentials(credentials) // Credentials::adc()
+    ///     .probe_call("/google.cloud.aiplatform.v1.ModelService/ListModels", probe)
+    ///     .build()?;
+    /// # let _ = bridge;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn google_service(mut self) -> Self {
+        self.own_dialect = Dialect::Google;
         self
     }
 

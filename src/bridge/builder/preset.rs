@@ -2,7 +2,6 @@
 
 use http::uri::PathAndQuery;
 
-use crate::bridge::options::RetryPolicy;
 use crate::call::frame::Frame;
 use crate::carry::DefaultDeadline;
 use crate::dialect::Dialect;
@@ -33,8 +32,8 @@ impl Preset {
                 probe: probe.map(|probe| probe_request(&schema, &probe)).transpose()?,
                 dialect: Dialect::Plain,
                 end_fields: |_| &[],
-                retries: RetryPolicies::Fixed(RetryPolicy::none()),
-                deadline: DefaultDeadline::Fixed(None),
+                retries: RetryPolicies::OfSchema,
+                deadline: DefaultDeadline::OfSchema,
                 schema,
             }),
             None => Self::gemini(&probe.unwrap_or_else(gemini::probe_call)),
