@@ -17,8 +17,8 @@ use crate::bridge::builder::build::Built;
 use crate::bridge::options::ActiveTransport;
 use crate::carry::ForeignCarriers;
 use crate::error::Error;
-use crate::network::{Alpn, Network, Origin, ProxyHop};
-use crate::symptom::{Station, Symptom, SymptomKind};
+use crate::network::{Alpn, Network, Origin, ProxyHop, store_faults};
+use crate::symptom::{Station, Symptom, SymptomKind, TlsTrouble};
 
 impl Doctor {
     /// Makes the examination. What fails is part of the report.
@@ -59,12 +59,19 @@ fn read_settings(mut builder: BridgeBuilder) -> (Check, Target, Option<Built>) {
     builder.limit_connect_timeout(CONNECT_LIMIT);
     let mut target = Target { endpoint: builder.endpoint_text().to_owned(), ..Target::default() };
     let mut told = builder.describe();
+    let store_faults = store_faults();
     match builder.build_parts() {
         Ok(built) => {
             target.proxy = built.network.proxy_for(&built.origin).map(ProxyHop::describe);
             told.insert(0, target.proxy.clone().unwrap_or_else(|| "no proxy".to_owned()));
             told.extend(built.network.proxy_notes().iter().cloned());
-            (Check::ok(Step::Settings, told.join("; ")), target, Some(built))
+            told.extend(store_faults.iter().cloned());
+            let told = told.join("; ");
+            let check = match store_faults.as_slice() {
+                [] => Check::ok(Step::Settings, told),
+                _ => Check::failed(Step::Settings, told).advise(TlsTrouble::BadStore.advice()),
+            };
+            (check, target, Some(built))
         }
         Err(error) => (Check::broken(Step::Settings, &error), target, None),
     }

@@ -81,6 +81,10 @@ fn station_of(step: Step) -> &'static str {
 }
 
 fn wish(failure: &Check, rest_works: bool) -> &'static str {
+    let trouble = failure.symptom().and_then(|symptom| symptom.evidence().tls());
+    if let Some(trouble) = trouble {
+        return trouble.wish();
+    }
     match failure.step() {
         Step::Dns => "a name server that knows the name, or the address of a proxy",
         Step::Tcp => "TCP to the destination (or to the proxy) on this port",

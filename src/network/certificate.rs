@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind};
 /// # Errors
 /// There is none, or one cannot be a root.
 pub(super) fn read_roots(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    // Behind a byte order mark, the first certificate would be passed over.
+    let bytes = bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes);
     let roots = if is_pem(bytes) {
         read_pem(bytes, "root certificates")?
     } else {
@@ -49,7 +51,10 @@ fn read_pem(bytes: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Er
     Ok(certificates)
 }
 
-fn is_pem(bytes: &[u8]) -> bool {
+/// The byte order mark of UTF-8, which some editors write.
+pub(super) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"-----BEGIN").is_some()
 }
 
@@ -57,20 +62,94 @@ fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Configuration, what)
 }
 
-/// The issuer of a certificate: its common name and organisation, as far as it has them.
-///
-/// Reads no further than the issuer (RFC 5280, section 4.1) and trusts nothing: this is for display.
-pub(super) fn issuer_of(certificate: &[u8]) -> Option<String> {
-    let (certificate, _) = element(certificate, SEQUENCE)?;
-    let (mut fields, _) = element(certificate, SEQUENCE)?;
-    if let Some((_version, rest)) = element(fields, CONTEXT_0) {
-        fields = rest;
+/// What a certificate says of itself, as far as it can be read (RFC 5280, section 4.1). It is for display and trusts
+/// nothing.
+pub(super) struct Facts<'a> {
+    pub(super) is_version_1: bool,
+    /// A Name in DER.
+    pub(super) issuer: &'a [u8],
+    /// A Name in DER.
+    pub(super) subject: &'a [u8],
+    /// It may issue others: `CA:TRUE`.
+    pub(super) is_authority: bool,
+    /// Of its key, if that is one of RSA.
+    rsa_bits: Option<usize>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn read(certificate: &'a [u8]) -> Option<Self> {
+        let (certificate, _) = element(certificate, SEQUENCE)?;
+        let (mut fields, _) = element(certificate, SEQUENCE)?;
+        let version = element(fields, CONTEXT_0);
+        if let Some((_, rest)) = version {
+            fields = rest;
+        }
+        let (_serial, rest) = element(fields, INTEGER)?;
+        let (_algorithm, rest) = element(rest, SEQUENCE)?;
+        let (issuer, rest) = element(rest, SEQUENCE)?;
+        let (_validity, rest) = element(rest, SEQUENCE)?;
+        let (subject, rest) = element(rest, SEQUENCE)?;
+        let (key, rest) = element(rest, SEQUENCE)?;
+        Some(Self {
+            is_version_1: version.is_none(),
+            issuer,
+            subject,
+            is_authority: is_authority(rest).unwrap_or(false),
+            rsa_bits: rsa_bits(key),
+        })
     }
-    let (_serial, rest) = element(fields, INTEGER)?;
-    let (_algorithm, rest) = element(rest, SEQUENCE)?;
-    let (issuer, _) = element(rest, SEQUENCE)?;
-    let common_name = attribute(issuer, COMMON_NAME);
-    let organisation = attribute(issuer, ORGANISATION);
+
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// Its key is one of RSA that is shorter than rustls takes.
+    pub(super) fn is_weak(&self) -> bool {
+        self.rsa_bits.is_some_and(|bits| bits < 2048)
+    }
+}
+
+/// The length of an RSA key, of a `SubjectPublicKeyInfo`.
+fn rsa_bits(key: &[u8]) -> Option<usize> {
+    let (algorithm, rest) = element(key, SEQUENCE)?;
+    let (algorithm, _) = element(algorithm, OBJECT_IDENTIFIER)?;
+    let (bits, _) = element(rest, BIT_STRING).filter(|_| algorithm == RSA)?;
+    let (numbers, _) = element(bits.strip_prefix(&[0])?, SEQUENCE)?;
+    let (modulus, _) = element(numbers, INTEGER)?;
+    Some(modulus.strip_prefix(&[0]).unwrap_or(modulus).len() * 8)
+}
+
+/// `cA` of the basic constraints, among the fields behind the key.
+fn is_authority(mut fields: &[u8]) -> Option<bool> {
+    let extensions = loop {
+        let (tag, contents, rest) = any_element(fields)?;
+        if tag == CONTEXT_3 {
+            break contents;
+        }
+        fields = rest;
+    };
+    let (mut extensions, _) = element(extensions, SEQUENCE)?;
+    while let Some((extension, rest)) = element(extensions, SEQUENCE) {
+        let (kind, value) = element(extension, OBJECT_IDENTIFIER)?;
+        if kind == BASIC_CONSTRAINTS {
+            let value = element(value, BOOLEAN).map_or(value, |(_critical, value)| value);
+            let (value, _) = element(value, OCTET_STRING)?;
+            let (constraints, _) = element(value, SEQUENCE)?;
+            return Some(element(constraints, BOOLEAN).is_some_and(|(is, _)| is == [0xff]));
+        }
+        extensions = rest;
+    }
+    None
+}
+
+/// The issuer of a certificate: its common name and organisation, as far as it has them.
+pub(super) fn issuer_of(certificate: &[u8]) -> Option<String> {
+    name_of(Facts::read(certificate)?.issuer)
+}
+
+/// The common name and organisation of a Name, as far as it has them.
+pub(super) fn name_of(name: &[u8]) -> Option<String> {
+    let (common_name, organisation) = (attribute(name, COMMON_NAME), attribute(name, ORGANISATION));
     match (common_name, organisation) {
         (Some(name), Some(organisation)) if name != organisation => {
             Some(format!("{name}, {organisation}"))
@@ -119,14 +198,23 @@ fn any_element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, contents, rest))
 }
 
+const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const CONTEXT_0: u8 = 0xa0;
+const CONTEXT_3: u8 = 0xa3;
 /// 2.5.4.3 and 2.5.4.10 (RFC 5280, appendix A).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
+
+/// 2.5.29.19 (RFC 5280, section 4.2.1.9).
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+/// 1.2.840.113549.1.1.1 (RFC 3279, section 2.3.1).
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +256,8 @@ mod tests {
         let (one, two) = (self_signed(&[]), self_signed(&[]));
         let bundle = format!("# Corp\n{}\n{}", one.pem(), two.pem());
         assert_eq!(read_roots(bundle.as_bytes()).expect("pem").len(), 2);
+        let marked = [UTF8_MARK, one.pem().as_bytes(), two.pem().as_bytes()].concat();
+        assert_eq!(read_roots(&marked).expect("pem").len(), 2);
         assert_eq!(read_roots(one.der()).expect("der").len(), 1);
     }
 

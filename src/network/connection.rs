@@ -10,6 +10,8 @@ pub(crate) struct Connection {
     pub(crate) is_http2: bool,
     /// Who issued the peer's certificate.
     pub(crate) issuer: Option<Box<str>>,
+    /// The peer asked for a client certificate, and there was none to show.
+    pub(crate) wants_certificate: bool,
     /// How failures name the peer.
     pub(crate) hop: Box<str>,
 }

@@ -76,6 +76,7 @@ impl Connecting<'_> {
             io: session.io,
             is_http2: session.protocol.as_deref() == Some(H2),
             issuer: session.issuer.map(Into::into),
+            wants_certificate: session.wants_certificate,
             hop: hop.into(),
         })
     }

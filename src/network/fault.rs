@@ -5,7 +5,7 @@ use std::mem::take;
 
 use super::hop::ProxyHop;
 use crate::error::{BoxError, Error};
-use crate::symptom::{Evidence, LoginTrouble, Symptom, SymptomKind};
+use crate::symptom::{Evidence, LoginTrouble, Symptom, SymptomKind, TlsTrouble};
 
 /// A failure of one step of connecting. [`Fault::at`] and [`Fault::at_proxy`] name the peer and make it an [`Error`].
 #[derive(Debug)]
@@ -44,6 +44,21 @@ impl Fault {
         if let Some(issuer) = issuer {
             *self.evidence = take(&mut *self.evidence).with_issuer(issuer);
         }
+        self
+    }
+
+    pub(super) fn kind(&self) -> SymptomKind {
+        self.kind
+    }
+
+    /// Why TLS did not come about, and a short fact about it.
+    pub(super) fn with_tls(mut self, trouble: TlsTrouble, fact: Option<&str>) -> Self {
+        let mut evidence = take(&mut *self.evidence).with_tls(trouble);
+        if let Some(fact) = fact {
+            let detail = evidence.detail().map(|detail| format!("{detail}; {fact}"));
+            evidence = evidence.with_detail(detail.as_deref().unwrap_or(fact));
+        }
+        *self.evidence = evidence;
         self
     }
 

@@ -4,6 +4,7 @@ mod address;
 mod alpn;
 mod caught;
 mod certificate;
+mod chain;
 mod connection;
 mod connector;
 mod crypto;
@@ -25,6 +26,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trust_store;
 mod tunnel;
 mod user_connector;
 
@@ -47,6 +49,7 @@ pub use login::{ProxyLogin, ProxyTunnel};
 pub(crate) use per_runtime::{PerRuntime, require_runtime};
 pub use proxy::Proxy;
 pub(crate) use tls::classify_tls as kind_of_tls;
+pub(crate) use trust_store::store_faults;
 pub(crate) use user_connector::UserConnector;
 
 #[cfg(any(test, fuzzing))]
@@ -59,6 +62,7 @@ use crate::error::{Error, ErrorKind};
 use connector::Connecting;
 use proxy::Proxies;
 use tls::Tls;
+pub(crate) use tls::{ASKED_FOR_CERTIFICATE, late_refusal};
 
 /// What the network is built from.
 #[derive(Default)]

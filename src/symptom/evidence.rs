@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
 
+use super::handshake::TlsTrouble;
 use super::login::LoginTrouble;
 use super::words::{MAX_WORDS, one_line, words_of};
 
@@ -26,6 +27,7 @@ pub struct Evidence {
     io: Option<io::ErrorKind>,
     detail: Option<Box<str>>,
     login: Option<LoginTrouble>,
+    tls: Option<TlsTrouble>,
     messages: u64,
 }
 
@@ -101,6 +103,12 @@ impl Evidence {
         self
     }
 
+    /// Why TLS did not come about; chooses the advice.
+    pub(crate) fn with_tls(mut self, trouble: TlsTrouble) -> Self {
+        self.tls = Some(trouble);
+        self
+    }
+
     pub(crate) fn with_messages(mut self, messages: u64) -> Self {
         self.messages = messages;
         self
@@ -129,6 +137,10 @@ impl Evidence {
 
     pub(super) fn login(&self) -> Option<LoginTrouble> {
         self.login
+    }
+
+    pub(crate) fn tls(&self) -> Option<TlsTrouble> {
+        self.tls
     }
 
     /// HTTP status of the answer, of a proxy to CONNECT or of whoever answered the call.
@@ -225,6 +237,7 @@ impl fmt::Debug for Evidence {
             .field("io", &self.io)
             .field("detail", &self.detail)
             .field("login", &self.login)
+            .field("tls", &self.tls)
             .field("messages", &self.messages)
             .finish()
     }

@@ -3,6 +3,7 @@
 mod advice;
 mod delivery;
 mod evidence;
+mod handshake;
 mod kind;
 mod login;
 mod row;
@@ -14,6 +15,7 @@ use std::fmt;
 
 pub use delivery::Delivery;
 pub use evidence::Evidence;
+pub(crate) use handshake::TlsTrouble;
 pub use kind::SymptomKind;
 pub(crate) use login::LoginTrouble;
 pub use row::Station;
@@ -106,7 +108,8 @@ impl Symptom {
         let login = self.evidence.login().map(LoginTrouble::advice);
         let status = self.evidence.status();
         let seen = || advice::of(self.kind, status, self.delivery(), self.is_rest_open);
-        login.or(at_proxy).or_else(seen).unwrap_or(row.advice)
+        let tls = self.evidence.tls().map(TlsTrouble::advice);
+        login.or(tls).or(at_proxy).or_else(seen).unwrap_or(row.advice)
     }
 }
 

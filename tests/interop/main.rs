@@ -24,5 +24,6 @@ mod proxies;
 mod row;
 #[cfg(feature = "cli")]
 mod serving;
+mod tls_peers;
 #[cfg(feature = "cli")]
 mod wheel;

@@ -95,7 +95,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("h2::client", &["transport/carrier/http2/", "doctor/line"]),
     ("tokio_rustls", &["network/tls", "network/connector", "network/mod", "sidecar/"]),
     ("wide::", &["json/block"]),
-    ("std::env", &["network/proxy", "credentials/adc", "bridge/builder", "cli/"]),
+    (
+        "std::env",
+        &["network/proxy", "network/trust_store", "credentials/adc", "bridge/builder", "cli/"],
+    ),
 ];
 
 #[test]

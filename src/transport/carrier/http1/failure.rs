@@ -6,6 +6,7 @@ use std::io;
 use hyper_util::client::legacy;
 
 use crate::error::{BoxError, Error};
+use crate::network::late_refusal;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http1::dialler::FailedDial;
 
@@ -14,8 +15,10 @@ pub(crate) fn before_answer(error: BoxError, hop: &str) -> Error {
     if let Some(FailedDial(dial)) = find(error.as_ref()) {
         return dial.repeat();
     }
-    let symptom =
-        Symptom::new(kind_of(error.as_ref()), hop).with_evidence(evidence_of(error.as_ref()));
+    let refused = late_refusal(error.as_ref());
+    let (kind, evidence) =
+        refused.unwrap_or_else(|| (kind_of(error.as_ref()), evidence_of(error.as_ref())));
+    let symptom = Symptom::new(kind, hop).with_evidence(evidence);
     Error::from(symptom).with_source(error)
 }
 

@@ -87,6 +87,7 @@ impl Connection {
         settings: &Http2Settings,
         changed: Arc<Notify>,
     ) -> Result<Arc<Self>, Error> {
+        let lacks_certificate = dialled.wants_certificate;
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
         let peer = Peer { hop: dialled.hop, issuer: dialled.issuer, seen };
         let load = Load { in_flight: 0, since: Instant::now(), credentials: None };
@@ -109,7 +110,10 @@ impl Connection {
             });
             Ok::<_, h2::Error>((opened.await, sender))
         };
-        let fault = |fault: OpeningFault| Error::from(peer.symptom(fault.kind, fault.evidence));
+        let fault = |fault: OpeningFault| {
+            let fault = if lacks_certificate { fault.without_certificate() } else { fault };
+            Error::from(peer.symptom(fault.kind, fault.evidence))
+        };
         let sender = match timeout(limit, opening).await {
             Ok(Ok((Ok(Ok(())), sender))) => sender,
             Ok(Ok((Ok(Err(found)), _))) => return Err(fault(found)),

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::symptom::{Evidence, SymptomKind};
+use crate::network::{ASKED_FOR_CERTIFICATE, late_refusal};
+use crate::symptom::{Evidence, SymptomKind, TlsTrouble};
 use crate::transport::carrier::http2::checks::Checks;
 use crate::transport::carrier::http2::frames::{FirstBytes, Frame, GoAway, judge_first_bytes};
 use crate::transport::carrier::http2::traffic::{Sight, Traffic};
@@ -49,6 +50,18 @@ impl OpeningFault {
 
     pub(crate) fn closed() -> Self {
         Self::new(SymptomKind::ClosedBeforeSettings, Evidence::new())
+    }
+
+    /// The same at a peer that had asked for a certificate, which nobody gave: TLS 1.3 refuses that after the
+    /// handshake, and the alert may be lost with the connection.
+    pub(crate) fn without_certificate(self) -> Self {
+        match self.kind {
+            SymptomKind::ClosedBeforeSettings | SymptomKind::ResetBeforeSettings => {
+                let evidence = self.evidence.with_tls(TlsTrouble::ClientCertificate);
+                Self::new(SymptomKind::TlsAlert, evidence.with_detail(ASKED_FOR_CERTIFICATE))
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn timeout(waited: Duration) -> Self {
@@ -217,9 +230,9 @@ impl<I> Watched<I> {
         }
     }
 
-    fn note_end(&mut self, error: Option<io::ErrorKind>) {
+    fn note_end(&mut self, error: Option<&io::Error>) {
         self.seen.close(|farewell| {
-            farewell.error = farewell.error.or(error);
+            farewell.error = farewell.error.or(error.map(io::Error::kind));
         });
         if let Some(opening) = &mut self.opening {
             let fault = opening.fault_at_end(error);
@@ -234,7 +247,7 @@ impl<I> Watched<I> {
         offered: impl Iterator<Item = &'a [u8]>,
     ) {
         if let Poll::Ready(Err(error)) = result {
-            return self.note_end(Some(error.kind()));
+            return self.note_end(Some(error));
         }
         let mut traffic = self.seen.traffic();
         if !self.has_unsent {
@@ -294,8 +307,11 @@ impl Opening {
         (self.has_settings && seen.max_streams() > 0).then_some(Ok(()))
     }
 
-    fn fault_at_end(&self, error: Option<io::ErrorKind>) -> OpeningFault {
-        match error {
+    fn fault_at_end(&self, error: Option<&io::Error>) -> OpeningFault {
+        if let Some((kind, evidence)) = error.and_then(|error| late_refusal(error)) {
+            return OpeningFault::new(kind, evidence);
+        }
+        match error.map(io::Error::kind) {
             // rustls calls an end without close_notify an UnexpectedEof.
             None | Some(io::ErrorKind::UnexpectedEof) => {
                 let is_silent = self.first.is_empty();
@@ -350,7 +366,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
             Ok(()) if !bytes.is_empty() => this.note_bytes(bytes),
             Ok(()) if has_room => this.note_end(None),
             Ok(()) => {}
-            Err(error) => this.note_end(Some(error.kind())),
+            Err(error) => this.note_end(Some(error)),
         }
         Poll::Ready(result)
     }
