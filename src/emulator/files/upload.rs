@@ -76,7 +76,12 @@ async fn start(
     let id = files.begin(Upload {
         declared: header(head, "x-goog-upload-header-content-length").parse().ok(),
         content_type,
-        display_name: told.get("displayName").and_then(Value::as_str).unwrap_or_default().into(),
+        display_name: ["displayName", "display_name"]
+            .iter()
+            .find_map(|name| told.get(name))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .into(),
         store,
         ..Upload::default()
     });

@@ -3,6 +3,8 @@
 //!
 //! `.ci/run` installs them, into the folder that `GENAI_BRIDGE_CLIENTS` names.
 
+mod moving;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -168,13 +170,16 @@ async fn set(emulator: &Emulator, stage: &str) {
         assert!(emulator.cancelled_when(1).await >= 1, "a call was given up");
         return;
     }
+    if matches!(stage, "interaction" | "interaction streamed") {
+        return moving::set(emulator, stage);
+    }
     emulator.clear();
     let stream = Reply::messages(["one", "two", "three"].map(answer));
     for version in VERSIONS {
         let generate = method(version, "GenerativeService/GenerateContent");
         let streaming = method(version, "GenerativeService/StreamGenerateContent");
         let (unary, streamed) = match stage {
-            "fine" => (Reply::message(&answer("one two three")), stream.clone()),
+            "fine" | "files" => (Reply::message(&answer("one two three")), stream.clone()),
             "silent" => (Reply::never(), Reply::never()),
             "endless" => {
                 let gate = Arc::new(Semaphore::new(1));
