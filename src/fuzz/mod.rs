@@ -200,7 +200,7 @@ mod tests {
 
     /// Runs a target over its seeds, and over what is left when each is cut or spoilt somewhere.
     fn run(target: &str, check: fn(&[u8])) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seeds/");
         let seeds = std::fs::read_dir(format!("{folder}{target}")).expect("seeds");
         let mut count = 0;
         for seed in seeds {
