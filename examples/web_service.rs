@@ -11,7 +11,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::{Router, get};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::{Bridge, gemini, gemini::reply::Reply};
+use genai_bridge::{Bridge, gemini, gemini::reply::Reply, gemini::reply::ReplyError};
 use tokio_stream::StreamExt;
 use tonic::Status;
 
@@ -36,8 +36,9 @@ async fn ask(
     let reply = GenerativeServiceClient::new(bridge).stream_generate_content(request).await;
     let chunks = reply.map_err(|status| (StatusCode::BAD_GATEWAY, in_words(&status)))?.into_inner();
     let texts = chunks.map(|chunk| match chunk?.text() {
-        Ok(text) => Ok::<_, Status>(text),
-        Err(stopped) => Ok(format!("{} [{stopped}]", stopped.text())),
+        // All but the last chunk say nothing of the end.
+        Ok(text) | Err(ReplyError::Unfinished { text, .. }) => Ok::<_, Status>(text),
+        Err(why) => Ok(format!("{} [{why}]", why.text())),
     });
     Ok(Body::from_stream(texts))
 }

@@ -11,7 +11,7 @@ use super::tell::with_causes;
 /// How the service is reached. A key never comes from an argument.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connection {
-    /// Which transport carries the calls; the doctor examines both
+    /// Which transport carries the calls
     #[arg(long, value_enum, env = "GENAI_BRIDGE_TRANSPORT", default_value = "auto")]
     transport: Choice,
     /// The service's address, https://HOST or https://HOST:PORT; without a scheme, https is meant
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     /// one of Windows' or macOS' settings]
     #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_PROXY")]
     proxy: Option<String>,
-    /// Logs in by Kerberos at the proxy of this name, or at those below .DOMAIN, with the ticket of the user
+    /// Allows Kerberos, with the user's ticket, at the proxy of this name; .DOMAIN allows all proxies below it
     #[arg(long, value_name = "HOST", env = "GENAI_BRIDGE_PROXY_NEGOTIATE", value_delimiter = ',')]
     proxy_negotiate: Vec<String>,
     /// A file with root certificates to trust as well, PEM or DER

@@ -1,6 +1,5 @@
 //! Doctor: `genai-bridge doctor`.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +9,8 @@ use genai_bridge::doctor::{Check, Doctor, Report};
 use super::connection::{Connection, WrongSetting, seconds};
 
 /// Finds out what the network between here and the service does, station by station.
+///
+/// It examines both transports, whatever --transport says.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
@@ -18,7 +19,7 @@ pub(super) struct Arguments {
     /// The model to look for
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
-    /// The time for everything; what does not fit in is skipped [default: 14]
+    /// The time for all checks; those that do not fit in are skipped [default: 14]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Also let the model write some hundred tokens, to see whether streams are held back
@@ -68,17 +69,18 @@ impl Arguments {
     }
 }
 
-/// Examines; a person at a terminal sees each station as it ends, on one line that goes at the end.
+/// Examines; a person at a terminal sees each station as it ends, on one line that goes at the end. It is shorter than
+/// any terminal is wide, since only a whole line can be rewritten.
 async fn examine(doctor: Doctor) -> io::Result<Report> {
-    if !io::stderr().is_terminal() {
+    let is_plain = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+    if is_plain || !io::stderr().is_terminal() {
         return Ok(doctor.examine().await);
     }
-    let mut told = String::from("examining:");
-    rewrite_line(&told)?;
-    let tell = move |check: &Check| {
-        // A terminal that has gone sees no progress; the report goes elsewhere. A String takes all.
-        let _ = write!(told, " {} {},", check.step().name(), check.outcome().name());
-        let _ = rewrite_line(told.trim_end_matches(','));
+    rewrite_line("examining")?;
+    let tell = |check: &Check| {
+        let told = format!("examining: {} {}", check.step().name(), check.outcome().name());
+        // A terminal that has gone sees no progress; the report goes elsewhere.
+        let _ = rewrite_line(&told);
     };
     let report = doctor.on_check(tell).examine().await;
     rewrite_line("")?;

@@ -23,7 +23,7 @@ use super::tell::in_full;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES_AND_EXIT_CODES)]
 pub(super) struct Arguments {
-    /// Where clients call; TLS and plaintext on the same port
+    /// The address to listen on, for TLS and plaintext on the same port
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     )]
     listen: SocketAddr,
 
-    /// Where /healthz and /metrics are, in plain HTTP [default: nowhere]
+    /// Serves /healthz and /metrics on this address, in plain HTTP [default: not served]
     #[arg(long, value_name = "ADDRESS", env = "GENAI_BRIDGE_ADMIN", value_parser = address)]
     admin: Option<SocketAddr>,
 
@@ -58,12 +58,12 @@ struct ClientOptions {
     #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_KEY", requires = "certificate")]
     key: Option<PathBuf>,
 
-    /// Keeps the self-made certificate here; clients trust ca.pem in it
+    /// The folder of the self-made certificate; clients must trust its ca.pem
     /// [default: genai-bridge in $XDG_STATE_HOME, in ~/.local/state, or on Windows in %LOCALAPPDATA%]
     #[arg(long, value_name = "FOLDER", env = "GENAI_BRIDGE_CERTIFICATE_FOLDER")]
     certificate_folder: Option<PathBuf>,
 
-    /// A further name under which clients call, for the self-made certificate and for `Host`
+    /// Another name of this address that clients may use; it is added to the self-made certificate
     #[arg(long, value_name = "NAME", env = "GENAI_BRIDGE_ALLOW_HOST", value_delimiter = ',')]
     allow_host: Vec<String>,
 

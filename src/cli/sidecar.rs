@@ -29,8 +29,8 @@ pub(super) struct SidecarOptions {
     )]
     descriptors: Vec<PathBuf>,
 
-    /// Adds the API key in this environment variable to calls that bring none, or bring the key
-    /// `genai-bridge` because their SDK insists on one
+    /// Reads the API key from this environment variable, and adds it to calls that bring none. For SDKs that
+    /// insist on a key, `genai-bridge` as the key means none
     #[arg(long, value_name = "VARIABLE", env = "GENAI_BRIDGE_API_KEY_ENV")]
     pub(super) api_key_env: Option<String>,
 
@@ -41,7 +41,7 @@ pub(super) struct SidecarOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitOptions {
-    /// Largest message either way
+    /// Largest message, of a request or of an answer
     #[arg(long, value_name = "MIB", env = "GENAI_BRIDGE_MAX_MESSAGE", default_value = "64")]
     max_message: usize,
 
@@ -80,7 +80,7 @@ struct LimitOptions {
     )]
     rest_connections: usize,
 
-    /// Time for a request to arrive whole
+    /// Time for a whole request to arrive
     #[arg(
         long,
         value_name = "SECONDS",
@@ -89,11 +89,11 @@ struct LimitOptions {
     )]
     request_timeout: u64,
 
-    /// A connection without a call for so long is closed
+    /// Closes a client's connection that has had no call for this time
     #[arg(long, value_name = "SECONDS", env = "GENAI_BRIDGE_IDLE_TIMEOUT", default_value = "300")]
     idle_timeout: u64,
 
-    /// At SIGTERM, time for the calls under way to finish before they are ended
+    /// Time for the calls under way to finish after SIGTERM; then they are ended
     #[arg(
         long,
         value_name = "SECONDS",

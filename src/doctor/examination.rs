@@ -1,5 +1,6 @@
 //! Examination: the stations from the settings to a free call on each transport.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use tokio::net::lookup_host;
@@ -73,7 +74,10 @@ fn read_settings(mut builder: BridgeBuilder) -> (Check, Target, Option<Built>) {
             };
             (check, target, Some(built))
         }
-        Err(error) => (Check::broken(Step::Settings, &error), target, None),
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string);
+            (Check::broken(Step::Settings, &error).adding(cause), target, None)
+        }
     }
 }
 

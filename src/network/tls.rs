@@ -51,8 +51,13 @@ impl Tls {
     ) -> Result<Self, Error> {
         let provider = crypto_provider()?;
         let store_faults = store_faults();
-        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
-            .map_err(|error| nothing_to_trust(&store_faults, error))?;
+        let of_verifier = Arc::clone(&provider);
+        let verifier = if roots.is_empty() {
+            Verifier::new(of_verifier)
+        } else {
+            Verifier::new_with_extra_roots(roots, of_verifier)
+        };
+        let verifier = verifier.map_err(|error| nothing_to_trust(&store_faults, error))?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong("the process's crypto provider cannot do TLS", error))?
@@ -118,16 +123,20 @@ impl Tls {
     }
 }
 
+/// Only where the verifier reads files can a variable name others.
+const NO_TRUST: &str = if cfg!(any(windows, target_vendor = "apple")) {
+    "the trust store of the operating system cannot be used with these roots"
+} else {
+    "no root certificate to trust: install ca-certificates, set SSL_CERT_FILE or add roots"
+};
+
 fn wrong(what: &'static str, error: rustls::Error) -> Error {
     Error::new(ErrorKind::Configuration, what).with_source(error)
 }
 
 fn nothing_to_trust(store_faults: &[String], error: rustls::Error) -> Error {
     let what = match store_faults {
-        [] => {
-            "no root certificate to trust: install ca-certificates, set SSL_CERT_FILE or add roots"
-                .into()
-        }
+        [] => NO_TRUST.into(),
         faults => format!("no root certificate to trust: {}", faults.join("; ")),
     };
     Error::new(ErrorKind::Configuration, what).with_source(error)

@@ -172,7 +172,7 @@ symptoms! {
         "fell silent with the call on the connection", MAY_BE_PROCESSED, SAME;
     /// No answer over gRPC, while the service answers over REST.
     Unanswered = "unanswered", Request, Unknown, Ambiguous, Other,
-        "swallowed the call", MAY_BE_PROCESSED, SAME;
+        "took the call and did not answer", MAY_BE_PROCESSED, SAME;
     /// A carrier of the program's own says that the call was refused unprocessed.
     CarrierRefused = "carrier-refused", Request, Refused, Ambiguous, Other,
         "refused the call unprocessed", SEND_AGAIN, SAME;
@@ -292,7 +292,7 @@ const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: what answer
 const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may close as well";
 const CHECK_SCHEME: &str = "check the proxy's address, port and scheme (http, https, socks5)";
 const CHECK_SOCKS: &str = "for a login write socks5h://user:password@proxy:port; else ask who runs the proxy whether it may and can reach this host and port";
-const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()";
+const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE on Linux, or with add_root_certificates()";
 const CHECK_CLOCK: &str = "check the clock of this machine, then the certificate named above";
 const CHECK_HOST: &str =
     "check the endpoint's host name; a proxy may be presenting a wrong certificate";
@@ -314,7 +314,7 @@ const PROXY_UNREACHABLE: Option<&str> = Some(
     "the proxy itself cannot be reached: check its address and port, whether it runs, and whether this machine is in its network",
 );
 const TRUST_PROXY: Option<&str> = Some(
-    "the proxy's URL says https://, and its certificate is not trusted: add the root of it to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()",
+    "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, to SSL_CERT_FILE on Linux, or with add_root_certificates()",
 );
 const CHECK_PROXY_NAME: Option<&str> = Some(
     "name the proxy in its URL as its certificate does, or ask who runs it for a valid certificate",
