@@ -26,7 +26,8 @@ pub(crate) struct Connection {
     /// one of Windows' or macOS' settings]
     #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_PROXY")]
     proxy: Option<String>,
-    /// Allows Kerberos, with the user's ticket, at the proxy of this name; .DOMAIN allows all proxies below it
+    /// Allows Kerberos, with the user's ticket, at the proxy of this name; .DOMAIN allows all
+    /// proxies below it
     #[arg(long, value_name = "HOST", env = "GENAI_BRIDGE_PROXY_NEGOTIATE", value_delimiter = ',')]
     proxy_negotiate: Vec<String>,
     /// A file with root certificates to trust as well, PEM or DER

@@ -69,8 +69,8 @@ impl Arguments {
     }
 }
 
-/// Examines; a person at a terminal sees each station as it ends, on one line that goes at the end. It is shorter than
-/// any terminal is wide, since only a whole line can be rewritten.
+/// Examines; a person at a terminal sees each station as it ends, on one line that goes at the end.
+/// It is shorter than any terminal is wide, since only a whole line can be rewritten.
 async fn examine(doctor: Doctor) -> io::Result<Report> {
     let is_plain = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
     if is_plain || !io::stderr().is_terminal() {

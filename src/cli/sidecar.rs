@@ -29,8 +29,8 @@ pub(super) struct SidecarOptions {
     )]
     descriptors: Vec<PathBuf>,
 
-    /// Reads the API key from this environment variable, and adds it to calls that bring none. For SDKs that
-    /// insist on a key, `genai-bridge` as the key means none
+    /// Reads the API key from this environment variable, and adds it to calls that bring none. For
+    /// SDKs that insist on a key, `genai-bridge` as the key means none
     #[arg(long, value_name = "VARIABLE", env = "GENAI_BRIDGE_API_KEY_ENV")]
     pub(super) api_key_env: Option<String>,
 

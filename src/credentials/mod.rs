@@ -75,8 +75,9 @@ impl Credentials {
     /// project that pays comes from `GOOGLE_CLOUD_QUOTA_PROJECT` or their file, unless the call names one in
     /// `x-goog-user-project`.
     ///
-    /// Tokens are fetched by Google's `google-cloud-auth`, which accepts no HTTP client from outside. These requests
-    /// therefore follow the environment's proxy and the operating system's trust store, not the builder's.
+    /// Tokens are fetched by Google's `google-cloud-auth`, which accepts no HTTP client from outside.
+    /// These requests therefore follow the environment's proxy and the operating system's trust
+    /// store, not the builder's.
     #[cfg(feature = "adc")]
     pub fn adc() -> Self {
         Self(Kind::Adc(Arc::default()))
