@@ -55,7 +55,7 @@ pub(super) fn of(
 
 const PAYLOAD_TOO_LARGE: u16 = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
 
-const TOO_LARGE: &str = "something on the way refuses messages of this size; the bridge and the model do not: upload files first and refer to them, or ask the network team to raise the limit";
+const TOO_LARGE: &str = "the limit is neither the bridge's nor the model's: whoever answered takes no message of that size; upload files first and refer to them, or ask the network team to raise the limit";
 const NOT_A_PROXYS_LOGIN: &str = "check the proxy's address and port: a proxy asks for a login with 407, and this is a web server's or a gateway's 401";
 const PROXY_GAVE_UP: &str = "the proxy gave up waiting: try again, then ask who runs it";
 const TOO_MANY_TUNNELS: &str = "the proxy limits how often it is asked: wait, open fewer connections, or ask who runs it to raise the limit";
