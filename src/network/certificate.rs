@@ -72,6 +72,8 @@ pub(super) struct Facts<'a> {
     pub(super) subject: &'a [u8],
     /// It may issue others: `CA:TRUE`.
     pub(super) is_authority: bool,
+    /// Nothing says that it is for others alone.
+    pub(super) is_for_servers: bool,
     /// Of its key, if that is one of RSA.
     rsa_bits: Option<usize>,
 }
@@ -95,6 +97,7 @@ impl<'a> Facts<'a> {
             issuer,
             subject,
             is_authority: is_authority(rest).unwrap_or(false),
+            is_for_servers: is_for_servers(rest).unwrap_or(true),
             rsa_bits: rsa_bits(key),
         })
     }
@@ -119,8 +122,26 @@ fn rsa_bits(key: &[u8]) -> Option<usize> {
     Some(modulus.strip_prefix(&[0]).unwrap_or(modulus).len() * 8)
 }
 
-/// `cA` of the basic constraints, among the fields behind the key.
-fn is_authority(mut fields: &[u8]) -> Option<bool> {
+/// `cA` of the basic constraints.
+fn is_authority(fields: &[u8]) -> Option<bool> {
+    let (constraints, _) = element(extension(fields, BASIC_CONSTRAINTS)?, SEQUENCE)?;
+    Some(element(constraints, BOOLEAN).is_some_and(|(is, _)| is == [0xff]))
+}
+
+/// Whether the purposes, where there are any, name servers.
+fn is_for_servers(fields: &[u8]) -> Option<bool> {
+    let (mut purposes, _) = element(extension(fields, PURPOSES)?, SEQUENCE)?;
+    while let Some((purpose, rest)) = element(purposes, OBJECT_IDENTIFIER) {
+        if purpose == SERVER {
+            return Some(true);
+        }
+        purposes = rest;
+    }
+    Some(false)
+}
+
+/// The value of an extension, among the fields behind the key.
+fn extension<'a>(mut fields: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let extensions = loop {
         let (tag, contents, rest) = any_element(fields)?;
         if tag == CONTEXT_3 {
@@ -131,11 +152,9 @@ fn is_authority(mut fields: &[u8]) -> Option<bool> {
     let (mut extensions, _) = element(extensions, SEQUENCE)?;
     while let Some((extension, rest)) = element(extensions, SEQUENCE) {
         let (kind, value) = element(extension, OBJECT_IDENTIFIER)?;
-        if kind == BASIC_CONSTRAINTS {
+        if kind == wanted {
             let value = element(value, BOOLEAN).map_or(value, |(_critical, value)| value);
-            let (value, _) = element(value, OCTET_STRING)?;
-            let (constraints, _) = element(value, SEQUENCE)?;
-            return Some(element(constraints, BOOLEAN).is_some_and(|(is, _)| is == [0xff]));
+            return element(value, OCTET_STRING).map(|(value, _)| value);
         }
         extensions = rest;
     }
@@ -213,6 +232,9 @@ const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
 
 /// 2.5.29.19 (RFC 5280, section 4.2.1.9).
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+/// 2.5.29.37 and, in it, 1.3.6.1.5.5.7.3.1 (RFC 5280, section 4.2.1.12).
+const PURPOSES: &[u8] = &[0x55, 0x1d, 0x25];
+const SERVER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 /// 1.2.840.113549.1.1.1 (RFC 3279, section 2.3.1).
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 

@@ -30,11 +30,15 @@ pub(super) fn trouble_of(
             TlsTrouble::OldSignature
         }
         CertificateError::BadSignature if chain.iter().any(Facts::is_weak) => TlsTrouble::WeakKey,
+        CertificateError::BadSignature if first.is_self_issued() => {
+            return Some(unknown_issuer(&chain, first));
+        }
         CertificateError::BadSignature => TlsTrouble::OtherKey,
         CertificateError::UnknownIssuer => return Some(unknown_issuer(&chain, first)),
-        // webpki's own errors, which have no type in rustls.
+        // Errors of webpki and of the platform's verifier, which have no type here.
         CertificateError::Other(_) if first.is_version_1 => TlsTrouble::OldCertificate,
         CertificateError::Other(_) if first.is_authority => TlsTrouble::AuthorityAsServer,
+        CertificateError::Other(_) if !first.is_for_servers => TlsTrouble::WrongPurpose,
         _ => return None,
     };
     Some((trouble, None))
