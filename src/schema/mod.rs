@@ -59,7 +59,7 @@ impl Schema {
     /// Give the bytes as the compiler made them: a set that went through prost-types has lost its HTTP rules.
     ///
     /// # Errors
-    /// [`ErrorKind::Schema`]: the bytes are no descriptor set, more than 100 messages stand inside each other, or a type
+    /// [`ErrorKind::Schema`](crate::ErrorKind::Schema): the bytes are no descriptor set, more than 100 messages stand inside each other, or a type
     /// is missing. An HTTP rule that cannot be used costs only its method the REST form; a call of it over REST says why.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, Error> {
         Self::with_http_overrides(&Bytes::copy_from_slice(bytes), &[])
