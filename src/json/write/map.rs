@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::Writer;
 use super::value::low_32_bits;
-use crate::json::fault::Result;
+use crate::json::fault::{Fault, Result};
 use crate::json::keys::Keys;
 use crate::json::normalise::{check_replaced, is_known};
 use crate::json::text::{write_quoted_int, write_string};
@@ -107,7 +107,8 @@ impl Writer<'_> {
         }
         for entry in drop_replaced(&mut entries) {
             if let Some(bytes) = &entry.value {
-                check_replaced(self.schema, value, bytes, depth)?;
+                let checked = check_replaced(self.schema, value, bytes, depth);
+                checked.map_err(|fault| place_in(fault, bytes, whole))?;
             }
         }
         self.out.push(b'{');
@@ -117,12 +118,9 @@ impl Writer<'_> {
             self.out.push(b':');
             let before = self.out.len();
             match &found {
-                Some(Cow::Borrowed(bytes)) => {
-                    self.value(value.kind, value.number, &mut Wire::new(bytes), depth)?;
-                }
-                Some(Cow::Owned(bytes)) => self
+                Some(bytes) => self
                     .value(value.kind, value.number, &mut Wire::new(bytes), depth)
-                    .map_err(|fault| fault.in_copy_of(whole))?,
+                    .map_err(|fault| place_in(fault, bytes, whole))?,
                 None => self.absent(value, depth).map_err(|fault| fault.in_copy_of(whole))?,
             }
             if self.out.len() > before { self.out.push(b',') } else { self.out.truncate(mark) }
@@ -138,6 +136,14 @@ impl Writer<'_> {
             Some(comma) if *comma == b',' => *comma = b'}',
             _ => drop(self.out.pop()),
         }
+    }
+}
+
+/// The same fault with a place in the message: a value that was merged lies elsewhere, and stands for its whole map.
+fn place_in(fault: Box<Fault>, value: &Cow<'_, [u8]>, map: &[u8]) -> Box<Fault> {
+    match value {
+        Cow::Borrowed(_) => fault,
+        Cow::Owned(_) => fault.in_copy_of(map),
     }
 }
 
