@@ -29,7 +29,10 @@ pub(super) struct Bare(GenerativeServiceClient<Channel>);
 impl Bare {
     pub(super) async fn connect(endpoint: &str, root: &[u8]) -> Self {
         let connector = Connector(TlsConnector::from(Arc::new(trusting(root))));
-        let endpoint = Endpoint::from_shared(endpoint.to_owned()).expect("a URL");
+        // TLS is the connector's: of an `https` address tonic would ask for its own.
+        let address = endpoint.replacen("https", "http", 1);
+        let origin = Uri::try_from(endpoint).expect("a URL");
+        let endpoint = Endpoint::from_shared(address).expect("a URL").origin(origin);
         let channel = endpoint.connect_with_connector(connector).await.expect("a connection");
         Self(GenerativeServiceClient::new(channel))
     }
