@@ -108,21 +108,20 @@ impl Writer<'_> {
         for entry in drop_replaced(&mut entries) {
             if let Some(bytes) = &entry.value {
                 let checked = check_replaced(self.schema, value, bytes, depth);
-                checked.map_err(|fault| place_in(fault, bytes, whole))?;
+                checked.map_err(|fault| entry.place(fault, whole))?;
             }
         }
         self.out.push(b'{');
-        for MapEntry { key: name, value: found } in entries {
+        for entry in entries {
             let mark = self.out.len();
-            name.write(&mut self.out)?;
+            entry.key.write(&mut self.out)?;
             self.out.push(b':');
             let before = self.out.len();
-            match &found {
-                Some(bytes) => self
-                    .value(value.kind, value.number, &mut Wire::new(bytes), depth)
-                    .map_err(|fault| place_in(fault, bytes, whole))?,
-                None => self.absent(value, depth).map_err(|fault| fault.in_copy_of(whole))?,
-            }
+            let written = match &entry.value {
+                Some(bytes) => self.value(value.kind, value.number, &mut Wire::new(bytes), depth),
+                None => self.absent(value, depth),
+            };
+            written.map_err(|fault| entry.place(fault, whole))?;
             if self.out.len() > before { self.out.push(b',') } else { self.out.truncate(mark) }
         }
         self.end_map();
@@ -136,14 +135,6 @@ impl Writer<'_> {
             Some(comma) if *comma == b',' => *comma = b'}',
             _ => drop(self.out.pop()),
         }
-    }
-}
-
-/// The same fault with a place in the message: a value that was merged lies elsewhere, and stands for its whole map.
-fn place_in(fault: Box<Fault>, value: &Cow<'_, [u8]>, map: &[u8]) -> Box<Fault> {
-    match value {
-        Cow::Borrowed(_) => fault,
-        Cow::Owned(_) => fault.in_copy_of(map),
     }
 }
 
@@ -182,6 +173,15 @@ impl<'a> MapEntry<'a> {
             });
         }
         Ok(Self { key: found_key, value: found })
+    }
+
+    /// The same fault, met in the value, with a place in the message: what was merged, or is
+    /// absent, lies elsewhere and stands for its whole map.
+    fn place(&self, fault: Box<Fault>, map: &[u8]) -> Box<Fault> {
+        match self.value {
+            Some(Cow::Borrowed(_)) => fault,
+            Some(Cow::Owned(_)) | None => fault.in_copy_of(map),
+        }
     }
 }
 
