@@ -95,7 +95,7 @@ pub fn values(data: &[u8]) {
         for chunk in body.chunks(size) {
             stream.feed(chunk);
             while let Some(piece) = stream.next()? {
-                pieces.push(text_of(piece));
+                pieces.push(piece);
             }
         }
         stream.finish()?;

@@ -1,11 +1,13 @@
 //! Split: one JSON text after the other out of a streamed body, in any framing.
 
+mod framing;
 mod lines;
 pub(crate) mod named;
 pub(crate) mod piece;
 pub(crate) mod sse;
 pub(crate) mod values;
 
+use crate::transport::rest::split::framing::is_plain_json;
 use crate::transport::rest::split::piece::{Piece, SplitFault};
 use crate::transport::rest::split::sse::EventStream;
 use crate::transport::rest::split::values::ValueStream;
@@ -21,10 +23,10 @@ impl Splitter {
     /// The first byte that says something tells the framing: the content type may not (an error
     /// before the stream comes as plain JSON under `text/event-stream`).
     pub(crate) fn for_body(start: &[u8], limit: usize) -> Self {
-        let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-        match start.trim_ascii_start().first() {
-            Some(b'[' | b'{') => Self::Values(ValueStream::new(limit)),
-            _ => Self::Events(EventStream::new(limit)),
+        if is_plain_json(start) {
+            Self::Values(ValueStream::new(limit))
+        } else {
+            Self::Events(EventStream::new(limit))
         }
     }
 
@@ -39,7 +41,7 @@ impl Splitter {
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
         match self {
             Self::Events(stream) => stream.next(),
-            Self::Values(stream) => stream.next(),
+            Self::Values(stream) => Ok(stream.next()?.map(Piece::Message)),
         }
     }
 
@@ -64,7 +66,7 @@ impl Splitter {
     pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
         match self {
             Self::Events(stream) => stream.finish(),
-            Self::Values(stream) => stream.finish(),
+            Self::Values(stream) => stream.finish().map(|()| None),
         }
     }
 }

@@ -2,11 +2,12 @@
 //! ([server-sent
 //! events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::transport::rest::split::lines::Lines;
-use crate::transport::rest::split::piece::{Piece, SplitFault};
-use crate::transport::rest::split::sse::{BYTE_ORDER_MARK, DONE, MAX_RAW};
+use crate::transport::rest::split::framing::{
+    DONE, Framing, begins_as_json, is_plain_json, without_mark,
+};
+use crate::transport::rest::split::piece::SplitFault;
 use crate::transport::rest::split::values::ValueStream;
 
 /// A piece of a stream.
@@ -30,16 +31,16 @@ pub(crate) enum NamedSplitter {
 impl NamedSplitter {
     /// By the first byte of the body that says something.
     pub(crate) fn for_body(start: &[u8], limit: usize) -> Self {
-        let start = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
-        match start.trim_ascii_start().first() {
-            Some(b'[' | b'{') => Self::Values(ValueStream::new(limit)),
-            _ => Self::Events(NamedEvents::new(limit)),
+        if is_plain_json(start) {
+            Self::Values(ValueStream::new(limit))
+        } else {
+            Self::Events(NamedEvents::new(limit))
         }
     }
 
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
         match self {
-            Self::Events(events) => events.feed(chunk),
+            Self::Events(events) => events.framing.feed(chunk),
             Self::Values(values) => values.feed(chunk),
         }
     }
@@ -62,7 +63,7 @@ impl NamedSplitter {
     pub(crate) fn finish(&mut self) -> Result<Option<NamedPiece>, SplitFault> {
         match self {
             Self::Events(events) => events.finish(),
-            Self::Values(values) => Ok(values.finish()?.map(as_event)),
+            Self::Values(values) => values.finish().map(|()| None),
         }
     }
 }
@@ -70,48 +71,25 @@ impl NamedSplitter {
 /// An event stream.
 #[derive(Debug)]
 pub(crate) struct NamedEvents {
-    lines: Lines,
+    framing: Framing,
     is_first_line: bool,
     event: Option<Bytes>,
     /// Holds for the events that follow, too.
     id: Option<Bytes>,
-    data: Option<BytesMut>,
     /// The last line was no field: as the last thing in a body it is the text of whoever broke the
     /// stream.
     is_foreign: bool,
-    raw: Option<ValueStream>,
-    limit: usize,
 }
 
 impl NamedEvents {
     fn new(limit: usize) -> Self {
-        Self {
-            lines: Lines::default(),
-            is_first_line: true,
-            event: None,
-            id: None,
-            data: None,
-            is_foreign: false,
-            raw: None,
-            limit,
-        }
-    }
-
-    fn feed(&mut self, chunk: &[u8]) {
-        match &mut self.raw {
-            Some(raw) => raw.feed(chunk),
-            None => self.lines.feed(chunk),
-        }
+        let framing = Framing::new(limit);
+        Self { framing, is_first_line: true, event: None, id: None, is_foreign: false }
     }
 
     fn next(&mut self) -> Result<Option<NamedPiece>, SplitFault> {
-        while self.raw.is_none() {
-            let line = self.lines.next();
-            let length = line.as_ref().map_or(self.lines.len(), Bytes::len);
-            if length + self.data.as_ref().map_or(0, BytesMut::len) > self.limit {
-                return Err(SplitFault::TooLarge);
-            }
-            let Some(line) = line else { return Ok(None) };
+        while !self.framing.is_raw() {
+            let Some(line) = self.framing.next_line()? else { return Ok(None) };
             if let Some(piece) = self.take_line(line)? {
                 return Ok(Some(piece));
             }
@@ -120,11 +98,10 @@ impl NamedEvents {
     }
 
     fn finish(&mut self) -> Result<Option<NamedPiece>, SplitFault> {
-        if self.raw.is_none() && self.lines.len() > 0 {
-            let line = self.lines.take_rest();
-            if let Some(piece) = self.take_line(line)? {
-                return Ok(Some(piece));
-            }
+        if let Some(line) = self.framing.last_line()
+            && let Some(piece) = self.take_line(line)?
+        {
+            return Ok(Some(piece));
         }
         if let Some(piece) = self.next_raw()? {
             return Ok(Some(piece));
@@ -136,18 +113,17 @@ impl NamedEvents {
                 _ => Ok(Some(piece)),
             };
         }
-        match &mut self.raw {
-            Some(raw) => Ok(raw.finish()?.map(as_error)),
-            None if self.is_foreign => Err(SplitFault::NotAStream),
-            None => Ok(None),
+        if !self.framing.is_raw() && self.is_foreign {
+            return Err(SplitFault::NotAStream);
         }
+        self.framing.finish_raw().map(|()| None)
     }
 
     /// An event, if the line ended one.
     fn take_line(&mut self, mut line: Bytes) -> Result<Option<NamedPiece>, SplitFault> {
         let is_first = std::mem::replace(&mut self.is_first_line, false);
-        if is_first && line.starts_with(BYTE_ORDER_MARK) {
-            line = line.slice(BYTE_ORDER_MARK.len()..);
+        if is_first {
+            line = without_mark(line);
         }
         if line.is_empty() {
             return Ok(self.end_event());
@@ -157,20 +133,14 @@ impl NamedEvents {
         }
         let (name, value) = field_of(&line);
         match name {
-            b"data" => match &mut self.data {
-                Some(data) => {
-                    data.extend_from_slice(b"\n");
-                    data.extend_from_slice(value);
-                }
-                None => self.data = Some(value.into()),
-            },
+            b"data" => self.framing.add_data(line.slice_ref(value)),
             b"event" => self.event = Some(line.slice_ref(value)).filter(|event| !event.is_empty()),
             b"id" if !value.contains(&0) => {
                 self.id = Some(line.slice_ref(value)).filter(|id| !id.is_empty());
             }
             b"id" | b"retry" => {}
-            _ if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) => {
-                self.begin_raw(&line);
+            _ if begins_as_json(&line) => {
+                self.framing.begin_raw(&line);
                 return Ok(self.end_event());
             }
             _ if is_first => return Err(SplitFault::NotAStream),
@@ -185,24 +155,15 @@ impl NamedEvents {
 
     fn end_event(&mut self) -> Option<NamedPiece> {
         let event = self.event.take();
-        let data = self.data.take()?.freeze();
+        let data = self.framing.take_data()?;
         if data.trim_ascii() == DONE {
             return Some(NamedPiece::Done);
         }
         Some(NamedPiece::Event { event, id: self.id.clone(), data })
     }
 
-    fn begin_raw(&mut self, line: &[u8]) {
-        let mut raw = ValueStream::new(MAX_RAW);
-        raw.feed(line);
-        raw.feed(b"\n");
-        raw.feed(&self.lines.take_rest());
-        self.raw = Some(raw);
-    }
-
     fn next_raw(&mut self) -> Result<Option<NamedPiece>, SplitFault> {
-        let Some(raw) = &mut self.raw else { return Ok(None) };
-        Ok(raw.next()?.map(as_error))
+        Ok(self.framing.next_raw()?.map(NamedPiece::Error))
     }
 }
 
@@ -216,25 +177,15 @@ fn field_of(line: &[u8]) -> (&[u8], &[u8]) {
 
 /// Whether a text begins as a JSON object or list and ends before it does.
 fn is_cut_json(data: &[u8]) -> bool {
-    if !matches!(data.trim_ascii_start().first(), Some(b'{' | b'[')) {
+    if !begins_as_json(data) {
         return false;
     }
     let whole = serde_json::from_slice::<serde::de::IgnoredAny>(data);
     whole.is_err_and(|error| error.is_eof())
 }
 
-fn as_event(piece: Piece) -> NamedPiece {
-    match piece {
-        Piece::Message(data) | Piece::Error(data) => {
-            NamedPiece::Event { event: None, id: None, data }
-        }
-    }
-}
-
-fn as_error(piece: Piece) -> NamedPiece {
-    match piece {
-        Piece::Message(text) | Piece::Error(text) => NamedPiece::Error(text),
-    }
+fn as_event(data: Bytes) -> NamedPiece {
+    NamedPiece::Event { event: None, id: None, data }
 }
 
 #[cfg(test)]

@@ -6,22 +6,17 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::transport::rest::split::lines::Lines;
+use crate::transport::rest::split::framing::{DONE, Framing, begins_as_json, without_mark};
 use crate::transport::rest::split::piece::{Piece, SplitFault};
-use crate::transport::rest::split::values::ValueStream;
 
 /// An event stream, cut as it arrives.
 #[derive(Debug)]
 pub(crate) struct EventStream {
-    lines: Lines,
+    framing: Framing,
     state: State,
-    data: Option<Data>,
     event: Event,
     /// What is no part of an event stream.
     foreign: BytesMut,
-    /// The body turned into plain JSON: an error, which the service writes without any framing.
-    raw: Option<ValueStream>,
-    limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,44 +40,26 @@ enum Event {
     Error,
 }
 
-/// The data of an event so far. Nearly always it is one line, which is not copied.
-#[derive(Debug)]
-enum Data {
-    Line(Bytes),
-    Lines(BytesMut),
-}
-
 impl EventStream {
     /// `limit` is the most bytes of one event.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            lines: Lines::default(),
+            framing: Framing::new(limit),
             state: State::Start,
-            data: None,
             event: Event::Message,
             foreign: BytesMut::new(),
-            raw: None,
-            limit,
         }
     }
 
     /// Takes the next bytes of the body.
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
-        match &mut self.raw {
-            Some(raw) => raw.feed(chunk),
-            None => self.lines.feed(chunk),
-        }
+        self.framing.feed(chunk);
     }
 
     /// The next event, or `None` until more was fed.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
-        while self.raw.is_none() {
-            let line = self.lines.next();
-            let length = line.as_ref().map_or(self.lines.len(), Bytes::len);
-            if length + self.data.as_ref().map_or(0, Data::len) > self.limit {
-                return Err(SplitFault::TooLarge);
-            }
-            let Some(line) = line else { return Ok(None) };
+        while !self.framing.is_raw() {
+            let Some(line) = self.framing.next_line()? else { return Ok(None) };
             if let Some(event) = self.take_line(line)? {
                 return Ok(Some(event));
             }
@@ -93,44 +70,40 @@ impl EventStream {
     /// What is left when the body has ended well. A last event needs no empty line after it: JSON
     /// shows for itself whether it is whole.
     pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
-        if self.raw.is_none() && self.lines.len() > 0 {
-            let line = self.lines.take_rest();
+        if let Some(line) = self.framing.last_line() {
             let is_whole =
                 is_comment(&line) || value_of(&line).is_some_and(|value| !value.is_empty());
             if let Some(event) = self.take_line(line)? {
                 return Ok(Some(event));
             }
-            if !is_whole && self.raw.is_none() {
+            if !is_whole && !self.framing.is_raw() {
                 return Err(SplitFault::Truncated);
             }
         }
         if let Some(event) = self.end_event() {
             return Ok(Some(event));
         }
-        match &mut self.raw {
-            Some(raw) => match raw.next()? {
-                Some(error) => Ok(Some(as_error(error))),
-                None => raw.finish(),
-            },
-            None if self.state == State::Foreign => Err(SplitFault::NotAStream),
-            None => Ok(None),
+        if let Some(error) = self.next_raw()? {
+            return Ok(Some(error));
         }
+        if !self.framing.is_raw() && self.state == State::Foreign {
+            return Err(SplitFault::NotAStream);
+        }
+        self.framing.finish_raw().map(|()| None)
     }
 
     /// An event, if the line ended one.
     fn take_line(&mut self, mut line: Bytes) -> Result<Option<Piece>, SplitFault> {
         if self.state == State::Start {
             self.state = State::Opening;
-            if line.starts_with(BYTE_ORDER_MARK) {
-                line = line.slice(BYTE_ORDER_MARK.len()..);
-            }
+            line = without_mark(line);
         }
         if line.is_empty() {
             return Ok(self.end_event());
         }
         if let Some(value) = value_of(&line) {
             self.state = State::Stream;
-            self.add_line(line.slice_ref(value));
+            self.framing.add_data(line.slice_ref(value));
             return Ok(None);
         }
         if is_comment(&line) {
@@ -143,8 +116,8 @@ impl EventStream {
             }
             return Ok(None);
         }
-        if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
-            self.begin_raw(&line);
+        if begins_as_json(&line) {
+            self.framing.begin_raw(&line);
             return Ok(self.end_event());
         }
         if self.foreign.len() < MAX_FOREIGN {
@@ -163,21 +136,9 @@ impl EventStream {
         &self.foreign
     }
 
-    fn add_line(&mut self, value: Bytes) {
-        self.data = Some(match self.data.take() {
-            None => Data::Line(value),
-            Some(data) => {
-                let mut lines = data.into_lines();
-                lines.extend_from_slice(b"\n");
-                lines.extend_from_slice(&value);
-                Data::Lines(lines)
-            }
-        });
-    }
-
     fn end_event(&mut self) -> Option<Piece> {
         let event = std::mem::replace(&mut self.event, Event::Message);
-        let data = self.data.take()?.into_bytes();
+        let data = self.framing.take_data()?;
         let text = data.trim_ascii();
         match event {
             Event::Message if !text.is_empty() && text != DONE => Some(Piece::Message(data)),
@@ -186,17 +147,8 @@ impl EventStream {
         }
     }
 
-    fn begin_raw(&mut self, line: &[u8]) {
-        let mut raw = ValueStream::new(MAX_RAW);
-        raw.feed(line);
-        raw.feed(b"\n");
-        raw.feed(&self.lines.take_rest());
-        self.raw = Some(raw);
-    }
-
     fn next_raw(&mut self) -> Result<Option<Piece>, SplitFault> {
-        let Some(raw) = &mut self.raw else { return Ok(None) };
-        Ok(raw.next()?.map(as_error))
+        Ok(self.framing.next_raw()?.map(Piece::Error))
     }
 }
 
@@ -206,29 +158,6 @@ impl Event {
             b"ping" => Self::Ping,
             b"error" => Self::Error,
             _ => Self::Message,
-        }
-    }
-}
-
-impl Data {
-    fn len(&self) -> usize {
-        match self {
-            Self::Line(line) => line.len(),
-            Self::Lines(lines) => lines.len(),
-        }
-    }
-
-    fn into_lines(self) -> BytesMut {
-        match self {
-            Self::Line(line) => BytesMut::from(line),
-            Self::Lines(lines) => lines,
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Line(line) => line,
-            Self::Lines(lines) => lines.freeze(),
         }
     }
 }
@@ -253,17 +182,6 @@ fn is_other_field(line: &[u8]) -> bool {
     })
 }
 
-fn as_error(cut: Piece) -> Piece {
-    match cut {
-        Piece::Message(text) | Piece::Error(text) => Piece::Error(text),
-    }
-}
-
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The end mark of other services; tolerated.
-pub(super) const DONE: &[u8] = b"[DONE]";
-/// Most bytes of an error outside the framing.
-pub(super) const MAX_RAW: usize = 1 << 20;
 /// Most bytes that are kept of what is no part of a stream, but for its last line.
 const MAX_FOREIGN: usize = 1 << 12;
 
@@ -274,6 +192,7 @@ mod shared_data;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::rest::split::framing::MAX_RAW;
 
     /// Events as text; an error is marked with `!`, and ends the stream.
     pub(crate) fn cut(body: &[u8], chunk: usize) -> Result<Vec<String>, SplitFault> {

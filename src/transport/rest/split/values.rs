@@ -1,10 +1,10 @@
 //! Values: cuts JSON that arrives piecewise into its values, whatever its chunks: the elements of
 //! an array, or objects one after the other, on a line each or not.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-use crate::transport::rest::split::piece::{Piece, SplitFault};
+use crate::transport::rest::split::piece::SplitFault;
 
 /// A stream of JSON values.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl ValueStream {
     }
 
     /// The next value, or `None` until more was fed.
-    pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitFault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, SplitFault> {
         while let Some(byte) = self.next_byte() {
             if let State::Inside { .. } = self.state {
                 if self.close_value(byte) {
@@ -58,7 +58,7 @@ impl ValueStream {
                     self.state = State::After;
                     let value = self.held.split_to(self.scanned).freeze();
                     self.scanned = 0;
-                    return Ok(Some(Piece::Message(value)));
+                    return Ok(Some(value));
                 }
                 continue;
             }
@@ -77,11 +77,14 @@ impl ValueStream {
         &self.held
     }
 
-    /// What is left when the body has ended well.
-    pub(crate) fn finish(&mut self) -> Result<Option<Piece>, SplitFault> {
+    /// Takes the end of the body.
+    ///
+    /// # Errors
+    /// The body ended within a value, or the array.
+    pub(crate) fn finish(&self) -> Result<(), SplitFault> {
         match self.state {
-            State::End => Ok(None),
-            State::After if !self.is_array => Ok(None),
+            State::End => Ok(()),
+            State::After if !self.is_array => Ok(()),
             _ => Err(SplitFault::Truncated),
         }
     }
@@ -151,7 +154,7 @@ mod tests {
         let mut found = Vec::new();
         for chunk in body.chunks(chunk) {
             stream.feed(chunk);
-            while let Some(Piece::Message(value)) = stream.next()? {
+            while let Some(value) = stream.next()? {
                 found.push(String::from_utf8_lossy(&value).into_owned());
             }
         }
