@@ -26,6 +26,8 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_failure;
+mod tls_observer;
 mod trust_store;
 mod tunnel;
 mod user_connector;
@@ -48,7 +50,7 @@ pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
 pub(crate) use per_runtime::{PerRuntime, require_runtime};
 pub use proxy::Proxy;
-pub(crate) use tls::classify_tls as kind_of_tls;
+pub(crate) use tls_failure::classify_tls as kind_of_tls;
 pub(crate) use trust_store::store_faults;
 pub(crate) use user_connector::UserConnector;
 
@@ -61,8 +63,9 @@ pub(crate) mod fuzzed {
 use crate::error::{Error, ErrorKind};
 use connector::Connecting;
 use proxy::Proxies;
+pub(crate) use tls::ASKED_FOR_CERTIFICATE;
 use tls::Tls;
-pub(crate) use tls::{ASKED_FOR_CERTIFICATE, late_refusal};
+pub(crate) use tls_failure::late_refusal;
 
 /// What the network is built from.
 #[derive(Default)]

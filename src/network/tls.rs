@@ -1,31 +1,24 @@
-//! Tls: one rustls configuration for both transports, the handshake, and what its errors mean.
+//! Tls: one rustls configuration for both transports, and the handshake.
 
-use std::cell::Cell;
-use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::ResolvesClientCert;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::sign::CertifiedKey;
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
-    InvalidMessage, PeerIncompatible, PeerMisbehaved, SignatureScheme,
-};
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::alpn::Alpn;
 use super::certificate::issuer_of;
-use super::chain::trouble_of;
 use super::crypto::crypto_provider;
 use super::fault::Fault;
 use super::io::Io;
+use super::tls_failure::classify;
+use super::tls_observer::{NoIdentity, Observing, Seen, observe};
 use super::trust_store::store_faults;
 use crate::error::{Error, ErrorKind};
-use crate::symptom::{Evidence, SymptomKind, TlsTrouble};
+use crate::symptom::{SymptomKind, TlsTrouble};
 
 /// One base configuration, cloned for each list of protocols. The clones share tickets.
 #[derive(Debug)]
@@ -201,129 +194,6 @@ fn fault_of(error: io::Error, alpn: Alpn, io: &Io) -> Fault {
     }
 }
 
-/// What a rustls error anywhere behind `error` means; `None` if there is none.
-fn classify(error: &(dyn StdError + 'static), alpn: Alpn) -> Option<(SymptomKind, Evidence)> {
-    find_tls(error).map(|error| classify_tls(error, alpn))
-}
-
-/// An `io::Error` hides what it wraps from `source()`, so it is asked by itself.
-fn find_tls<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-pub(crate) fn classify_tls(error: &rustls::Error, alpn: Alpn) -> (SymptomKind, Evidence) {
-    let detailed = |kind| (kind, Evidence::new().with_detail(error.to_string()));
-    match error {
-        rustls::Error::InvalidCertificate(fault) => match fault {
-            CertificateError::UnknownIssuer => {
-                (SymptomKind::CertificateUnknownIssuer, Evidence::new())
-            }
-            // The issuer is known by name but has another key: a proxy's authority was renewed.
-            CertificateError::BadSignature => detailed(SymptomKind::CertificateUnknownIssuer),
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => {
-                detailed(SymptomKind::CertificateExpired)
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                detailed(SymptomKind::CertificateWrongName)
-            }
-            _ => detailed(SymptomKind::CertificateInvalid),
-        },
-        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
-        | rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol)
-            if alpn == Alpn::Http2 =>
-        {
-            detailed(SymptomKind::Http2NotOffered)
-        }
-        rustls::Error::AlertReceived(alert) => {
-            let evidence = Evidence::new().with_detail(format!("alert {alert:?}"));
-            (SymptomKind::TlsAlert, with_trouble(evidence, meaning_of(*alert)))
-        }
-        rustls::Error::PeerIncompatible(missing) => {
-            let evidence = Evidence::new().with_detail(error.to_string());
-            (SymptomKind::TlsMalformed, with_trouble(evidence, lack_of(missing)))
-        }
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            (SymptomKind::NotTls, Evidence::new())
-        }
-        _ => detailed(SymptomKind::TlsMalformed),
-    }
-}
-
-fn with_trouble(evidence: Evidence, trouble: Option<TlsTrouble>) -> Evidence {
-    match trouble {
-        Some(trouble) => evidence.with_tls(trouble),
-        None => evidence,
-    }
-}
-
-/// What a peer means that ends the handshake by this alert (RFC 8446, section 6.2), where it means one thing.
-fn meaning_of(alert: AlertDescription) -> Option<TlsTrouble> {
-    match alert {
-        AlertDescription::ProtocolVersion => Some(TlsTrouble::OldVersion),
-        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
-            Some(TlsTrouble::NothingInCommon)
-        }
-        alert if is_about_our_certificate(alert) => Some(TlsTrouble::ClientCertificate),
-        _ => None,
-    }
-}
-
-/// A client has one certificate to be refused: its own.
-fn is_about_our_certificate(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::NoCertificate
-    )
-}
-
-/// What the peer lacks that answered in a way which rustls cannot go on from.
-fn lack_of(missing: &PeerIncompatible) -> Option<TlsTrouble> {
-    match missing {
-        PeerIncompatible::ServerDoesNotSupportTls12Or13
-        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => Some(TlsTrouble::OldVersion),
-        PeerIncompatible::NoCipherSuitesInCommon
-        | PeerIncompatible::NoKxGroupsInCommon
-        | PeerIncompatible::NoSignatureSchemesInCommon
-        | PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
-            Some(TlsTrouble::NothingInCommon)
-        }
-        _ => None,
-    }
-}
-
-/// The refusal of our certificate, or of having none, which TLS 1.3 tells after the handshake
-/// ([RFC 8446, section 4.4.2.4](https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4)): the peer has read nothing of what
-/// was sent since.
-pub(crate) fn late_refusal(error: &(dyn StdError + 'static)) -> Option<(SymptomKind, Evidence)> {
-    match find_tls(error)? {
-        rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => {
-            let evidence = Evidence::new().with_detail(format!("alert {alert:?}"));
-            Some((SymptomKind::TlsAlert, evidence.with_tls(TlsTrouble::ClientCertificate)))
-        }
-        _ => None,
-    }
-}
-
 /// What a socket error in the middle of a handshake means.
 fn kind_of_io(error: io::ErrorKind) -> SymptomKind {
     match error {
@@ -333,163 +203,6 @@ fn kind_of_io(error: io::ErrorKind) -> SymptomKind {
     }
 }
 
-/// What a handshake showed, accepted or not.
-#[derive(Default)]
-struct Seen {
-    /// Who issued the peer's certificate.
-    issuer: Option<String>,
-    /// Why the peer's certificates were refused, and a short fact about it.
-    trouble: Option<(TlsTrouble, Option<String>)>,
-    /// The peer asked for a certificate, and there was none to show.
-    wants_certificate: bool,
-}
-
-pub(crate) const ASKED_FOR_CERTIFICATE: &str = "it asked for a client certificate";
-
-tokio::task_local! {
-    static SEEN: Cell<Seen>;
-}
-
-/// Runs `work` and tells what a handshake in it showed.
-///
-/// rustls forgets a certificate that it refuses. The verifier is shared by all connections (tickets are
-/// only resumed under the verifier that saw them), so it reports through the task that shakes hands.
-async fn observe<F: Future>(work: F) -> (F::Output, Seen) {
-    let observed = async {
-        let output = work.await;
-        (output, SEEN.with(Cell::take))
-    };
-    SEEN.scope(Cell::default(), observed).await
-}
-
-/// Outside of `observe` nobody asks.
-fn note(what: impl FnOnce(&mut Seen)) {
-    let _ = SEEN.try_with(|seen| {
-        let mut now = seen.take();
-        what(&mut now);
-        seen.set(now);
-    });
-}
-
-/// In place of a client certificate where there is none: reports that one is wanted.
-#[derive(Debug)]
-struct NoIdentity;
-
-impl ResolvesClientCert for NoIdentity {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        note(|seen| seen.wants_certificate = true);
-        None
-    }
-
-    fn has_certs(&self) -> bool {
-        false
-    }
-}
-
-/// The platform's verifier, which also reports what it saw.
-#[derive(Debug)]
-struct Observing(Verifier);
-
-/// A handshake that was signed with a key too weak to be verified.
-fn note_weak_key<T>(verified: &Result<T, rustls::Error>, certificate: &CertificateDer<'_>) {
-    if let Err(rustls::Error::InvalidCertificate(fault)) = verified {
-        let trouble = trouble_of(fault, certificate, &[]);
-        let weak = trouble.filter(|(trouble, _)| *trouble == TlsTrouble::WeakKey);
-        note(|seen| seen.trouble = weak);
-    }
-}
-
-impl ServerCertVerifier for Observing {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.0.verify_server_cert(leaf, intermediates, name, ocsp_response, now);
-        note(|seen| {
-            seen.issuer = issuer_of(leaf);
-            if let Err(rustls::Error::InvalidCertificate(fault)) = &verified {
-                seen.trouble = trouble_of(fault, leaf, intermediates);
-            }
-        });
-        verified
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let verified = self.0.verify_tls12_signature(message, certificate, signature);
-        note_weak_key(&verified, certificate);
-        verified
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let verified = self.0.verify_tls13_signature(message, certificate, signature);
-        note_weak_key(&verified, certificate);
-        verified
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        self.0.root_hint_subjects()
-    }
-}
-
 pub(super) const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rustls::Error as TlsError;
-
-    #[test]
-    fn rustls_errors_are_told_apart_however_deep_they_lie() {
-        use SymptomKind as Kind;
-        let certificate = TlsError::InvalidCertificate;
-        let unoffered = PeerMisbehaved::SelectedUnofferedApplicationProtocol;
-        for (error, alpn, expected) in [
-            (
-                certificate(CertificateError::UnknownIssuer),
-                Alpn::Any,
-                Kind::CertificateUnknownIssuer,
-            ),
-            (certificate(CertificateError::Expired), Alpn::Any, Kind::CertificateExpired),
-            (certificate(CertificateError::NotValidYet), Alpn::Any, Kind::CertificateExpired),
-            (certificate(CertificateError::NotValidForName), Alpn::Any, Kind::CertificateWrongName),
-            (certificate(CertificateError::Revoked), Alpn::Any, Kind::CertificateInvalid),
-            (TlsError::PeerMisbehaved(unoffered.clone()), Alpn::Http2, Kind::Http2NotOffered),
-            (TlsError::PeerMisbehaved(unoffered), Alpn::Http1, Kind::TlsMalformed),
-            (
-                TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
-                Alpn::Http2,
-                Kind::TlsMalformed,
-            ),
-        ] {
-            let shown = format!("{error:?}");
-            let inner = io::Error::new(io::ErrorKind::InvalidData, error);
-            let outer = io::Error::other(inner);
-            let (kind, _) = classify(&outer, alpn).expect("a rustls error");
-            assert_eq!(kind, expected, "{shown}");
-        }
-        assert!(classify(&io::Error::other("no TLS"), Alpn::Any).is_none());
-    }
-}
+pub(crate) const ASKED_FOR_CERTIFICATE: &str = "it asked for a client certificate";
