@@ -1,5 +1,5 @@
-//! Descriptor: `descriptor.proto` as far as the overlay changes it. All else is kept as the bytes that it is, because
-//! prost's own types would drop the options that are extensions.
+//! Descriptor: `descriptor.proto` as far as the overlay changes it. All else is kept as the bytes
+//! that it is, because prost's own types would drop the options that are extensions.
 
 use prost::Message;
 

@@ -1,6 +1,8 @@
-//! Overlay: what only REST has is added to the published messages, and each of them gets its `unknown_json`.
+//! Overlay: what only REST has is added to the published messages, and each of them gets its
+//! `unknown_json`.
 //!
-//! The files of a version become one file: a field that is added may be of a type that only the overlay has.
+//! The files of a version become one file: a field that is added may be of a type that only the
+//! overlay has.
 
 use prost::Message;
 use prost::encoding::encode_varint;
@@ -13,8 +15,8 @@ const VERSIONS: [(&str, &str); 2] = [
     ("google.ai.generativelanguage.v1", "overlay.v1"),
 ];
 
-/// Fields from this number on, and enum values from eight times it on, are no published ones: their five bytes end in
-/// three that no text holds (`src/overlay`).
+/// Fields from this number on, and enum values from eight times it on, are no published ones: their
+/// five bytes end in three that no text holds (`src/overlay`).
 const BLOCK: std::ops::Range<i32> = 266_000_000..266_000_384;
 const VALUES: std::ops::Range<i32> = BLOCK.start * 8..BLOCK.start * 8 + 3072;
 
@@ -42,7 +44,8 @@ pub(crate) fn apply(set: &[u8]) -> Result<Vec<u8>, String> {
     Ok(Set { files: kept }.encode_to_vec())
 }
 
-/// The fields of the overlay that hold one message, as paths: few messages have them, so they lie elsewhere.
+/// The fields of the overlay that hold one message, as paths: few messages have them, so they lie
+/// elsewhere.
 ///
 /// # Errors
 /// It is no descriptor set.

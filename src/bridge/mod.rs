@@ -35,10 +35,11 @@ use crate::fallback::TransportState;
 /// network breaks gRPC.
 ///
 /// A `Bridge` is cheap to clone; clones share connections and what was learnt of the network. It is
-/// always ready, and reports failures from the call itself, as a [`Status`] that carries an [`Error`].
+/// always ready, and reports failures from the call itself, as a [`Status`] that carries an
+/// [`Error`].
 ///
-/// It may be used from several tokio runtimes at once: each has connections of its own. The answer of a call is read on
-/// the runtime that made the call.
+/// It may be used from several tokio runtimes at once: each has connections of its own. The answer
+/// of a call is read on the runtime that made the call.
 ///
 /// ```no_run
 /// use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
@@ -76,19 +77,20 @@ impl Bridge {
         self.0.transport_state()
     }
 
-    /// Tells each change of [`transport_state`](Self::transport_state). With a fixed transport nothing ever changes.
+    /// Tells each change of [`transport_state`](Self::transport_state). With a fixed transport
+    /// nothing ever changes.
     pub fn watch(&self) -> watch::Receiver<TransportState> {
         self.0.watch()
     }
 
-    /// Forgets what was learnt of the network, for instance after it changed. The next call over gRPC opens a
-    /// connection of its own; calls in flight stay on theirs.
+    /// Forgets what was learnt of the network, for instance after it changed. The next call over
+    /// gRPC opens a connection of its own; calls in flight stay on theirs.
     pub fn reset(&self) {
         self.0.reset();
     }
 
-    /// A request of any path of the REST API, also of one that has no proto: `/v1beta/interactions`, with the query if
-    /// there is one. Scheme and host are the endpoint's.
+    /// A request of any path of the REST API, also of one that has no proto:
+    /// `/v1beta/interactions`, with the query if there is one. Scheme and host are the endpoint's.
     ///
     /// ```no_run
     /// # async fn example(bridge: genai_bridge::Bridge) -> Result<(), Box<dyn std::error::Error>> {

@@ -17,10 +17,11 @@ use crate::gemini;
 use crate::proto::google::longrunning::Operation;
 use crate::proto::google::longrunning::operation::Result as Outcome;
 
-/// The operations of the API, whatever began them; made by [`Bridge::operations`](crate::Bridge::operations).
+/// The operations of the API, whatever began them; made by
+/// [`Bridge::operations`](crate::Bridge::operations).
 ///
-/// They are asked over REST, where each has its name as its path: also those of stores and batches, for which gRPC has no
-/// method.
+/// They are asked over REST, where each has its name as its path: also those of stores and batches,
+/// for which gRPC has no method.
 ///
 /// ```no_run
 /// # async fn example(bridge: genai_bridge::Bridge) -> Result<(), tonic::Status> {
@@ -60,12 +61,12 @@ impl Operations {
         Ok(gemini::read_json("google.longrunning.Operation", answer.bytes())?)
     }
 
-    /// Looks at an operation until it is done: at once, then after 1 s and up to 20 s. To drop the future ends the wait, not
-    /// the operation.
+    /// Looks at an operation until it is done: at once, then after 1 s and up to 20 s. To drop the
+    /// future ends the wait, not the operation.
     ///
     /// # Errors
-    /// The operation failed: its own code, words and details. Or it is not done after `limit` (`DEADLINE_EXCEEDED`), or as
-    /// for [`get`](Self::get).
+    /// The operation failed: its own code, words and details. Or it is not done after `limit`
+    /// (`DEADLINE_EXCEEDED`), or as for [`get`](Self::get).
     pub async fn wait(&self, name: &str, limit: Duration) -> Result<Operation, Status> {
         self.wait_with(name, limit, |_| {}).await
     }

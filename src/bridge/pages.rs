@@ -11,8 +11,9 @@ use tonic::Status;
 
 use crate::error::{Error, ErrorKind};
 
-/// The pages of any List method, as a [`Stream`]: `call` asks for the page of a token, the first one by an empty token, and
-/// `next` reads the token of the page after it. A page is asked for when it is waited for.
+/// The pages of any List method, as a [`Stream`]: `call` asks for the page of a token, the first
+/// one by an empty token, and `next` reads the token of the page after it. A page is asked for when
+/// it is waited for.
 ///
 /// A token that comes twice would go round in a circle: it ends the stream with an error.
 ///

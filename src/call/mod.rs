@@ -25,8 +25,8 @@ pub(crate) use head::{
 };
 pub(crate) use timeout::format_timeout;
 
-/// A tonic-shaped answer: head, frames, trailers. Its body fails with a `Status` that carries our `Error`
-/// where the network broke it.
+/// A tonic-shaped answer: head, frames, trailers. Its body fails with a `Status` that carries our
+/// `Error` where the network broke it.
 pub(crate) type Answer = http::Response<Body>;
 
 /// An answer, and who wrote the status in its head. It is asked once, where the answer is read.
@@ -82,14 +82,16 @@ pub(crate) struct Reduced {
 }
 
 impl Message {
-    /// Whether the call can be sent again: a stream exists once, and is given away with the request.
+    /// Whether the call can be sent again: a stream exists once, and is given away with the
+    /// request.
     pub(crate) fn is_in_hand(&self) -> bool {
         matches!(self, Self::One(_) | Self::Stream(Some(_)))
     }
 }
 
 impl Call {
-    /// A call of our own with one message, as its sender made it, and no deadline: who waits for it keeps the time.
+    /// A call of our own with one message, as its sender made it, and no deadline: who waits for it
+    /// keeps the time.
     pub(crate) fn of_message(
         path: PathAndQuery,
         method: Option<Arc<Method>>,

@@ -1,4 +1,5 @@
-//! Exchange: the way of a request that is REST already: authorised, sent over REST, sent again by its verb.
+//! Exchange: the way of a request that is REST already: authorised, sent over REST, sent again by
+//! its verb.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -36,7 +37,8 @@ pub(crate) struct Exchange {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) expected: Expected,
-    /// For all of it; `None` for the bridge's default, which of bytes as they come covers the head alone.
+    /// For all of it; `None` for the bridge's default, which of bytes as they come covers the head
+    /// alone.
     pub(crate) timeout: Option<Duration>,
     pub(crate) options: CallOptions,
 }
@@ -219,7 +221,8 @@ impl Core {
     }
 }
 
-/// The bytes of an answer, kept inside the deadline and the idle limit; dropped, they cancel the request.
+/// The bytes of an answer, kept inside the deadline and the idle limit; dropped, they cancel the
+/// request.
 pub(crate) struct WatchedBytes {
     bytes: AnswerBytes,
     timer: Option<Pin<Box<Sleep>>>,

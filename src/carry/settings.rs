@@ -36,7 +36,8 @@ pub(crate) enum DefaultDeadline {
 }
 
 impl DefaultDeadline {
-    /// For a request without a method: as long as a model may write, or where the verb only looks, as other calls.
+    /// For a request without a method: as long as a model may write, or where the verb only looks,
+    /// as other calls.
     pub(super) fn of_verb(self, verb: &http::Method) -> Option<Duration> {
         match self {
             Self::Fixed(timeout) => timeout,

@@ -1,4 +1,5 @@
-//! Credentials: API key, bearer token or Application Default Credentials, as headers marked sensitive.
+//! Credentials: API key, bearer token or Application Default Credentials, as headers marked
+//! sensitive.
 
 #[cfg(feature = "adc")]
 mod adc;
@@ -44,8 +45,8 @@ impl Credentials {
 
     /// Access tokens from `source`, sent as `authorization: Bearer ...`.
     ///
-    /// The token is kept and shared by all calls. It is renewed ahead of its expiry while calls go on
-    /// with the old one, never twice at a time, and once more when the service answers 401.
+    /// The token is kept and shared by all calls. It is renewed ahead of its expiry while calls go
+    /// on with the old one, never twice at a time, and once more when the service answers 401.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -70,14 +71,14 @@ impl Credentials {
         }))))
     }
 
-    /// Application Default Credentials, as `gcloud auth application-default login` or a Google machine gives
-    /// them: a service account, an authorised user, the metadata server; looked for by the first call. The
-    /// project that pays comes from `GOOGLE_CLOUD_QUOTA_PROJECT` or their file, unless the call names one in
-    /// `x-goog-user-project`.
+    /// Application Default Credentials, as `gcloud auth application-default login` or a Google
+    /// machine gives them: a service account, an authorised user, the metadata server; looked for
+    /// by the first call. The project that pays comes from `GOOGLE_CLOUD_QUOTA_PROJECT` or their
+    /// file, unless the call names one in `x-goog-user-project`.
     ///
-    /// Tokens are fetched by Google's `google-cloud-auth`, which accepts no HTTP client from outside.
-    /// These requests therefore follow the environment's proxy and the operating system's trust
-    /// store, not the builder's.
+    /// Tokens are fetched by Google's `google-cloud-auth`, which accepts no HTTP client from
+    /// outside. These requests therefore follow the environment's proxy and the operating system's
+    /// trust store, not the builder's.
     #[cfg(feature = "adc")]
     pub fn adc() -> Self {
         Self(Kind::Adc(Arc::default()))
@@ -154,7 +155,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// After a 401: gives up the token that the call carried, unless a newer one has taken its place.
+    /// After a 401: gives up the token that the call carried, unless a newer one has taken its
+    /// place.
     ///
     /// True if the call carried our token, so that authorising it anew may help.
     pub(crate) fn invalidate(&self, metadata: &HeaderMap) -> bool {

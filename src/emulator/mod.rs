@@ -1,8 +1,8 @@
 //! Emulator: a local Gemini, on gRPC and REST from one script.
 //!
-//! It is an oracle: it shares no transcoding with the bridge. Its JSON is prost-reflect's, its HTTP rules are
-//! matched by code of its own, its gRPC is written by hand. This module stands outside the crate's
-//! promise of compatibility.
+//! It is an oracle: it shares no transcoding with the bridge. Its JSON is prost-reflect's, its HTTP
+//! rules are matched by code of its own, its gRPC is written by hand. This module stands outside
+//! the crate's promise of compatibility.
 //!
 //! ```no_run
 //! use genai_bridge::emulator::{Emulator, Reply};
@@ -121,10 +121,12 @@ impl Emulator {
         }
     }
 
-    /// Serves one client on this stream, as if it had connected: TLS, unless it is plaintext, and HTTP.
+    /// Serves one client on this stream, as if it had connected: TLS, unless it is plaintext, and
+    /// HTTP.
     ///
-    /// With [`EmulatorBuilder::unbound`] and [`BridgeBuilder::connector`](crate::BridgeBuilder::connector) there is no
-    /// socket between bridge and emulator.
+    /// With [`EmulatorBuilder::unbound`] and
+    /// [`BridgeBuilder::connector`](crate::BridgeBuilder::connector) there is no socket between
+    /// bridge and emulator.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -160,8 +162,8 @@ impl Emulator {
         self.service.script.push(method, reply);
     }
 
-    /// Lays down the answer to each request of a verb and a path from now on, also of one that no proto names. The query
-    /// does not count.
+    /// Lays down the answer to each request of a verb and a path from now on, also of one that no
+    /// proto names. The query does not count.
     pub fn on_path(&self, verb: &http::Method, path: &str, page: Page) {
         self.service.pages.set(&page_key(verb, path), page);
     }
@@ -171,8 +173,9 @@ impl Emulator {
         self.service.pages.push(&page_key(verb, path), page);
     }
 
-    /// Answers each call by its method and its message, unless an answer is laid down for it; `None` leaves it to the
-    /// built-in answers. It is asked once for each call that the service takes up.
+    /// Answers each call by its method and its message, unless an answer is laid down for it;
+    /// `None` leaves it to the built-in answers. It is asked once for each call that the service
+    /// takes up.
     pub fn answer_with(
         &self,
         author: impl Fn(&str, &Bytes) -> Option<Reply> + Send + Sync + 'static,
@@ -218,7 +221,8 @@ impl Emulator {
         self.service.record.received_when(count).await
     }
 
-    /// Waits until the client has given up so many calls. What never comes ends the wait after 20 s.
+    /// Waits until the client has given up so many calls. What never comes ends the wait after 20
+    /// s.
     pub async fn cancelled_when(&self, count: usize) -> usize {
         self.service.record.cancelled_when(count).await
     }
@@ -268,7 +272,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// What is not the last piece of an upload has a multiple of so many bytes. Default: 8 MiB, as at the service.
+    /// What is not the last piece of an upload has a multiple of so many bytes. Default: 8 MiB, as
+    /// at the service.
     pub fn upload_granularity(mut self, bytes: usize) -> Self {
         self.upload_granularity = Some(bytes);
         self
@@ -286,8 +291,8 @@ impl EmulatorBuilder {
         Ok(emulator)
     }
 
-    /// Makes one that listens nowhere: it serves the streams of [`Emulator::serve`] alone. Its endpoint names port 443
-    /// of `localhost`, or port 80 of 127.0.0.1 in plaintext.
+    /// Makes one that listens nowhere: it serves the streams of [`Emulator::serve`] alone. Its
+    /// endpoint names port 443 of `localhost`, or port 80 of 127.0.0.1 in plaintext.
     ///
     /// # Errors
     /// The descriptors cannot be read, or one of their HTTP rules is wrong.

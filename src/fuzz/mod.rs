@@ -1,4 +1,5 @@
-//! Fuzz: what must hold for any bytes at all. `fuzz/` runs these for hours, and the tests below over its seeds.
+//! Fuzz: what must hold for any bytes at all. `fuzz/` runs these for hours, and the tests below
+//! over its seeds.
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a fuzz target speaks")]
 
 use std::borrow::Cow;
@@ -114,7 +115,8 @@ fn text_of(piece: Piece) -> (bool, Vec<u8>) {
     }
 }
 
-/// A template, in the first line, and its values, in the lines below, give a path of a URL or nothing.
+/// A template, in the first line, and its values, in the lines below, give a path of a URL or
+/// nothing.
 pub fn template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
@@ -140,7 +142,8 @@ pub fn frame(data: &[u8]) {
     assert_eq!(count(usize::from(*size).max(1)), count(usize::MAX));
 }
 
-/// The head of an answer to CONNECT is whole from some byte on, and what comes behind that changes nothing of it.
+/// The head of an answer to CONNECT is whole from some byte on, and what comes behind that changes
+/// nothing of it.
 pub fn connect(data: &[u8]) {
     let mut whole: Option<ConnectHead> = None;
     for end in 0..=data.len().min(MOST_PREFIXES) {
@@ -157,7 +160,8 @@ pub fn connect(data: &[u8]) {
 /// A prefix is read anew for each byte.
 const MOST_PREFIXES: usize = 1 << 10;
 
-/// The challenges of a proxy, a header in each line, are read without a panic, and no more than there may be.
+/// The challenges of a proxy, a header in each line, are read without a panic, and no more than
+/// there may be.
 pub fn challenge(data: &[u8]) {
     let lines = data.split(|byte| *byte == b'\n');
     let headers: Vec<_> = lines.filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
@@ -169,8 +173,8 @@ pub fn challenge(data: &[u8]) {
     }
 }
 
-/// The frames of a connection are told the same, whatever their chunks; the first byte is their size, and odd for what a
-/// server says.
+/// The frames of a connection are told the same, whatever their chunks; the first byte is their
+/// size, and odd for what a server says.
 pub fn http2_frames(data: &[u8]) {
     let Some((size, bytes)) = data.split_first() else { return };
     let tell = |chunk: usize| {
@@ -182,8 +186,8 @@ pub fn http2_frames(data: &[u8]) {
     assert_eq!(tell(usize::from(*size).max(1)), tell(usize::MAX));
 }
 
-/// The body of an error, whose first byte chooses the HTTP status, is the service's with a code that is no success, or
-/// nobody's.
+/// The body of an error, whose first byte chooses the HTTP status, is the service's with a code
+/// that is no success, or nobody's.
 pub fn error_body(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };
     let http = 400 + u16::from(*choice) % 200;

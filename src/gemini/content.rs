@@ -22,8 +22,8 @@ impl Content {
         Self { role: "user".to_owned(), parts: vec![part.into()], ..Self::default() }
     }
 
-    /// A turn of the model, where a conversation begins with made-up ones. A turn that the model gave goes back as it
-    /// came, with its signatures.
+    /// A turn of the model, where a conversation begins with made-up ones. A turn that the model
+    /// gave goes back as it came, with its signatures.
     pub fn model(part: impl Into<Part>) -> Self {
         Self { role: "model".to_owned(), parts: vec![part.into()], ..Self::default() }
     }
@@ -43,14 +43,15 @@ impl Part {
         Self::of(Data::Text(text.into()))
     }
 
-    /// Bytes of this MIME type, sent inside the request. The service takes 20 MB in one request; what is larger is
-    /// uploaded first.
+    /// Bytes of this MIME type, sent inside the request. The service takes 20 MB in one request;
+    /// what is larger is uploaded first.
     pub fn inline(mime_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
         let (mime_type, data) = (mime_type.into(), data.into());
         Self::of(Data::InlineData(Blob { mime_type, data, ..Blob::default() }))
     }
 
-    /// A file of this MIME type that the service fetches: the `uri` of an uploaded file, or another address.
+    /// A file of this MIME type that the service fetches: the `uri` of an uploaded file, or another
+    /// address.
     pub fn file(mime_type: impl Into<String>, file_uri: impl Into<String>) -> Self {
         let (mime_type, file_uri) = (mime_type.into(), file_uri.into());
         Self::of(Data::FileData(FileData { mime_type, file_uri, ..FileData::default() }))

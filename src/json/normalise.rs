@@ -12,9 +12,9 @@ struct Record<'a> {
     wire: WireField<'a>,
 }
 
-/// The same message with each field once, in the order of their numbers: of a scalar the last value counts,
-/// messages are merged, and of a oneof only the last member stays
-/// ([last one wins](https://protobuf.dev/programming-guides/encoding/#last-one-wins)).
+/// The same message with each field once, in the order of their numbers: of a scalar the last value
+/// counts, messages are merged, and of a oneof only the last member stays ([last one
+/// wins](https://protobuf.dev/programming-guides/encoding/#last-one-wins)).
 #[cold]
 pub(crate) fn normalise(
     schema: &Schema,
@@ -53,7 +53,8 @@ fn read_records<'a>(
     Ok(records)
 }
 
-/// Whether a value is one of its field: a number without a name is none of a closed enum, and replaces nothing.
+/// Whether a value is one of its field: a number without a name is none of a closed enum, and
+/// replaces nothing.
 pub(super) fn is_known(schema: &Schema, field: &Field, value: &[u8]) -> Result<bool> {
     let Kind::Enum(id) = field.kind else { return Ok(true) };
     #[expect(clippy::cast_possible_truncation, reason = "enums keep the low 32 bits")]
@@ -62,7 +63,8 @@ pub(super) fn is_known(schema: &Schema, field: &Field, value: &[u8]) -> Result<b
     Ok(!of.closed || of.name_of(number).is_some())
 }
 
-/// Setting a member of a oneof clears the others, so that only the last run of one member counts. Gives the others.
+/// Setting a member of a oneof clears the others, so that only the last run of one member counts.
+/// Gives the others.
 fn drop_cleared_members<'a>(records: &mut Vec<Record<'a>>) -> Vec<Record<'a>> {
     // By oneof: the member set last, and whether another one was met before it.
     let mut last: HashMap<u16, (u32, bool)> = HashMap::new();

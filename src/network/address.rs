@@ -97,7 +97,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Reads an endpoint: `https://host`, `host:port` (meaning https), `http://127.0.0.1:port`, `unix:/path`.
+    /// Reads an endpoint: `https://host`, `host:port` (meaning https), `http://127.0.0.1:port`,
+    /// `unix:/path`.
     ///
     /// # Errors
     /// It is no such thing, or is plain `http://` to another machine without `allow_plaintext`.

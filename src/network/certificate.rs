@@ -62,8 +62,8 @@ fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Configuration, what)
 }
 
-/// What a certificate says of itself, as far as it can be read (RFC 5280, section 4.1). It is for display and trusts
-/// nothing.
+/// What a certificate says of itself, as far as it can be read (RFC 5280, section 4.1). It is for
+/// display and trusts nothing.
 pub(super) struct Facts<'a> {
     pub(super) is_version_1: bool,
     /// A Name in DER.

@@ -1,6 +1,7 @@
 //! Chain: what the certificates that a peer showed tell of why they were refused.
 //!
-//! rustls says what it missed; whose mistake that is, its type often leaves open. Nothing here decides about trust.
+//! rustls says what it missed; whose mistake that is, its type often leaves open. Nothing here
+//! decides about trust.
 
 use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
@@ -55,7 +56,8 @@ fn unknown_issuer(chain: &[Facts<'_>], first: &Facts<'_>) -> (TlsTrouble, Option
         };
     }
     let mut top = first;
-    // Each step goes up to a certificate that was not met before, so there are as many as certificates at most.
+    // Each step goes up to a certificate that was not met before, so there are as many as
+    // certificates at most.
     for _ in chain {
         let above = chain.iter().find(|other| other.subject == top.issuer);
         match above {

@@ -1,4 +1,5 @@
-//! Connector: the way to an origin, step by step: TCP or the program's own stream, the proxy's tunnel, TLS.
+//! Connector: the way to an origin, step by step: TCP or the program's own stream, the proxy's
+//! tunnel, TLS.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -64,7 +65,8 @@ impl Connecting<'_> {
                 }
             },
         };
-        // Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113, section 3.3).
+        // Without TLS nothing is agreed on: HTTP/2 is spoken with prior knowledge (RFC 9113,
+        // section 3.3).
         let session = if origin.is_https() {
             let session = shake_hands(tls, alpn, address.server_name(), io, deadline).await;
             let checked = session.and_then(|session| check_protocol(session, alpn));
@@ -125,7 +127,8 @@ impl Connecting<'_> {
         let opened = self.open_stream(proxy.address()).await;
         let mut io = opened.map_err(|fault| fault.at_proxy(proxy))?;
         let resolved = match proxy.scheme() {
-            // Who brings a connector brings the resolver, of which it has no other part; so the proxy looks up.
+            // Who brings a connector brings the resolver, of which it has no other part; so the
+            // proxy looks up.
             ProxyScheme::Socks5 if self.user.is_none() => {
                 let found = look_up(target, self.deadline).await;
                 best_for_socks(&found.map_err(|fault| fault.at(&format!("host {target}")))?)

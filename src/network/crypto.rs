@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind};
 
 /// The process's default, else aws-lc, else ring, as far as they are compiled in.
 ///
-/// rustls' own default would panic where two are compiled in, and a library must not install one for the whole process.
+/// rustls' own default would panic where two are compiled in, and a library must not install one
+/// for the whole process.
 ///
 /// # Errors
 /// There is none.

@@ -81,7 +81,8 @@ fn with_trouble(evidence: Evidence, trouble: Option<TlsTrouble>) -> Evidence {
     }
 }
 
-/// What a peer means that ends the handshake by this alert (RFC 8446, section 6.2), where it means one thing.
+/// What a peer means that ends the handshake by this alert (RFC 8446, section 6.2), where it means
+/// one thing.
 fn meaning_of(alert: AlertDescription) -> Option<TlsTrouble> {
     match alert {
         AlertDescription::ProtocolVersion => Some(TlsTrouble::OldVersion),
@@ -124,8 +125,8 @@ fn lack_of(missing: &PeerIncompatible) -> Option<TlsTrouble> {
 }
 
 /// The refusal of our certificate, or of having none, which TLS 1.3 tells after the handshake
-/// ([RFC 8446, section 4.4.2.4](https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4)): the peer has read nothing of what
-/// was sent since.
+/// ([RFC 8446, section 4.4.2.4](https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4)): the peer
+/// has read nothing of what was sent since.
 pub(crate) fn late_refusal(error: &(dyn StdError + 'static)) -> Option<(SymptomKind, Evidence)> {
     match find_tls(error)? {
         rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => {

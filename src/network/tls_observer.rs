@@ -31,8 +31,9 @@ tokio::task_local! {
 
 /// Runs `work` and tells what a handshake in it showed.
 ///
-/// rustls forgets a certificate that it refuses. The verifier is shared by all connections (tickets are
-/// only resumed under the verifier that saw them), so it reports through the task that shakes hands.
+/// rustls forgets a certificate that it refuses. The verifier is shared by all connections (tickets
+/// are only resumed under the verifier that saw them), so it reports through the task that shakes
+/// hands.
 pub(super) async fn observe<F: Future>(work: F) -> (F::Output, Seen) {
     let observed = async {
         let output = work.await;

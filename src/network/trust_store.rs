@@ -1,4 +1,5 @@
-//! Trust store: what is wrong with the files and folders that the environment names as the trusted roots.
+//! Trust store: what is wrong with the files and folders that the environment names as the trusted
+//! roots.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,8 +14,8 @@ use super::certificate::{UTF8_MARK, is_pem};
 /// The variables that name the roots in place of the operating system's, on systems that read them.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// What is wrong with each of them that is set, in a few words that begin with its name; nothing, if all is well or
-/// they are not read here: macOS and Windows have a store of their own.
+/// What is wrong with each of them that is set, in a few words that begin with its name; nothing,
+/// if all is well or they are not read here: macOS and Windows have a store of their own.
 pub(crate) fn store_faults() -> Vec<String> {
     if cfg!(any(windows, target_vendor = "apple", target_os = "android")) {
         return Vec::new();

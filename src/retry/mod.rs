@@ -59,8 +59,8 @@ impl Retries {
         self.wait_after(&self.policy(call)?, &status, call.time_left(), attempt)
     }
 
-    /// How long to wait before a request that was refused with this status is sent again; `None` if that is final.
-    /// `left` is the time before its deadline.
+    /// How long to wait before a request that was refused with this status is sent again; `None` if
+    /// that is final. `left` is the time before its deadline.
     pub(crate) fn wait_after(
         &self,
         policy: &RetryPolicy,
@@ -79,8 +79,8 @@ impl Retries {
         self.budget().record_success();
     }
 
-    /// For a request without a method: a verb that may be repeated is, by Google's configuration; another only where
-    /// the bridge was told so for all calls.
+    /// For a request without a method: a verb that may be repeated is, by Google's configuration;
+    /// another only where the bridge was told so for all calls.
     pub(crate) fn policy_of_verb(&self, verb: &http::Method) -> RetryPolicy {
         match &self.policies {
             RetryPolicies::Fixed(policy) => policy.clone(),
@@ -115,8 +115,8 @@ fn asked_wait(status: &Status, headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Jitter: by the nanosecond of its use, which no two programs share, and for two uses at once by their number. Where
-/// time is virtual, it comes the same again.
+/// Jitter: by the nanosecond of its use, which no two programs share, and for two uses at once by
+/// their number. Where time is virtual, it comes the same again.
 #[derive(Debug)]
 pub(crate) struct Jitter {
     began: Instant,

@@ -73,7 +73,8 @@ pub(crate) enum Shape {
     Unknown,
 }
 
-/// How a value stands on the wire ([encoding](https://protobuf.dev/programming-guides/encoding/#structure)).
+/// How a value stands on the wire
+/// ([encoding](https://protobuf.dev/programming-guides/encoding/#structure)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WireType {
     Varint = 0,
@@ -172,7 +173,8 @@ impl Field {
 }
 
 impl Kind {
-    /// Types by their number in `FieldDescriptorProto.Type`; references were checked with the schema.
+    /// Types by their number in `FieldDescriptorProto.Type`; references were checked with the
+    /// schema.
     fn of(field: &FieldDescriptor<'_>, features: Features, types: &Types) -> Self {
         let message = || match types.find(field.type_name) {
             Some(TypeId::Message(id)) => id,

@@ -56,16 +56,19 @@ impl Schema {
     /// Compiles the bytes of a `google.protobuf.FileDescriptorSet`, with all its imports, as
     /// `protoc --include_imports --descriptor_set_out` writes it.
     ///
-    /// Give the bytes as the compiler made them: a set that went through prost-types has lost its HTTP rules.
+    /// Give the bytes as the compiler made them: a set that went through prost-types has lost its
+    /// HTTP rules.
     ///
     /// # Errors
-    /// [`ErrorKind::Schema`](crate::ErrorKind::Schema): the bytes are no descriptor set, more than 100 messages stand inside each other, or a type
-    /// is missing. An HTTP rule that cannot be used costs only its method the REST form; a call of it over REST says why.
+    /// [`ErrorKind::Schema`](crate::ErrorKind::Schema): the bytes are no descriptor set, more than
+    /// 100 messages stand inside each other, or a type is missing. An HTTP rule that cannot be used
+    /// costs only its method the REST form; a call of it over REST says why.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, Error> {
         Self::with_http_overrides(&Bytes::copy_from_slice(bytes), &[])
     }
 
-    /// The same, with the configuration files that stand beside a service's protos, each of one of two kinds:
+    /// The same, with the configuration files that stand beside a service's protos, each of one of
+    /// two kinds:
     ///
     /// - a `google.api.Service`, such as `library_v1.yaml`: its `http` rules replace those of the methods that they
     ///   name, also of mixins such as `google.longrunning.Operations` and `google.cloud.location.Locations`. A rule of
@@ -74,11 +77,12 @@ impl Schema {
     ///   that have none, and which answers are tried again. The bridge's own
     ///   [`default_deadline`](crate::BridgeBuilder::default_deadline) and [`retry`](crate::BridgeBuilder::retry) come first.
     ///
-    /// A file is JSON or, with the feature `yaml`, YAML. Of two rules of a method the last one counts, of two method
-    /// configs the first.
+    /// A file is JSON or, with the feature `yaml`, YAML. Of two rules of a method the last one
+    /// counts, of two method configs the first.
     ///
     /// # Errors
-    /// As [`from_descriptor_set`](Self::from_descriptor_set), or a file cannot be read; the text says which, and why.
+    /// As [`from_descriptor_set`](Self::from_descriptor_set), or a file cannot be read; the text
+    /// says which, and why.
     pub fn from_descriptor_set_and_config(bytes: &[u8], files: &[&str]) -> Result<Self, Error> {
         let config = ServiceConfig::read(files)?;
         let bindings: Vec<_> = config.rules.iter().map(ConfiguredRule::bindings).collect();
@@ -89,7 +93,8 @@ impl Schema {
         Self::compile(&Bytes::copy_from_slice(bytes), &overrides, &config.methods)
     }
 
-    /// The same, with the HTTP rules of a service configuration, which replace those of the methods.
+    /// The same, with the HTTP rules of a service configuration, which replace those of the
+    /// methods.
     pub(crate) fn with_http_overrides(
         set: &Bytes,
         overrides: &[HttpOverride<'_>],
@@ -124,8 +129,8 @@ impl Schema {
         Ok(Self(Arc::new(Compiled { tables: Tables::new(types), methods, has_rest_only })))
     }
 
-    /// The descriptors that the crate embeds: the types of errors, and the well-known ones, which another schema need
-    /// not have. Compiled once in a process.
+    /// The descriptors that the crate embeds: the types of errors, and the well-known ones, which
+    /// another schema need not have. Compiled once in a process.
     pub(crate) fn own() -> Option<&'static Self> {
         static SCHEMA: OnceLock<Option<Schema>> = OnceLock::new();
         SCHEMA.get_or_init(|| Self::from_descriptor_set(DESCRIPTORS).ok()).as_ref()
@@ -162,7 +167,8 @@ impl Schema {
         self.0.has_rest_only
     }
 
-    /// The numbers of the fields on a path of names, such as `candidates.finish_reason`; `None` if one is missing.
+    /// The numbers of the fields on a path of names, such as `candidates.finish_reason`; `None` if
+    /// one is missing.
     pub(crate) fn field_path(&self, message: MessageId, path: &str) -> Option<Vec<u32>> {
         let mut inside = Some(message);
         let numbers = path.split('.').map(|name| {

@@ -153,8 +153,8 @@ impl Evidence {
         self.reason.as_deref()
     }
 
-    /// Value of a header that tells who answered: `server`, `via`, `proxy-authenticate`, `location`,
-    /// `x-squid-error`, `content-type`.
+    /// Value of a header that tells who answered: `server`, `via`, `proxy-authenticate`,
+    /// `location`, `x-squid-error`, `content-type`.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
@@ -164,8 +164,8 @@ impl Evidence {
         &self.first_bytes
     }
 
-    /// What whoever answered in place of the service said, in some 300 characters: the message of an error in JSON, the
-    /// title of a page, or a text.
+    /// What whoever answered in place of the service said, in some 300 characters: the message of
+    /// an error in JSON, the title of a page, or a text.
     pub fn words(&self) -> Option<String> {
         self.words.as_deref().map(|words| one_line(words, MAX_WORDS))
     }
@@ -259,7 +259,8 @@ fn blank_out(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     kept
 }
 
-/// Where the secret begins that the end of the text cuts off, if so much of it is there that it tells something.
+/// Where the secret begins that the end of the text cuts off, if so much of it is there that it
+/// tells something.
 fn begin_of_cut(text: &[u8], secret: &[u8]) -> Option<usize> {
     let mut begins =
         (SHORTEST_TELLING..secret.len()).rev().filter_map(|length| secret.get(..length));

@@ -1,4 +1,5 @@
-//! Handshake: why TLS did not come about, where the kind alone does not say it, and what a person can do about it.
+//! Handshake: why TLS did not come about, where the kind alone does not say it, and what a person
+//! can do about it.
 
 /// Chosen where the handshake ends, by what rustls found and by the certificates that were shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

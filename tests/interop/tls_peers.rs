@@ -1,4 +1,5 @@
-//! TLS peers: OpenSSL's server in each way that a handshake fails, and what is said about it: error, advice, letter.
+//! TLS peers: OpenSSL's server in each way that a handshake fails, and what is said about it:
+//! error, advice, letter.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

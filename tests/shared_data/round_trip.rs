@@ -1,4 +1,5 @@
-//! Recorded bodies of the real service: JSON -> wire -> JSON loses what the protos do not know, and nothing else.
+//! Recorded bodies of the real service: JSON -> wire -> JSON loses what the protos do not know, and
+//! nothing else.
 //!
 //! Each message is also read by prost-reflect, and must be the same there, on the wire and as JSON.
 
@@ -49,7 +50,8 @@ fn a_round_trip_loses_only_what_the_protos_do_not_know() {
     assert!(kept > 3000 && refused < 20, "the recordings are not whole");
 }
 
-/// The crate's own messages keep what no schema knows: nothing is lost but members at their defaults.
+/// The crate's own messages keep what no schema knows: nothing is lost but members at their
+/// defaults.
 #[test]
 #[ignore = "needs the shared test data"]
 fn the_crates_own_messages_lose_nothing() {
@@ -190,7 +192,8 @@ fn round_trip(
     }
 }
 
-/// The oracle's JSON, by way of its text: a `Value` would show all digits of the double that a float is.
+/// The oracle's JSON, by way of its text: a `Value` would show all digits of the double that a
+/// float is.
 fn json_of(message: &DynamicMessage) -> Value {
     let text = serde_json::to_string(message).expect("a message");
     serde_json::from_str(&text).expect("JSON")
@@ -206,7 +209,8 @@ struct Losses {
 impl Losses {
     fn compare(&mut self, given: &Value, kept: &Value, message: &MessageDescriptor, path: &str) {
         if message.full_name().starts_with("google.protobuf.") {
-            // Times, durations and the like may be written in another way; the oracle compares those.
+            // Times, durations and the like may be written in another way; the oracle compares
+            // those.
             let is_dynamic = ["Struct", "Value", "ListValue"].contains(&message.name());
             if is_dynamic && !same(given, kept) {
                 self.known.push(path.to_owned());

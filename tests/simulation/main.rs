@@ -92,7 +92,8 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
-/// Whether the first world that is broken is enough: where faults are planted, to see how soon they are found.
+/// Whether the first world that is broken is enough: where faults are planted, to see how soon they
+/// are found.
 fn stops() -> bool {
     std::env::var_os("SIMULATION_STOPS").is_some()
 }

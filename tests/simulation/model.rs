@@ -1,4 +1,5 @@
-//! Model: what must hold of every run, told from the plan of the world and from the service's own account.
+//! Model: what must hold of every run, told from the plan of the world and from the service's own
+//! account.
 
 use std::time::Duration;
 
@@ -159,8 +160,8 @@ impl Judged<'_> {
         is_error || is_refusal || is_expired
     }
 
-    /// On a network that does no harm, and stays so, no call fails but by the service; where gRPC alone is broken, as the
-    /// free call shows, no call that may take REST.
+    /// On a network that does no harm, and stays so, no call fails but by the service; where gRPC
+    /// alone is broken, as the free call shows, no call that may take REST.
     fn carried(&self) -> Option<String> {
         let End::Failed(failure) = &self.outcome.end else { return None };
         let fault = self.world.fault;

@@ -1,4 +1,5 @@
-//! Named: each world in which a fault of the bridge was found, made small, with one line on what it was.
+//! Named: each world in which a fault of the bridge was found, made small, with one line on what it
+//! was.
 //!
 //! They are written out: the world that a seed draws changes whenever something new can be drawn.
 

@@ -45,7 +45,8 @@ pub(crate) struct Record {
 /// What reached the service, in order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
-    /// Of the call; `None` where its message did not arrive whole, and for free calls of the bridge's own.
+    /// Of the call; `None` where its message did not arrive whole, and for free calls of the
+    /// bridge's own.
     pub(crate) number: Option<usize>,
     /// As its metadata says.
     pub(crate) marked: Option<usize>,

@@ -17,7 +17,8 @@ use crate::messages::{
 };
 use crate::setting::{Outcome, answer, direct, frame, outcome_of};
 
-/// Differences that stand in the nature of the two protocols: `case<TAB>reason`, at most 2 % of all.
+/// Differences that stand in the nature of the two protocols: `case<TAB>reason`, at most 2 % of
+/// all.
 const KNOWN_GAPS: &str = include_str!("../data/known_gaps.txt");
 
 /// How many fillings of each message are tried: as many as the largest oneof needs in the main.
@@ -51,7 +52,8 @@ async fn both_transports_tell_the_caller_the_same() {
     assert_eq!(gaps, known_gaps(), "tests/data/known_gaps.txt must list exactly what differs");
 }
 
-/// What the program brings hides nothing, and adds no gap: the same cases over its carriers, and over each beside ours.
+/// What the program brings hides nothing, and adds no gap: the same cases over its carriers, and
+/// over each beside ours.
 #[tokio::test]
 async fn what_the_program_brings_tells_the_caller_the_same() {
     let emulator = Emulator::start().await.expect("an emulator");
@@ -108,7 +110,8 @@ fn known_gaps() -> BTreeSet<String> {
 
 const NEWER: &str = "an enum value newer than the schema";
 
-/// A service whose enum has a value that the schema of the bridges lacks: over REST it comes as a name.
+/// A service whose enum has a value that the schema of the bridges lacks: over REST it comes as a
+/// name.
 async fn newer_than_the_schema(emulator: &Emulator) -> Option<String> {
     let (name, other) = (b"MALFORMED_FUNCTION_CALL", b"MALFORMED_FUNCTION_CALX");
     let mut older = descriptors().to_vec();

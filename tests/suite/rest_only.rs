@@ -1,4 +1,5 @@
-//! What only REST has: a setting goes over REST or not at all, ids and metadata are left out over gRPC.
+//! What only REST has: a setting goes over REST or not at all, ids and metadata are left out over
+//! gRPC.
 
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::v1beta::bidi_generate_content_client_message::MessageType;

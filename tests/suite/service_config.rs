@@ -1,4 +1,5 @@
-//! What stands beside the protos of a service: HTTP rules, also of mixins, and deadlines and retries by method.
+//! What stands beside the protos of a service: HTTP rules, also of mixins, and deadlines and
+//! retries by method.
 
 use std::time::Duration;
 

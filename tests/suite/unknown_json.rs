@@ -1,4 +1,5 @@
-//! `unknown_json`: what the schema does not know comes out of an answer over REST as text, and goes back as it came.
+//! `unknown_json`: what the schema does not know comes out of an answer over REST as text, and goes
+//! back as it came.
 
 use std::sync::{Arc, Mutex};
 
@@ -114,8 +115,8 @@ fn eq_and_hash_stay() {
     is_eq_and_hash::<v1::Blob>();
 }
 
-/// What the model says at each turn: tool calls of the service and of the caller, signatures, code, and a kind of part
-/// that is newer than the crate.
+/// What the model says at each turn: tool calls of the service and of the caller, signatures, code,
+/// and a kind of part that is newer than the crate.
 fn turns() -> Vec<Value> {
     vec![
         json!([{"thought": true, "text": "hm", "thoughtSignature": "c2ln"}, {"text": "a", "tint": {"n": 1}}]),

@@ -1,4 +1,5 @@
-//! Vertex AI as a service of Google's beside Gemini's own API: messages, streams and raw bodies, alike on both transports.
+//! Vertex AI as a service of Google's beside Gemini's own API: messages, streams and raw bodies,
+//! alike on both transports.
 
 use std::path::Path;
 

@@ -20,8 +20,9 @@ impl BridgeBuilder {
     /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
     ///
     /// # Errors
-    /// A setting is wrong ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration), [`ErrorKind::Schema`](crate::ErrorKind::Schema)), or
-    /// [`from_env`](Self::from_env) found no key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)).
+    /// A setting is wrong ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration),
+    /// [`ErrorKind::Schema`](crate::ErrorKind::Schema)), or [`from_env`](Self::from_env) found no
+    /// key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)).
     pub fn build(self) -> Result<Bridge, Error> {
         self.build_parts().map(|built| built.bridge)
     }

@@ -26,8 +26,8 @@ use crate::transport::carrier::foreign::Carrier;
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
 ///
-/// Nothing is checked before [`build`](Self::build), which names the setting that is wrong; after it
-/// no setting can fail.
+/// Nothing is checked before [`build`](Self::build), which names the setting that is wrong; after
+/// it no setting can fail.
 #[must_use = "a builder does nothing before build()"]
 pub struct BridgeBuilder {
     credentials: Result<Credentials, Error>,
@@ -133,8 +133,8 @@ impl BridgeBuilder {
     /// The service's address, `https://host` or `https://host:port`. Default:
     /// `https://generativelanguage.googleapis.com`. Without a scheme, `https` is meant.
     ///
-    /// `unix:/path` means plain HTTP over a Unix socket, without a proxy, to a service that is called `localhost`.
-    /// `http://` is accepted for loopback hosts, and for others after
+    /// `unix:/path` means plain HTTP over a Unix socket, without a proxy, to a service that is
+    /// called `localhost`. `http://` is accepted for loopback hosts, and for others after
     /// [`allow_plaintext`](Self::allow_plaintext).
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = endpoint.into();
@@ -172,11 +172,12 @@ impl BridgeBuilder {
         self
     }
 
-    /// A prepared configuration of rustls 0.23, for both transports and `https://` proxies: exclusive roots, revocation
-    /// lists, a verifier of your own, FIPS. Default: the operating system's store and the roots that are added.
+    /// A prepared configuration of rustls 0.23, for both transports and `https://` proxies:
+    /// exclusive roots, revocation lists, a verifier of your own, FIPS. Default: the operating
+    /// system's store and the roots that are added.
     ///
-    /// With added roots, with a client certificate, or where it names protocols (`alpn_protocols`), `build` fails.
-    /// The issuer of a certificate that it refuses is in no error.
+    /// With added roots, with a client certificate, or where it names protocols (`alpn_protocols`),
+    /// `build` fails. The issuer of a certificate that it refuses is in no error.
     pub fn tls(mut self, config: rustls::ClientConfig) -> Self {
         self.tls = Some(config);
         self
@@ -184,21 +185,22 @@ impl BridgeBuilder {
 
     /// The services that REST can carry. Default: the Gemini API, v1 and v1beta.
     ///
-    /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines and no retries but
-    /// those of its [configuration](Schema::from_descriptor_set_and_config), no headers and system parameters unless it is
-    /// one of [Google's](Self::google_service), and no probe beyond HTTP/2 SETTINGS unless you name
-    /// one with [`probe_call`](Self::probe_call).
+    /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines
+    /// and no retries but those of its [configuration](Schema::from_descriptor_set_and_config), no
+    /// headers and system parameters unless it is one of [Google's](Self::google_service), and no
+    /// probe beyond HTTP/2 SETTINGS unless you name one with [`probe_call`](Self::probe_call).
     pub fn schema(mut self, schema: Schema) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    /// The schema is one of Google's services: calls get the headers of its own clients (`x-goog-request-params` of the
-    /// method's first HTTP rule, `x-goog-api-client`), and streams over REST ask for events (`alt=sse`). Gemini's schema
-    /// has it without this. Default: off.
+    /// The schema is one of Google's services: calls get the headers of its own clients
+    /// (`x-goog-request-params` of the method's first HTTP rule, `x-goog-api-client`), and streams
+    /// over REST ask for events (`alt=sse`). Gemini's schema has it without this. Default: off.
     ///
-    /// Vertex AI, with tokens of Application Default Credentials (feature `adc`): a location's calls go to an
-    /// endpoint of its own, and `ListModels` of a location with a page size of 1 is free and proves gRPC.
+    /// Vertex AI, with tokens of Application Default Credentials (feature `adc`): a location's
+    /// calls go to an endpoint of its own, and `ListModels` of a location with a page size of 1 is
+    /// free and proves gRPC.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), genai_bridge::Error> {
@@ -224,38 +226,40 @@ impl BridgeBuilder {
         self
     }
 
-    /// The call that proves gRPC before it carries others: a unary method, of the schema or not, that costs nothing
-    /// and changes nothing, as `/package.Service/Method`, and its encoded request.
-    /// Default: `ListModels` for the Gemini API, none for a schema of your own.
+    /// The call that proves gRPC before it carries others: a unary method, of the schema or not,
+    /// that costs nothing and changes nothing, as `/package.Service/Method`, and its encoded
+    /// request. Default: `ListModels` for the Gemini API, none for a schema of your own.
     ///
-    /// A key that may not list models needs none of its own: the service's refusal is an answer, too.
+    /// A key that may not list models needs none of its own: the service's refusal is an answer,
+    /// too.
     pub fn probe_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
         self.probe = Some((method.into(), message.into()));
         self
     }
 
-    /// Makes no free calls: HTTP/2 SETTINGS prove gRPC, PINGs ask a silent connection, and only calls that fail show what
-    /// else is broken. Default: free calls are made where there is one.
+    /// Makes no free calls: HTTP/2 SETTINGS prove gRPC, PINGs ask a silent connection, and only
+    /// calls that fail show what else is broken. Default: free calls are made where there is one.
     pub fn without_probe(mut self) -> Self {
         self.has_probe = false;
         self
     }
 
-    /// The time for a connection to come about, from DNS to TLS. Default: 5 s, 10 s through a proxy.
+    /// The time for a connection to come about, from DNS to TLS. Default: 5 s, 10 s through a
+    /// proxy.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// Opens the streams below both transports, in place of DNS and TCP: another resolver, a Unix socket, a
-    /// simulated network. Any connector that tonic's `connect_with_connector` takes will do. Default: TCP, by the
-    /// system's resolver.
+    /// Opens the streams below both transports, in place of DNS and TCP: another resolver, a Unix
+    /// socket, a simulated network. Any connector that tonic's `connect_with_connector` takes will
+    /// do. Default: TCP, by the system's resolver.
     ///
-    /// It is asked for `http://host:port/`, the service's address or that of the proxy before it, and gives a plain
-    /// stream: TLS and the proxy's tunnel are made above it. It must answer within
-    /// [`connect_timeout`](Self::connect_timeout). An error of it counts as a connection that did not come about;
-    /// an [`std::io::Error`] in its chain of causes says which way. Behind a connector, names for `socks5://` are
-    /// looked up by the proxy.
+    /// It is asked for `http://host:port/`, the service's address or that of the proxy before it,
+    /// and gives a plain stream: TLS and the proxy's tunnel are made above it. It must answer
+    /// within [`connect_timeout`](Self::connect_timeout). An error of it counts as a connection
+    /// that did not come about; an [`std::io::Error`] in its chain of causes says which way. Behind
+    /// a connector, names for `socks5://` are looked up by the proxy.
     pub fn connector<C>(mut self, connector: C) -> Self
     where
         C: Service<Uri> + Send + 'static,
@@ -267,10 +271,11 @@ impl BridgeBuilder {
         self
     }
 
-    /// What carries gRPC in place of the bridge's own connections: a tonic `Channel`, or any tower service. Default: none.
+    /// What carries gRPC in place of the bridge's own connections: a tonic `Channel`, or any tower
+    /// service. Default: none.
     ///
-    /// It dials as its maker set it up: the bridge's settings for the network do not reach it. Only the free call proves
-    /// that gRPC works over it, and no silent connection is asked.
+    /// It dials as its maker set it up: the bridge's settings for the network do not reach it. Only
+    /// the free call proves that gRPC works over it, and no silent connection is asked.
     pub fn grpc_carrier(mut self, carrier: impl Into<Carrier>) -> Self {
         self.grpc_carrier = Some(carrier.into());
         self
@@ -279,7 +284,8 @@ impl BridgeBuilder {
     /// What carries REST in place of the bridge's own connections: with the feature `reqwest` a
     /// `reqwest::ClientBuilder`, or any tower service. Default: none.
     ///
-    /// It dials as its maker set it up, in the version of HTTP that it chooses, with as many connections as it likes.
+    /// It dials as its maker set it up, in the version of HTTP that it chooses, with as many
+    /// connections as it likes.
     pub fn rest_carrier(mut self, carrier: impl Into<Carrier>) -> Self {
         self.rest_carrier = Some(carrier.into());
         self
@@ -292,28 +298,30 @@ impl BridgeBuilder {
     }
 
     /// The time for a call whose caller sets none (`Duration::MAX` for no limit). It covers
-    /// connecting, the probe, both transports, retries and the whole answer. A stream that the client writes, and a
-    /// method that the schema does not know, have no limit but their caller's. Default: what Google's service
-    /// configuration says, 600 s for (Stream)GenerateContent and 60 s for others.
+    /// connecting, the probe, both transports, retries and the whole answer. A stream that the
+    /// client writes, and a method that the schema does not know, have no limit but their caller's.
+    /// Default: what Google's service configuration says, 600 s for (Stream)GenerateContent and 60
+    /// s for others.
     pub fn default_deadline(mut self, deadline: Duration) -> Self {
         let limit = Some(deadline).filter(|deadline| *deadline != Duration::MAX);
         self.default_deadline = Some(DefaultDeadline::Fixed(limit));
         self
     }
 
-    /// How long a streamed answer may be silent, once it has begun, while its reader waits; then it ends as
-    /// [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), whatever is left of the call's deadline.
-    /// `Duration::MAX` for no limit. Default: 5 minutes, above the pauses of models that think. Streams that the
-    /// client writes have none.
+    /// How long a streamed answer may be silent, once it has begun, while its reader waits; then it
+    /// ends as [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), whatever is left of
+    /// the call's deadline. `Duration::MAX` for no limit. Default: 5 minutes, above the pauses of
+    /// models that think. Streams that the client writes have none.
     pub fn stream_idle_limit(mut self, limit: Duration) -> Self {
         self.stream_idle_limit =
             Some(limit).filter(|limit| *limit != Duration::MAX).map(|limit| limit.min(ONE_YEAR));
         self
     }
 
-    /// How long a gRPC connection may be silent with calls of [`Transport::Auto`] on it before a free call asks whether
-    /// it lives; the other waits of that inquiry are in proportion. A connection that the network has lost ends,
-    /// with its calls, after some three times as long. Default: 3 s.
+    /// How long a gRPC connection may be silent with calls of [`Transport::Auto`] on it before a
+    /// free call asks whether it lives; the other waits of that inquiry are in proportion. A
+    /// connection that the network has lost ends, with its calls, after some three times as long.
+    /// Default: 3 s.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.patience = Patience::new(limit.clamp(SHORTEST_SILENCE, ONE_DAY));
         self
@@ -334,43 +342,46 @@ impl BridgeBuilder {
     }
 
     /// Largest message in bytes, sent or received, on both transports. Default: 64 MiB. tonic has a
-    /// limit of its own for what it decodes, 4 MiB unless the client's `max_decoding_message_size` is raised.
+    /// limit of its own for what it decodes, 4 MiB unless the client's `max_decoding_message_size`
+    /// is raised.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Largest head, and largest trailers, of an answer in bytes: its metadata, and a status with its message and
-    /// details; over REST the largest error. Default: 4 MiB. What is larger fails as
-    /// [`ErrorKind::MetadataTooLarge`](crate::ErrorKind::MetadataTooLarge). Above some 64 MiB a message may be lost from a status.
+    /// Largest head, and largest trailers, of an answer in bytes: its metadata, and a status with
+    /// its message and details; over REST the largest error. Default: 4 MiB. What is larger fails
+    /// as [`ErrorKind::MetadataTooLarge`](crate::ErrorKind::MetadataTooLarge). Above some 64 MiB a
+    /// message may be lost from a status.
     pub fn max_metadata_size(mut self, bytes: usize) -> Self {
         self.max_metadata_size = bytes;
         self
     }
 
-    /// Most HTTP/1.1 connections to the service, of each runtime that makes calls; calls beyond it queue inside their
-    /// deadline. Default: 64.
+    /// Most HTTP/1.1 connections to the service, of each runtime that makes calls; calls beyond it
+    /// queue inside their deadline. Default: 64.
     pub fn rest_connections(mut self, connections: usize) -> Self {
         self.rest_connections = connections;
         self
     }
 
-    /// What to do about parameters out of their documented range, in calls that ask a model to write.
-    /// Default: [`ParameterCheck::Warn`].
+    /// What to do about parameters out of their documented range, in calls that ask a model to
+    /// write. Default: [`ParameterCheck::Warn`].
     pub fn parameters(mut self, check: ParameterCheck) -> Self {
         self.parameters = check;
         self
     }
 
-    /// The limits of one model, which hold in place of the documented ones for calls to it: a `Model` as
-    /// `GetModel` returns it. May be given for several models.
+    /// The limits of one model, which hold in place of the documented ones for calls to it: a
+    /// `Model` as `GetModel` returns it. May be given for several models.
     pub fn model_limits(mut self, limits: impl Into<Limits>) -> Self {
         self.model_limits.push(limits.into());
         self
     }
 
-    /// Offers HTTP/2 beside HTTP/1.1 where [`Transport::Rest`] was chosen, so that one connection carries many calls.
-    /// Default: off, since a network that breaks gRPC often breaks HTTP/2. [`Transport::Auto`] never offers it on REST.
+    /// Offers HTTP/2 beside HTTP/1.1 where [`Transport::Rest`] was chosen, so that one connection
+    /// carries many calls. Default: off, since a network that breaks gRPC often breaks HTTP/2.
+    /// [`Transport::Auto`] never offers it on REST.
     pub fn rest_http2(mut self, offered: bool) -> Self {
         self.rest_http2 = offered;
         self

@@ -12,8 +12,8 @@ use v1beta::generate_content_response::PromptFeedback;
 use v1beta::part::Data;
 use v1beta::safety_rating::HarmProbability;
 
-/// Reads a `GenerateContentResponse` of v1 or v1beta: its first candidate, which is the only one unless
-/// `candidate_count` asked for more.
+/// Reads a `GenerateContentResponse` of v1 or v1beta: its first candidate, which is the only one
+/// unless `candidate_count` asked for more.
 ///
 /// ```
 /// use genai_bridge::gemini::reply::{Reply, ReplyError};
@@ -26,18 +26,19 @@ pub trait Reply: Message + Default + AsV1beta {
     /// A part of the answer in this version of the API.
     type Part;
 
-    /// The text of the answer, without the model's thoughts. Empty where the answer is calls of functions.
+    /// The text of the answer, without the model's thoughts. Empty where the answer is calls of
+    /// functions.
     ///
     /// # Errors
-    /// The prompt was blocked, the model stopped before its end, nothing says that it reached its end, or nothing came.
-    /// The text that had been written is kept: [`ReplyError::text`].
+    /// The prompt was blocked, the model stopped before its end, nothing says that it reached its
+    /// end, or nothing came. The text that had been written is kept: [`ReplyError::text`].
     fn text(&self) -> Result<String, ReplyError> {
         let reply = self.as_v1beta();
         candidate_of(&reply).map(text_of)
     }
 
-    /// The text so far, without the model's thoughts, whether or not the answer is complete: what a chunk of a stream
-    /// adds to it.
+    /// The text so far, without the model's thoughts, whether or not the answer is complete: what a
+    /// chunk of a stream adds to it.
     fn text_so_far(&self) -> String {
         let reply = self.as_v1beta();
         reply.candidates.first().map(text_of).unwrap_or_default()
@@ -96,7 +97,8 @@ pub enum ReplyError {
         /// The text that had been written, without thoughts.
         text: String,
     },
-    /// No candidate says why the model stopped: the answer was cut, or this is a chunk of a stream that is not its last.
+    /// No candidate says why the model stopped: the answer was cut, or this is a chunk of a stream
+    /// that is not its last.
     #[non_exhaustive]
     Unfinished {
         /// The text that had been written, without thoughts.
@@ -193,7 +195,8 @@ mod sealed {
     use crate::gemini::schema;
     use crate::json::read_answer;
 
-    /// Each response of v1 is one of v1beta. A number names the same field in both, but for what v1 has over REST alone.
+    /// Each response of v1 is one of v1beta. A number names the same field in both, but for what v1
+    /// has over REST alone.
     #[expect(unnameable_types, reason = "sealed: it can gain what a response must do")]
     pub trait AsV1beta: Sized {
         fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse>;
@@ -227,7 +230,8 @@ mod sealed {
             .expect("the versions differ in known fields only")
     }
 
-    /// Over JSON, where a name has the number of each version. `None`: a caller wrote into the reply what is no JSON.
+    /// Over JSON, where a name has the number of each version. `None`: a caller wrote into the
+    /// reply what is no JSON.
     fn rewrite_by_name(reply: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
         let schema = schema().ok()?;
         let name = |version: &str| {

@@ -1,8 +1,8 @@
 //! Read: JSON to wire bytes in one pass, driven by the tables.
 //!
-//! A length is known before what it measures, or a slot is kept for it. The slot of a short value is closed
-//! up; that of a long one is filled with a longer varint than needed, which every parser takes, rather than moving
-//! the value.
+//! A length is known before what it measures, or a slot is kept for it. The slot of a short value
+//! is closed up; that of a long one is filled with a longer varint than needed, which every parser
+//! takes, rather than moving the value.
 
 mod dynamic;
 mod floats;
@@ -26,10 +26,12 @@ use crate::schema::{Field, Kind, Message, MessageId, RestOnly, Schema, Shape, Sp
 pub(crate) enum Mode {
     /// To the letter; a name that the schema does not know is refused: a user mistyped.
     Strict,
-    /// The same, but unknown fields and enum names are passed over, as the official conformance suite asks.
+    /// The same, but unknown fields and enum names are passed over, as the official conformance
+    /// suite asks.
     PassUnknown,
-    /// As a service's answer, which may be newer than the schema, may be written by anybody, and may already be paid
-    /// for: unknown fields are passed over, and so is each [`Lenience`](crate::Lenience).
+    /// As a service's answer, which may be newer than the schema, may be written by anybody, and
+    /// may already be paid for: unknown fields are passed over, and so is each
+    /// [`Lenience`](crate::Lenience).
     Answer,
 }
 
@@ -89,7 +91,8 @@ fn read_whole<'a>(
     Ok(reader)
 }
 
-/// Appends the wire form of one field of an answer, tag included, whose JSON value is the whole text.
+/// Appends the wire form of one field of an answer, tag included, whose JSON value is the whole
+/// text.
 ///
 /// # Errors
 /// As [`read_message`].
@@ -117,7 +120,8 @@ pub(super) struct Reader<'a> {
     pub(super) in_list: bool,
     /// The number of the wrapper that was read last was left out.
     pub(super) left_out: bool,
-    /// The member at hand says more than what was read of it: the name of an enum value, or a number too large.
+    /// The member at hand says more than what was read of it: the name of an enum value, or a
+    /// number too large.
     pub(super) says_more: bool,
 }
 
@@ -214,8 +218,8 @@ impl<'a> Reader<'a> {
         self.json.get(at..self.scan.offset()).unwrap_or_default()
     }
 
-    /// A member of an answer that is not of the type which the overlay has for it: that type is only what was known of
-    /// the service at one time. It is kept like an unknown one.
+    /// A member of an answer that is not of the type which the overlay has for it: that type is
+    /// only what was known of the service at one time. It is kept like an unknown one.
     #[cold]
     fn keep_unread(
         &mut self,
@@ -236,8 +240,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The field whose name comes next, written without escapes, and its colon; with its index. Most of them come in
-    /// their order, so the one at `next` is tried first.
+    /// The field whose name comes next, written without escapes, and its colon; with its index.
+    /// Most of them come in their order, so the one at `next` is tried first.
     #[inline]
     fn usual_name<'m>(&mut self, message: &'m Message, next: usize) -> Option<(&'m Field, usize)> {
         if let Some(field) = message.fields.get(next)
@@ -256,7 +260,8 @@ impl<'a> Reader<'a> {
         Some((field, at))
     }
 
-    /// The same for any other name: one with escapes, or an unknown one, which is kept; then `None`.
+    /// The same for any other name: one with escapes, or an unknown one, which is kept; then
+    /// `None`.
     #[inline(never)]
     fn other_name<'m>(
         &mut self,

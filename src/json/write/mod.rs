@@ -1,7 +1,8 @@
 //! Write: wire bytes to JSON in one pass, driven by the tables.
 //!
-//! Fields are written as they stand on the wire. An encoder may also send a field twice, or the members of
-//! a oneof one after the other; then the message is put in order first (`normalise`), and written again.
+//! Fields are written as they stand on the wire. An encoder may also send a field twice, or the
+//! members of a oneof one after the other; then the message is put in order first (`normalise`),
+//! and written again.
 
 mod dynamic;
 mod map;
@@ -104,7 +105,8 @@ pub(super) struct Writer<'a> {
     /// Fields entered, while one inside them may have to be left out.
     trail: Vec<u32>,
     /// A message was out of order; from then on each one is put in order before it is written.
-    /// Else messages inside each other would be written again and again, twice as often at each level.
+    /// Else messages inside each other would be written again and again, twice as often at each
+    /// level.
     out_of_order: bool,
     pub(super) out: Vec<u8>,
     gaps: Vec<(usize, Bytes)>,
@@ -142,8 +144,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The whole message. What JSON cannot carry may be replaced by what follows it: then the message is written
-    /// once more, each part of it put in order before.
+    /// The whole message. What JSON cannot carry may be replaced by what follows it: then the
+    /// message is written once more, each part of it put in order before.
     fn outermost(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
         let start = self.mark();
         let written = match self.message(id, Wire::new(wire), MAX_DEPTH) {
@@ -339,7 +341,8 @@ pub(super) fn in_order(
     write(Wire::new(&ordered)).map_err(|fault| fault.in_copy_of(wire.rest()))
 }
 
-/// The field whose tag is next and begins with `byte`; `None` if it was an unknown one, which is skipped.
+/// The field whose tag is next and begins with `byte`; `None` if it was an unknown one, which is
+/// skipped.
 #[inline]
 pub(super) fn next_field<'m>(
     message: &'m Message,

@@ -9,9 +9,10 @@ use crate::json::wire::{MAX_DEPTH, Wire};
 use crate::schema::{Field, Kind, Message, Shape, WireType};
 
 impl Writer<'_> {
-    /// Writes the members behind the fields of an object, whose text begins at `first`. A member of a field that is set
-    /// was overtaken by it and is left out; but where the field still is what the member reads as, such as -1 for a name
-    /// of an enum that is newer than the schema, the message without the field is returned, to be written in its place.
+    /// Writes the members behind the fields of an object, whose text begins at `first`. A member of
+    /// a field that is set was overtaken by it and is left out; but where the field still is what
+    /// the member reads as, such as -1 for a name of an enum that is newer than the schema, the
+    /// message without the field is returned, to be written in its place.
     #[cold]
     pub(super) fn unknown(
         &mut self,

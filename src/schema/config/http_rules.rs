@@ -1,5 +1,5 @@
-//! HTTP rules: `http.rules` of a `google.api.Service`. A rule replaces the annotation of its method, and the last one of
-//! a method counts
+//! HTTP rules: `http.rules` of a `google.api.Service`. A rule replaces the annotation of its
+//! method, and the last one of a method counts
 //! ([`google/api/http.proto`](https://github.com/googleapis/googleapis/blob/f8291d2b89f0017ab078a4c7378069bae5686f6f/google/api/http.proto)).
 
 use serde_json::Value;

@@ -1,5 +1,6 @@
-//! Method configs: `methodConfig` of a gRPC service config: how long a call may take, and which answers are tried again
-//! ([service config](https://github.com/grpc/grpc/blob/v1.75.0/doc/service_config.md)).
+//! Method configs: `methodConfig` of a gRPC service config: how long a call may take, and which
+//! answers are tried again ([service
+//! config](https://github.com/grpc/grpc/blob/v1.75.0/doc/service_config.md)).
 
 use std::time::Duration;
 

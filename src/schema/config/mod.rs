@@ -1,4 +1,5 @@
-//! Config: the files that stand beside a service's protos: HTTP rules, and deadlines and retries by method.
+//! Config: the files that stand beside a service's protos: HTTP rules, and deadlines and retries by
+//! method.
 
 mod http_rules;
 mod members;

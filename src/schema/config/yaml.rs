@@ -4,7 +4,8 @@ use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value};
 
 /// # Errors
-/// The text is no YAML, or not one document of what JSON has: names are texts, and nothing has a type of its own.
+/// The text is no YAML, or not one document of what JSON has: names are texts, and nothing has a
+/// type of its own.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
     match documents.as_slice() {

@@ -31,7 +31,8 @@ async fn files_and_interactions_go_through_the_sidecar_and_nowhere_else() {
     }
 }
 
-/// The bridge moves a file by the requests of Google's client, but for what identifies who sends them.
+/// The bridge moves a file by the requests of Google's client, but for what identifies who sends
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the clients"]
 async fn the_bridges_requests_for_files_are_those_of_googles_client() {
@@ -64,8 +65,8 @@ async fn the_bridges_requests_for_files_are_those_of_googles_client() {
     assert_eq!(theirs.get(..ours.len()).expect("as many"), ours);
 }
 
-/// Verb, path and what `X-Goog-Upload-*` says of each request. Left out: ids, the name of a temporary file, and how long the
-/// JSON of a start is, which each client spells in its own way.
+/// Verb, path and what `X-Goog-Upload-*` says of each request. Left out: ids, the name of a
+/// temporary file, and how long the JSON of a start is, which each client spells in its own way.
 fn transfers(emulator: &Emulator) -> Vec<String> {
     let told = |request: &Received| {
         let headers = request.headers();

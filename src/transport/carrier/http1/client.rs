@@ -1,4 +1,5 @@
-//! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a `Symptom`.
+//! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a
+//! `Symptom`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -187,9 +188,9 @@ impl HttpBody {
     }
 }
 
-/// hyper's client sends a request again by itself only if the connection was closed before any of it
-/// was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only where HTTP/2, which has
-/// none, may be spoken.
+/// hyper's client sends a request again by itself only if the connection was closed before any of
+/// it was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only
+/// where HTTP/2, which has none, may be spoken.
 fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
     legacy::Client::builder(TokioExecutor::new())
         .set_host(versions == HttpVersions::Any)
@@ -209,13 +210,15 @@ fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
 
 /// Headers of an answer on HTTP/1.1: gateways add their own.
 const MAX_HEADER_COUNT: usize = 300;
-/// An idle connection is closed after this. Whether it still carries anything cannot be asked: in HTTP/1.1 only the
-/// next call would show it, and be lost if it does not. A new connection takes some round trips.
+/// An idle connection is closed after this. Whether it still carries anything cannot be asked: in
+/// HTTP/1.1 only the next call would show it, and be lost if it does not. A new connection takes
+/// some round trips.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
 /// Silence on an HTTP/2 connection with calls in flight before it is asked whether it lives.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
+/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows
+/// it.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// Over HTTP/2; hyper's own limit is 16 KiB.

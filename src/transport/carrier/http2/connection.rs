@@ -30,7 +30,8 @@ pub(crate) struct Connection {
     trust: Trust,
 }
 
-/// Whether a connection is known to carry something: one that was idle may have been forgotten by a firewall.
+/// Whether a connection is known to carry something: one that was idle may have been forgotten by a
+/// firewall.
 #[derive(Default)]
 struct Trust {
     is_doubted: AtomicBool,
@@ -126,8 +127,8 @@ impl Connection {
         Ok(Arc::new(Self { sender, peer, opened: Instant::now(), load, turn, is_watched, trust }))
     }
 
-    /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight. One stream
-    /// of the peer's is kept for a question: see [`Line::take_seat`].
+    /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight.
+    /// One stream of the peer's is kept for a question: see [`Line::take_seat`].
     pub(crate) fn take_seat(self: &Arc<Self>, limit: usize) -> Option<Seat> {
         self.has_room(limit).then(|| self.take_any_seat())
     }
@@ -157,7 +158,8 @@ impl Connection {
         is_usable && self.in_flight() < limit
     }
 
-    /// Asks a connection that was idle, once for all calls that come meanwhile. Nothing of them is sent before.
+    /// Asks a connection that was idle, once for all calls that come meanwhile. Nothing of them is
+    /// sent before.
     async fn is_trusted(&self) -> bool {
         let trust = &self.trust;
         if !trust.is_doubted.load(Ordering::Relaxed) {
@@ -224,8 +226,8 @@ impl Seat {
         self.connection.sender.clone()
     }
 
-    /// Waits where the peer allows no further stream. h2 holds one call back, and the others wait here, where
-    /// they are known to be unsent.
+    /// Waits where the peer allows no further stream. h2 holds one call back, and the others wait
+    /// here, where they are known to be unsent.
     pub(crate) async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         if self.connection.in_flight() <= self.peer().seen.max_streams() {
             return None;
@@ -294,7 +296,8 @@ impl Line {
         Sight { has_room: sight.has_room && has_stream, ..sight }
     }
 
-    /// A place for a call that asks whether the connection lives. `None` if the peer allows no further stream.
+    /// A place for a call that asks whether the connection lives. `None` if the peer allows no
+    /// further stream.
     pub(crate) fn take_question_seat(&self) -> Option<Seat> {
         let has_stream = self.0.in_flight() < self.0.peer.seen.max_streams();
         has_stream.then(|| self.0.add_seat(true))
@@ -338,11 +341,13 @@ fn http2(max_header_list_size: u32) -> Builder {
     builder
 }
 
-/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows it.
+/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows
+/// it.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 /// Most unread bytes of all answers of a connection together.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// Most bytes of a stream that h2 holds for a peer that reads slowly; it bounds what a client's stream runs ahead.
+/// Most bytes of a stream that h2 holds for a peer that reads slowly; it bounds what a client's
+/// stream runs ahead.
 const MAX_UNSENT: usize = 1024 * 1024;
 /// Idle for so long, a connection is asked before it gets a call.
 const TRUSTED: Duration = Duration::from_secs(3);

@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::failure;
 
-/// Sends a request with its message, or begins to send its stream of messages, and waits for the head of the
-/// answer. Dropping the future resets the stream.
+/// Sends a request with its message, or begins to send its stream of messages, and waits for the
+/// head of the answer. Dropping the future resets the stream.
 ///
 /// # Errors
 /// The connection broke the call.
@@ -45,7 +45,8 @@ pub(crate) async fn exchange(
     }
 }
 
-/// A peer that is sent more than it takes may close the connection, and with it end the calls beside this one.
+/// A peer that is sent more than it takes may close the connection, and with it end the calls
+/// beside this one.
 fn check_headers(request: &Request<()>, seat: &Seat) -> Result<(), Error> {
     let limit = seat.peer().seen.max_header_list();
     let length = header_list_size(request);
@@ -73,8 +74,8 @@ fn header_list_size(request: &Request<()>) -> usize {
     pseudo.chain(headers).map(|length| length + 32).sum()
 }
 
-/// One message goes to h2 at once, which sends it as the peer's window allows. A stream is given away: the
-/// second time it is empty.
+/// One message goes to h2 at once, which sends it as the peer's window allows. A stream is given
+/// away: the second time it is empty.
 fn send_message(message: &mut Message, mut stream: SendStream<Bytes>) -> Option<Upload> {
     match message {
         Message::One(frame) => {
@@ -89,7 +90,8 @@ fn send_message(message: &mut Message, mut stream: SendStream<Bytes>) -> Option<
     }
 }
 
-/// The sending of a stream of messages; ends when dropped, and resets the stream if it was not at its end.
+/// The sending of a stream of messages; ends when dropped, and resets the stream if it was not at
+/// its end.
 pub(crate) struct Upload(AbortHandle);
 
 impl Drop for Upload {

@@ -52,8 +52,8 @@ impl OpeningFault {
         Self::new(SymptomKind::ClosedBeforeSettings, Evidence::new())
     }
 
-    /// The same at a peer that had asked for a certificate, which nobody gave: TLS 1.3 refuses that after the
-    /// handshake, and the alert may be lost with the connection.
+    /// The same at a peer that had asked for a certificate, which nobody gave: TLS 1.3 refuses that
+    /// after the handshake, and the alert may be lost with the connection.
     pub(crate) fn without_certificate(self) -> Self {
         match self.kind {
             SymptomKind::ClosedBeforeSettings | SymptomKind::ResetBeforeSettings => {

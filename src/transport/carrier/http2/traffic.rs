@@ -1,7 +1,8 @@
 //! Traffic: what passes on a connection, both ways, and what it tells about a peer that is silent.
 //!
-//! A silent peer may be dead. But it may also still receive what was sent: the bytes stand in the socket, in a proxy
-//! or on a slow link, and whatever is asked stands behind them. Or it may have to wait until its answers are read.
+//! A silent peer may be dead. But it may also still receive what was sent: the bytes stand in the
+//! socket, in a proxy or on a slow link, and whatever is asked stands behind them. Or it may have
+//! to wait until its answers are read.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +20,8 @@ pub(super) struct Traffic {
     heard: Instant,
     wrote: Instant,
     is_drained: bool,
-    /// The stream that asks whether the peer lives: its answer alone is no sign that others are answered.
+    /// The stream that asks whether the peer lives: its answer alone is no sign that others are
+    /// answered.
     question: Option<u32>,
 }
 
@@ -108,8 +110,8 @@ impl Sight {
         self.busy_since.map_or(self.heard, |busy_since| busy_since.max(self.heard))
     }
 
-    /// When the answer to what was asked at `asked` is late, if the peer takes no longer than `limit`. `None` while it
-    /// waits for the socket, unless the socket takes nothing any more.
+    /// When the answer to what was asked at `asked` is late, if the peer takes no longer than
+    /// `limit`. `None` while it waits for the socket, unless the socket takes nothing any more.
     pub(crate) fn late_at(&self, asked: Instant, limit: Duration, now: Instant) -> Option<Instant> {
         let is_stuck = self.wrote.max(asked) + STUCK <= now;
         (self.is_drained || is_stuck).then(|| now + self.delay + limit)
@@ -240,7 +242,8 @@ const SAMPLE: u64 = 16 * 1024;
 const FIRST_WINDOW: i64 = 65_535;
 /// Below it a window is as good as closed.
 const LITTLE: i64 = 1_024;
-/// A peer may wait until as much as it sends at once has room: `SETTINGS_MAX_FRAME_SIZE` as it stands without another.
+/// A peer may wait until as much as it sends at once has room: `SETTINGS_MAX_FRAME_SIZE` as it
+/// stands without another.
 const FULL_FRAME: i64 = 16_384;
 
 #[cfg(test)]
