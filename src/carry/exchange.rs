@@ -4,22 +4,22 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Sleep, sleep, sleep_until};
+use tokio::time::sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::{Instrument as _, debug, info_span};
 
 use super::core::Core;
-use super::stream_limits::Silence;
+use super::limits::Limits;
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
-use crate::call::deadline::{Busy, Deadline, expired, within};
+use crate::call::deadline::{Busy, Deadline, within};
 use crate::credentials::{headers_with_secrets, hide_secrets, secret_in};
 use crate::error::Error;
 use crate::fallback::ResendState;
@@ -225,8 +225,7 @@ impl Core {
 /// request.
 pub(crate) struct WatchedBytes {
     bytes: AnswerBytes,
-    timer: Option<Pin<Box<Sleep>>>,
-    silence: Option<Silence>,
+    limits: Limits,
     core: Arc<Core>,
     secrets: Vec<HeaderValue>,
     pieces: u64,
@@ -240,9 +239,8 @@ impl WatchedBytes {
         core: Arc<Core>,
         secrets: Vec<HeaderValue>,
     ) -> Self {
-        let timer = deadline.map(|deadline| Box::pin(sleep_until(deadline.at())));
-        let silence = core.settings.stream_idle_limit.map(Silence::new);
-        Self { bytes, timer, silence, core, secrets, pieces: 0, has_ended: false }
+        let limits = Limits::new(deadline, core.settings.stream_idle_limit);
+        Self { bytes, limits, core, secrets, pieces: 0, has_ended: false }
     }
 
     /// The next bytes; `None` at a clean end, and after an error.
@@ -257,9 +255,7 @@ impl WatchedBytes {
             return Poll::Ready(match chunk {
                 Some(Ok(chunk)) => {
                     self.pieces += 1;
-                    if let Some(silence) = &mut self.silence {
-                        silence.is_broken = true;
-                    }
+                    self.limits.note_arrival();
                     Some(Ok(chunk))
                 }
                 Some(Err(error)) => Some(Err(self.end_with(error))),
@@ -278,16 +274,8 @@ impl WatchedBytes {
     }
 
     fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        if let Some(timer) = &mut self.timer
-            && timer.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(expired(" in the middle of the answer"));
-        }
-        let Some(silence) = &mut self.silence else { return Poll::Pending };
-        ready!(silence.poll(context));
-        let waited = format!("nothing arrived for {:?}", silence.limit);
-        let evidence = Evidence::new().with_messages(self.pieces).with_detail(waited);
-        Poll::Ready(self.bytes.symptom(SymptomKind::BodyStalled, evidence).into())
+        let stalled = |evidence| self.bytes.symptom(SymptomKind::BodyStalled, evidence);
+        self.limits.poll(context, self.pieces, stalled)
     }
 
     fn end_with(&mut self, mut error: Error) -> Error {

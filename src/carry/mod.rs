@@ -5,6 +5,7 @@ mod choose;
 mod core;
 mod examine;
 pub(crate) mod exchange;
+mod limits;
 mod outcome;
 mod probes;
 mod rest_only;

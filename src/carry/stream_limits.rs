@@ -1,7 +1,6 @@
 //! Stream limits: the answer of a stream, kept inside the call's deadline and its idle limit; tells
 //! how it ended.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,22 +9,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::attempt::Carried;
 use super::core::Core;
+use super::limits::Limits;
 use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
 use crate::call::author::{Author, code_in};
-use crate::call::deadline::{Deadline, expired};
+use crate::call::deadline::Deadline;
 use crate::call::frame::FrameCounter;
 use crate::call::{Answer, Call, GRPC_STATUS, Judged, Message};
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Observer;
-use crate::symptom::{Evidence, Symptom, SymptomKind};
+use crate::symptom::{Symptom, SymptomKind};
 
 impl Core {
     /// Marks the answer with the transport that carried it, and watches the body of a stream.
@@ -49,21 +48,19 @@ impl Core {
         if is_unary {
             return answer;
         }
-        let timer = call.deadline.map(|deadline| Box::pin(sleep_until(deadline.at())));
         // Where the client writes a stream as well, the service may be waiting for it.
         let idle_limit = match call.message {
             Message::One(_) => self.settings.stream_idle_limit,
             Message::Stream(_) => None,
         };
-        let silence = idle_limit.map(Silence::new);
+        let limits = Limits::new(call.deadline, idle_limit);
         let is_rest_open = self.is_rest_open(call);
         let secrets = headers_with_secrets(&call.metadata).cloned().collect();
         answer.map(|body| {
             Body::new(LimitedBody {
                 body,
                 deadline: call.deadline,
-                timer,
-                silence,
+                limits,
                 took,
                 observer,
                 frames: FrameCounter::default(),
@@ -81,9 +78,7 @@ impl Core {
 struct LimitedBody {
     body: Body,
     deadline: Option<Deadline>,
-    /// Of the deadline.
-    timer: Option<Pin<Box<Sleep>>>,
-    silence: Option<Silence>,
+    limits: Limits,
     took: Duration,
     /// Until the end is told.
     observer: Option<Observer>,
@@ -95,33 +90,6 @@ struct LimitedBody {
     secrets: Vec<HeaderValue>,
     is_rest_open: bool,
     ended: bool,
-}
-
-/// The time for which nothing arrived although the caller waited.
-pub(super) struct Silence {
-    pub(super) limit: Duration,
-    end: Pin<Box<Sleep>>,
-    pub(super) is_broken: bool,
-}
-
-impl Silence {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, end: Box::pin(sleep_until(Instant::now())), is_broken: true }
-    }
-
-    /// How long it lasts, while the caller waits.
-    fn so_far(&self) -> Duration {
-        let began = self.end.deadline().checked_sub(self.limit).filter(|_| !self.is_broken);
-        began.map_or(Duration::ZERO, |began| began.elapsed())
-    }
-
-    /// Ready once it lasts for longer than its limit.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if std::mem::take(&mut self.is_broken) {
-            self.end.as_mut().reset(Instant::now() + self.limit);
-        }
-        self.end.as_mut().poll(context)
-    }
 }
 
 impl LimitedBody {
@@ -136,9 +104,7 @@ impl LimitedBody {
             self.trace.end_with(&status);
             return Err(status);
         }
-        if let Some(silence) = &mut self.silence {
-            silence.is_broken = true;
-        }
+        self.limits.note_arrival();
         if let Some(data) = frame.data_ref() {
             // The transport has refused what is no frame.
             let _ = self.frames.feed(data);
@@ -156,17 +122,10 @@ impl LimitedBody {
 
     /// Ready when the answer has taken too long.
     fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        if let Some(timer) = &mut self.timer
-            && timer.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(expired(" in the middle of the answer"));
-        }
-        let Some(silence) = &mut self.silence else { return Poll::Pending };
-        ready!(silence.poll(context));
-        let waited = format!("nothing arrived for {:?}", silence.limit);
-        let evidence = Evidence::new().with_messages(self.frames.messages()).with_detail(waited);
-        let hop = self.core.grpc.hop();
-        Poll::Ready(Symptom::new(SymptomKind::BodyStalled, hop).with_evidence(evidence).into())
+        let stalled = |evidence| {
+            Symptom::new(SymptomKind::BodyStalled, self.core.grpc.hop()).with_evidence(evidence)
+        };
+        self.limits.poll(context, self.frames.messages(), stalled)
     }
 
     fn end_with(&mut self, status: Status) -> Status {
@@ -196,8 +155,7 @@ impl LimitedBody {
             },
         }
         if let Some(mut observer) = self.observer.take() {
-            let waited = self.silence.as_ref().map_or(Duration::ZERO, Silence::so_far);
-            observer.failed(self.transport, error, waited);
+            observer.failed(self.transport, error, self.limits.silent_for());
         }
         status
     }
@@ -254,30 +212,5 @@ impl HttpBody for LimitedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use tokio::time::advance;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_counts_from_the_wait_after_the_last_piece() {
-        let mut silence = Silence::new(Duration::from_secs(10));
-        // A reader who comes late has not waited.
-        advance(Duration::from_secs(60)).await;
-        for _ in 0..3 {
-            let now = Instant::now();
-            assert!(poll_fn(|context| Poll::Ready(silence.poll(context))).await.is_pending());
-            advance(Duration::from_secs(9)).await;
-            assert!(poll_fn(|context| Poll::Ready(silence.poll(context))).await.is_pending());
-            poll_fn(|context| silence.poll(context)).await;
-            assert_eq!(now.elapsed().as_secs(), 10);
-            silence.is_broken = true;
-        }
     }
 }
