@@ -206,7 +206,7 @@ impl Core {
         }
         let versions = self.http_versions(self.settings.transport);
         let sent = Box::pin(self.rest.exchange(request, headers, versions, exchange.expected));
-        let sent = within(deadline, Busy::OnRest(self.grpc.hop()), sent).await;
+        let sent = within(deadline, Busy::OnRest(self.rest.hop()), sent).await;
         let sent = sent.map_err(|error| hide_secrets(error, &exchange.headers));
         self.record(ActiveTransport::Rest, sent.as_ref().err());
         sent
