@@ -12,12 +12,17 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
+use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
+use genai_bridge::v1beta::part::Data;
+use genai_bridge::v1beta::{GenerateContentRequest, Part};
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::task::block_in_place;
 
 const ANSWER: &str = "The sky is blue because air scatters short waves most.";
 const KEY: &str = "a-key";
+const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+const VERTEX: &str = "/google.cloud.aiplatform.v1.PredictionService/GenerateContent";
 const STREAM: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
 
 struct Setting {
@@ -28,7 +33,11 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
-        let emulator = Emulator::builder().require_key(KEY).start().await.expect("an emulator");
+        let emulator = Emulator::builder().require_key(KEY).start().await;
+        Self::with(emulator.expect("an emulator")).await
+    }
+
+    async fn with(emulator: Emulator) -> Self {
         let proxy = HostileProxy::builder().target(emulator.address());
         let proxy = proxy.start(Fault::InspectHttp1).await.expect("a proxy");
         let folder = tempfile::tempdir().expect("a folder");
@@ -110,6 +119,71 @@ async fn errors_come_with_their_remedy_and_exit_code() {
     wrong_key.env("GEMINI_API_KEY", "another-key");
     let (code, _, err) = run(wrong_key);
     assert!(code == Some(1) && !err.contains("another-key") && !err.is_empty(), "{code:?}: {err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the examples"]
+async fn an_own_channel_carries_the_call_and_an_own_reqwest_where_the_channel_cannot() {
+    let setting = Setting::new().await;
+    let mesh = Emulator::builder().plaintext().start().await.expect("a mesh");
+    let mut command = setting.example("own_clients");
+    command.arg(mesh.endpoint());
+    let (code, out, err) = run(command);
+    let sent = format!("the channel sends {GENERATE}");
+    assert!(code == Some(0) && out.contains(&sent) && out.contains("over grpc\n"), "{out}{err}");
+    assert_eq!((mesh.count(GENERATE), setting.emulator.count(GENERATE)), (1, 0));
+
+    let mut command = setting.example("own_clients");
+    command.arg("http://127.0.0.1:9");
+    let (code, out, err) = run(command);
+    assert!(code == Some(0) && out.contains("over rest\n") && out.contains(ANSWER), "{out}{err}");
+    assert_eq!((mesh.count(GENERATE), setting.emulator.count(GENERATE)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the examples"]
+async fn an_upload_is_asked_about_and_deleted() {
+    let setting = Setting::new().await;
+    let report = setting.folder.path().join("report.pdf");
+    std::fs::write(&report, vec![7; 100_000]).expect("a file");
+    let mut command = setting.example("upload");
+    command.arg(&report).arg("What does it say?");
+    let (code, out, err) = run(command);
+    assert_eq!((code, out.trim()), (Some(0), ANSWER), "{err}");
+    assert!(err.contains("100000 bytes"), "{err}");
+    let received = setting.emulator.received();
+    let asked = received.iter().find(|call| call.method() == GENERATE).expect("a question");
+    let asked = GenerateContentRequest::decode(asked.message().clone()).expect("a message");
+    let [question, file] = &asked.contents[0].parts[..] else { panic!("{asked:?}") };
+    assert_eq!(question, &Part::text("What does it say?"));
+    let Some(Data::FileData(file)) = &file.data else { panic!("{file:?}") };
+    let name = file.file_uri.split_once("/v1beta/").expect("an address").1;
+    assert_eq!(setting.emulator.file(name), None, "{name} is deleted");
+}
+
+/// The example is a package of its own; `.ci/examples` builds it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the examples"]
+async fn vertex_is_called_with_the_credentials_of_the_environment() {
+    let mut compiler = protox::Compiler::new(["examples/vertex/proto", "proto"]).expect("folders");
+    compiler.include_imports(true).open_file("vertex.proto").expect("a proto");
+    let emulator = Emulator::builder().descriptors(&compiler.encode_file_descriptor_set());
+    let setting = Setting::with(emulator.start().await.expect("an emulator")).await;
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+    let key = key.expect("a key").serialize_pem();
+    let account = serde_json::json!({
+        "type": "service_account", "client_email": "a@b.test", "private_key_id": "1", "private_key": key,
+        "project_id": "p", "token_uri": "https://nobody.test/token",
+    });
+    let file = setting.folder.path().join("account.json");
+    std::fs::write(&file, account.to_string()).expect("a file");
+    // candidates { content { parts { text } } }
+    let answer = b"\x12\x0c\x12\x0a\x12\x08\x0a\x06It is.".to_vec();
+    setting.emulator.on(VERTEX, Reply::encoded(answer));
+    let mut command = setting.example("../vertex");
+    command.env("GOOGLE_APPLICATION_CREDENTIALS", file).args(["p", "europe-west1", "Is it?"]);
+    let (code, out, err) = run(command);
+    assert_eq!((code, out.as_str()), (Some(0), "over rest\nIt is.\n"), "{err}");
 }
 
 #[cfg(unix)]
