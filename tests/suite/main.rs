@@ -54,6 +54,8 @@ mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;
 mod status_size;
+#[cfg(all(unix, feature = "cli"))]
+mod terminal;
 mod traces;
 #[cfg(feature = "cli")]
 mod transfers;
