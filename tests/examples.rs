@@ -154,7 +154,9 @@ async fn an_upload_is_asked_about_and_deleted() {
     let received = setting.emulator.received();
     let asked = received.iter().find(|call| call.method() == GENERATE).expect("a question");
     let asked = GenerateContentRequest::decode(asked.message().clone()).expect("a message");
-    let [question, file] = &asked.contents[0].parts[..] else { panic!("{asked:?}") };
+    let Some([question, file]) = asked.contents.first().map(|turn| turn.parts.as_slice()) else {
+        panic!("{asked:?}")
+    };
     assert_eq!(question, &Part::text("What does it say?"));
     let Some(Data::FileData(file)) = &file.data else { panic!("{file:?}") };
     let name = file.file_uri.split_once("/v1beta/").expect("an address").1;

@@ -9,8 +9,9 @@ use crate::error::Error;
 /// `Timeout → TimeoutValue TimeoutUnit`, at most 8 digits
 /// ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/v1.75.0/doc/PROTOCOL-HTTP2.md#requests)).
 pub(super) fn parse_timeout(value: &HeaderValue) -> Result<Duration, Error> {
-    let refused =
-        || Error::invalid_request("metadata `grpc-timeout` is not up to 8 digits and a unit");
+    let refused = || {
+        Error::invalid_request("metadata `grpc-timeout` is invalid: at most 8 digits and a unit")
+    };
     let text = value.to_str().map_err(|_| refused())?;
     let (digits, unit) = text.split_at_checked(text.len().wrapping_sub(1)).ok_or_else(refused)?;
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());

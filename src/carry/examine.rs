@@ -51,7 +51,7 @@ impl Core {
         self.credentials.authorise(&mut metadata).await?;
         let method = self.schema.find_method(path).cloned();
         let path = PathAndQuery::try_from(path)
-            .map_err(|_| Error::invalid_request("the method's path is none"))?;
+            .map_err(|_| Error::invalid_request("invalid method path"))?;
         let message = Frame::wrap(message)
             .ok_or_else(|| Error::invalid_request("the request is too large"))?;
         let mut call = Call::of_message(path, method, metadata, message);

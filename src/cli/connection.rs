@@ -14,7 +14,7 @@ pub(crate) struct Connection {
     /// Which transport carries the calls
     #[arg(long, value_enum, env = "GENAI_BRIDGE_TRANSPORT", default_value = "auto")]
     transport: Choice,
-    /// The service's address, https://HOST or https://HOST:PORT; without a scheme, https is meant
+    /// The service's address, HOST or https://HOST:PORT; the default scheme is https
     #[arg(
         long,
         value_name = "URL",
@@ -22,15 +22,15 @@ pub(crate) struct Connection {
         default_value = "https://generativelanguage.googleapis.com"
     )]
     endpoint: String,
-    /// The proxy, such as http://proxy.corp:3128, or "none" [default: the environment's, such as `HTTPS_PROXY`, else the
-    /// one of Windows' or macOS' settings]
+    /// The proxy, such as http://proxy.corp:3128, or "none" [default: the environment's, such as `HTTPS_PROXY`, else
+    /// the system proxy of Windows or macOS]
     #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_PROXY")]
     proxy: Option<String>,
     /// Allows Kerberos, with the user's ticket, at the proxy of this name; .DOMAIN allows all
     /// proxies below it
     #[arg(long, value_name = "HOST", env = "GENAI_BRIDGE_PROXY_NEGOTIATE", value_delimiter = ',')]
     proxy_negotiate: Vec<String>,
-    /// A file with root certificates to trust as well, PEM or DER
+    /// A file with additional root certificates, PEM or DER
     #[arg(
         long,
         value_name = "FILE",
@@ -54,7 +54,7 @@ pub(crate) struct Connection {
         requires = "client_certificate"
     )]
     client_key: Option<PathBuf>,
-    /// The time for a connection, from DNS to TLS [default: 5, or 10 through a proxy]
+    /// Time limit to open a connection, from DNS to TLS [default: 5, or 10 through a proxy]
     #[arg(
         long,
         value_name = "SECONDS",

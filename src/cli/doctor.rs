@@ -8,24 +8,24 @@ use genai_bridge::doctor::{Check, Doctor, Report};
 
 use super::connection::{Connection, WrongSetting, seconds};
 
-/// Finds out what the network between here and the service does, station by station.
+/// Finds out what the network between here and the service does to a call, station by station.
 ///
-/// It examines both transports, whatever --transport says.
+/// It examines both transports. If something fails, it prints a letter for the network team.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// The model to look for
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
-    /// The time for all checks; those that do not fit in are skipped [default: 14]
+    /// Time limit for all checks; those that do not fit in are skipped [default: 14]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Also let the model write some hundred tokens, to see whether streams are held back
+    /// Also lets the model write a few hundred tokens, to see whether streams are held back
     #[arg(long)]
     spend_tokens: bool,
-    /// Write JSON
+    /// Writes JSON
     #[arg(long)]
     json: bool,
 }

@@ -9,9 +9,9 @@ use tokio::io::stdout;
 use super::connection::{Connection, WrongSetting};
 use super::transfer::{Version, failed, show};
 
-/// Downloads a file that the service made. After a break only the rest is asked for.
+/// Downloads a file that the service made, over REST. Resumes after an interruption.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
     /// Its name, such as files/abc-123
     name: String,

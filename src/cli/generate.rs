@@ -24,10 +24,10 @@ pub(super) struct Arguments {
     /// The model to ask
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
-    /// Write the answer as it comes
+    /// Writes the answer as it comes
     #[arg(long)]
     stream: bool,
-    /// The time for the whole call [default: 600]
+    /// Time limit for the whole call [default: 600]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the whole answer was written
-  1  there is no answer, or the model stopped before its end; stderr says why
+  1  there is no answer, or it is incomplete; stderr says why
   2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {

@@ -23,8 +23,8 @@ use super::tell::{in_full, tell};
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///
 /// The program finds the sidecar in its environment: GENAI_BRIDGE_ADDRESS and
-/// GOOGLE_GEMINI_BASE_URL. gRPC clients, Node and what reads SSL_CERT_FILE trust its certificate, and
-/// reach it without a proxy. Google's gRPC SDK for Python (google-generativeai) also needs the address
+/// GOOGLE_GEMINI_BASE_URL. Other variables make gRPC clients, Node and programs that read
+/// SSL_CERT_FILE trust the sidecar, and reach it without a proxy. Google's gRPC SDK for Python (google-generativeai) also needs the address
 /// in its code: `client_options={"api_endpoint": os.environ["GENAI_BRIDGE_ADDRESS"]}`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE_AND_EXIT_CODES)]
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     log: LogOptions,
 
     /// The program and its arguments
-    #[arg(required = true, last = true, value_name = "COMMAND")]
+    #[arg(help_heading = "Arguments", required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -45,7 +45,7 @@ Example:
   genai-bridge run -- python app.py
 
 Exit codes:
-  the program's own; 128 and the number of the signal that ended it
+  the program's own; 128 plus the number of the signal that ended it
   1    the sidecar did not start
   2    the command line cannot be read
   126  the program cannot be run

@@ -17,9 +17,9 @@ use super::tell::in_full;
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
 ///
-/// Point your client at the address in place of generativelanguage.googleapis.com. gRPC clients that use TLS trust
-/// the certificate named in the first line of the log (Google's: set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to it).
-/// `genai-bridge run -- your-program` does all that for one program.
+/// Point your client at the address in place of generativelanguage.googleapis.com. gRPC clients over TLS must trust the
+/// certificate file that the first line of the log names. For Google's clients, set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to
+/// it. `genai-bridge run -- your-program` does all that for one program.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES_AND_EXIT_CODES)]
 pub(super) struct Arguments {
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Clients")]
 struct ClientOptions {
-    /// A certificate of your own, PEM, with its chain [default: a self-made one]
+    /// A certificate of your own, PEM, with its chain [default: a generated one]
     #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_CERTIFICATE", requires = "key")]
     certificate: Option<PathBuf>,
 
@@ -58,12 +58,12 @@ struct ClientOptions {
     #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_KEY", requires = "certificate")]
     key: Option<PathBuf>,
 
-    /// The folder of the self-made certificate; clients must trust its ca.pem
+    /// The folder of the generated certificate; clients must trust its ca.pem
     /// [default: genai-bridge in $XDG_STATE_HOME, in ~/.local/state, or on Windows in %LOCALAPPDATA%]
     #[arg(long, value_name = "FOLDER", env = "GENAI_BRIDGE_CERTIFICATE_FOLDER")]
     certificate_folder: Option<PathBuf>,
 
-    /// Another name of this address that clients may use; it is added to the self-made certificate
+    /// An additional host name that clients may use; it is added to the generated certificate
     #[arg(long, value_name = "NAME", env = "GENAI_BRIDGE_ALLOW_HOST", value_delimiter = ',')]
     allow_host: Vec<String>,
 
@@ -116,7 +116,7 @@ impl ClientOptions {
             return Ok((identity.map_err(in_full)?, None));
         }
         let folder = self.certificate_folder.clone().or_else(state_folder).ok_or_else(|| {
-            io::Error::other("this user has no home folder: name a --certificate-folder")
+            io::Error::other("this user has no home folder: set --certificate-folder")
         })?;
         let names: Vec<String> = self.allow_host.iter().map(|host| without_port(host)).collect();
         let identity = Identity::kept_in(&folder, &names).map_err(in_full)?;

@@ -17,7 +17,7 @@ pub(super) struct SidecarOptions {
     #[command(flatten)]
     connection: Connection,
 
-    /// Another API than Gemini's: its FileDescriptorSets, as protoc --include_imports
+    /// The FileDescriptorSets of an API other than Gemini, as protoc --include_imports
     /// --descriptor_set_out writes them
     #[arg(
         long,
@@ -29,8 +29,8 @@ pub(super) struct SidecarOptions {
     )]
     descriptors: Vec<PathBuf>,
 
-    /// Reads the API key from this environment variable, and adds it to calls that bring none. For
-    /// SDKs that insist on a key, `genai-bridge` as the key means none
+    /// Reads the API key from this environment variable, and adds it to calls that bring none. If
+    /// an SDK requires a key, give it the key `genai-bridge`: the sidecar replaces it
     #[arg(long, value_name = "VARIABLE", env = "GENAI_BRIDGE_API_KEY_ENV")]
     pub(super) api_key_env: Option<String>,
 
@@ -41,11 +41,11 @@ pub(super) struct SidecarOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitOptions {
-    /// Largest message, of a request or of an answer
+    /// Limit for one message, of a request or of an answer
     #[arg(long, value_name = "MIB", env = "GENAI_BRIDGE_MAX_MESSAGE", default_value = "64")]
     max_message: usize,
 
-    /// Most memory for requests that are being sent, all calls together
+    /// Limit for the memory of all requests in flight together
     #[arg(
         long,
         value_name = "MIB",
@@ -54,7 +54,7 @@ struct LimitOptions {
     )]
     max_request_memory: usize,
 
-    /// Most connections of clients; further ones wait
+    /// Limit for the connections of clients; further ones wait
     #[arg(
         long,
         value_name = "NUMBER",
@@ -63,15 +63,15 @@ struct LimitOptions {
     )]
     max_connections: usize,
 
-    /// Most calls at a time on one connection; further ones wait
+    /// Limit for the calls at a time on one connection; further ones wait
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_STREAMS", default_value = "1000")]
     max_streams: u32,
 
-    /// Most calls at a time in all; further ones are refused
+    /// Limit for the calls at a time in all; further ones are refused
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
     max_calls: usize,
 
-    /// Most connections to the service while calls go over REST; further calls wait
+    /// Limit for the connections to the service while calls go over REST; further calls wait
     #[arg(
         long,
         value_name = "NUMBER",
@@ -80,7 +80,7 @@ struct LimitOptions {
     )]
     rest_connections: usize,
 
-    /// Time for a whole request to arrive
+    /// Time limit for a whole request to arrive
     #[arg(
         long,
         value_name = "SECONDS",
@@ -93,7 +93,7 @@ struct LimitOptions {
     #[arg(long, value_name = "SECONDS", env = "GENAI_BRIDGE_IDLE_TIMEOUT", default_value = "300")]
     idle_timeout: u64,
 
-    /// Time for the calls under way to finish after SIGTERM; then they are ended
+    /// Time limit for running calls after SIGTERM; then they are ended
     #[arg(
         long,
         value_name = "SECONDS",

@@ -13,25 +13,25 @@ use super::connection::{Connection, WrongSetting, seconds};
 use super::tell::tell;
 use super::transfer::{Version, failed, show};
 
-/// Uploads a file, and writes its name to stdout. After a break only the rest is sent.
+/// Uploads a file over REST, and writes its name to stdout. Resumes after an interruption.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
     /// The file, or - for stdin
     file: PathBuf,
     #[command(flatten)]
     connection: Connection,
-    /// What the bytes are, such as video/mp4 [default: by the file's name]
+    /// The file's MIME type, such as video/mp4 [default: from the file's name]
     #[arg(long, value_name = "TYPE")]
     mime_type: Option<String>,
-    /// A name for people [default: the file's]
+    /// A name that people see [default: the file's name]
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
     /// Uploads a document to this store, such as fileSearchStores/mine, and writes the name of the
     /// operation
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
-    /// Waits until the service has processed the file, at most so long
+    /// Waits until the service has processed the file, up to this time
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "store")]
     wait: Option<Duration>,
     /// The version of the API
@@ -41,8 +41,9 @@ pub(super) struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the file is there
-  1  it is not; stderr says why, and nothing is left at the service
+  0  the service has the file
+  1  the upload failed, and the service has nothing of it; or the time of --wait ran out, or the service could not
+     process the file, and it keeps it; stderr says which
   2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {

@@ -200,7 +200,7 @@ impl Kept {
 }
 
 fn failed(failure: Arc<BoxError>) -> Error {
-    let text = "no access token could be had";
+    let text = "could not get an access token";
     Error::new(ErrorKind::Credentials, text)
         .with_remedy("the source of the tokens failed: the cause of this error says why")
         .with_source(Shared(failure))
@@ -222,7 +222,7 @@ impl StdError for Shared {
     }
 }
 
-const UNSENDABLE: &str = "the token is empty or has characters that cannot stand in a header";
+const UNSENDABLE: &str = "the token is empty or has characters that a header does not allow";
 /// As google-auth does:
 /// <https://github.com/googleapis/google-auth-library-python/blob/v2.23.0/google/auth/_helpers.py#L30>.
 const RENEW_AHEAD: Duration = Duration::from_secs(225);

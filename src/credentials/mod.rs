@@ -27,7 +27,7 @@ pub struct Credentials(Kind);
 #[derive(Clone)]
 enum Kind {
     None,
-    /// `None` if the key cannot stand in a header.
+    /// `None` if the key is not valid in a header.
     ApiKey(Option<HeaderValue>),
     Bearer(Arc<Bearer>),
     #[cfg(feature = "adc")]
@@ -124,7 +124,7 @@ impl Credentials {
         match self.0 {
             Kind::ApiKey(None) => Err(Error::new(
                 ErrorKind::Configuration,
-                "the API key is empty or has characters that cannot stand in a header",
+                "the API key is empty or has characters that a header does not allow",
             )),
             Kind::ApiKey(Some(_)) | Kind::None | Kind::Bearer(_) => Ok(()),
             #[cfg(feature = "adc")]

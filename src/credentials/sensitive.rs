@@ -2,7 +2,7 @@
 
 use http::header::HeaderValue;
 
-/// `None` if the text cannot stand in a header.
+/// `None` if the text is not valid in a header.
 pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii())?;
     value.set_sensitive(true);

@@ -122,7 +122,7 @@ impl Line<'_> {
 
     pub(super) fn unanswered(&self) -> Error {
         if Instant::now() >= self.deadline {
-            return Error::new(ErrorKind::DeadlineExceeded, "the examination's time was up");
+            return Error::new(ErrorKind::DeadlineExceeded, "the examination ran out of time");
         }
         let Built { network, origin, .. } = self.built;
         Symptom::new(SymptomKind::Unanswered, network.hop(origin)).into()

@@ -59,7 +59,7 @@ pub fn schema() -> Result<Schema, Error> {
 pub(crate) fn read_json<M: prost::Message + Default>(name: &str, text: &[u8]) -> Result<M, Error> {
     let schema = schema()?;
     let unreadable = |why: String| {
-        Error::new(ErrorKind::MalformedAnswer, format!("the answer is no `{name}`: {why}"))
+        Error::new(ErrorKind::MalformedAnswer, format!("the answer is not a valid `{name}`: {why}"))
     };
     let id = schema.message_id(name).ok_or_else(|| unreadable("it is unknown".to_owned()))?;
     let mut wire = Vec::new();

@@ -137,7 +137,7 @@ impl Origin {
             address.to_string()
         };
         let host_header = HeaderValue::try_from(&*authority)
-            .map_err(|error| fault("the host cannot stand in a header").with_source(error))?;
+            .map_err(|error| fault("the host is not valid in a header").with_source(error))?;
         let uri = uri_of(authority, is_https)
             .map_err(|error| fault("the host cannot stand in a URI").with_source(error))?;
         Ok(Self { address, is_https, uri, host_header, socket: None })

@@ -1,6 +1,8 @@
 //! Connector: the way to an origin, step by step: TCP or the program's own stream, the proxy's
 //! tunnel, TLS.
 
+#[cfg(not(unix))]
+use std::future::{Ready, ready};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -152,8 +154,8 @@ async fn open_socket(path: &Path, deadline: Instant) -> Result<Io, Fault> {
 }
 
 #[cfg(not(unix))]
-async fn open_socket(_: &Path, _: Instant) -> Result<Io, Fault> {
-    Err(Fault::new(SymptomKind::Unreachable))
+fn open_socket(_: &Path, _: Instant) -> Ready<Result<Io, Fault>> {
+    ready(Err(Fault::new(SymptomKind::Unreachable)))
 }
 
 /// The proxy may have no IPv6, whatever this side has.

@@ -138,7 +138,7 @@ impl Proxy {
         if self.custom.iter().any(|custom| !is_token(custom.scheme())) {
             return Err(wrong(
                 "proxy",
-                "the name of a login scheme is a word of letters and digits",
+                "the name of a login scheme has other characters than letters, digits, `-`, `_` and `.`",
             ));
         }
         self.kerberos.check().map_err(|what| wrong("proxy", what))?;

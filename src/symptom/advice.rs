@@ -55,23 +55,22 @@ pub(super) fn of(
 
 const PAYLOAD_TOO_LARGE: u16 = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
 
-const TOO_LARGE: &str = "the limit is neither the bridge's nor the model's: whoever answered takes no message of that size; upload files first and refer to them, or ask the network team to raise the limit";
-const NOT_A_PROXYS_LOGIN: &str = "check the proxy's address and port: a proxy asks for a login with 407, and this is a web server's or a gateway's 401";
-const PROXY_GAVE_UP: &str = "the proxy gave up waiting: try again, then ask who runs it";
-const TOO_MANY_TUNNELS: &str = "the proxy limits how often it is asked: wait, open fewer connections, or ask who runs it to raise the limit";
-const PROXY_FAILED: &str = "the proxy itself failed: try again later, then tell who runs it";
+const TOO_LARGE: &str = "the limit is neither the bridge's nor the model's: an intermediary takes no message of that size: upload files first and refer to them, or ask the network team to raise its limit";
+const NOT_A_PROXYS_LOGIN: &str = "check the proxy's address and port: a proxy asks for a login with 407, but a web server or a gateway answered here with 401";
+const PROXY_GAVE_UP: &str = "the proxy gave up waiting: try again, then ask its administrator";
+const TOO_MANY_TUNNELS: &str = "the proxy limits how often it is asked: wait, open fewer connections, or ask its administrator to raise the limit";
+const PROXY_FAILED: &str = "the proxy itself failed: try again later, then tell its administrator";
 const PROXY_IS_BUSY: &str = "the proxy is overloaded, or cannot reach the service: try again later, then ask the network team";
 const NO_CONNECT: &str =
-    "check the proxy's address and port: what answers there does not know CONNECT";
+    "check the proxy's address and port: the server there does not support CONNECT";
 const PORTAL: &str = "log in to the network's portal in a browser first";
-const TOO_MANY_CALLS: &str = "whoever answered in place of the service limits the rate of calls: wait, then ask the network team who it is";
-const GATEWAY_FAILED: &str = "a gateway on the way failed, or did not reach the service in time; whether the service saw the call is open: send it again only if paying twice is acceptable";
-const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the first bytes of its answer say who; if it refuses only gRPC, use Transport::Auto or Transport::Rest";
+const TOO_MANY_CALLS: &str = "an intermediary, not the service, limits the rate of calls: wait, then ask the network team which one";
+const GATEWAY_FAILED: &str = "a gateway on the way failed, or did not reach the service in time; the service may have processed the call: send it again only if paying twice is acceptable";
+const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the error quotes it; if it refuses only gRPC, use Transport::Auto or Transport::Rest";
 const UNREADABLE: &str = "something on the way damaged the answer, or answered in place of the service; the service may have processed the call: send it again only if paying twice is acceptable";
 const USE_REST: &str =
     "the network does not carry HTTP/2, which gRPC needs: use Transport::Auto or Transport::Rest";
-const DAMAGED_AND_PROCESSED: &str = "the answer was damaged on the way, and the service has processed this call: sending it again is a second call, to be paid again";
-const DAMAGED_AND_PROCESSED_ON_GRPC: &str = "the answer was damaged on the way, and the service has processed this call: sending it again is a second call, to be paid again; for the next calls use Transport::Auto or Transport::Rest";
+const DAMAGED_AND_PROCESSED: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again";
+const DAMAGED_AND_PROCESSED_ON_GRPC: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again; for the next calls use Transport::Auto or Transport::Rest";
 const DAMAGED_ON_GRPC: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable; for the next calls use Transport::Auto or Transport::Rest";
-const PROCESSED: &str =
-    "the service has processed this call: sending it again is a second call, to be paid again";
+const PROCESSED: &str = "the service has processed this call: if you send it again, you pay again";

@@ -40,49 +40,49 @@ impl TlsTrouble {
     pub(crate) const fn advice(self) -> &'static str {
         match self {
             Self::OldVersion => {
-                "what answered there speaks TLS 1.1 at most, which is no longer safe: ask who runs it for TLS 1.2 or 1.3; the service itself speaks both"
+                "the peer supports TLS 1.1 at most, which is no longer safe: ask its administrator for TLS 1.2 or 1.3; the service itself supports both"
             }
             Self::NothingInCommon => {
-                "what answered there takes none of the safe cipher suites of TLS 1.2 and 1.3, or refuses by policy: ask who runs it; the service itself takes them"
+                "the peer supports no safe cipher suite of TLS 1.2 and 1.3, or refuses by policy: ask its administrator; the service itself supports them"
             }
             Self::WeakKey => {
-                "the certificate, or one above it, has an RSA key of less than 2048 bits: ask who runs the server, or the proxy that made the certificate, for a larger key"
+                "the certificate, or one above it, has an RSA key of less than 2048 bits: ask the administrator of the server, or of the proxy that made the certificate, for a larger key"
             }
             Self::OldSignature => {
-                "the certificate, or one above it, is signed by an algorithm that is no longer safe, such as SHA-1: ask who runs the server, or the proxy that made the certificate, for SHA-256"
+                "the certificate, or one above it, is signed by an algorithm that is no longer safe, such as SHA-1: ask the administrator of the server, or of the proxy that made the certificate, for SHA-256"
             }
             Self::OldCertificate => {
-                "the certificate is of X.509 version 1, without the names that it is for: ask who runs the server, or the proxy that made it, for one of version 3"
+                "the certificate is of X.509 version 1, without the names that it is for: ask the administrator of the server, or of the proxy that made it, for one of version 3"
             }
             Self::WrongPurpose => {
-                "the certificate is not for servers (its extended key usage lacks serverAuth): ask who runs the server, or the proxy that made it, for one that is"
+                "the certificate is not for servers (its extended key usage lacks serverAuth): ask the administrator of the server, or of the proxy that made it, for one that is"
             }
             Self::AuthorityAsServer => {
-                "the server shows the certificate of an authority as its own (CA:TRUE), which no client should take: ask who runs it to issue a server's certificate by that authority"
+                "the server shows the certificate of an authority as its own (CA:TRUE), which no client should take: ask its administrator to issue a server's certificate by that authority"
             }
             Self::SelfSigned => {
                 "the server signed its certificate itself: if you know that it is the right server, trust this certificate by add_root_certificates() or SSL_CERT_FILE; else ask the network team what answers there"
             }
             Self::NotYetValid => {
-                "check the clock of this machine, which may be slow; if it is right, ask who runs the server for a certificate that is valid already"
+                "check the clock of this machine, which may be slow; if it is right, ask the server's administrator for a certificate that is valid already"
             }
             Self::Expired => {
-                "check the clock of this machine, which may be fast; if it is right, ask who runs the server, or the proxy that made the certificate, to renew it"
+                "check the clock of this machine, which may be fast; if it is right, ask the administrator of the server, or of the proxy that made the certificate, to renew it"
             }
             Self::IssuerNotSent => {
-                "the server sent its own certificate alone: if the issuer named above is an intermediate authority, ask who runs the server to send its certificate too; if it is the root of a proxy that inspects TLS, add it to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
+                "the server sent its own certificate alone: if the issuer that the error names is an intermediate authority, ask the server's administrator to send its certificate too; if it is the root of a proxy that inspects TLS, add it to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
             }
             Self::UnknownRoot => {
-                "a proxy inspects TLS, or a company's authority issues certificates: add the root that is named above to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
+                "a proxy inspects TLS, or a company's authority issues certificates: add the root that the error names to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
             }
             Self::OtherKey => {
-                "the issuer named above is known, with another key: it was renewed, and its new certificate must replace the one that is trusted here"
+                "the trust store has an old certificate of the issuer that the error names, with another key: replace it with the new one"
             }
             Self::ClientCertificate => {
                 "the server wants a certificate of this client: give one with client_identity() or --client-certificate, of an authority that the server trusts"
             }
             Self::BadStore => {
-                "mend the setting that is named above: what it names is trusted in place of the operating system's store"
+                "correct the setting that the error names: it replaces the operating system's store"
             }
         }
     }
@@ -118,11 +118,11 @@ impl TlsTrouble {
             Self::UnknownRoot => {
                 "the root certificate of the inspecting proxy, or no TLS inspection for the destination"
             }
-            Self::OtherKey => "the present certificate of the authority that is named above",
+            Self::OtherKey => "the present certificate of the authority that the error names",
             Self::ClientCertificate => {
-                "a client certificate for this machine, or a way without one"
+                "a client certificate for this machine, or a route that needs none"
             }
-            Self::BadStore => "nothing: a setting of this machine names no roots",
+            Self::BadStore => "nothing from your side: a setting of this machine names no roots",
         }
     }
 }

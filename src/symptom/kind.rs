@@ -97,7 +97,7 @@ symptoms! {
         "does not speak TLS", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// Any other fault of the handshake.
     TlsMalformed = "tls-malformed", Tls, NotSent, Ambiguous, Other,
-        "broke the rules of TLS", TLS_IS_BLOCKED, TLS_TO_PROXY;
+        "sent an invalid TLS message", TLS_IS_BLOCKED, TLS_TO_PROXY;
 
     // This way does not carry HTTP/2.
 
@@ -115,10 +115,10 @@ symptoms! {
 
     /// End of stream before the peer's SETTINGS.
     ClosedBeforeSettings = "closed-before-settings", Http2, NotSent, Ambiguous, Other,
-        "closed the connection at the HTTP/2 preface", NO_HTTP2, SAME;
+        "closed the connection after the HTTP/2 preface", NO_HTTP2, SAME;
     /// Reset before the peer's SETTINGS.
     ResetBeforeSettings = "reset-before-settings", Http2, NotSent, Ambiguous, Other,
-        "reset the connection at the HTTP/2 preface", NO_HTTP2, SAME;
+        "reset the connection after the HTTP/2 preface", NO_HTTP2, SAME;
     /// The preface was swallowed.
     SettingsTimeout = "settings-timeout", Http2, NotSent, Ambiguous, Other,
         "never sent its HTTP/2 settings", NO_HTTP2, SAME;
@@ -127,7 +127,7 @@ symptoms! {
         "sent GOAWAY before any request", NO_HTTP2, SAME;
     /// A carrier of the program's own took no call, or did not connect.
     CarrierNotConnected = "carrier-not-connected", Http2, NotSent, Ambiguous, Other,
-        "was not reached", CHECK_CARRIER, SAME;
+        "did not connect", CHECK_CARRIER, SAME;
 
     // Ordinary life of an HTTP/2 connection: another connection takes the call.
 
@@ -139,7 +139,7 @@ symptoms! {
 
     /// `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, section 8.7).
     StreamRefused = "stream-refused", Request, Refused, Ambiguous, Same,
-        "refused the stream unprocessed", SEND_AGAIN, SAME;
+        "refused the stream and did not process the call", SEND_AGAIN, SAME;
 
     // Ordinary life of an HTTP/2 connection: another connection takes the call.
 
@@ -166,19 +166,19 @@ symptoms! {
         "reset the call", MAY_BE_PROCESSED, SAME;
     /// End of stream, reset or broken pipe, before an answer.
     ConnectionLost = "connection-lost", Request, Unknown, Ambiguous, Other,
-        "dropped the connection with the call on it", MAY_BE_PROCESSED, SAME;
+        "closed the connection during the call", MAY_BE_PROCESSED, SAME;
     /// The connection is dead: no answer to an HTTP/2 PING, nor to a free call that others are answered.
     KeepAliveTimeout = "keep-alive-timeout", Request, Unknown, Ambiguous, Other,
-        "fell silent with the call on the connection", MAY_BE_PROCESSED, SAME;
+        "stopped responding during the call", MAY_BE_PROCESSED, SAME;
     /// No answer over gRPC, while the service answers over REST.
     Unanswered = "unanswered", Request, Unknown, Ambiguous, Other,
         "took the call and did not answer", MAY_BE_PROCESSED, SAME;
     /// A carrier of the program's own says that the call was refused unprocessed.
     CarrierRefused = "carrier-refused", Request, Refused, Ambiguous, Other,
-        "refused the call unprocessed", SEND_AGAIN, SAME;
+        "refused the call and did not process it", SEND_AGAIN, SAME;
     /// A carrier of the program's own failed, and of the call nothing is known.
     CarrierFailed = "carrier-failed", Request, Unknown, Ambiguous, Other,
-        "lost the call", MAY_BE_PROCESSED, SAME;
+        "failed during the call", MAY_BE_PROCESSED, SAME;
 
     // Something that does not speak gRPC answers in place of the service.
 
@@ -203,7 +203,7 @@ symptoms! {
 
     /// An intermediary wrote the gRPC status (Envoy).
     ForgedStatus = "forged-status", Answer, Answered, Ambiguous, Other,
-        "made up a gRPC status", NOT_THE_SERVICE, SAME;
+        "sent a gRPC status in place of the service", NOT_THE_SERVICE, SAME;
 
     // The answer was cut: a limit of a middlebox, or an ordinary loss.
 
@@ -230,7 +230,7 @@ symptoms! {
 
     /// The answer ended without `grpc-status`: a proxy that drops trailers.
     TrailersMissing = "trailers-missing", Trailers, Unknown, Certain, Other,
-        "lost the end of the answer", DAMAGED, SAME;
+        "ended the answer without trailers (grpc-status)", DAMAGED, SAME;
 }
 
 impl SymptomKind {
@@ -280,30 +280,32 @@ impl FromStr for SymptomKind {
 
 // What a person can do about it.
 
-const CHECK_NAME: &str = "check the host name and the DNS server; behind a proxy, name the proxy (HTTPS_PROXY), with SOCKS as socks5h://, so that it looks the name up";
-const CHECK_ADDRESS: &str = "check the address and the firewall; a company network often allows only its proxy: set HTTPS_PROXY";
+const CHECK_NAME: &str = "check the host name and the DNS server; behind a proxy, set HTTPS_PROXY; for SOCKS use socks5h://, so that the proxy resolves the name";
+const CHECK_ADDRESS: &str = "check the address and the firewall; a company network often blocks direct connections: set HTTPS_PROXY";
 const GIVE_LOGIN: &str =
-    "give the login for the proxy: http://user:password@proxy:port, or basic_auth() of Proxy";
-const ASK_FOR_CONNECT: &str = "ask the network team to allow CONNECT to this host and port; the other transport takes the same way and does not help";
+    "give the login for the proxy: http://user:password@proxy:port, or Proxy::basic_auth()";
+const ASK_FOR_CONNECT: &str = "ask the network team to allow CONNECT to this host and port; the other transport uses the same proxy and does not help";
 const PROXY_IS_CUT_OFF: &str =
     "the proxy cannot reach the service: try again later, then ask the network team";
 const LOG_IN_TO_PORTAL: &str = "log in to the network's portal in a browser first";
-const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: what answers there may be no proxy for CONNECT, or a portal that wants a login in a browser first";
-const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may close as well";
+const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: this may not be a proxy for CONNECT, or it may be a portal: log in with a browser first";
+const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may also close the connection";
 const CHECK_SCHEME: &str = "check the proxy's address, port and scheme (http, https, socks5)";
-const CHECK_SOCKS: &str = "for a login write socks5h://user:password@proxy:port; else ask who runs the proxy whether it may and can reach this host and port";
+const CHECK_SOCKS: &str = "for a login write socks5h://user:password@proxy:port; else ask the proxy's administrator whether it may reach this host and port";
 const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE on Linux, or with add_root_certificates()";
-const CHECK_CLOCK: &str = "check the clock of this machine, then the certificate named above";
+const CHECK_CLOCK: &str =
+    "check the clock of this machine, then the certificate that the error names";
 const CHECK_HOST: &str =
     "check the endpoint's host name; a proxy may be presenting a wrong certificate";
 const TLS_IS_BLOCKED: &str =
     "something on the way blocks TLS to this host: ask the network team, and name the host";
 const NO_HTTP2: &str = "the network does not carry HTTP/2, which gRPC needs: ask the network team to let HTTP/2 through to this host";
-const CHECK_CARRIER: &str = "the carrier that the program brought did not connect: check its own settings for proxy, roots and address";
+const CHECK_CARRIER: &str =
+    "your carrier did not connect: check its own settings for proxy, roots and address";
 const SEND_AGAIN: &str = "nothing was processed: send the call again";
 const MAY_BE_PROCESSED: &str =
     "the service may have processed the call: send it again only if paying twice is acceptable";
-const NOT_THE_SERVICE: &str = "something on the way answered in place of the service, and its words may say who: ask the network team";
+const NOT_THE_SERVICE: &str = "something on the way answered in place of the service, and the error quotes it: ask the network team";
 const DAMAGED: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable";
 
 // What a person can do where the proxy itself fails, before it is asked for a tunnel.
@@ -317,7 +319,7 @@ const TRUST_PROXY: Option<&str> = Some(
     "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, to SSL_CERT_FILE on Linux, or with add_root_certificates()",
 );
 const CHECK_PROXY_NAME: Option<&str> = Some(
-    "name the proxy in its URL as its certificate does, or ask who runs it for a valid certificate",
+    "write the proxy's name in its URL as in its certificate, or ask its administrator for a valid certificate",
 );
 const TLS_TO_PROXY: Option<&str> = Some(
     "https:// in the proxy's URL means TLS to the proxy itself, which few proxies speak: try http://; the service behind it is reached over TLS all the same",

@@ -2,7 +2,7 @@
 
 /// Chosen where the login ends, by what was seen there.
 #[cfg_attr(
-    not(all(unix, feature = "negotiate")),
+    not(all(feature = "negotiate", unix, not(target_vendor = "apple"))),
     expect(dead_code, reason = "what goes wrong with a ticket is seen by GSSAPI alone")
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,21 +36,21 @@ impl LoginTrouble {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::Missing => {
-                "give the login for the proxy: http://user:password@proxy:port, or basic_auth() of Proxy"
+                "give the login for the proxy: http://user:password@proxy:port, or Proxy::basic_auth()"
             }
             Self::Refused => {
                 "check user, password and domain before you try again: the proxy counts wrong logins and may lock the account; the bridge sends this one again only after some minutes"
             }
             Self::NotSupported => {
-                "ask who runs the proxy for Kerberos (Negotiate), Digest or Basic, or give a login of your own with login_with() of Proxy, or run a local proxy that logs in (px, cntlm); NTLM is not supported, since Microsoft has deprecated it"
+                "NTLM is not supported, since Microsoft has deprecated it: ask the proxy's administrator for Kerberos (Negotiate), Digest or Basic; or run a local proxy that logs in (px, cntlm); or give your own login with Proxy::login_with()"
             }
             Self::NeedsFeature => {
-                "build with the feature that is named above, or run a local proxy that logs in (px, cntlm)"
+                "build with the feature that the error names, or run a local proxy that logs in (px, cntlm)"
             }
             Self::NotAllowed => {
-                "allow Kerberos for this proxy by its name: negotiate([\"proxy.example.com\"]) of Proxy, or --proxy-negotiate proxy.example.com; a user and password do not help here"
+                "allow Kerberos for this proxy by its name: Proxy::negotiate([\"proxy.example.com\"]), or --proxy-negotiate proxy.example.com; a user and password do not help here"
             }
-            Self::NotBegun => "the login was not sent: look at the reason that is given above",
+            Self::NotBegun => "the login was not sent: look at the reason in the error",
             Self::NoLibrary => {
                 "install Kerberos (libgssapi-krb5-2, krb5-libs, or Heimdal), then log in with kinit"
             }
@@ -58,10 +58,10 @@ impl LoginTrouble {
                 "log in to the domain with kinit; klist shows the tickets; a service needs a keytab or a cache that KRB5CCNAME names"
             }
             Self::TicketExpired => {
-                "renew the ticket with kinit (or kinit -R); klist shows until when it is good"
+                "renew the ticket with kinit (or kinit -R); klist shows when it expires"
             }
             Self::UnknownService => {
-                "write the proxy's name as the domain knows it (setspn -Q HTTP/name on Windows, kvno HTTP/name here): an alias or an address has no tickets"
+                "write the proxy's name as the domain knows it (setspn -Q HTTP/name on Windows, kvno HTTP/name here): Kerberos does not work with an alias or an address"
             }
             Self::KdcAway => {
                 "check that this machine is in the company's network (VPN) and finds the domain's servers: kinit shows it; see krb5.conf"

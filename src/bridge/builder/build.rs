@@ -40,7 +40,7 @@ impl BridgeBuilder {
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
         if has_connector && origin.socket().is_some() {
-            let what = "a connector of the program's own and an endpoint over a Unix socket exclude each other";
+            let what = "a connector of your own cannot be used with an endpoint over a Unix socket";
             return Err(Error::new(ErrorKind::Configuration, what));
         }
         let mut preset = Preset::new(self.schema, self.probe)?;

@@ -79,7 +79,7 @@ impl JsonRequest {
                 value.set_sensitive(name == header::AUTHORIZATION || name == API_KEY);
                 self.headers.insert(name, value);
             }
-            _ => self.refuse(Error::invalid_request("a header has a name or a value that is none")),
+            _ => self.refuse(Error::invalid_request("a header's name or value is invalid")),
         }
         self
     }

@@ -98,7 +98,7 @@ static ROWS: [Row; 15] = [
         "what the request names is not there: a model that this version of the API does not have, or an image, audio or video file that is gone (files are kept for 48 hours)",
         &[
             "check the name: ListModels tells the models of this version and what they support",
-            "check that all parameters are those of the version of the API that is called; upload files again that have expired",
+            "check that all parameters are those of the version of the API that is called; upload expired files again",
         ],
     ),
     row(
@@ -149,7 +149,7 @@ static ROWS: [Row; 15] = [
         500,
         "DATA_LOSS",
         "the service lost data that cannot be had again",
-        &["send the request again; upload files again that it refers to"],
+        &["send the request again; upload the files that it refers to again"],
     ),
     row(
         Code::Unimplemented,
@@ -165,7 +165,7 @@ static ROWS: [Row; 15] = [
         "the service is overloaded or down for the moment",
         &[
             "try another model, such as a Flash in place of a Pro",
-            "wait a little and try again: the bridge has already tried up to five times",
+            "wait a little and try again; by default the bridge has tried up to five times",
         ],
     ),
     row(
@@ -174,7 +174,7 @@ static ROWS: [Row; 15] = [
         "DEADLINE_EXCEEDED",
         "the service could not finish in time: the prompt, or its context, is too large",
         &[
-            "set a longer timeout on the call, up to ten minutes",
+            "set a longer timeout on the call, if you set one below the default of ten minutes",
             "shorten the prompt, or use a faster model",
         ],
     ),
@@ -235,7 +235,7 @@ static REASONS: [Reason; 12] = [
     reason(
         "CONSUMER_SUSPENDED",
         "the project or the key has been suspended",
-        &["look for a mail of Google Cloud to the project's owner, and make a new key"],
+        &["look for an email from Google Cloud to the project's owner, and make a new key"],
     ),
     reason(
         "CONSUMER_INVALID",

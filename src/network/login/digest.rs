@@ -146,7 +146,7 @@ impl Nonce {
             push_quoted(&mut value, ", opaque", opaque);
         }
         let mut value = HeaderValue::from_bytes(&value)
-            .map_err(|_| "the user, or what the proxy wrote, cannot stand in a header")?;
+            .map_err(|_| "the user, or what the proxy wrote, is not valid in a header")?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -311,7 +311,7 @@ mod tests {
             assert_eq!(answer.expect_err(challenge), expected);
         }
         let user = digest("line\r\nbreak", "p").answer(&challenges("Digest nonce=n"), "a:1");
-        assert!(user.expect_err("a line").contains("cannot stand in a header"));
+        assert!(user.expect_err("a line").contains("is not valid in a header"));
     }
 
     #[test]

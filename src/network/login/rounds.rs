@@ -324,7 +324,7 @@ fn wants_another_nonce(asked: &[Challenge], was_asked_for: bool, answers: u32) -
 fn custom_header(scheme: &str, token: Result<String, BoxError>) -> Result<HeaderValue, String> {
     let token = token.map_err(|error| error.to_string())?;
     let mut value = HeaderValue::try_from(format!("{scheme} {token}"))
-        .map_err(|_| "its answer cannot stand in a header".to_owned())?;
+        .map_err(|_| "its answer is not valid in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }

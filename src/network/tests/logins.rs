@@ -227,7 +227,7 @@ async fn a_scheme_that_cannot_be_begun_gives_way_and_one_that_is_refused_does_no
     assert_eq!(detail(proxy.open(&login).await), "Own: there is no ticket");
     let line = only.replace("Own none", "Own line");
     let (proxy, login) = (Proxy::new(&[&line]), by_own());
-    assert_eq!(detail(proxy.open(&login).await), "Own: its answer cannot stand in a header");
+    assert_eq!(detail(proxy.open(&login).await), "Own: its answer is not valid in a header");
 }
 
 #[tokio::test(start_paused = true)]

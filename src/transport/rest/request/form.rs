@@ -48,7 +48,7 @@ pub(crate) const JSON: &str = "application/json";
 
 pub(crate) fn header_value(content_type: &str) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(content_type)
-        .map_err(|_| Error::invalid_request("field `content_type` is no header value"))
+        .map_err(|_| Error::invalid_request("field `content_type` is not a valid header value"))
 }
 
 /// The request message cannot be read; the byte is told by its place in the whole of it.

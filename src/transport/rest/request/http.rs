@@ -59,8 +59,9 @@ fn named(content_type: &str) -> Result<Option<HeaderValue>, Error> {
 
 /// What we encoded must reach the wire as it is, or not at all.
 fn address_of(origin: &Uri, path: &str, query: &str) -> Result<Uri, Error> {
-    let refused =
-        || Error::invalid_request(format!("the request gives no valid URL path: `{path}`"));
+    let refused = || {
+        Error::invalid_request(format!("the request does not map to a valid URL path: `{path}`"))
+    };
     let target = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
     let target = PathAndQuery::try_from(target).map_err(|_| refused())?;
     if target.path() != path || target.query().unwrap_or_default() != query {

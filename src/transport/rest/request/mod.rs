@@ -50,7 +50,10 @@ impl Schema {
             RequestBody::Json(json) => (HeaderValue::from_static(JSON), json.into_bytes()),
             RequestBody::Raw { content_type, data } => (header_value(&content_type)?, data),
             RequestBody::Stream { .. } => {
-                return Err(Error::new(ErrorKind::Unsupported, "a rule gives no stream"));
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "this HTTP rule does not support streaming",
+                ));
             }
         };
         http.headers_mut().insert(CONTENT_TYPE, content_type);
