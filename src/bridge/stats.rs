@@ -17,6 +17,7 @@ use crate::transport::rest::RestTransport;
 pub struct Stats {
     grpc_connections: usize,
     rest_connections: usize,
+    queued: u64,
     calls: u64,
     grpc_attempts: u64,
     rest_attempts: u64,
@@ -41,6 +42,12 @@ impl Stats {
             ActiveTransport::Grpc => self.grpc_connections,
             ActiveTransport::Rest => self.rest_connections,
         }
+    }
+
+    /// Requests over REST that waited because all connections were in use. A number that grows asks
+    /// for more [`rest_connections`](crate::BridgeBuilder::rest_connections).
+    pub fn queued(&self) -> u64 {
+        self.queued
     }
 
     /// Calls that were begun, whatever became of them.
@@ -190,6 +197,7 @@ impl Counters {
         Stats {
             grpc_connections: grpc.connections(),
             rest_connections: rest.connections(),
+            queued: rest.queued(),
             leniences: Lenience::ALL.into_iter().map(lenience).collect(),
             calls: self.calls.load(Relaxed),
             grpc_attempts: self.grpc_attempts.load(Relaxed),

@@ -71,14 +71,10 @@ struct LimitOptions {
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
     max_calls: usize,
 
-    /// Limit for the connections to the service while calls go over REST; further calls wait
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        env = "GENAI_BRIDGE_REST_CONNECTIONS",
-        default_value = "256"
-    )]
-    rest_connections: usize,
+    /// Limit for the connections to the service while calls go over REST; further calls wait [default:
+    /// a quarter of the file descriptors, at most 1024]
+    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_REST_CONNECTIONS")]
+    rest_connections: Option<usize>,
 
     /// Time limit for a whole request to arrive
     #[arg(
@@ -136,8 +132,10 @@ impl SidecarOptions {
             .connection
             .builder()?
             .retry(RetryPolicy::none())
-            .rest_connections(self.limits.rest_connections)
             .max_message_size(self.limits.max_message.saturating_mul(MIB));
+        if let Some(connections) = self.limits.rest_connections {
+            bridge = bridge.rest_connections(connections);
+        }
         if let Some(variable) = &self.api_key_env {
             // Not repeated: it may be the key itself, given by mistake.
             let key = std::env::var(variable).map_err(|_| {

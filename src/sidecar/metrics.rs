@@ -37,6 +37,7 @@ struct BridgeMetrics {
     switches: IntCounter,
     retries: IntCounter,
     resends: IntCounter,
+    queued: IntCounter,
     failures: IntCounterVec,
     symptoms: IntCounterVec,
     leniences: IntCounterVec,
@@ -150,6 +151,10 @@ impl BridgeMetrics {
                 "genai_bridge_resends_total",
                 "Attempts after a failure of the network.",
             )?,
+            queued: counter(
+                "genai_bridge_queued_total",
+                "Requests over REST that waited because all connections were in use.",
+            )?,
             failures: counters(
                 "genai_bridge_failures_total",
                 "gRPC calls that failed, by code, and by what the network did.",
@@ -207,6 +212,7 @@ impl BridgeMetrics {
         follow(&self.switches, stats.switches());
         follow(&self.retries, stats.retries());
         follow(&self.resends, stats.resends());
+        follow(&self.queued, stats.queued());
     }
 }
 

@@ -131,7 +131,7 @@ async fn a_thousand_calls_over_rest_queue_for_the_connections_there_are() {
     let (emulator, proxy) = behind(Fault::InspectHttp1).await;
     let gate = Arc::new(Semaphore::new(0));
     emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
-    let builder = through(&emulator, &proxy).transport(Transport::Rest);
+    let builder = through(&emulator, &proxy).transport(Transport::Rest).rest_connections(64);
     let running = ask_at_once(&builder.build().expect("a bridge"), 1000);
     emulator.received_when(64).await;
     gate.add_permits(1000);
@@ -160,11 +160,15 @@ async fn rest_keeps_to_its_number_of_connections_and_calls_queue() {
     let gate = Arc::new(Semaphore::new(0));
     emulator.on(GENERATE, Reply::message(&answer("x")).gate(Arc::clone(&gate)));
     let builder = through(&emulator, &proxy).transport(Transport::Rest).rest_connections(4);
-    let running = ask_at_once(&builder.build().expect("a bridge"), 20);
+    let bridge = builder.build().expect("a bridge");
+    let running = ask_at_once(&bridge, 20);
     emulator.received_when(4).await;
+    while bridge.stats().queued() < 16 {
+        tokio::task::yield_now().await;
+    }
     gate.add_permits(20);
     all_answered(running).await;
-    assert_eq!(emulator.count(GENERATE), 20);
+    assert_eq!((emulator.count(GENERATE), bridge.stats().queued()), (20, 16));
     assert_eq!(proxy.counts().tunnels(), 4);
 }
 

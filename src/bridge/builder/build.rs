@@ -13,6 +13,7 @@ use crate::gemini::parameters::Guard;
 use crate::network::{Network, NetworkSettings, Origin};
 use crate::probe::Probe;
 use crate::retry::{Retries, RetryPolicies};
+use crate::transport::carrier::http1::default_connections;
 use crate::transport::grpc::{AnswerLimits, GrpcTransport};
 use crate::transport::rest::{RestSettings, RestTransport};
 
@@ -55,7 +56,7 @@ impl BridgeBuilder {
         let rest = RestSettings {
             max_message_size: self.max_message_size,
             max_metadata_size: self.max_metadata_size,
-            connections: self.rest_connections,
+            connections: self.rest_connections.unwrap_or_else(default_connections),
             dialect: preset.dialect,
             end_fields: preset.end_fields,
         };

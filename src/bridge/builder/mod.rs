@@ -55,7 +55,7 @@ pub struct BridgeBuilder {
     resend: ResendPolicy,
     max_message_size: usize,
     max_metadata_size: usize,
-    rest_connections: usize,
+    rest_connections: Option<usize>,
     rest_http2: bool,
     parameters: ParameterCheck,
     model_limits: Vec<Limits>,
@@ -106,7 +106,7 @@ impl BridgeBuilder {
             resend: ResendPolicy::default(),
             max_message_size: MAX_MESSAGE_SIZE,
             max_metadata_size: MAX_METADATA_SIZE,
-            rest_connections: 64,
+            rest_connections: None,
             rest_http2: false,
             parameters: ParameterCheck::default(),
             model_limits: Vec::new(),
@@ -359,9 +359,10 @@ impl BridgeBuilder {
     }
 
     /// Most HTTP/1.1 connections to the service, of each runtime that makes calls; calls beyond it
-    /// queue inside their deadline. Default: 64.
+    /// queue inside their deadline and are counted by [`Stats::queued`](crate::Stats::queued).
+    /// Default: a quarter of the file descriptors that the process may open, at most 1,024.
     pub fn rest_connections(mut self, connections: usize) -> Self {
-        self.rest_connections = connections;
+        self.rest_connections = Some(connections);
         self
     }
 

@@ -48,6 +48,14 @@ impl RestCarrier {
         }
     }
 
+    /// How many requests waited because all connections of ours were in use.
+    pub(super) fn queued(&self) -> u64 {
+        match self {
+            Self::Own(client) => client.queued(),
+            Self::Foreign(_) => 0,
+        }
+    }
+
     /// How failures name the service.
     pub(super) fn hop(&self) -> &str {
         match self {

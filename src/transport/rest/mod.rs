@@ -28,8 +28,8 @@ use crate::json::LenienceCounts;
 use crate::network::{Network, Origin};
 use crate::schema::{Method, Schema, Special};
 use crate::transport::carrier::foreign::Carrier;
-use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::client::HttpAnswer;
+use crate::transport::carrier::http1::{HttpVersions, default_connections};
 #[cfg(feature = "cli")]
 pub(crate) use answer::status::{http_of_code, name_of_code};
 
@@ -75,7 +75,7 @@ impl Default for RestSettings {
         Self {
             max_message_size: 64 * 1024 * 1024,
             max_metadata_size: 4 * 1024 * 1024,
-            connections: 64,
+            connections: default_connections(),
             dialect: Dialect::Plain,
             end_fields: |_| &[],
         }
@@ -121,6 +121,11 @@ impl RestTransport {
     /// How many connections are open.
     pub(crate) fn connections(&self) -> usize {
         self.carrier.connections()
+    }
+
+    /// How many requests waited for a connection.
+    pub(crate) fn queued(&self) -> u64 {
+        self.carrier.queued()
     }
 
     /// How often each lenience was needed.

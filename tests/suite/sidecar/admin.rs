@@ -46,6 +46,7 @@ async fn calls_are_counted_by_method_code_and_transport() {
         "genai_bridge_upstream_connections{transport=\"rest\"} 1",
         "genai_bridge_attempts_total{transport=\"rest\"} 3",
         "genai_bridge_retries_total 0",
+        "genai_bridge_queued_total 0",
         "genai_bridge_failures_total{code=\"RESOURCE_EXHAUSTED\",symptom=\"\"} 1",
         "genai_bridge_failures_total{code=\"INTERNAL\",symptom=\"\"} 1",
         "genai_bridge_symptoms_total{symptom=\"http2-not-offered\"}",

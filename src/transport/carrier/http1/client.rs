@@ -3,7 +3,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,15 +21,14 @@ use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::dialler::{Dialler, Issuer, waiting};
 use crate::transport::carrier::http1::failure;
+use crate::transport::carrier::http1::places::Places;
 
 /// Sends HTTP requests to one origin.
 pub(crate) struct Client {
     network: Network,
     origin: Origin,
-    /// Most HTTP/1.1 connections of each pool.
-    limit: usize,
     pools: PerRuntime<Pools>,
-    open: Arc<AtomicUsize>,
+    places: Arc<Places>,
     /// How failures name the service.
     hop: Arc<str>,
 }
@@ -63,8 +61,8 @@ impl Client {
     /// Each runtime has at most so many HTTP/1.1 connections.
     pub(crate) fn new(network: Network, origin: Origin, limit: usize) -> Self {
         let hop = network.hop(&origin).into();
-        let (pools, open) = Default::default();
-        Self { network, origin, limit, pools, open, hop }
+        let (pools, places) = (PerRuntime::default(), Arc::new(Places::new(limit)));
+        Self { network, origin, pools, places, hop }
     }
 
     /// How failures name the service.
@@ -74,7 +72,12 @@ impl Client {
 
     /// How many connections are open.
     pub(crate) fn connections(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.places.open()
+    }
+
+    /// How many requests waited for a connection.
+    pub(crate) fn queued(&self) -> u64 {
+        self.places.queued()
     }
 
     /// Opens a connection and closes it: shows whether the service can be reached.
@@ -109,8 +112,8 @@ impl Client {
     fn make_pools(&self) -> Pools {
         let pool = |versions: HttpVersions| {
             let (network, origin) = (self.network.clone(), self.origin.clone());
-            let open = Arc::clone(&self.open);
-            build(Dialler::new(network, origin, versions.alpn(), self.limit, open), versions)
+            let places = Arc::clone(&self.places);
+            build(Dialler::new(network, origin, versions.alpn(), places), versions)
         };
         Pools { one: pool(HttpVersions::One), any: pool(HttpVersions::Any) }
     }

@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use http::Uri;
@@ -16,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
+use super::places::Places;
 use crate::error::{Error, ErrorKind};
 use crate::network::{Alpn, Io, Network, Origin};
 
@@ -29,32 +29,31 @@ struct Inner {
     alpn: Alpn,
     /// One permit for each HTTP/1.1 connection; one of HTTP/2 carries many calls and needs none.
     permits: Arc<Semaphore>,
-    open: Arc<AtomicUsize>,
+    places: Arc<Places>,
 }
 
 impl Dialler {
-    /// `open` counts the connections, as long as they are open.
+    /// `places` counts the connections, as long as they are open, and limits them.
     pub(crate) fn new(
         network: Network,
         origin: Origin,
         alpn: Alpn,
-        connections: usize,
-        open: Arc<AtomicUsize>,
+        places: Arc<Places>,
     ) -> Self {
-        let permits = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { network, origin, alpn, permits, open }))
+        let permits = Arc::new(Semaphore::new(places.limit.clamp(1, Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Inner { network, origin, alpn, permits, places }))
     }
 }
 
 impl Inner {
     async fn dial(&self) -> Result<Dialled, Error> {
-        let permit = wait_for_permit(Arc::clone(&self.permits)).await?;
+        let permit = wait_for_permit(Arc::clone(&self.permits), &self.places).await?;
         let connection = self.network.connect(&self.origin, self.alpn).await?;
         Ok(Dialled {
             io: TokioIo::new(connection.io),
             issuer: connection.issuer.map(|issuer| Issuer(issuer.into())),
             permit: (!connection.is_http2).then_some(permit),
-            _counted: Counted::new(Arc::clone(&self.open)),
+            _counted: Counted::new(Arc::clone(&self.places)),
         })
     }
 }
@@ -86,7 +85,14 @@ pub(crate) async fn waiting<F: Future>(request: F) -> F::Output {
 
 /// When a connection falls free for a call whose dial has begun, hyper ends that dial in a task of
 /// its own. One that still waits for its permit serves nobody then, and gives up.
-async fn wait_for_permit(permits: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+async fn wait_for_permit(
+    permits: Arc<Semaphore>,
+    places: &Places,
+) -> Result<OwnedSemaphorePermit, Error> {
+    if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+        return Ok(permit);
+    }
+    places.note_queued();
     let mut permit = pin!(permits.acquire_owned());
     poll_fn(|context| {
         if CALL.try_with(|()| ()).is_err() {
@@ -127,18 +133,18 @@ pub(crate) struct Dialled {
 }
 
 /// One more, until it is dropped.
-struct Counted(Arc<AtomicUsize>);
+struct Counted(Arc<Places>);
 
 impl Counted {
-    fn new(count: Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn new(places: Arc<Places>) -> Self {
+        places.note_opened();
+        Self(places)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.note_closed();
     }
 }
 

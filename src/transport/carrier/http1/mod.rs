@@ -3,6 +3,9 @@
 pub(crate) mod client;
 mod dialler;
 pub(crate) mod failure;
+mod places;
+
+pub(crate) use places::default_connections;
 
 use crate::network::Alpn;
 
