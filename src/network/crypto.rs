@@ -1,6 +1,7 @@
 //! Crypto: whose cryptography TLS uses.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
+use std::thread;
 
 use rustls::crypto::CryptoProvider;
 
@@ -20,6 +21,19 @@ pub(crate) fn crypto_provider() -> Result<Arc<CryptoProvider>, Error> {
             "switch on the feature `aws-lc` or `ring`, or install a provider of rustls for the process",
         )
     })
+}
+
+/// Has the process's first randomness drawn beside what the caller does next. aws-lc gathers its own
+/// entropy for it, which takes some 20 ms of a processor; the first handshake would wait for all of
+/// that.
+pub(super) fn begin_randomness(provider: &CryptoProvider) {
+    static BEGUN: Once = Once::new();
+    let random = provider.secure_random;
+    BEGUN.call_once(|| {
+        let name = "genai-bridge-rng".to_owned();
+        // Nobody waits for it: without the thread, the first handshake draws for itself.
+        let _ = thread::Builder::new().name(name).spawn(move || random.fill(&mut [0; 32]));
+    });
 }
 
 #[cfg(feature = "aws-lc")]

@@ -62,6 +62,7 @@ pub(crate) mod fuzzed {
 
 use crate::error::{Error, ErrorKind};
 use connector::Connecting;
+use crypto::begin_randomness;
 use proxy::Proxies;
 pub(crate) use tls::ASKED_FOR_CERTIFICATE;
 use tls::Tls;
@@ -81,6 +82,8 @@ pub(crate) struct NetworkSettings {
     pub(crate) connect_timeout: Option<Duration>,
     /// Gives the streams, in place of DNS and TCP.
     pub(crate) connector: Option<UserConnector>,
+    /// The first connection will be one of TLS.
+    pub(crate) is_https: bool,
 }
 
 impl NetworkSettings {
@@ -94,7 +97,12 @@ impl NetworkSettings {
                     "put roots and client certificate into the prepared configuration",
                 ))
             }
-            Some(config) => Tls::prepared(config),
+            Some(config) => {
+                if self.is_https {
+                    begin_randomness(config.crypto_provider());
+                }
+                Tls::prepared(config)
+            }
             None => {
                 let mut roots = Vec::new();
                 for bytes in &self.roots {
@@ -104,7 +112,7 @@ impl NetworkSettings {
                 let identity = identity
                     .map(|(chain, key)| certificate::read_identity(chain, key))
                     .transpose()?;
-                Tls::new(roots, identity)
+                Tls::new(roots, identity, self.is_https)
             }
         }
     }

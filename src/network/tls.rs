@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 
 use super::alpn::Alpn;
 use super::certificate::issuer_of;
-use super::crypto::crypto_provider;
+use super::crypto::{begin_randomness, crypto_provider};
 use super::fault::Fault;
 use super::io::Io;
 use super::tls_failure::classify;
@@ -34,15 +34,20 @@ pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>
 
 impl Tls {
     /// Trusts the operating system's store (on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured in
-    /// its place) and `roots`.
+    /// its place) and `roots`. The store is read here, while another thread draws randomness, if
+    /// `is_needed` at once.
     ///
     /// # Errors
     /// There is nothing to trust, or the identity's key does not fit its certificate.
     pub(super) fn new(
         roots: Vec<CertificateDer<'static>>,
         identity: Option<Identity>,
+        is_needed: bool,
     ) -> Result<Self, Error> {
         let provider = crypto_provider()?;
+        if is_needed {
+            begin_randomness(&provider);
+        }
         let store_faults = store_faults();
         let of_verifier = Arc::clone(&provider);
         let verifier = if roots.is_empty() {

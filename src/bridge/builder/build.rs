@@ -38,6 +38,7 @@ impl BridgeBuilder {
             tls: self.tls,
             connect_timeout: self.connect_timeout,
             connector: self.connector,
+            is_https: self.endpoint.starts_with("https:"),
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
         if has_connector && origin.socket().is_some() {

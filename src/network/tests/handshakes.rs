@@ -127,6 +127,7 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         connect_timeout: Some(Duration::MAX),
         connector: None,
         tls: None,
+        is_https: true,
     };
     let network = Network::new(settings).expect("network");
     let outcome = network.connect(&https_origin(address), Alpn::Http1).await;
