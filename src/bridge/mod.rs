@@ -143,7 +143,9 @@ impl Service<Request<Body>> for Bridge {
         let core = Arc::clone(&self.0);
         let trace = core.trace(&request);
         let span = trace.span();
-        Box::pin(core.carry(request, trace).instrument(span))
+        let carried = Box::pin(core.carry(request, trace));
+        // Most programs have no subscriber, and need no span around each poll.
+        if span.is_disabled() { carried } else { Box::pin(carried.instrument(span)) }
     }
 }
 

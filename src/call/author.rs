@@ -19,14 +19,17 @@ pub(crate) enum Author {
 }
 
 impl Author {
-    pub(crate) fn of(head: &HeaderMap) -> Self {
-        match code_in(head) {
+    /// The status in a head, if it is there, and who wrote it.
+    pub(crate) fn judge(head: &HeaderMap) -> (Option<Code>, Self) {
+        let code = code_in(head);
+        let author = match code {
             Some(code) if is_forged(head) => Self::Forged(code),
             None | Some(Code::Ok) => Self::Service,
             Some(_) if head.contains_key(&GRPC_STATUS_DETAILS) => Self::Service,
             Some(code) if is_failure(code) => Self::Failure(code),
             Some(code) => Self::Refusal(code),
-        }
+        };
+        (code, author)
     }
 
     /// Whether an intermediary wrote it in place of the service.
@@ -54,14 +57,13 @@ pub(crate) const fn is_failure(code: Code) -> bool {
     )
 }
 
-/// Whether an intermediary wrote this status. Envoy names itself in `server`, also where it passes
+/// Whether an intermediary wrote the status of this head. Envoy names itself in `server`, also where it passes
 /// on what the service said; but then it tells how long the service took.
 fn is_forged(head: &HeaderMap) -> bool {
     let server = head.get(header::SERVER);
     let is_envoy = server.is_some_and(|server| server == "envoy" || server == "istio-envoy");
     let is_passed_on = head.contains_key(&ENVOY_UPSTREAM_TIME);
-    head.contains_key(&GRPC_STATUS)
-        && !head.contains_key(&GRPC_STATUS_DETAILS)
+    !head.contains_key(&GRPC_STATUS_DETAILS)
         && ((is_envoy && !is_passed_on) || head.contains_key(&LINKERD_ERROR))
 }
 
@@ -109,7 +111,7 @@ mod tests {
             let head = headers.iter().map(|(name, value)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             });
-            assert_eq!(Author::of(&head.collect()), *expected, "{headers:?}");
+            assert_eq!(Author::judge(&head.collect()).1, *expected, "{headers:?}");
         }
     }
 }

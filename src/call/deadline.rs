@@ -1,15 +1,16 @@
 //! Deadline: when a call must have ended, and which ends that others make of it mean the same.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use http::HeaderMap;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, sleep_until};
 use tonic::Code;
 
 use super::author::Author;
-use super::head::GRPC_STATUS;
 use crate::error::{Error, ErrorKind};
 use crate::symptom::{Delivery, Symptom};
 
@@ -69,8 +70,8 @@ impl Deadline {
     /// The same for a status: one that an intermediary wrote, or `CANCELLED`, which is what some
     /// servers call their own timer for the call (tonic's among them). Nobody else has cancelled
     /// it.
-    pub(crate) fn judge_status(self, headers: &HeaderMap, author: Author) -> Option<Error> {
-        let code = Code::from_bytes(headers.get(&GRPC_STATUS)?.as_bytes());
+    pub(crate) fn judge_status(self, code: Option<Code>, author: Author) -> Option<Error> {
+        let code = code?;
         let may_be_its_end = code == Code::Cancelled || (author.is_forged() && code != Code::Ok);
         (may_be_its_end && self.is_near()).then(|| expired(": the call was given up on the way"))
     }
@@ -114,7 +115,8 @@ impl fmt::Display for Busy<'_> {
     }
 }
 
-/// Ends `work` at the call's deadline, with an error that says what it was busy with.
+/// Ends `work` at the call's deadline, with an error that says what it was busy with. What is large
+/// is handed over pinned, so that it stays where it is.
 pub(crate) async fn within<T>(
     deadline: Option<Deadline>,
     busy: Busy<'_>,
@@ -126,7 +128,27 @@ pub(crate) async fn within<T>(
     if deadline.time_left().is_zero() {
         return Err(expired());
     }
-    timeout_at(deadline.at(), work).await.unwrap_or_else(|_| Err(expired()))
+    until(deadline.at(), work).await.unwrap_or_else(|| Err(expired()))
+}
+
+/// Ends `work` at that time, with `None`. Work that is done at once, as most is, makes no timer.
+pub(crate) async fn until<T>(at: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut timer = pin!(None);
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(done));
+        }
+        if timer.is_none() {
+            // Work that never rests uses up the task's budget, which the timer must not need.
+            timer.set(Some(unconstrained(sleep_until(at))));
+        }
+        match timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.poll(context).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -183,15 +205,13 @@ mod tests {
     async fn of_statuses_only_a_cancellation_and_a_forged_one_are_timers() {
         let deadline = Deadline::after(Duration::from_millis(100)).expect("a time");
         let (forged, other) = (Author::Forged(Code::Unknown), Author::Service);
-        let judge = |code: &'static str, author| {
-            let headers = [(GRPC_STATUS.clone(), http::HeaderValue::from_static(code))];
-            deadline.judge_status(&HeaderMap::from_iter(headers), author).is_some()
-        };
-        assert!(!judge("1", other) && !judge("14", forged), "it is early");
+        let judge = |code, author| deadline.judge_status(Some(code), author).is_some();
+        assert!(!judge(Code::Cancelled, other) && !judge(Code::Unavailable, forged), "it is early");
         advance(Duration::from_millis(95)).await;
-        assert!(judge("1", other) && judge("14", forged));
-        assert!(!judge("14", other) && !judge("0", forged) && !judge("4", other));
-        assert!(deadline.judge_status(&HeaderMap::new(), forged).is_none());
+        assert!(judge(Code::Cancelled, other) && judge(Code::Unavailable, forged));
+        assert!(!judge(Code::Unavailable, other) && !judge(Code::Ok, forged));
+        assert!(!judge(Code::DeadlineExceeded, other));
+        assert!(deadline.judge_status(None, forged).is_none());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tonic::{Code, Status};
 
 use super::timeout::parse_timeout;
@@ -22,10 +22,14 @@ pub(crate) struct Head {
 /// # Errors
 /// `grpc-timeout` breaks its grammar.
 pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
-    let timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
-    let encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
-    let accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
-    remove_headers(&mut headers, |name| OF_HTTP.contains(name));
+    let (mut timeout, mut encoding, mut accept_encoding) = (None, None, None);
+    // Most calls have none of them: one look for all.
+    if headers.keys().any(|name| name.as_str().starts_with("grpc-")) {
+        timeout = headers.remove(&GRPC_TIMEOUT).as_ref().map(parse_timeout).transpose()?;
+        encoding = headers.remove(&GRPC_ENCODING).filter(|value| value != "identity");
+        accept_encoding = headers.remove(&GRPC_ACCEPT_ENCODING);
+    }
+    remove_headers(&mut headers, is_of_http);
     Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
 }
 
@@ -49,25 +53,29 @@ pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// Names that say nothing about a call, in a request or in an answer: on either transport they are
-/// written anew, or not at all.
-pub(crate) static OF_HTTP: [HeaderName; 15] = [
-    header::ACCEPT_ENCODING,
-    header::CONNECTION,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::EXPECT,
-    header::HOST,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::VARY,
-];
+/// Whether a name says nothing about a call, in a request or in an answer: on either transport such
+/// headers are written anew, or not at all. Texts of other lengths are told apart without a look at
+/// their letters.
+pub(crate) fn is_of_http(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "accept-encoding"
+            | "connection"
+            | "content-encoding"
+            | "content-length"
+            | "content-type"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "vary"
+    )
+}
 
 /// Made once: looking for a name given as text parses it each time.
 pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

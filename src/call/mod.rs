@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
+use tonic::Code;
 use tonic::body::Body;
 
 use crate::bridge::options::CallOptions;
@@ -20,7 +21,7 @@ use crate::call::deadline::Deadline;
 use crate::call::frame::Frame;
 use crate::schema::Method;
 pub(crate) use head::{
-    GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS, GRPC_TIMEOUT, OF_HTTP, read_head,
+    GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS, GRPC_TIMEOUT, is_of_http, read_head,
     remove_headers, trailers_of,
 };
 pub(crate) use timeout::format_timeout;
@@ -29,16 +30,19 @@ pub(crate) use timeout::format_timeout;
 /// `Error` where the network broke it.
 pub(crate) type Answer = http::Response<Body>;
 
-/// An answer, and who wrote the status in its head. It is asked once, where the answer is read.
+/// An answer, the status in its head, and who wrote that. It is looked at once, where the answer is
+/// read.
 pub(crate) struct Judged {
     pub(crate) answer: Answer,
+    /// `None` where messages come first.
+    pub(crate) code: Option<Code>,
     pub(crate) author: Author,
 }
 
 impl Judged {
     pub(crate) fn of(answer: Answer) -> Self {
-        let author = Author::of(answer.headers());
-        Self { answer, author }
+        let (code, author) = Author::judge(answer.headers());
+        Self { answer, code, author }
     }
 }
 

@@ -34,12 +34,14 @@ pub(super) fn parse_timeout(value: &HeaderValue) -> Result<Duration, Error> {
 pub(crate) fn format_timeout(left: Duration) -> HeaderValue {
     let micros = left.as_nanos().div_ceil(1_000);
     let units = [(1, 'u'), (1_000, 'm'), (1_000_000, 'S'), (60_000_000, 'M'), (3_600_000_000, 'H')];
-    let text = units
+    let fitting = units
         .into_iter()
         .map(|(size, unit)| (micros.div_ceil(size), unit))
-        .find(|(count, _)| *count < 100_000_000)
-        .map_or_else(|| "99999999H".to_owned(), |(count, unit)| format!("{count}{unit}"));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("99999999H"))
+        .find(|(count, _)| *count < 100_000_000);
+    let (count, unit) = fitting.unwrap_or((99_999_999, 'H'));
+    let mut text = itoa::Buffer::new().format(count).to_owned();
+    text.push(unit);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999H"))
 }
 
 #[cfg(test)]

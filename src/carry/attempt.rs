@@ -2,20 +2,21 @@
 //! other.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
 use tokio::time::{Instant, sleep};
+use tonic::Code;
 
 use super::core::Core;
 use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
-use crate::call::deadline::{Busy, within};
-use crate::call::{Answer, Call, GRPC_STATUS, Judged};
+use crate::call::deadline::{Busy, until, within};
+use crate::call::{Call, Judged};
 use crate::error::Error;
-use crate::fallback::{Observer, OtherTransport, ResendState};
+use crate::fallback::{LEAST_PATIENCE, Observer, OtherTransport, ResendState};
 
 /// An answer, and how it came.
 pub(super) struct Carried {
@@ -38,7 +39,7 @@ impl Core {
         let mut observer = self.observer(call);
         loop {
             let carried = self.send(call, observer.as_mut(), trace).await?;
-            if !renewed && self.is_rejected(call, &carried.judged.answer) {
+            if !renewed && self.is_rejected(call, carried.judged.code) {
                 renewed = true;
                 call.metadata.remove(header::AUTHORIZATION);
                 self.authorise(call).await?;
@@ -64,9 +65,8 @@ impl Core {
 
     /// Whether the service refused our token, so that a new one may help. It refuses before any
     /// work.
-    fn is_rejected(&self, call: &Call, answer: &Answer) -> bool {
-        let status = answer.headers().get(&GRPC_STATUS);
-        status.is_some_and(|code| code == "16")
+    fn is_rejected(&self, call: &Call, code: Option<Code>) -> bool {
+        code == Some(Code::Unauthenticated)
             && call.message.is_in_hand()
             && self.credentials.invalidate(&call.metadata)
     }
@@ -153,47 +153,64 @@ impl Core {
         }
         let began = Instant::now();
         let than = observer.as_deref().and_then(Observer::younger_than);
-        let deadline = call.deadline;
-        let hop = self.grpc.hop();
-        let attempt = async {
-            let seat = self.grpc.take_younger_seat(than);
-            let seat = within(deadline, Busy::Connecting(hop), seat).await?;
-            if self.is_auto(call) {
-                self.watch_over(&seat, call);
-            }
-            let answered = async {
-                tokio::select! {
-                    biased;
-                    answer = self.grpc.send(call, seat) => answer,
-                    never = self.ask_when_late(observer.as_deref_mut()) => match never {},
-                }
-            };
-            within(deadline, Busy::OnGrpc(hop), answered).await
-        };
-        let sent = attempt.await;
+        let sent = self.answer_of_grpc(call, than, observer.as_deref_mut()).await;
         let sent = self.note_attempt(transport, call, sent);
         let took = began.elapsed();
         if let (Some(observer), Err(error)) = (observer, &sent) {
             observer.failed(transport, error, took);
         }
-        if self.is_auto(call) {
+        let is_well = sent.as_ref().is_ok_and(|judged| !judged.author.is_forged());
+        if !is_well && self.is_auto(call) {
             // A symptom may have asked for a probe, which runs beside the calls.
             self.begin_route(&call.metadata, None);
         }
         sent.map(|judged| Carried { judged, transport, took, observer: None })
     }
 
+    async fn answer_of_grpc(
+        self: &Arc<Self>,
+        call: &mut Call,
+        younger_than: Option<Instant>,
+        observer: Option<&mut Observer>,
+    ) -> Result<Judged, Error> {
+        let (deadline, hop) = (call.deadline, self.grpc.hop());
+        let seat = pin!(self.grpc.take_younger_seat(younger_than));
+        let seat = within(deadline, Busy::Connecting(hop), seat).await?;
+        if self.is_auto(call) {
+            self.watch_over(&seat, call);
+        }
+        let mut answered = pin!(self.grpc.send(call, seat));
+        let late = Instant::now() + LEAST_PATIENCE;
+        if let Some(observer) = observer.filter(|_| deadline.is_none_or(|it| it.at() > late)) {
+            // A call in time makes one timer, as without an observer.
+            if let Some(answer) = until(late, answered.as_mut()).await {
+                return answer;
+            }
+            let answered = async {
+                tokio::select! {
+                    biased;
+                    answer = answered => answer,
+                    never = self.ask_when_late(observer) => match never {},
+                }
+            };
+            // Boxed, or each call would carry the room that a late one needs.
+            return within(deadline, Busy::OnGrpc(hop), Box::pin(answered)).await;
+        }
+        within(deadline, Busy::OnGrpc(hop), answered).await
+    }
+
     /// Beside a call that is unanswered for far longer than its like took: a free call over REST
-    /// shows whether the next one should go there, and not wait the same way.
-    async fn ask_when_late(&self, observer: Option<&mut Observer>) -> Infallible {
-        let Some(observer) = observer else { return pending().await };
+    /// shows whether the next one should go there, and not wait the same way. It has waited for
+    /// [`LEAST_PATIENCE`] before.
+    async fn ask_when_late(&self, observer: &mut Observer) -> Infallible {
         let mut patience = observer.patience();
+        sleep(patience.saturating_sub(LEAST_PATIENCE)).await;
         loop {
-            sleep(patience).await;
             if observer.begin_question() && Box::pin(self.is_reached_over_rest()).await {
                 observer.is_late();
             }
             patience *= 2;
+            sleep(patience).await;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Core: what all calls of a bridge share; a call is parsed, authorised and sent.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 #[cfg(feature = "cli")]
@@ -102,7 +103,7 @@ impl Core {
     ) -> Result<Answer, Error> {
         require_runtime()?;
         let mut call = self.parse(request)?;
-        within(call.deadline, Busy::Reading, self.read_message(&mut call)).await?;
+        within(call.deadline, Busy::Reading, pin!(self.read_message(&mut call))).await?;
         self.find_rest_only(&mut call)?;
         self.guard.admit(&call)?;
         self.authorise(&mut call).await?;
@@ -161,7 +162,7 @@ impl Core {
     }
 
     pub(super) async fn authorise(&self, call: &mut Call) -> Result<(), Error> {
-        let authorise = self.credentials.authorise(&mut call.metadata);
+        let authorise = pin!(self.credentials.authorise(&mut call.metadata));
         within(call.deadline, Busy::Authorising, authorise).await
     }
 

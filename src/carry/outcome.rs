@@ -78,7 +78,7 @@ impl Core {
 fn ended_by_peers_timer(call: &Call, sent: &Result<Judged, Error>) -> Option<Error> {
     let deadline = call.deadline?;
     match sent {
-        Ok(judged) => deadline.judge_status(judged.answer.headers(), judged.author),
+        Ok(judged) => deadline.judge_status(judged.code, judged.author),
         Err(error) => deadline.judge(error.symptom()?),
     }
 }

@@ -43,11 +43,11 @@ impl Core {
             Ok(error) = &mut refusal.0 => return Err(error),
             carried = self.send_with_retries(call, trace) => carried?,
         };
-        let Judged { answer, author } = carried.judged;
+        let Judged { answer, code, author } = carried.judged;
         // A client that has ended its stream refuses nothing any more, and was seen to.
         let refusal = Some(refusal).filter(|refusal| !refusal.0.is_terminated());
         let answer = answer.map(|body| Body::new(Refusable { body, refusal }));
-        Ok(Carried { judged: Judged { answer, author }, ..carried })
+        Ok(Carried { judged: Judged { answer, code, author }, ..carried })
     }
 
     /// Lets the messages of a client's stream through a sieve, where there is something to find;

@@ -20,7 +20,7 @@ use crate::bridge::options::ActiveTransport;
 use crate::call::author::{Author, code_in};
 use crate::call::deadline::Deadline;
 use crate::call::frame::FrameCounter;
-use crate::call::{Answer, Call, GRPC_STATUS, Judged, Message};
+use crate::call::{Answer, Call, Judged, Message};
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Observer;
@@ -32,14 +32,15 @@ impl Core {
     /// A unary answer is complete and checked already: it passes as it is.
     pub(super) fn watch_answer(
         self: Arc<Self>,
-        Carried { judged: Judged { mut answer, author }, transport, took, mut observer }: Carried,
+        Carried { judged, transport, took, mut observer }: Carried,
         call: &Call,
         mut trace: Trace,
     ) -> Answer {
+        let Judged { mut answer, code, author } = judged;
         answer.extensions_mut().insert(transport);
         let is_unary = call.method.as_ref().is_some_and(|method| !method.server_streaming);
-        if is_unary || answer.headers().contains_key(&GRPC_STATUS) {
-            let code = code_in(answer.headers()).unwrap_or(Code::Ok);
+        if is_unary || code.is_some() {
+            let code = code.unwrap_or(Code::Ok);
             trace.end(code);
             if let Some(mut observer) = observer.take() {
                 observer.answered(transport, author, code, took);
@@ -97,7 +98,7 @@ impl LimitedBody {
         let frame = frame.map_err(|status| self.end_with(status))?;
         let ends = self.deadline.zip(frame.trailers_ref());
         if let Some(expired) =
-            ends.and_then(|(deadline, end)| deadline.judge_status(end, Author::Service))
+            ends.and_then(|(deadline, end)| deadline.judge_status(code_in(end), Author::Service))
         {
             self.close();
             let status = self.end_at_peers_timer(expired);
@@ -110,10 +111,9 @@ impl LimitedBody {
             let _ = self.frames.feed(data);
         }
         if let Some(trailers) = frame.trailers_ref() {
-            let code = code_in(trailers);
+            let (code, author) = Author::judge(trailers);
             self.trace.end(code.unwrap_or(Code::Unknown));
             if let Some(mut observer) = self.observer.take() {
-                let author = Author::of(trailers);
                 observer.answered(self.transport, author, code.unwrap_or(Code::Ok), self.took);
             }
         }

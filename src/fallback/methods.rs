@@ -1,8 +1,8 @@
 //! Methods: which of them gRPC does not carry although its probe passes, as a pure machine.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -15,7 +15,7 @@ use crate::symptom::Mark;
 /// not grow.
 #[derive(Debug)]
 pub(crate) struct Methods {
-    known: HashMap<Box<str>, Method>,
+    known: FxHashMap<Box<str>, Method>,
     expiry: Expiry,
 }
 
@@ -91,7 +91,7 @@ enum Standing {
 
 impl Methods {
     pub(crate) fn new(expiry: Expiry) -> Self {
-        Self { known: HashMap::new(), expiry }
+        Self { known: FxHashMap::default(), expiry }
     }
 
     /// The route of the next call of `path`. A [`MethodRoute::Trial`] is not taken yet: see
@@ -300,6 +300,6 @@ const FORGOTTEN_AFTER: u32 = 10;
 /// For a method that gRPC has not answered yet: models that think take half a minute.
 const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// A connection that is dead is found out before that, and is not the method's fault.
-const LEAST_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// How often as long as its like took lately is far longer.
 const FAR_LONGER: u32 = 4;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use last_probe::LastProbe;
+pub(crate) use methods::LEAST_PATIENCE;
 pub(crate) use observer::Observer;
 use observer::SharedMethods;
 use resend::is_final;

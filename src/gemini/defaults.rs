@@ -24,11 +24,8 @@ pub(crate) fn probe_call() -> (String, Vec<u8>) {
 /// The configuration leaves files, caches, predictions and operations out; they are given the
 /// minute too.
 pub(crate) fn deadline(path: &str) -> Option<Duration> {
-    let (_, method) = path.rsplit_once('/')?;
-    Some(match method {
-        "GenerateContent" | "StreamGenerateContent" => Duration::from_secs(600),
-        _ => Duration::from_secs(60),
-    })
+    let is_slow = path.ends_with("/GenerateContent") || path.ends_with("/StreamGenerateContent");
+    path.starts_with('/').then(|| Duration::from_secs(if is_slow { 600 } else { 60 }))
 }
 
 /// Retries where the configuration has them: by service, since it misspells some methods
@@ -52,11 +49,10 @@ pub(crate) fn retry_policy(path: &str) -> Option<RetryPolicy> {
 /// end mark, so an intermediary can end them early without a trace; but a model gives its reason to
 /// stop, or the prompt was blocked.
 pub(crate) fn end_fields(path: &str) -> &'static [&'static str] {
-    match path.rsplit_once('/') {
-        Some((_, "StreamGenerateContent")) => {
-            &["candidates.finish_reason", "prompt_feedback.block_reason"]
-        }
-        _ => &[],
+    if path.ends_with("/StreamGenerateContent") {
+        &["candidates.finish_reason", "prompt_feedback.block_reason"]
+    } else {
+        &[]
     }
 }
 

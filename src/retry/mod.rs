@@ -47,8 +47,8 @@ impl Retries {
         judged: &Judged,
         attempt: u32,
     ) -> Option<Duration> {
-        let status = Status::from_header_map(judged.answer.headers())
-            .filter(|status| status.code() != Code::Ok);
+        let status = judged.code.filter(|code| *code != Code::Ok);
+        let status = status.and_then(|_| Status::from_header_map(judged.answer.headers()));
         let Some(status) = status else {
             self.note_success();
             return None;

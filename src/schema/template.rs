@@ -315,7 +315,12 @@ pub(crate) fn encode(text: &str, out: &mut String) {
 
 /// The same, and slashes stay.
 pub(crate) fn encode_segments(text: &str, out: &mut String) {
-    out.extend(utf8_percent_encode(text, &ESCAPED_IN_SEGMENTS));
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte)) {
+        // As almost all names.
+        out.push_str(text);
+    } else {
+        out.extend(utf8_percent_encode(text, &ESCAPED_IN_SEGMENTS));
+    }
 }
 
 impl fmt::Display for TemplateError {

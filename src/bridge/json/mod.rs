@@ -17,7 +17,7 @@ use tonic::body::Body;
 use crate::bridge::json::events::Events;
 use crate::bridge::options::CallOptions;
 use crate::call::frame::{Whole, too_large};
-use crate::call::{OF_HTTP, remove_headers};
+use crate::call::{is_of_http, remove_headers};
 use crate::carry::Core;
 use crate::carry::exchange::{Exchange, Payload, WatchedBytes, into_body};
 use crate::credentials::API_KEY;
@@ -189,7 +189,7 @@ impl JsonRequest {
             return Err(wrong.into());
         }
         let content_type = content_type_of(&self.headers, self.content_type)?;
-        remove_headers(&mut self.headers, |name| OF_HTTP.contains(name));
+        remove_headers(&mut self.headers, is_of_http);
         match &mut self.payload {
             Payload::None => {}
             Payload::Whole { content_type: named, .. }

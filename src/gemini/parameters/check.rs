@@ -114,8 +114,13 @@ pub(super) fn check_parameters(
     config: Option<&GenerationConfig>,
     limits: &Limits,
 ) -> Vec<Violation> {
-    let absent = GenerationConfig::default();
-    let config = config.unwrap_or(&absent);
+    let absent;
+    let config = if let Some(config) = config {
+        config
+    } else {
+        absent = GenerationConfig::default();
+        &absent
+    };
     let count = config.candidate_count.filter(|count| !(1..=8).contains(count));
     let output = config.max_output_tokens;
     let found = [
@@ -144,7 +149,7 @@ fn out_of_range(value: f32, most: f32) -> Option<String> {
     (!(0.0..=most).contains(&value)).then(|| format!("is {value}, not 0 to {most}"))
 }
 
-fn model_fault(model: &str) -> Option<String> {
+pub(super) fn model_fault(model: &str) -> Option<String> {
     let name = COLLECTIONS.iter().find_map(|collection| model.strip_prefix(collection));
     match name {
         Some(name) if !name.is_empty() && !name.contains('/') => None,

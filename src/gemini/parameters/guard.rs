@@ -9,11 +9,12 @@ use prost_types::Any;
 use tonic::Code;
 use tracing::warn;
 
-use super::check::{Violation, check_parameters};
+use super::check::{Violation, check_parameters, model_fault};
 use super::limits::Limits;
 use crate::bridge::options::ParameterCheck;
 use crate::call::{Call, Message};
 use crate::error::Error;
+use crate::json::{MAX_DEPTH, Wire};
 use crate::proto::google::ai::generativelanguage::v1beta::GenerationConfig;
 use crate::proto::google::rpc;
 
@@ -48,7 +49,12 @@ impl Guard {
     /// # Errors
     /// [`ParameterCheck::Reject`], and a parameter is out of its range.
     pub(crate) fn admit(&self, call: &Call) -> Result<(), Error> {
-        let Some(asked) = self.read(call) else { return Ok(()) };
+        let Some(message) = self.message_of(call) else { return Ok(()) };
+        if self.limits.is_empty() && is_plain(&message) {
+            return Ok(());
+        }
+        // A message that cannot be read is the service's to refuse.
+        let Ok(asked) = Asked::decode(message) else { return Ok(()) };
         let documented = Limits::documented();
         let limits = self.limits.get(&asked.model).unwrap_or(&documented);
         let violations = check_parameters(&asked.model, asked.generation_config.as_ref(), limits);
@@ -64,8 +70,8 @@ impl Guard {
         Ok(())
     }
 
-    /// `None`: not to be checked. A message that cannot be read is the service's to refuse.
-    fn read(&self, call: &Call) -> Option<Asked> {
+    /// `None`: not to be checked.
+    fn message_of(&self, call: &Call) -> Option<Bytes> {
         let path = &call.method.as_ref()?.path;
         let (Message::One(frame), true) = (&call.message, METHODS.contains(&&**path)) else {
             return None;
@@ -73,7 +79,7 @@ impl Guard {
         if self.mode == ParameterCheck::Off || frame.is_compressed() {
             return None;
         }
-        Asked::decode(frame.message()).ok()
+        Some(frame.message())
     }
 
     fn warn_once(&self, model: &str, violation: &Violation) {
@@ -82,6 +88,21 @@ impl Guard {
             warn!(%violation, "the service may refuse this parameter");
         }
     }
+}
+
+/// Whether a request sets no parameter and has a good name of a model, as most: it is not decoded.
+fn is_plain(message: &[u8]) -> bool {
+    let (mut wire, mut model) = (Wire::new(message), None);
+    while !wire.is_empty() {
+        let Ok(field) = wire.next_field(MAX_DEPTH) else { return false };
+        match field.number {
+            1 => model = Wire::new(field.value).delimited().ok(),
+            4 => return false,
+            _ => {}
+        }
+    }
+    let model = model.and_then(|model| std::str::from_utf8(model).ok());
+    model.is_some_and(|model| model_fault(model).is_none())
 }
 
 fn refusal(violations: Vec<Violation>) -> Error {

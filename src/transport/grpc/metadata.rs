@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::header::{self, HeaderMap, HeaderName};
 
-use crate::call::{OF_HTTP, remove_headers};
+use crate::call::{is_of_http, remove_headers};
 use crate::error::{Error, metadata_too_large};
 
 /// Most bytes of an answer.
@@ -33,7 +33,7 @@ impl AnswerLimits {
 /// Keeps of a head or of trailers what is the service's. A length of HTTP, for instance, would hold
 /// for the next hop too, where the same answer may end in another way.
 pub(super) fn keep_metadata(headers: &mut HeaderMap) {
-    remove_headers(headers, |name| *name != header::CONTENT_TYPE && OF_HTTP.contains(name));
+    remove_headers(headers, |name| is_of_http(name) && *name != header::CONTENT_TYPE);
     drop_malformed_details(headers);
 }
 

@@ -141,7 +141,9 @@ impl GrpcTransport {
     }
 
     fn write_request(&self, call: &Call) -> Request<()> {
-        let mut parts = self.origin.clone().into_parts();
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = self.origin.scheme().cloned();
+        parts.authority = self.origin.authority().cloned();
         parts.path_and_query = Some(call.path.clone());
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -168,10 +170,8 @@ impl GrpcTransport {
 }
 
 fn write_headers(call: &Call) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(call.metadata.len() + OWN_HEADERS);
-    for (name, value) in &call.metadata {
-        headers.append(name, value.clone());
-    }
+    let mut headers = call.metadata.clone();
+    headers.reserve(OWN_HEADERS);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let agent = match headers.get(header::USER_AGENT) {

@@ -34,12 +34,7 @@ struct Inner {
 
 impl Dialler {
     /// `places` counts the connections, as long as they are open, and limits them.
-    pub(crate) fn new(
-        network: Network,
-        origin: Origin,
-        alpn: Alpn,
-        places: Arc<Places>,
-    ) -> Self {
+    pub(crate) fn new(network: Network, origin: Origin, alpn: Alpn, places: Arc<Places>) -> Self {
         let permits = Arc::new(Semaphore::new(places.limit.clamp(1, Semaphore::MAX_PERMITS)));
         Self(Arc::new(Inner { network, origin, alpn, permits, places }))
     }

@@ -99,15 +99,22 @@ impl Connection {
             let pings = driver.ping_pong();
             let (seen, load, settings) =
                 (Arc::clone(&peer.seen), Arc::clone(&load), settings.clone());
+            let task = tokio::spawn(async move {
+                let ended = driver.await;
+                debug!(ok = ended.is_ok(), "an HTTP/2 connection ended");
+            });
+            // In a task of its own: the connection's is woken by each call.
             tokio::spawn(async move {
                 let sight = || seen.sight(lock(&load).busy_since());
-                let silence = send_pings(pings, &seen, sight, settings);
+                let (driver, silence) =
+                    (task.abort_handle(), send_pings(pings, &seen, sight, settings));
                 tokio::select! {
                     biased;
-                    ended = driver => debug!(ok = ended.is_ok(), "an HTTP/2 connection ended"),
+                    _ = task => return,
                     () = seen.until_lost() => debug!("an HTTP/2 connection is lost"),
                     () = silence => {}
                 }
+                driver.abort();
             });
             Ok::<_, h2::Error>((opened.await, sender))
         };

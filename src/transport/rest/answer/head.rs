@@ -6,7 +6,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 
-use crate::call::{Answer, OF_HTTP, remove_headers};
+use crate::call::{Answer, is_of_http, remove_headers};
 
 /// An answer with messages.
 pub(super) fn head(metadata: HeaderMap, body: Body) -> Answer {
@@ -27,8 +27,6 @@ pub(super) fn failed(status: &Status, metadata: HeaderMap) -> Answer {
 
 /// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
 pub(super) fn metadata_of(mut headers: HeaderMap) -> HeaderMap {
-    remove_headers(&mut headers, |name| {
-        OF_HTTP.contains(name) || name.as_str().starts_with("grpc-")
-    });
+    remove_headers(&mut headers, |name| is_of_http(name) || name.as_str().starts_with("grpc-"));
     headers
 }
