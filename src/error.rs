@@ -191,10 +191,10 @@ impl Error {
                 "the text may be cut: send the prompt again if paying twice is acceptable",
             ),
             ErrorKind::MessageTooLarge => Some(
-                "the limit is the bridge's own: raise its largest message size, and the largest message that your client decodes",
+                "the limit is the bridge's own: raise max_message_size on the builder, and max_decoding_message_size of the client",
             ),
             ErrorKind::MetadataTooLarge => Some(
-                "the limit is the bridge's own: raise max_metadata_size on the builder; the service has answered this call, so sending it again would be a second call",
+                "the limit is the bridge's own: raise max_metadata_size on the builder; the service has answered this call: if you send it again, you pay again",
             ),
             _ => None,
         })

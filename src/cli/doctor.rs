@@ -10,7 +10,7 @@ use super::connection::{Connection, WrongSetting, seconds};
 
 /// Finds out what the network between here and the service does to a call, station by station.
 ///
-/// It examines both transports. If something fails, it prints a letter for the network team.
+/// It examines both transports. If the network is the cause, it prints a letter for the network team.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {

@@ -63,11 +63,11 @@ struct LimitOptions {
     )]
     max_connections: usize,
 
-    /// Limit for the calls at a time on one connection; further ones wait
+    /// Limit for concurrent calls on one connection; further ones wait
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_STREAMS", default_value = "1000")]
     max_streams: u32,
 
-    /// Limit for the calls at a time in all; further ones are refused
+    /// Limit for concurrent calls over all connections; further ones are refused
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
     max_calls: usize,
 

@@ -42,8 +42,8 @@ pub(super) struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the service has the file
-  1  the upload failed, and the service has nothing of it; or the time of --wait ran out, or the service could not
-     process the file, and it keeps it; stderr says which
+  1  the upload failed, and the service has no file; or --wait ran out, or processing failed, and the service still
+     has the file; stderr says which
   2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {

@@ -55,7 +55,7 @@ pub(super) fn of(
 
 const PAYLOAD_TOO_LARGE: u16 = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
 
-const TOO_LARGE: &str = "the limit is neither the bridge's nor the model's: an intermediary takes no message of that size: upload files first and refer to them, or ask the network team to raise its limit";
+const TOO_LARGE: &str = "an intermediary refuses messages of this size, not the bridge or the model: upload files first and refer to them, or ask the network team to raise the limit";
 const NOT_A_PROXYS_LOGIN: &str = "check the proxy's address and port: a proxy asks for a login with 407, but a web server or a gateway answered here with 401";
 const PROXY_GAVE_UP: &str = "the proxy gave up waiting: try again, then ask its administrator";
 const TOO_MANY_TUNNELS: &str = "the proxy limits how often it is asked: wait, open fewer connections, or ask its administrator to raise the limit";
@@ -64,7 +64,7 @@ const PROXY_IS_BUSY: &str = "the proxy is overloaded, or cannot reach the servic
 const NO_CONNECT: &str =
     "check the proxy's address and port: the server there does not support CONNECT";
 const PORTAL: &str = "log in to the network's portal in a browser first";
-const TOO_MANY_CALLS: &str = "an intermediary, not the service, limits the rate of calls: wait, then ask the network team which one";
+const TOO_MANY_CALLS: &str = "an intermediary, not the service, limits the rate of calls: wait; if it happens again, ask the network team which proxy or gateway does so";
 const GATEWAY_FAILED: &str = "a gateway on the way failed, or did not reach the service in time; the service may have processed the call: send it again only if paying twice is acceptable";
 const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the error quotes it; if it refuses only gRPC, use Transport::Auto or Transport::Rest";
 const UNREADABLE: &str = "something on the way damaged the answer, or answered in place of the service; the service may have processed the call: send it again only if paying twice is acceptable";

@@ -76,7 +76,7 @@ symptoms! {
         "showed a certificate for another name", CHECK_HOST, CHECK_PROXY_NAME;
     /// Any other fault of the certificate.
     CertificateInvalid = "certificate-invalid", Tls, NotSent, No, Other,
-        "showed a certificate that cannot be accepted", CHECK_HOST, CHECK_PROXY_NAME;
+        "showed a certificate that cannot be accepted", CHECK_CERTIFICATE, CHECK_PROXY_NAME;
 
     // May be an inspection that dislikes the offer of h2, or an outage.
 
@@ -288,15 +288,16 @@ const ASK_FOR_CONNECT: &str = "ask the network team to allow CONNECT to this hos
 const PROXY_IS_CUT_OFF: &str =
     "the proxy cannot reach the service: try again later, then ask the network team";
 const LOG_IN_TO_PORTAL: &str = "log in to the network's portal in a browser first";
-const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: this may not be a proxy for CONNECT, or it may be a portal: log in with a browser first";
+const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: this server may not support CONNECT; if it is a login portal, log in with a browser first";
 const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may also close the connection";
 const CHECK_SCHEME: &str = "check the proxy's address, port and scheme (http, https, socks5)";
 const CHECK_SOCKS: &str = "for a login write socks5h://user:password@proxy:port; else ask the proxy's administrator whether it may reach this host and port";
-const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, to SSL_CERT_FILE on Linux, or with add_root_certificates()";
+const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, or with add_root_certificates() or --root-certificates";
 const CHECK_CLOCK: &str =
     "check the clock of this machine, then the certificate that the error names";
 const CHECK_HOST: &str =
     "check the endpoint's host name; a proxy may be presenting a wrong certificate";
+const CHECK_CERTIFICATE: &str = "look at the certificate that this host shows; a proxy may be presenting a wrong one: ask the network team";
 const TLS_IS_BLOCKED: &str =
     "something on the way blocks TLS to this host: ask the network team, and name the host";
 const NO_HTTP2: &str = "the network does not carry HTTP/2, which gRPC needs: ask the network team to let HTTP/2 through to this host";
@@ -316,7 +317,7 @@ const PROXY_UNREACHABLE: Option<&str> = Some(
     "the proxy itself cannot be reached: check its address and port, whether it runs, and whether this machine is in its network",
 );
 const TRUST_PROXY: Option<&str> = Some(
-    "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, to SSL_CERT_FILE on Linux, or with add_root_certificates()",
+    "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, or with add_root_certificates() or --root-certificates",
 );
 const CHECK_PROXY_NAME: Option<&str> = Some(
     "write the proxy's name in its URL as in its certificate, or ask its administrator for a valid certificate",

@@ -315,7 +315,7 @@ async fn a_size_that_is_refused_names_whose_limit_it_was() {
         let of_proxy = through(&emulator, &proxy).transport(transport);
         let status = client(of_proxy).generate_content(question(&long)).await.expect_err("413");
         let words = advice(&status).expect("an error").to_string();
-        assert!(words.contains("neither the bridge's nor the model's"), "{words}");
+        assert!(words.contains("an intermediary refuses messages of this size"), "{words}");
         let of_bridge = direct(&emulator).transport(transport).max_message_size(1000);
         let status =
             client(of_bridge).generate_content(question(&long)).await.expect_err("too large");
