@@ -40,12 +40,20 @@ pub(crate) fn remove_headers(headers: &mut HeaderMap, is_removed: impl Fn(&Heade
     }
 }
 
+/// The trailers that end an answer which is well.
+pub(crate) fn trailers_of_success() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
+    trailers
+}
+
 /// The trailers that end an answer with this status.
 pub(crate) fn trailers_of(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::with_capacity(2);
     if status.code() == Code::Ok {
-        trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
-    } else if status.add_header(&mut trailers).is_err() {
+        return trailers_of_success();
+    }
+    let mut trailers = HeaderMap::with_capacity(2);
+    if status.add_header(&mut trailers).is_err() {
         // Metadata that cannot be a header: the code is worth more.
         trailers.clear();
         trailers.insert(&GRPC_STATUS, (status.code() as i32).into());

@@ -22,7 +22,7 @@ use crate::call::frame::Frame;
 use crate::schema::Method;
 pub(crate) use head::{
     GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS, GRPC_TIMEOUT, is_of_http, read_head,
-    remove_headers, trailers_of,
+    remove_headers, trailers_of, trailers_of_success,
 };
 pub(crate) use timeout::format_timeout;
 

@@ -131,6 +131,7 @@ impl<'a> Wire<'a> {
     }
 
     /// The next field, read past.
+    #[inline]
     pub(crate) fn next_field(&mut self, depth: u32) -> Result<WireField<'a>> {
         let start = *self;
         let (number, wire_type) = self.tag()?;
@@ -139,6 +140,7 @@ impl<'a> Wire<'a> {
     }
 
     /// The value of a field whose tag was read, as it is encoded.
+    #[inline]
     pub(crate) fn value(
         &mut self,
         number: u32,
@@ -173,6 +175,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Skips the value of a field whose tag was read.
+    #[inline]
     pub(crate) fn skip(&mut self, number: u32, wire_type: WireType, depth: u32) -> Result<()> {
         match wire_type {
             WireType::Varint => drop(self.varint()?),

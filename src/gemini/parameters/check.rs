@@ -114,15 +114,11 @@ pub(super) fn check_parameters(
     config: Option<&GenerationConfig>,
     limits: &Limits,
 ) -> Vec<Violation> {
-    let absent;
-    let config = if let Some(config) = config {
-        config
-    } else {
-        absent = GenerationConfig::default();
-        &absent
-    };
-    let count = config.candidate_count.filter(|count| !(1..=8).contains(count));
-    let output = config.max_output_tokens;
+    let count = config.and_then(|config| config.candidate_count);
+    let count = count.filter(|count| !(1..=8).contains(count));
+    let output = config.and_then(|config| config.max_output_tokens);
+    let temperature = config.and_then(|config| config.temperature);
+    let top_p = config.and_then(|config| config.top_p);
     let found = [
         model_fault(model).map(|what| ("model", what)),
         limits.fault_of_model(model).map(|what| ("model", what)),
@@ -130,12 +126,10 @@ pub(super) fn check_parameters(
         output
             .and_then(|tokens| limits.fault_of_output(tokens))
             .map(|what| ("generation_config.max_output_tokens", what)),
-        config
-            .temperature
+        temperature
             .and_then(|value| out_of_range(value, limits.max_temperature()))
             .map(|what| ("generation_config.temperature", what)),
-        config
-            .top_p
+        top_p
             .and_then(|value| out_of_range(value, 1.0))
             .map(|what| ("generation_config.top_p", what)),
         limits.fault_of_prompt().map(|what| ("contents", what)),
@@ -149,7 +143,7 @@ fn out_of_range(value: f32, most: f32) -> Option<String> {
     (!(0.0..=most).contains(&value)).then(|| format!("is {value}, not 0 to {most}"))
 }
 
-pub(super) fn model_fault(model: &str) -> Option<String> {
+fn model_fault(model: &str) -> Option<String> {
     let name = COLLECTIONS.iter().find_map(|collection| model.strip_prefix(collection));
     match name {
         Some(name) if !name.is_empty() && !name.contains('/') => None,

@@ -9,7 +9,7 @@ use prost_types::Any;
 use tonic::Code;
 use tracing::warn;
 
-use super::check::{Violation, check_parameters, model_fault};
+use super::check::{Violation, check_parameters};
 use super::limits::Limits;
 use crate::bridge::options::ParameterCheck;
 use crate::call::{Call, Message};
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::json::{MAX_DEPTH, Wire};
 use crate::proto::google::ai::generativelanguage::v1beta::GenerationConfig;
 use crate::proto::google::rpc;
+use crate::schema::WireType;
 
 /// Looks at the parameters of calls that ask a model to write, by the builder's choice.
 #[derive(Debug)]
@@ -28,12 +29,31 @@ pub(crate) struct Guard {
 }
 
 /// The two fields of a `GenerateContentRequest` that are checked: the prompt is passed over unread.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Asked {
-    #[prost(string, tag = "1")]
-    model: String,
-    #[prost(message, optional, tag = "4")]
+struct Asked<'a> {
+    model: &'a str,
     generation_config: Option<GenerationConfig>,
+}
+
+impl<'a> Asked<'a> {
+    /// `None`: the message cannot be read.
+    fn read(message: &'a [u8]) -> Option<Self> {
+        let mut asked = Self { model: "", generation_config: None };
+        let mut wire = Wire::new(message);
+        while !wire.is_empty() {
+            let field = wire.next_field(MAX_DEPTH).ok()?;
+            if !matches!(field.number, 1 | 4) {
+                continue;
+            }
+            let value = Wire::new(field.value);
+            let value = Some(value).filter(|_| field.wire_type == WireType::Delimited)?.delimited();
+            if field.number == 1 {
+                asked.model = std::str::from_utf8(value.ok()?).ok()?;
+            } else {
+                asked.generation_config.get_or_insert_default().merge(value.ok()?).ok()?;
+            }
+        }
+        Some(asked)
+    }
 }
 
 impl Guard {
@@ -50,14 +70,11 @@ impl Guard {
     /// [`ParameterCheck::Reject`], and a parameter is out of its range.
     pub(crate) fn admit(&self, call: &Call) -> Result<(), Error> {
         let Some(message) = self.message_of(call) else { return Ok(()) };
-        if self.limits.is_empty() && is_plain(&message) {
-            return Ok(());
-        }
         // A message that cannot be read is the service's to refuse.
-        let Ok(asked) = Asked::decode(message) else { return Ok(()) };
+        let Some(asked) = Asked::read(&message) else { return Ok(()) };
         let documented = Limits::documented();
-        let limits = self.limits.get(&asked.model).unwrap_or(&documented);
-        let violations = check_parameters(&asked.model, asked.generation_config.as_ref(), limits);
+        let limits = self.limits.get(asked.model).unwrap_or(&documented);
+        let violations = check_parameters(asked.model, asked.generation_config.as_ref(), limits);
         if violations.is_empty() {
             return Ok(());
         }
@@ -65,7 +82,7 @@ impl Guard {
             return Err(refusal(violations));
         }
         for violation in violations {
-            self.warn_once(&asked.model, &violation);
+            self.warn_once(asked.model, &violation);
         }
         Ok(())
     }
@@ -88,21 +105,6 @@ impl Guard {
             warn!(%violation, "the service may refuse this parameter");
         }
     }
-}
-
-/// Whether a request sets no parameter and has a good name of a model, as most: it is not decoded.
-fn is_plain(message: &[u8]) -> bool {
-    let (mut wire, mut model) = (Wire::new(message), None);
-    while !wire.is_empty() {
-        let Ok(field) = wire.next_field(MAX_DEPTH) else { return false };
-        match field.number {
-            1 => model = Wire::new(field.value).delimited().ok(),
-            4 => return false,
-            _ => {}
-        }
-    }
-    let model = model.and_then(|model| std::str::from_utf8(model).ok());
-    model.is_some_and(|model| model_fault(model).is_none())
 }
 
 fn refusal(violations: Vec<Violation>) -> Error {

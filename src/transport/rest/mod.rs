@@ -166,7 +166,11 @@ impl RestTransport {
         let answer = self.send_http(request, headers, versions).await?;
         let reading = Reading {
             schema: self.schema.clone(),
-            end_fields: (self.settings.end_fields)(&method.path),
+            end_fields: if method.server_streaming {
+                (self.settings.end_fields)(&method.path)
+            } else {
+                &[]
+            },
             method,
             max_message_size: self.settings.max_message_size,
             leniences: Arc::clone(&self.leniences),

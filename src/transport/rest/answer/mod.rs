@@ -25,7 +25,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::call::frame::{PREFIX_LENGTH, Whole};
-use crate::call::{Answer, trailers_of};
+use crate::call::{Answer, trailers_of_success};
 use crate::error::{Error, metadata_too_large};
 use crate::symptom::SymptomKind;
 use crate::transport::carrier::http1::client::HttpAnswer;
@@ -123,7 +123,7 @@ impl HttpBodyTrait for WholeBody {
         if let Some(frame) = self.frame.take() {
             return Poll::Ready(Some(Ok(BodyFrame::data(frame))));
         }
-        let trailers = || Ok(BodyFrame::trailers(trailers_of(&Status::ok(""))));
+        let trailers = || Ok(BodyFrame::trailers(trailers_of_success()));
         Poll::Ready((!std::mem::replace(&mut self.ended, true)).then(trailers))
     }
 
