@@ -3,7 +3,9 @@
 use genai_bridge::emulator::{Emulator, Fault};
 use genai_bridge::gemini::Details;
 use genai_bridge::v1beta::model_service_client::ModelServiceClient;
-use genai_bridge::v1beta::{GenerateContentRequest, GenerationConfig, GetModelRequest};
+use genai_bridge::v1beta::{
+    GenerateContentRequest, GenerationConfig, GetModelRequest, ServiceTier, ThinkingConfig,
+};
 use genai_bridge::{BridgeBuilder, Error, ErrorKind, ParameterCheck, Transport};
 use tonic::Code;
 use tracing::instrument::WithSubscriber as _;
@@ -59,6 +61,28 @@ async fn warn_logs_each_violation_once_and_sends_the_calls() {
     calls.with_subscriber(subscriber).await;
     let lines = log.text().matches("`generation_config.temperature` is 1.5, not 0 to 1").count();
     assert_eq!((lines, log.text().matches("WARN").count()), (2, 2), "{}", log.text());
+}
+
+#[tokio::test]
+async fn what_only_rest_has_is_checked_as_well() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let mut client = client(direct(&emulator).parameters(ParameterCheck::Reject));
+    let thinking = ThinkingConfig { thinking_level: 9, ..Default::default() };
+    let config = GenerationConfig { thinking_config: Some(thinking), ..Default::default() };
+    for (request, said) in [
+        (
+            GenerateContentRequest { generation_config: Some(config), ..question("?") },
+            "`generation_config.thinking_config.thinking_level` is 9",
+        ),
+        (GenerateContentRequest { service_tier: 9, ..question("?") }, "`service_tier` is 9"),
+    ] {
+        let status = client.generate_content(request).await.expect_err("refused");
+        assert!(status.message().contains(said), "{status}");
+    }
+    let tier = ServiceTier::Priority.into();
+    let request = GenerateContentRequest { service_tier: tier, ..question("?") };
+    client.generate_content(request).await.expect("an answer");
+    assert_eq!(emulator.received().len(), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use prost::Message;
 use super::limits::{Limits, clip};
 use crate::proto::google::ai::generativelanguage::{v1, v1beta};
 use crate::proto::google::rpc::bad_request::FieldViolation;
-use v1beta::GenerationConfig;
+use v1beta::thinking_config::ThinkingLevel;
+use v1beta::{GenerationConfig, ServiceTier, ThinkingConfig};
 
 /// The documented ranges in one line.
 pub(crate) const RANGES: &str = "candidate_count is 1 to 8, temperature and top_p are 0.0 to 1.0 (some models take a temperature up to 2.0: GetModel tells max_temperature), max_output_tokens is at most the model's output_token_limit";
@@ -65,7 +66,8 @@ impl From<Violation> for FieldViolation {
 /// assert_eq!(violations[0].to_string(), "`generation_config.top_p` is 1.5, not 0 to 1");
 /// ```
 pub fn check(request: &impl Request, limits: &Limits) -> Vec<Violation> {
-    check_parameters(request.model(), request.config().as_deref(), limits)
+    let (config, tier) = (request.config(), request.service_tier());
+    check_parameters(request.model(), config.as_deref(), tier, limits)
 }
 
 /// A request that asks a model to write.
@@ -75,6 +77,9 @@ pub trait Request: sealed::Sealed {
 
     /// Its parameters. Those of v1 are among those of v1beta, under the same numbers.
     fn config(&self) -> Option<Cow<'_, GenerationConfig>>;
+
+    /// The number of its `ServiceTier`.
+    fn service_tier(&self) -> i32;
 }
 
 impl Request for v1beta::GenerateContentRequest {
@@ -84,6 +89,10 @@ impl Request for v1beta::GenerateContentRequest {
 
     fn config(&self) -> Option<Cow<'_, GenerationConfig>> {
         self.generation_config.as_ref().map(Cow::Borrowed)
+    }
+
+    fn service_tier(&self) -> i32 {
+        self.service_tier
     }
 }
 
@@ -95,6 +104,10 @@ impl Request for v1::GenerateContentRequest {
     fn config(&self) -> Option<Cow<'_, GenerationConfig>> {
         let config = self.generation_config.as_ref()?;
         GenerationConfig::decode(config.encode_to_vec().as_slice()).ok().map(Cow::Owned)
+    }
+
+    fn service_tier(&self) -> i32 {
+        self.service_tier
     }
 }
 
@@ -112,6 +125,7 @@ mod sealed {
 pub(super) fn check_parameters(
     model: &str,
     config: Option<&GenerationConfig>,
+    service_tier: i32,
     limits: &Limits,
 ) -> Vec<Violation> {
     let count = config.and_then(|config| config.candidate_count);
@@ -119,6 +133,7 @@ pub(super) fn check_parameters(
     let output = config.and_then(|config| config.max_output_tokens);
     let temperature = config.and_then(|config| config.temperature);
     let top_p = config.and_then(|config| config.top_p);
+    let thinking = config.and_then(|config| config.thinking_config.as_ref());
     let found = [
         model_fault(model).map(|what| ("model", what)),
         limits.fault_of_model(model).map(|what| ("model", what)),
@@ -132,6 +147,8 @@ pub(super) fn check_parameters(
         top_p
             .and_then(|value| out_of_range(value, 1.0))
             .map(|what| ("generation_config.top_p", what)),
+        thinking.and_then(thinking_fault),
+        unknown_value::<ServiceTier>(service_tier, "no tier").map(|what| ("service_tier", what)),
         limits.fault_of_prompt().map(|what| ("contents", what)),
     ];
     let found = found.into_iter().flatten();
@@ -141,6 +158,26 @@ pub(super) fn check_parameters(
 /// What is wrong with a number that must be 0 to `most`; NaN is in no range.
 fn out_of_range(value: f32, most: f32) -> Option<String> {
     (!(0.0..=most).contains(&value)).then(|| format!("is {value}, not 0 to {most}"))
+}
+
+/// What is wrong with how much a model is to think: the service takes a level or a budget.
+fn thinking_fault(config: &ThinkingConfig) -> Option<(&'static str, String)> {
+    const LEVEL: &str = "generation_config.thinking_config.thinking_level";
+    const BUDGET: &str = "generation_config.thinking_config.thinking_budget";
+    let level = config.thinking_level;
+    if let Some(what) = unknown_value::<ThinkingLevel>(level, "no level") {
+        return Some((LEVEL, what));
+    }
+    let budget = config.thinking_budget?;
+    if level != 0 {
+        return Some((LEVEL, "is set beside `thinking_budget`, which it replaces".to_owned()));
+    }
+    (budget < -1).then(|| (BUDGET, format!("is {budget}, not -1 (the model decides) or more")))
+}
+
+/// A number that its enum has no value for.
+fn unknown_value<E: TryFrom<i32>>(number: i32, what: &str) -> Option<String> {
+    E::try_from(number).is_err().then(|| format!("is {number}, which is {what} that is known"))
 }
 
 fn model_fault(model: &str) -> Option<String> {

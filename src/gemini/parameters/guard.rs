@@ -28,28 +28,35 @@ pub(crate) struct Guard {
     warned: Mutex<HashSet<(String, &'static str)>>,
 }
 
-/// The two fields of a `GenerateContentRequest` that are checked: the prompt is passed over unread.
+/// The fields of a `GenerateContentRequest` that are checked: the prompt is passed over unread.
 struct Asked<'a> {
     model: &'a str,
     generation_config: Option<GenerationConfig>,
+    service_tier: i32,
 }
 
 impl<'a> Asked<'a> {
     /// `None`: the message cannot be read.
     fn read(message: &'a [u8]) -> Option<Self> {
-        let mut asked = Self { model: "", generation_config: None };
+        let mut asked = Self { model: "", generation_config: None, service_tier: 0 };
         let mut wire = Wire::new(message);
         while !wire.is_empty() {
             let field = wire.next_field(MAX_DEPTH).ok()?;
-            if !matches!(field.number, 1 | 4) {
-                continue;
-            }
-            let value = Wire::new(field.value);
-            let value = Some(value).filter(|_| field.wire_type == WireType::Delimited)?.delimited();
-            if field.number == 1 {
-                asked.model = std::str::from_utf8(value.ok()?).ok()?;
-            } else {
-                asked.generation_config.get_or_insert_default().merge(value.ok()?).ok()?;
+            let mut value = Wire::new(field.value);
+            match (field.number, field.wire_type) {
+                (1, WireType::Delimited) => {
+                    asked.model = std::str::from_utf8(value.delimited().ok()?).ok()?;
+                }
+                (4, WireType::Delimited) => {
+                    let config = asked.generation_config.get_or_insert_default();
+                    config.merge(value.delimited().ok()?).ok()?;
+                }
+                #[expect(clippy::cast_possible_truncation, reason = "enums keep the low 32 bits")]
+                (SERVICE_TIER, WireType::Varint) => {
+                    asked.service_tier = value.varint().ok()? as i32;
+                }
+                (1 | 4 | SERVICE_TIER, _) => return None,
+                _ => {}
             }
         }
         Some(asked)
@@ -74,7 +81,8 @@ impl Guard {
         let Some(asked) = Asked::read(&message) else { return Ok(()) };
         let documented = Limits::documented();
         let limits = self.limits.get(asked.model).unwrap_or(&documented);
-        let violations = check_parameters(asked.model, asked.generation_config.as_ref(), limits);
+        let config = asked.generation_config.as_ref();
+        let violations = check_parameters(asked.model, config, asked.service_tier, limits);
         if violations.is_empty() {
             return Ok(());
         }
@@ -126,5 +134,7 @@ const METHODS: [&str; 4] = [
     "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
     "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent",
 ];
+/// The number of `service_tier`, in `proto/overlay`.
+const SERVICE_TIER: u32 = 266_000_001;
 /// A program that makes up a name for each call must not fill the memory.
 const MOST_WARNINGS: usize = 1000;

@@ -66,6 +66,55 @@ fn numbers_outside_their_documented_range_are_named() {
 }
 
 #[test]
+fn how_much_a_model_thinks_is_a_level_or_a_budget() {
+    use v1beta::{ThinkingConfig, thinking_config::ThinkingLevel};
+    let config = |thinking_level, thinking_budget| GenerationConfig {
+        thinking_config: Some(ThinkingConfig {
+            thinking_level,
+            thinking_budget,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let high = ThinkingLevel::High.into();
+    for (level, budget, expected) in [
+        (0, None, None),
+        (high, None, None),
+        (0, Some(-1), None),
+        (0, Some(0), None),
+        (6, None, Some("thinking_level` is 6, which is no level that is known")),
+        (-1, None, Some("thinking_level` is -1, which is no level that is known")),
+        (high, Some(0), Some("thinking_level` is set beside `thinking_budget`, which it replaces")),
+        (0, Some(-2), Some("thinking_budget` is -2, not -1 (the model decides) or more")),
+    ] {
+        let found = found(FLASH, config(level, budget), &Limits::documented());
+        let expected = expected.map(|what| format!("`generation_config.thinking_config.{what}"));
+        assert_eq!(found.first(), expected.as_ref(), "{level} {budget:?}");
+    }
+}
+
+#[test]
+fn a_tier_has_a_name() {
+    for (service_tier, expected) in [
+        (v1beta::ServiceTier::Flex.into(), None),
+        (9, Some("`service_tier` is 9, which is no tier that is known")),
+    ] {
+        let latest = v1beta::GenerateContentRequest {
+            model: FLASH.into(),
+            service_tier,
+            ..Default::default()
+        };
+        let stable =
+            v1::GenerateContentRequest { model: FLASH.into(), service_tier, ..Default::default() };
+        let limits = Limits::documented();
+        for found in [check(&latest, &limits), check(&stable, &limits)] {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.first().map(String::as_str), expected);
+        }
+    }
+}
+
+#[test]
 fn a_models_own_limits_take_the_place_of_the_documented_ones() {
     let limits = Limits::from(&model());
     let config = |temperature, max_output_tokens| GenerationConfig {
