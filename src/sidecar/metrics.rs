@@ -38,6 +38,7 @@ struct BridgeMetrics {
     retries: IntCounter,
     resends: IntCounter,
     queued: IntCounter,
+    fields_left_out: IntCounter,
     failures: IntCounterVec,
     symptoms: IntCounterVec,
     leniences: IntCounterVec,
@@ -155,6 +156,10 @@ impl BridgeMetrics {
                 "genai_bridge_queued_total",
                 "Requests over REST that waited because all connections were in use.",
             )?,
+            fields_left_out: counter(
+                "genai_bridge_fields_left_out_total",
+                "Fields that only REST has, left out of requests over gRPC.",
+            )?,
             failures: counters(
                 "genai_bridge_failures_total",
                 "gRPC calls that failed, by code, and by what the network did.",
@@ -213,6 +218,7 @@ impl BridgeMetrics {
         follow(&self.retries, stats.retries());
         follow(&self.resends, stats.resends());
         follow(&self.queued, stats.queued());
+        follow(&self.fields_left_out, stats.fields_left_out());
     }
 }
 

@@ -9,7 +9,7 @@ use crate::setting::{
     GENERATE, LIST_MODELS, STREAM, answer, behind, call, call_raw, frame, question, through,
 };
 
-async fn metrics(sidecar: &Running) -> String {
+pub(super) async fn metrics(sidecar: &Running) -> String {
     let admin = sidecar.admin.expect("asked for");
     get(admin, "/metrics", &format!("host: {admin}\r\n")).await
 }

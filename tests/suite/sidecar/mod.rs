@@ -8,6 +8,7 @@ mod headers;
 mod hostile;
 mod keys;
 mod limits;
+mod private_tags;
 mod process;
 mod protocols;
 mod shutdown;
