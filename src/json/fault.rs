@@ -37,6 +37,13 @@ impl Fault {
         fault
     }
 
+    /// The same fault, of bytes inside a value: the message around them can be read.
+    #[cold]
+    pub(super) fn of_value(mut self: Box<Self>) -> Box<Self> {
+        self.is_unwritable = true;
+        self
+    }
+
     fn of(what: Cow<'static, str>, place: Place) -> Box<Self> {
         Box::new(Self { what, place, path: Vec::new(), is_unwritable: false })
     }

@@ -35,6 +35,7 @@ fn what_is_replaced_does_not_show() {
     let entry =
         |key: &str, value: &[u8]| field(8, &[field(1, key.as_bytes()), field(2, value)].concat());
     let high = |key: u8, level: u8| field(9, &[0x08, key, 0x10, level]);
+    let any = |url: &[u8], value: &[u8]| field(13, &[field(1, url), field(2, value)].concat());
     for (wire, expected) in [
         // A run that begins in one form and goes on in the other.
         (
@@ -53,6 +54,12 @@ fn what_is_replaced_does_not_show() {
             [entry("a", &late), entry("a", &[])].concat(),
             r#"{"times":{"a":"1970-01-01T00:00:00Z"}}"#,
         ),
+        (
+            [any(b"x/merging.Again", &[2]), any(b"x/google.protobuf.Value", &[0x20, 1])].concat(),
+            r#"{"any":{"@type":"x/google.protobuf.Value","value":true}}"#,
+        ),
+        // Groups that nobody knows, inside a time.
+        (field(4, &[0x7b, 0x7b, 0x7c, 0x7c, 0x08, 1]), r#"{"time":"1970-01-01T00:00:01Z"}"#),
         // A number that is none of a closed enum sets nothing.
         ([field(3, b"a"), vec![0x28, 9]].concat(), r#"{"word":"a"}"#),
         (vec![0x28, 1, 0x28, 9], r#"{"level":"HIGH"}"#),
@@ -77,11 +84,15 @@ fn what_is_replaced_does_not_show() {
 fn what_no_parser_reads_is_refused_also_where_it_is_replaced() {
     let schema = schema();
     let value = |inside: &[u8]| field(7, &field(1, inside));
+    let text = |text: &[u8]| field(2, &field(3, text));
     for wire in [
         // A string of a proto3 message, a cut one, the end of no group.
         [value(&field(3, b"\xff")), field(3, b"a")].concat(),
         [value(&[0x1a, 9, b'a']), field(3, b"a")].concat(),
         [value(&[0x0c]), field(3, b"a")].concat(),
+        // A key that another one of the same entry replaces, and a value.
+        value(&field(5, &field(1, &[field(1, b"\xff"), field(1, b"a")].concat()))),
+        value(&field(5, &field(1, &[text(b"\xff"), text(b"a")].concat()))),
     ] {
         assert!(schema.json_from_message(AGAIN, &wire).is_err(), "{wire:02x?}");
     }

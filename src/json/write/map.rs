@@ -10,7 +10,7 @@ use crate::json::keys::Keys;
 use crate::json::normalise::{check_replaced, is_known};
 use crate::json::text::{write_quoted_int, write_string};
 use crate::json::wire::{Wire, push_varint, zigzag_decode};
-use crate::schema::{Field, Kind};
+use crate::schema::{Field, Kind, Schema};
 
 impl Writer<'_> {
     /// A run of entries; the tag of the first one was read.
@@ -96,7 +96,7 @@ impl Writer<'_> {
         let whole = wire.rest();
         let mut entries = Vec::new();
         loop {
-            let entry = MapEntry::read(key, value, wire.delimited_wire()?, depth)?;
+            let entry = MapEntry::read(self.schema, (key, value), wire.delimited_wire()?, depth)?;
             let is_known = |bytes| is_known(self.schema, value, bytes);
             if entry.value.as_deref().map_or(Ok(true), is_known)? {
                 entries.push(entry);
@@ -153,13 +153,21 @@ enum MapKey<'a> {
 }
 
 impl<'a> MapEntry<'a> {
-    fn read(key: &Field, value: &Field, mut wire: Wire<'a>, depth: u32) -> Result<Self> {
+    fn read(
+        schema: &Schema,
+        (key, value): (&Field, &Field),
+        mut wire: Wire<'a>,
+        depth: u32,
+    ) -> Result<Self> {
         let mut found_key = MapKey::absent(key.kind);
         let mut found: Option<Cow<'a, [u8]>> = None;
         while !wire.is_empty() {
             let (number, wire_type) = wire.tag()?;
             if number == 1 && key.accepts(wire_type) {
+                let before = wire.rest();
                 found_key = MapKey::read(key.kind, &mut wire)?;
+                // It may be replaced by another.
+                check_replaced(schema, key, before, depth)?;
                 continue;
             }
             let bytes = wire.value(number, wire_type, depth)?;
@@ -169,7 +177,11 @@ impl<'a> MapEntry<'a> {
             found = Some(match (found.take(), value.kind) {
                 // A message that comes twice is merged, as anywhere.
                 (Some(first), Kind::Message(_)) => merged(&first, bytes)?.into(),
-                _ => bytes.into(),
+                (Some(first), _) => {
+                    check_replaced(schema, value, &first, depth)?;
+                    bytes.into()
+                }
+                (None, _) => bytes.into(),
             });
         }
         Ok(Self { key: found_key, value: found })

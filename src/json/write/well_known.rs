@@ -6,7 +6,7 @@ use super::Writer;
 use crate::json::fault::{Fault, Result};
 use crate::json::text::write_string;
 use crate::json::time::{self, Instant};
-use crate::json::wire::Wire;
+use crate::json::wire::{MAX_DEPTH, Wire};
 use crate::schema::{Message, Special, WireType};
 
 impl Writer<'_> {
@@ -37,13 +37,13 @@ impl Writer<'_> {
         let inside = Wire::new(value);
         if self.schema.message(id).special != Special::No {
             self.out.extend_from_slice(b",\"value\":");
-            self.message(id, inside, depth)?;
+            self.message(id, inside, depth).map_err(Fault::of_value)?;
             self.out.push(b'}');
             return Ok(());
         }
         // `{fields}` becomes `,fields}`.
         let start = self.out.len();
-        self.message(id, inside, depth)?;
+        self.message(id, inside, depth).map_err(Fault::of_value)?;
         if self.out.len() == start + 2 {
             self.out.remove(start);
         } else if let Some(brace) = self.out.get_mut(start) {
@@ -83,7 +83,7 @@ impl Writer<'_> {
                     }
                     paths.push_str(&path);
                 }
-                (number, wire_type) => wire.skip(number, wire_type, 0)?,
+                (number, wire_type) => wire.skip(number, wire_type, MAX_DEPTH)?,
             }
         }
         write_string(paths.as_bytes(), &mut self.out)
@@ -121,7 +121,7 @@ fn read_instant(mut wire: Wire<'_>) -> Result<Instant> {
         match wire.tag()? {
             (1, WireType::Varint) => instant.seconds = wire.varint()?.cast_signed(),
             (2, WireType::Varint) => instant.nanos = wire.varint()? as i32,
-            (number, wire_type) => wire.skip(number, wire_type, 0)?,
+            (number, wire_type) => wire.skip(number, wire_type, MAX_DEPTH)?,
         }
     }
     Ok(instant)
