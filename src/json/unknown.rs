@@ -1,41 +1,62 @@
 //! Unknown: the members of an object that the schema does not know, kept as the text that they are.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::fault::{Fault, Result};
 use super::scan::Scan;
 use super::wire::push_varint;
 use crate::schema::Field;
 
-/// Members as they were written, while their object is read.
+/// Where the unknown members stand, name to value, of all the objects that are being read: those of
+/// the innermost come last.
 #[derive(Default)]
-pub(super) struct Unknown<'a>(Vec<&'a [u8]>);
+pub(super) struct Unknown(Vec<Range<usize>>);
 
-impl<'a> Unknown<'a> {
-    /// Name, colon and value.
+impl Unknown {
+    /// Where the members of the next object begin.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     #[cold]
-    pub(super) fn keep(&mut self, member: &'a [u8]) {
+    pub(super) fn keep(&mut self, member: Range<usize>) {
         self.0.push(member);
     }
 
-    /// Writes them as one object into the field that keeps them.
+    /// Forgets what is inside a value that begins after `at` and could not be read.
+    #[cold]
+    pub(super) fn forget_after(&mut self, at: usize) {
+        self.0.retain(|member| member.start <= at);
+    }
+
+    /// Writes the members of the object that ends, if it has some, as one object into the field
+    /// that keeps them.
     #[inline]
-    pub(super) fn append_to(&self, field: Option<&Field>, out: &mut Vec<u8>) {
-        if let (Some(field), false) = (field, self.0.is_empty()) {
-            self.append(field, out);
+    pub(super) fn finish(
+        &mut self,
+        first: usize,
+        json: &[u8],
+        field: Option<&Field>,
+        out: &mut Vec<u8>,
+    ) {
+        if self.0.len() > first {
+            self.append(first, json, field, out);
         }
     }
 
     #[cold]
-    fn append(&self, field: &Field, out: &mut Vec<u8>) {
-        let members: usize = self.0.iter().map(|member| member.len() + 1).sum();
+    fn append(&mut self, first: usize, json: &[u8], field: Option<&Field>, out: &mut Vec<u8>) {
+        let members = self.0.drain(first..);
+        let Some(field) = field else { return };
+        let length: usize = members.as_slice().iter().map(|member| member.len() + 1).sum();
         field.tag.append_to(out);
-        push_varint(out, members as u64 + 1);
-        for (member, before) in
-            self.0.iter().zip(std::iter::once(b'{').chain(std::iter::repeat(b',')))
-        {
+        push_varint(out, length as u64 + 1);
+        let before = std::iter::once(b'{').chain(std::iter::repeat(b','));
+        for (member, before) in members.zip(before) {
             out.push(before);
-            out.extend_from_slice(member);
+            out.extend_from_slice(json.get(member).unwrap_or_default());
         }
         out.push(b'}');
     }

@@ -116,6 +116,7 @@ pub(super) struct Reader<'a> {
     /// Bytes kept for a length.
     pub(super) slot: usize,
     notes: Notes,
+    pub(super) unknown: Unknown,
     /// The value is an element of a list of numbers, which must not lose one.
     pub(super) in_list: bool,
     /// The number of the wrapper that was read last was left out.
@@ -139,6 +140,7 @@ impl<'a> Reader<'a> {
             mode,
             slot,
             notes,
+            unknown: Unknown::default(),
             in_list: false,
             left_out: false,
             says_more: false,
@@ -178,7 +180,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mut seen = SlotSet::default();
-        let mut unknown = Unknown::default();
+        let first_unknown = self.unknown.len();
         let start = out.len();
         let mut next = 0;
         loop {
@@ -189,16 +191,17 @@ impl<'a> Reader<'a> {
                     next = index + 1;
                     Some(field)
                 }
-                None => self.other_name(message, depth, except, &mut unknown)?,
+                None => self.other_name(message, depth, except)?,
             };
             if let Some(field) = field {
                 let before = out.len();
                 if let Err(fault) = self.member(field, depth, &mut seen, at, out) {
                     out.truncate(before);
-                    self.keep_unread(field, fault, at, &mut unknown)?;
+                    self.keep_unread(field, fault, at)?;
                 }
-                if std::mem::take(&mut self.says_more) {
-                    unknown.keep(self.text_since(at));
+                if self.says_more {
+                    self.says_more = false;
+                    self.keep_since(at);
                 }
             }
             if !self.scan.eat(b',') {
@@ -209,25 +212,20 @@ impl<'a> Reader<'a> {
         if let Some(repeats) = seen.into_repeats() {
             Self::keep_last(message, repeats, start, out)?;
         }
-        unknown.append_to(message.unknown(), out);
+        self.unknown.finish(first_unknown, self.json, message.unknown(), out);
         Ok(())
     }
 
-    /// The text from `at` to where the scan stands.
-    fn text_since(&self, at: usize) -> &'a [u8] {
-        self.json.get(at..self.scan.offset()).unwrap_or_default()
+    /// Keeps the member from `at` to where the scan stands.
+    #[cold]
+    fn keep_since(&mut self, at: usize) {
+        self.unknown.keep(at..self.scan.offset());
     }
 
     /// A member of an answer that is not of the type which the overlay has for it: that type is
     /// only what was known of the service at one time. It is kept like an unknown one.
     #[cold]
-    fn keep_unread(
-        &mut self,
-        field: &Field,
-        fault: Box<Fault>,
-        at: usize,
-        unknown: &mut Unknown<'a>,
-    ) -> Result<()> {
+    fn keep_unread(&mut self, field: &Field, fault: Box<Fault>, at: usize) -> Result<()> {
         if self.mode != Mode::Answer || field.rest_only == RestOnly::No {
             return Err(fault.inside(&field.name));
         }
@@ -235,9 +233,16 @@ impl<'a> Reader<'a> {
         self.scan.string()?;
         self.scan.expect(b':')?;
         self.scan.value()?;
-        (self.in_list, self.left_out, self.says_more) = (false, false, false);
-        unknown.keep(self.text_since(at));
+        self.forget_value(at);
+        self.keep_since(at);
         Ok(())
+    }
+
+    /// Forgets what was noted of a value that begins after `at` and could not be read.
+    #[cold]
+    pub(super) fn forget_value(&mut self, at: usize) {
+        (self.in_list, self.left_out, self.says_more) = (false, false, false);
+        self.unknown.forget_after(at);
     }
 
     /// The field whose name comes next, written without escapes, and its colon; with its index.
@@ -268,7 +273,6 @@ impl<'a> Reader<'a> {
         message: &'m Message,
         depth: u32,
         except: Option<&[u8]>,
-        unknown: &mut Unknown<'a>,
     ) -> Result<Option<&'m Field>> {
         let at = self.scan.offset();
         let name = self.scan.string()?;
@@ -285,7 +289,7 @@ impl<'a> Reader<'a> {
         if is_passed_over {
             let value = self.scan.value()?;
             if except != Some(&*name) {
-                unknown.keep(self.text_since(at));
+                self.keep_since(at);
             }
             if depth == OUTERMOST {
                 self.notes.has_unknown = true;
@@ -364,12 +368,11 @@ impl<'a> Reader<'a> {
         field.tag.append_to(out);
         let before = out.len();
         self.value(field.kind, depth, out)?;
-        let is_empty = out.len() == before;
         if let Kind::Group(_) = field.kind
-            && !(is_empty && std::mem::take(&mut self.left_out))
+            && !(out.len() == before && std::mem::take(&mut self.left_out))
         {
             push_varint(out, u64::from(field.number) << 3 | 4);
-        } else if is_empty {
+        } else if out.len() == before {
             out.truncate(start);
         }
         Ok(())

@@ -24,7 +24,7 @@ impl Reader<'_> {
             Err(_) if self.mode == Mode::Answer => {
                 self.scan = scan;
                 self.scan.met.add(Lenience::UnknownAny);
-                self.in_list = false;
+                self.forget_value(self.scan.offset());
                 out.truncate(start);
                 self.kept_any(depth, out)
             }
