@@ -22,7 +22,7 @@ pub enum Lenience {
     OddBase64,
     /// A name that comes twice, or two members of a oneof: the last one counts.
     RepeatedName,
-    /// A number that its integer field cannot hold: the field is left out.
+    /// A number that its field cannot hold: the field is left out.
     NumberLeftOut,
 }
 

@@ -2,8 +2,8 @@
 //! space.
 
 use super::Reader;
-use super::value::narrow;
-use crate::json::fault::Result;
+use super::value::{TOO_LARGE, narrow};
+use crate::json::fault::{Fault, Result};
 use crate::json::number::{float_of, plain_float};
 use crate::json::scan::Start;
 use crate::schema::Kind;
@@ -18,7 +18,11 @@ impl Reader<'_> {
                     self.scan.advance(length);
                     value
                 }
-                None if self.scan.start()? == Start::Number => self.bare_float(float_of, narrow)?,
+                None if self.scan.start()? == Start::Number => {
+                    let at = self.scan.offset();
+                    let value = self.bare_float(float_of, narrow)?;
+                    value.ok_or_else(|| Fault::new(TOO_LARGE, at))?
+                }
                 None => return self.value(Kind::Float, 0, out),
             };
             out.extend_from_slice(&value.to_le_bytes());

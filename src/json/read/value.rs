@@ -25,11 +25,15 @@ impl Reader<'_> {
             Kind::Group(id) => self.message(id, depth, out),
             Kind::Enum(id) => self.enumeration(id, out),
             Kind::Bool => self.bool(out),
-            Kind::Double => self.double(out),
+            Kind::Double => {
+                let at = self.scan.offset();
+                let value = self.float(double_of, |value| value)?;
+                self.append_float(value.map(f64::to_le_bytes), at, out)
+            }
             Kind::Float => {
+                let at = self.scan.offset();
                 let value = self.float(float_of, narrow)?;
-                out.extend_from_slice(&value.to_le_bytes());
-                Ok(())
+                self.append_float(value.map(f32::to_le_bytes), at, out)
             }
             _ => self.integer(kind, out),
         }
@@ -45,8 +49,29 @@ impl Reader<'_> {
 
     #[inline]
     pub(super) fn double(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let at = self.scan.offset();
         let value = self.float(double_of, |value| value)?;
+        let value = value.ok_or_else(|| Fault::new(TOO_LARGE, at))?;
         out.extend_from_slice(&value.to_le_bytes());
+        Ok(())
+    }
+
+    /// Nothing for a number too large in an answer: like an integer it leaves its field out.
+    #[inline]
+    fn append_float<const N: usize>(
+        &mut self,
+        bytes: Option<[u8; N]>,
+        at: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        match bytes {
+            Some(bytes) => out.extend_from_slice(&bytes),
+            None if self.mode == Mode::Answer && !self.in_list => {
+                self.scan.met.add(Lenience::NumberLeftOut);
+                self.says_more = true;
+            }
+            None => return Err(Fault::new(TOO_LARGE, at)),
+        }
         Ok(())
     }
 
@@ -85,20 +110,21 @@ impl Reader<'_> {
         }
     }
 
+    /// `None`: it is too large.
     #[inline]
     fn float<T>(
         &mut self,
         convert: impl Fn(Number<'_>) -> Option<T>,
         not_finite: impl Fn(f64) -> T,
-    ) -> Result<T> {
+    ) -> Result<Option<T>> {
         if !self.scan.is_next(b'"') {
             return self.bare_float(convert, not_finite);
         }
         let at = self.scan.offset();
         let text = self.scan.string()?;
         match parse_non_finite(&text) {
-            Some(value) => Ok(not_finite(value)),
-            None => convert(quoted_number(&text, at)?).ok_or_else(|| Fault::new(TOO_LARGE, at)),
+            Some(value) => Ok(Some(not_finite(value))),
+            None => Ok(convert(quoted_number(&text, at)?)),
         }
     }
 
@@ -108,11 +134,13 @@ impl Reader<'_> {
         &mut self,
         convert: impl Fn(Number<'_>) -> Option<T>,
         not_finite: impl Fn(f64) -> T,
-    ) -> Result<T> {
-        let at = self.scan.offset();
+    ) -> Result<Option<T>> {
         match self.scan.number() {
-            Ok(number) => convert(number).ok_or_else(|| Fault::new(TOO_LARGE, at)),
-            Err(fault) => self.scan.bare_non_finite().map(not_finite).ok_or(fault),
+            Ok(number) => Ok(convert(number)),
+            Err(fault) => match self.scan.bare_non_finite() {
+                Some(value) => Ok(Some(not_finite(value))),
+                None => Err(fault),
+            },
         }
     }
 
@@ -210,7 +238,7 @@ pub(super) fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-const TOO_LARGE: &str = "a number too large for its field";
+pub(super) const TOO_LARGE: &str = "a number too large for its field";
 
 /// A quoted number follows the same grammar as a bare one.
 fn quoted_number(text: &[u8], at: usize) -> Result<Number<'_>> {
