@@ -47,9 +47,10 @@ pub(crate) fn retry_policy(path: &str) -> Option<RetryPolicy> {
 
 /// The fields of a streamed answer of which one says that it is whole. Server-sent events have no
 /// end mark, so an intermediary can end them early without a trace; but a model gives its reason to
-/// stop, or the prompt was blocked.
+/// stop, or the prompt was blocked. That holds for whoever compiled the published protos himself.
 pub(crate) fn end_fields(path: &str) -> &'static [&'static str] {
-    if path.ends_with("/StreamGenerateContent") {
+    let is_gemini = path.starts_with("/google.ai.generativelanguage.");
+    if is_gemini && path.ends_with("/StreamGenerateContent") {
         &["candidates.finish_reason", "prompt_feedback.block_reason"]
     } else {
         &[]

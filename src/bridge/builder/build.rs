@@ -9,7 +9,7 @@ use crate::carry::{Core, Parts, Settings};
 use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
-use crate::gemini::parameters::Guard;
+use crate::gemini::{self, parameters::Guard};
 use crate::network::{Network, NetworkSettings, Origin};
 use crate::probe::Probe;
 use crate::retry::{Retries, RetryPolicies};
@@ -59,7 +59,7 @@ impl BridgeBuilder {
             max_metadata_size: self.max_metadata_size,
             connections: self.rest_connections.unwrap_or_else(default_connections),
             dialect: preset.dialect,
-            end_fields: preset.end_fields,
+            end_fields: gemini::end_fields,
         };
         let grpc = GrpcTransport::new(self.grpc_carrier, &network, &origin, limits)?;
         let schema = preset.schema.clone();

@@ -10,14 +10,12 @@ use crate::gemini;
 use crate::probe::ProbeRequest;
 use crate::retry::RetryPolicies;
 use crate::schema::Schema;
-use crate::transport::rest::EndFields;
 
 /// What is known of the service that is called: much of the Gemini API, nothing of others.
 pub(super) struct Preset {
     pub(super) schema: Schema,
     pub(super) probe: Option<ProbeRequest>,
     pub(super) dialect: Dialect,
-    pub(super) end_fields: fn(&str) -> EndFields,
     pub(super) retries: RetryPolicies,
     pub(super) deadline: DefaultDeadline,
 }
@@ -31,7 +29,6 @@ impl Preset {
             Some(schema) => Ok(Self {
                 probe: probe.map(|probe| probe_request(&schema, &probe)).transpose()?,
                 dialect: Dialect::Plain,
-                end_fields: |_| &[],
                 retries: RetryPolicies::OfSchema,
                 deadline: DefaultDeadline::OfSchema,
                 schema,
@@ -45,7 +42,6 @@ impl Preset {
         Ok(Self {
             probe: Some(probe_request(&schema, probe)?),
             dialect: Dialect::Google,
-            end_fields: gemini::end_fields,
             retries: RetryPolicies::ByMethod(gemini::retry_policy),
             deadline: DefaultDeadline::ByMethod(gemini::deadline),
             schema,
