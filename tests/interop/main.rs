@@ -25,5 +25,6 @@ mod row;
 #[cfg(feature = "cli")]
 mod serving;
 mod tls_peers;
+mod transcoders;
 #[cfg(feature = "cli")]
 mod wheel;

@@ -55,6 +55,7 @@ pub(crate) struct HttpBody {
     body: UnsyncBoxBody<Bytes, BoxError>,
     hop: Arc<str>,
     issuer: Option<Issuer>,
+    trailers: Option<HeaderMap>,
 }
 
 impl Client {
@@ -126,7 +127,7 @@ impl HttpBody {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { body: body.map_err(Into::into).boxed_unsync(), hop, issuer: None }
+        Self { body: body.map_err(Into::into).boxed_unsync(), hop, issuer: None, trailers: None }
     }
 
     /// The next bytes; `None` at a clean end.
@@ -141,8 +142,8 @@ impl HttpBody {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
-                    // Trailers of HTTP say nothing here.
-                    Ok(_) | Err(_) => {}
+                    Ok(_) => {}
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
                 Some(Err(error)) => {
                     self.close();
@@ -154,6 +155,11 @@ impl HttpBody {
                 }
             }
         }
+    }
+
+    /// The trailers, if some came behind the bytes.
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 
     /// Lets go of the connection: nothing more is read.
@@ -241,7 +247,7 @@ impl HttpBody {
 
     fn of(chunks: Chunks) -> Self {
         let body = chunks.map_err(BoxError::from).boxed_unsync();
-        Self { body, hop: "a service".into(), issuer: None }
+        Self { body, hop: "a service".into(), issuer: None, trailers: None }
     }
 }
 

@@ -5,8 +5,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
+use tonic::Status;
 
 use super::decode::Decoder;
+use super::status::failure_in;
 use crate::call::frame::Whole;
 use crate::error::Error;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
@@ -76,6 +78,11 @@ impl AnswerBody {
     pub(super) fn close(&mut self) {
         self.http.close();
         self.decoder = None;
+    }
+
+    /// The failure that trailers tell.
+    pub(super) fn failure(&self) -> Option<Status> {
+        failure_in(self.http.trailers()?)
     }
 
     /// How failures name the service.

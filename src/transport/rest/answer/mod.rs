@@ -35,7 +35,7 @@ use head::{failed, head, metadata_of};
 use judge::{Position, Unreadable};
 use raw::content_type_of;
 use reading::Reading;
-use status::read_status;
+use status::{failure_in, read_status};
 use stream::read_stream;
 
 /// # Errors
@@ -51,15 +51,22 @@ pub(crate) async fn read_http_answer(
     }
     if !status.is_success() {
         let text = read_error(&mut body, reading.max_metadata_size).await?;
-        return match read_status(&reading.schema, status.as_u16(), &text) {
+        let found = read_status(&reading.schema, status.as_u16(), &text);
+        return match found.or_else(|| failure_in(&headers)) {
             Some(found) => Ok(failed(&found, metadata_of(headers))),
             None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
         };
+    }
+    if let Some(found) = failure_in(&headers) {
+        return Ok(failed(&found, metadata_of(headers)));
     }
     if reading.method.server_streaming {
         return read_stream(status, headers, body, reading).await;
     }
     let text = body.collect(reading.json_limit()).await?.ok_or_else(|| reading.too_large())?;
+    if let Some(found) = body.failure() {
+        return Ok(failed(&found, metadata_of(headers)));
+    }
     let frame = if reading.is_raw() {
         reading.raw_frame(content_type_of(&headers).as_ref(), &text)
     } else if text.trim_ascii().is_empty() && reading.is_empty() {
@@ -78,7 +85,7 @@ pub(crate) async fn read_http_answer(
     Ok(head(metadata_of(headers), Body::new(WholeBody { frame: Some(frame), ended: false })))
 }
 
-/// The body of an error, as far as it comes soon: its status is known. Empty if it breaks off.
+/// The body of an error, as far as it comes, and soon: its status is known.
 ///
 /// # Errors
 /// It is over the limit.
@@ -86,16 +93,16 @@ async fn read_error(body: &mut AnswerBody, limit: usize) -> Result<Bytes, Error>
     let mut text = Whole::default();
     let reading = async {
         while let Some(data) = poll_fn(|context| body.poll_chunk(context, 0)).await {
-            let Ok(data) = data else { return Ok(false) };
+            // One that breaks off has said something all the same.
+            let Ok(data) = data else { break };
             if text.add(data) > limit {
                 return Err(());
             }
         }
-        Ok(true)
+        Ok(())
     };
     match timeout(ERROR_LIMIT, reading).await {
-        Ok(Ok(false)) => Ok(Bytes::new()),
-        Ok(Ok(true)) | Err(_) => Ok(text.into_bytes()),
+        Ok(Ok(())) | Err(_) => Ok(text.into_bytes()),
         Ok(Err(())) => {
             let what = format!("the error of {} has {limit} bytes or more", body.hop());
             Err(metadata_too_large(&what, limit))

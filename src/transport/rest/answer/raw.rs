@@ -52,7 +52,8 @@ impl HttpBodyTrait for RawStream {
             }
             None => {
                 this.is_done = true;
-                Ok(BodyFrame::trailers(trailers_of(&Status::ok(""))))
+                let end = this.body.failure().unwrap_or_else(|| Status::ok(""));
+                Ok(BodyFrame::trailers(trailers_of(&end)))
             }
         }))
     }

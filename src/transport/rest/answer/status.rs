@@ -1,6 +1,7 @@
 //! Status: the service's JSON errors, as a gRPC status.
 
 use bytes::Bytes;
+use http::header::HeaderMap;
 use prost::Message as _;
 use prost_types::Any;
 use serde_json::Value;
@@ -25,6 +26,12 @@ pub(crate) fn read_status(schema: &Schema, http: u16, body: &[u8]) -> Option<Sta
     let details = details_of(raw.as_bytes(), style.code).unwrap_or_default();
     let details = details.into_iter().filter_map(|detail| read_detail(schema, detail)).collect();
     Some(with_details(code, style.message_of(object), details))
+}
+
+/// The failure that headers or trailers tell as those of gRPC do. Envoy writes so, unless it is told
+/// to write errors as JSON.
+pub(super) fn failure_in(headers: &HeaderMap) -> Option<Status> {
+    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }
 
 fn code_of(at: CodeAt, object: &Value, http: u16) -> Option<Code> {

@@ -142,6 +142,9 @@ impl AnswerStream {
     /// The end of the body, which is no end of the stream if its messages were due to say so and
     /// did not. An array's bracket says it for them.
     fn end_well(&mut self) -> Result<BodyFrame<Bytes>, Error> {
+        if let Some(found) = self.body.failure() {
+            return Ok(self.end_with(&found));
+        }
         if self.end.is_missing() && !self.splitter.has_end_mark() {
             let evidence = Evidence::new().with_messages(self.messages).with_detail(NO_REASON);
             return Err(self.body.symptom(SymptomKind::BodyTruncated, evidence).into());
