@@ -26,12 +26,14 @@ pub(crate) fn words_of(answer: &[u8]) -> Option<Box<str>> {
 pub(crate) fn text_of(answer: &[u8]) -> String {
     let answer = answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer);
     let text = String::from_utf8_lossy(answer);
+    let text = text.trim_start();
     let is_event =
         ["data:", "event:", "id:", "retry:", ":"].iter().any(|name| text.starts_with(name));
     if !is_event {
-        return text.into_owned();
+        return text.to_owned();
     }
-    let lines = text.lines().skip_while(|line| !line.starts_with("data:"));
+    let ends = text.replace("\r\n", "\n").replace('\r', "\n");
+    let lines = ends.lines().skip_while(|line| !line.starts_with("data:"));
     let data = lines.map_while(|line| line.strip_prefix("data:"));
     data.collect::<Vec<_>>().join("\n")
 }
@@ -145,6 +147,7 @@ mod tests {
             ("null", "null"),
             ("event: error\ndata: {\"message\":\"m\"}\n\n", "m"),
             (": hello\n\ndata: a\ndata: b\n\ndata: c\n\n", "a b"),
+            ("\r\rdata: a\r\rdata: b\r\r", "a"),
             ("{\"error\":", "{\"error\":"),
         ] {
             let found = words_of(answer.as_bytes());

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "adc")]
 mod adc;
+mod answers;
 mod auto;
 mod bad_input;
 mod carriers;
@@ -39,6 +40,7 @@ mod network;
 mod operations;
 mod oracle;
 mod overlay_facts;
+mod own_numbers;
 mod parameters;
 mod parity;
 mod peers;

@@ -60,12 +60,10 @@ impl Reading {
                 let says_something = frame.len() > PREFIX_LENGTH;
                 Ok(Readable { frame: with_length(frame), says_something })
             }
-            Err(fault) => {
-                Err(self.failure(text).unwrap_or_else(|| match text.trim_ascii().first() {
-                    Some(b'{') => Unreadable::Broken(fault),
-                    _ => Unreadable::Foreign,
-                }))
-            }
+            Err(fault) => Err(self.failure(text).unwrap_or_else(|| {
+                let may_be_message = text.trim_ascii().starts_with(b"{") && !has_error_shape(text);
+                if may_be_message { Unreadable::Broken(fault) } else { Unreadable::Foreign }
+            })),
         }
     }
 
@@ -80,7 +78,7 @@ impl Reading {
             return false;
         }
         let is_first = position != Position::Later || self.is_empty();
-        is_first || first_value_of(text).is_some_and(|value| is_error(&value))
+        is_first || has_error_shape(text)
     }
 
     /// Whether an object has a member that the schema knows.
@@ -107,10 +105,10 @@ impl Reading {
         {
             return None;
         }
-        match members(text).ok()?.as_slice() {
-            [(_, result)] if result.starts_with(b"{") => Some(result),
-            _ => None,
-        }
+        let members = members(text).ok()?;
+        let mut said = members.into_iter().filter(|(_, value)| *value != b"null");
+        let (_, result) = said.next()?;
+        (said.next().is_none() && result.starts_with(b"{")).then_some(result)
     }
 
     /// Whether the names that grpc-gateway wraps with mean nothing in the message itself.
@@ -124,8 +122,10 @@ impl Reading {
     }
 }
 
-fn first_value_of(text: &[u8]) -> Option<serde_json::Value> {
-    Some(first_value(std::str::from_utf8(text).ok()?)?.1)
+/// Whether a text is an object in the shape of an error, whoever wrote it.
+fn has_error_shape(text: &[u8]) -> bool {
+    let value = std::str::from_utf8(text).ok().and_then(first_value);
+    value.is_some_and(|(_, value)| is_error(&value))
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
