@@ -18,8 +18,13 @@
 mod advice;
 mod cases;
 mod codec_cases;
+#[path = "../../build/descriptor.rs"]
+mod descriptor;
 mod http_rules;
 mod json_suite;
+#[allow(dead_code, reason = "the build uses all of it")]
+#[path = "../../build/overlay.rs"]
+mod overlay;
 mod overlay_facts;
 mod proto_facts;
 mod protojson;

@@ -9,7 +9,7 @@ use genai_bridge::emulator::Emulator;
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{
     Candidate, Content, GenerateContentRequest, GenerateContentResponse, ListModelsRequest, Part,
-    candidate::FinishReason,
+    Schema, candidate::FinishReason,
 };
 use genai_bridge::{Bridge, Error, Proxy, Transport, gemini, v1};
 use prost::Message;
@@ -61,7 +61,11 @@ fn each_object_keeps_the_exact_text_of_what_it_does_not_know() {
 
 #[test]
 fn what_has_a_known_name_or_is_odd_goes_its_way() {
-    let deep = format!(r#"{{"deep":{}1{}}}"#, "[".repeat(90), "]".repeat(90));
+    // Each way to nest, as deep as JSON is read.
+    let deep = format!(r#"{{"deep":{}1{}}}"#, "[".repeat(100), "]".repeat(100));
+    let deep_objects = format!(r#"{{"deep":{}1{}}}"#, r#"{"a":"#.repeat(100), "}".repeat(100));
+    let twice = format!(r#"{{"text":"a","deep":{0},"deep":{0}}}"#, "[[]]");
+    let many = format!("{{{}}}", vec![r#""a":0"#; 100_000].join(","));
     let long = format!(r#"{{"long":"{}"}}"#, "x".repeat(10 << 20));
     for (given, expected) in [
         // The name of the field itself is no name in JSON.
@@ -70,10 +74,37 @@ fn what_has_a_known_name_or_is_odd_goes_its_way() {
         (r#"{"text":"a","te\u0078t2":1}"#, r#"{"text":"a","te\u0078t2":1}"#),
         (r#"{"holo":{"text":"b"}}"#, r#"{"holo":{"text":"b"}}"#),
         (deep.as_str(), deep.as_str()),
+        (deep_objects.as_str(), deep_objects.as_str()),
+        (twice.as_str(), twice.as_str()),
+        (many.as_str(), many.as_str()),
         (long.as_str(), long.as_str()),
     ] {
         let part: Part = read(PART, given);
         assert!(write(PART, &part).expect("JSON") == expected, "{given:.80}");
+    }
+}
+
+/// Objects of one known type inside each other: what is unknown in the innermost is kept, and one
+/// beyond the limit is refused, not a fault of the stack.
+#[test]
+fn known_members_nest_as_deep_as_messages_may() {
+    const SCHEMA: &str = "google.ai.generativelanguage.v1beta.Schema";
+    let nested = |depth: usize| {
+        format!(r#"{}{{"tint":[1]}}{}"#, r#"{"items":"#.repeat(depth - 1), "}".repeat(depth - 1))
+    };
+    for depth in [1, 50, 99, 100] {
+        let message: Schema = read(SCHEMA, &nested(depth));
+        assert_eq!(write(SCHEMA, &message).expect("JSON"), nested(depth), "{depth}");
+    }
+    let schema = gemini::schema().expect("a schema");
+    for depth in [101, 100_000] {
+        let error = schema.message_from_json_ignoring_unknown(SCHEMA, nested(depth).as_bytes());
+        assert!(error.expect_err("too deep").to_string().contains("inside each other"), "{depth}");
+    }
+    for depth in [1000, 1_000_000] {
+        let unknown = format!(r#"{{"deep":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        let error = schema.message_from_json_ignoring_unknown(PART, unknown.as_bytes());
+        assert!(error.expect_err("too deep").to_string().contains("inside each other"), "{depth}");
     }
 }
 
