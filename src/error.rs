@@ -33,6 +33,8 @@ struct Inner {
     first: Option<Error>,
     /// A packed `google.rpc.Status`, for the `Status` that this becomes.
     details: Bytes,
+    /// A stream would have brought something in the time for which the call was silent.
+    advises_streaming: bool,
 }
 
 /// The class of an [`Error`], and with it the [`Code`] of the `Status` it becomes.
@@ -79,6 +81,7 @@ impl Error {
             remedy: None,
             first: None,
             details: Bytes::new(),
+            advises_streaming: false,
         }))
     }
 
@@ -144,6 +147,14 @@ impl Error {
         if let Some(symptom) = &mut self.0.symptom {
             symptom.open_rest();
         }
+    }
+
+    pub(crate) fn advise_streaming(&mut self) {
+        self.0.advises_streaming = true;
+    }
+
+    pub(crate) fn advises_streaming(&self) -> bool {
+        self.0.advises_streaming
     }
 
     /// The error that a `Status` made by the bridge carries; `None` when the service sent the

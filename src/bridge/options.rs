@@ -202,6 +202,7 @@ pub struct CallOptions {
     pub(crate) transport: Option<Transport>,
     pub(crate) resend: Option<ResendPolicy>,
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) stream_under: Option<bool>,
 }
 
 impl CallOptions {
@@ -228,6 +229,14 @@ impl CallOptions {
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
+        self
+    }
+
+    /// Whether this call, if it is a `GenerateContent`, is carried as a stream and collected: see
+    /// [`BridgeBuilder::stream_under`](crate::BridgeBuilder::stream_under).
+    #[must_use]
+    pub fn stream_under(mut self, streamed: bool) -> Self {
+        self.stream_under = Some(streamed);
         self
     }
 }

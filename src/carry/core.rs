@@ -21,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::fallback::{Event, Fallback, TransportState};
 use crate::gemini::parameters::Guard;
+use crate::gemini::reply::ReplyMerger;
 use crate::network::require_runtime;
 use crate::probe::Probe;
 use crate::retry::Retries;
@@ -92,17 +93,21 @@ impl Core {
         request: Request<Body>,
         mut trace: Trace,
     ) -> Result<Answer, Status> {
-        let answer = self.answer(request, &mut trace).await.map_err(Status::from);
-        answer.inspect_err(|status| trace.end_with(status))
+        let answer = Arc::clone(&self).answer(request, &mut trace).await.map_err(Status::from);
+        match answer.inspect_err(|status| trace.end_with(status))? {
+            (answer, None) => Ok(answer),
+            (answer, Some(merger)) => Box::pin(self.collect(answer, merger)).await,
+        }
     }
 
     async fn answer(
         self: Arc<Self>,
         request: Request<Body>,
         trace: &mut Trace,
-    ) -> Result<Answer, Error> {
+    ) -> Result<(Answer, Option<Box<ReplyMerger>>), Error> {
         require_runtime()?;
         let mut call = self.parse(request)?;
+        let merger = self.stream_under(&mut call);
         within(call.deadline, Busy::Reading, pin!(self.read_message(&mut call))).await?;
         self.find_rest_only(&mut call)?;
         self.guard.admit(&call)?;
@@ -114,10 +119,13 @@ impl Core {
             if self.is_rest_open(&call) {
                 error.open_rest();
             }
+            if self.may_be_cut_for_silence(&call, &error) {
+                error.advise_streaming();
+            }
             error
         })?;
         trace.carried_by(carried.transport);
-        Ok(self.watch_answer(carried, &call, trace.hand_over()))
+        Ok((self.watch_answer(carried, &call, trace.hand_over()), merger))
     }
 
     /// The span of the call that begins now.

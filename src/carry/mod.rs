@@ -12,6 +12,7 @@ mod rest_only;
 mod settings;
 mod sieve;
 mod stream_limits;
+mod stream_under;
 mod trace;
 
 pub(crate) use self::core::{Core, Parts};

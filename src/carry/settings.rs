@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) default_deadline: DefaultDeadline,
     /// `None` for no limit.
     pub(crate) stream_idle_limit: Option<Duration>,
+    pub(crate) stream_under: bool,
     pub(crate) patience: Patience,
     pub(crate) max_message_size: usize,
     pub(crate) rest_http2: bool,

@@ -31,6 +31,7 @@ mod protojson;
 mod recorded;
 mod replies;
 mod round_trip;
+mod stream_under;
 
 use std::path::PathBuf;
 

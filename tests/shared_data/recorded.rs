@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use genai_bridge::{Bridge, Proxy, RetryPolicy, Transport, longrunning, v1beta};
+use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport, longrunning, v1beta};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,8 +20,8 @@ use crate::{shared, unpack};
 
 pub(crate) struct Recording {
     pub(crate) file: String,
-    status: u16,
-    content_type: String,
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
     pub(crate) method: Option<&'static str>,
 }
@@ -57,14 +57,16 @@ async fn recorded_answers_decode_and_recorded_errors_keep_their_code() {
 
 /// A bridge over REST to recordings that are served.
 pub(crate) fn bridge_to(address: std::net::SocketAddr) -> Bridge {
+    builder_to(address).build().expect("settings")
+}
+
+pub(crate) fn builder_to(address: std::net::SocketAddr) -> BridgeBuilder {
     Bridge::builder()
         .endpoint(format!("http://{address}"))
         .api_key("no-key")
         .proxy(Proxy::none())
         .transport(Transport::Rest)
         .retry(RetryPolicy::none())
-        .build()
-        .expect("settings")
 }
 
 /// The recordings of this service.
@@ -220,7 +222,7 @@ fn request_of(method: &str) -> Vec<u8> {
 }
 
 pub(crate) struct Outcome {
-    messages: Vec<Bytes>,
+    pub(crate) messages: Vec<Bytes>,
     pub(crate) status: Status,
 }
 

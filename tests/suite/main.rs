@@ -56,6 +56,7 @@ mod setting;
 #[cfg(feature = "cli")]
 mod sidecar;
 mod status_size;
+mod stream_under;
 #[cfg(all(unix, feature = "cli"))]
 mod terminal;
 mod traces;

@@ -82,6 +82,7 @@ impl BridgeBuilder {
                 grpc_head_start: self.grpc_head_start,
                 default_deadline: self.default_deadline.unwrap_or(preset.deadline),
                 stream_idle_limit: self.stream_idle_limit,
+                stream_under: self.stream_under,
                 patience: self.patience,
                 max_message_size: self.max_message_size,
                 rest_http2: self.rest_http2,

@@ -29,6 +29,7 @@ use crate::transport::carrier::foreign::Carrier;
 /// Nothing is checked before [`build`](Self::build), which names the setting that is wrong; after
 /// it no setting can fail.
 #[must_use = "a builder does nothing before build()"]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option by itself")]
 pub struct BridgeBuilder {
     credentials: Result<Credentials, Error>,
     endpoint: String,
@@ -50,6 +51,7 @@ pub struct BridgeBuilder {
     grpc_head_start: Duration,
     default_deadline: Option<DefaultDeadline>,
     stream_idle_limit: Option<Duration>,
+    stream_under: bool,
     patience: Patience,
     retry: Option<RetryPolicy>,
     resend: ResendPolicy,
@@ -101,6 +103,7 @@ impl BridgeBuilder {
             grpc_head_start: Duration::from_millis(300),
             default_deadline: None,
             stream_idle_limit: Some(STREAM_IDLE_LIMIT),
+            stream_under: false,
             patience: Patience::default(),
             retry: None,
             resend: ResendPolicy::default(),
@@ -315,6 +318,23 @@ impl BridgeBuilder {
     pub fn stream_idle_limit(mut self, limit: Duration) -> Self {
         self.stream_idle_limit =
             Some(limit).filter(|limit| *limit != Duration::MAX).map(|limit| limit.min(ONE_YEAR));
+        self
+    }
+
+    /// Carries each `GenerateContent` as a `StreamGenerateContent`, and collects it to the one answer
+    /// that the client expects. Default: off. One call chooses by
+    /// [`CallOptions::stream_under`](crate::CallOptions::stream_under).
+    ///
+    /// It helps where a proxy ends what is silent for too long, and a model thinks longer than that:
+    /// of a stream the proxy sees the pieces. It does not help where the stream itself is silent;
+    /// let the model tell its thoughts (`include_thoughts`), which come while it thinks. The answer
+    /// is that of the unary call, but for what the service tells in no stream (`avg_logprobs`). A
+    /// stream that breaks, or ends without a reason to stop, is an error, and the call is not sent
+    /// again; its text is lost, as with any unary call. The limits of streams hold
+    /// ([`stream_idle_limit`](Self::stream_idle_limit)), and the answer's messages together may be
+    /// no larger than [`max_message_size`](Self::max_message_size).
+    pub fn stream_under(mut self, streamed: bool) -> Self {
+        self.stream_under = streamed;
         self
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy, sink};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, copy, sink};
 use tokio::net::TcpStream;
 
 /// A stream of bytes to the client or to the target, under TLS or plain.
@@ -23,6 +23,11 @@ pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// From here on, the end of the stream is a reset: the other side learns of it when this one is
     /// dropped.
     fn reset_when_dropped(&mut self);
+}
+
+impl Wire for DuplexStream {
+    /// In memory an end is an end.
+    fn reset_when_dropped(&mut self) {}
 }
 
 impl Wire for TcpStream {

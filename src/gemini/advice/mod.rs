@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use super::Details;
 use crate::error::Error;
 use facts::{Facts, clean};
-use rows::{Row, reason_of, row_of};
+use rows::{Row, STREAM_UNDER, reason_of, row_of};
 
 /// Who said that a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,6 +122,7 @@ pub fn advice_for(status: &Status, method: &str) -> Option<Advice> {
 
 fn of_error(error: &Error) -> Advice {
     let speaker = if error.symptom().is_some() { Speaker::Network } else { Speaker::Client };
+    let remedies = [error.advice(), error.advises_streaming().then_some(STREAM_UNDER)];
     Advice {
         speaker,
         happened: clean(&error.to_string()),
@@ -129,7 +130,7 @@ fn of_error(error: &Error) -> Advice {
         cause: None,
         // Of two transports that failed, the second one's: the first one's may be to take the
         // second.
-        remedies: error.advice().map(str::to_owned).into_iter().collect(),
+        remedies: remedies.into_iter().flatten().map(str::to_owned).collect(),
     }
 }
 

@@ -3,15 +3,12 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use prost::Message;
 use tonic::{Status, Streaming};
 
-use super::content::{Reply, is_finished};
+use super::content::Reply;
+use super::merge::{ReplyMerger, SignedText};
 use crate::error::{Error, ErrorKind};
-use crate::json::join_unknown;
-use crate::proto::google::ai::generativelanguage::v1beta;
-use v1beta::part::Data;
-use v1beta::{Candidate, GenerateContentResponse, Part};
+use crate::gemini::schema;
 
 /// Reads a stream to its end, and gives it as the one response that a unary call would have given.
 ///
@@ -48,18 +45,33 @@ pub async fn collect_reply_with<R: Reply>(
     mut stream: Streaming<R>,
     mut on_chunk: impl FnMut(&R),
 ) -> Result<R, BrokenReply<R>> {
-    let mut so_far = GenerateContentResponse::default();
-    loop {
+    let mut merger = merger::<R>().map_err(|error| BrokenReply::new(R::default(), error.into()))?;
+    let status = loop {
         match stream.message().await {
             Ok(Some(chunk)) => {
                 on_chunk(&chunk);
-                merge(&mut so_far, chunk.as_v1beta().into_owned());
+                if let Err(error) = merger.add(&chunk.encode_to_vec()) {
+                    break error.into();
+                }
             }
-            Ok(None) if is_finished(&so_far) => return Ok(R::from_v1beta(so_far)),
-            Ok(None) => return Err(BrokenReply::new(so_far, unfinished())),
-            Err(status) => return Err(BrokenReply::new(so_far, status)),
+            Ok(None) if merger.is_finished() => return Ok(read(&merger)),
+            Ok(None) => break unfinished().into(),
+            Err(status) => break status,
         }
-    }
+    };
+    Err(BrokenReply::new(read(&merger), status))
+}
+
+fn merger<R: Reply>() -> Result<ReplyMerger, Error> {
+    let schema = schema()?;
+    let name = R::NAME;
+    let id = schema.message_id(name);
+    let id = id.ok_or_else(|| Error::new(ErrorKind::Schema, format!("there is no `{name}`")))?;
+    Ok(ReplyMerger::new(schema, id, SignedText::Apart))
+}
+
+fn read<R: Reply>(merger: &ReplyMerger) -> R {
+    R::decode(merger.encode().as_slice()).expect("the fields of messages that were decoded")
 }
 
 /// A stream that ended in an error. Python's `BrokenResponseError`.
@@ -73,14 +85,13 @@ struct Broken<R> {
 }
 
 /// The stream ended well, and the reply within it did not.
-fn unfinished() -> Status {
+pub(crate) fn unfinished() -> Error {
     Error::new(ErrorKind::Truncated, "the stream ended, and nothing says why the model stopped")
-        .into()
 }
 
 impl<R: Reply> BrokenReply<R> {
-    fn new(so_far: GenerateContentResponse, status: Status) -> Self {
-        Self(Box::new(Broken { so_far: R::from_v1beta(so_far), status }))
+    fn new(so_far: R, status: Status) -> Self {
+        Self(Box::new(Broken { so_far, status }))
     }
 }
 
@@ -119,90 +130,18 @@ impl<R> From<BrokenReply<R>> for Status {
     }
 }
 
-/// Adds a chunk to what came before it.
-///
-/// Protobuf's own merging appends what is repeated and overwrites what is not, also for fields that
-/// this crate does not look at; usage and ratings are told anew by each chunk, so they replace.
-fn merge(so_far: &mut GenerateContentResponse, mut chunk: GenerateContentResponse) {
-    for candidate in std::mem::take(&mut chunk.candidates) {
-        let same =
-            so_far.candidates.iter_mut().find(|known| index_of(known) == index_of(&candidate));
-        match same {
-            Some(known) => merge_candidate(known, candidate),
-            None => so_far.candidates.push(candidate),
-        }
-    }
-    if chunk.usage_metadata.is_some() {
-        so_far.usage_metadata = None;
-    }
-    if let (Some(old), Some(new)) = (&mut so_far.prompt_feedback, &chunk.prompt_feedback)
-        && !new.safety_ratings.is_empty()
-    {
-        old.safety_ratings.clear();
-    }
-    let unknown = join_unknown(&so_far.unknown_json, &chunk.unknown_json);
-    append(so_far, &chunk);
-    so_far.unknown_json = unknown.into();
-}
-
-fn merge_candidate(known: &mut Candidate, mut chunk: Candidate) {
-    if !chunk.safety_ratings.is_empty() {
-        known.safety_ratings.clear();
-    }
-    let parts = chunk.content.as_mut().map(|content| std::mem::take(&mut content.parts));
-    if let Some(old) = &known.citation_metadata
-        && let Some(new) = &mut chunk.citation_metadata
-    {
-        // Some models repeat the sources in each chunk.
-        new.citation_sources.retain(|source| !old.citation_sources.contains(source));
-    }
-    let unknown = join_unknown(&known.unknown_json, &chunk.unknown_json);
-    append(known, &chunk);
-    known.unknown_json = unknown.into();
-    let content = known.content.get_or_insert_default();
-    for part in parts.unwrap_or_default() {
-        push_part(&mut content.parts, part);
-    }
-}
-
-/// Joins a text to the text before it. A signature belongs to the very part that it came with
-/// ([thought signatures](https://ai.google.dev/gemini-api/docs/thought-signatures)), so such a part stays alone.
-fn push_part(parts: &mut Vec<Part>, mut part: Part) {
-    if let Some(last) = parts.last_mut()
-        && last.thought == part.thought
-        && is_plain(last)
-        && is_plain(&mut part)
-        && let (Some(Data::Text(text)), Some(Data::Text(more))) = (&mut last.data, &part.data)
-    {
-        text.push_str(more);
-    } else {
-        parts.push(part);
-    }
-}
-
-/// Whether a part holds its data and nothing about it.
-fn is_plain(part: &mut Part) -> bool {
-    let data = part.data.take();
-    let is_plain = *part == Part { thought: part.thought, ..Part::default() };
-    part.data = data;
-    is_plain
-}
-
-/// Absent means the first, as on the wire.
-fn index_of(candidate: &Candidate) -> i32 {
-    candidate.index.unwrap_or_default()
-}
-
-fn append<M: Message>(whole: &mut M, more: &M) {
-    whole.merge(more.encode_to_vec().as_slice()).expect("a message reads what it wrote");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::google::ai::generativelanguage::v1beta;
     use bytes::Bytes;
+    use prost::Message as _;
     use v1beta::generate_content_response::UsageMetadata;
-    use v1beta::{CitationMetadata, CitationSource, Content, SafetyRating};
+    use v1beta::part::Data;
+    use v1beta::{
+        Candidate, CitationMetadata, CitationSource, Content, GenerateContentResponse, Part,
+        SafetyRating,
+    };
 
     fn text(text: &str) -> Part {
         Part { data: Some(Data::Text(text.into())), ..Part::default() }
@@ -217,9 +156,9 @@ mod tests {
     fn merged(
         chunks: impl IntoIterator<Item = GenerateContentResponse>,
     ) -> GenerateContentResponse {
-        let mut whole = GenerateContentResponse::default();
-        chunks.into_iter().for_each(|chunk| merge(&mut whole, chunk));
-        whole
+        let mut merger = merger::<GenerateContentResponse>().expect("a schema");
+        chunks.into_iter().for_each(|chunk| merger.add(&chunk.encode_to_vec()).expect("merged"));
+        read(&merger)
     }
 
     fn parts_of(candidate: &Candidate) -> &[Part] {

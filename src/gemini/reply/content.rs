@@ -199,47 +199,40 @@ mod sealed {
     /// has over REST alone.
     #[expect(unnameable_types, reason = "sealed: it can gain what a response must do")]
     pub trait AsV1beta: Sized {
+        /// The message, as descriptors name it.
+        const NAME: &str;
+
         fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse>;
-        fn from_v1beta(reply: v1beta::GenerateContentResponse) -> Self;
     }
 
     impl AsV1beta for v1beta::GenerateContentResponse {
+        const NAME: &str = "google.ai.generativelanguage.v1beta.GenerateContentResponse";
+
         fn as_v1beta(&self) -> Cow<'_, Self> {
             Cow::Borrowed(self)
-        }
-
-        fn from_v1beta(reply: Self) -> Self {
-            reply
         }
     }
 
     impl AsV1beta for v1::GenerateContentResponse {
+        const NAME: &str = "google.ai.generativelanguage.v1.GenerateContentResponse";
+
         fn as_v1beta(&self) -> Cow<'_, v1beta::GenerateContentResponse> {
-            Cow::Owned(rewrite(self, "v1", "v1beta"))
+            let encoded = self.encode_to_vec();
+            let by_name = rewrite_by_name(&encoded);
+            let decoded =
+                v1beta::GenerateContentResponse::decode(by_name.as_deref().unwrap_or(&encoded));
+            Cow::Owned(decoded.expect("the versions differ in known fields only"))
         }
-
-        fn from_v1beta(reply: v1beta::GenerateContentResponse) -> Self {
-            rewrite(&reply, "v1beta", "v1")
-        }
-    }
-
-    fn rewrite<T: Message + Default>(reply: &impl Message, from: &str, to: &str) -> T {
-        let encoded = reply.encode_to_vec();
-        let by_name = rewrite_by_name(&encoded, from, to);
-        T::decode(by_name.as_deref().unwrap_or(&encoded))
-            .expect("the versions differ in known fields only")
     }
 
     /// Over JSON, where a name has the number of each version. `None`: a caller wrote into the
     /// reply what is no JSON.
-    fn rewrite_by_name(reply: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
+    fn rewrite_by_name(reply: &[u8]) -> Option<Vec<u8>> {
         let schema = schema().ok()?;
-        let name = |version: &str| {
-            format!("google.ai.generativelanguage.{version}.GenerateContentResponse")
-        };
-        let json = schema.json_from_message(&name(from), reply).ok()?;
+        let json = schema.json_from_message(v1::GenerateContentResponse::NAME, reply).ok()?;
+        let id = schema.message_id(v1beta::GenerateContentResponse::NAME)?;
         let mut encoded = Vec::new();
-        read_answer(&schema, schema.message_id(&name(to))?, &json, &mut encoded).ok()?;
+        read_answer(&schema, id, &json, &mut encoded).ok()?;
         Some(encoded)
     }
 }
@@ -275,7 +268,7 @@ fn candidate_of(reply: &v1beta::GenerateContentResponse) -> Result<&v1beta::Cand
 }
 
 /// Whether anything says why there is no more: a candidate stopped, or the prompt was blocked.
-pub(super) fn is_finished(reply: &v1beta::GenerateContentResponse) -> bool {
+fn is_finished(reply: &v1beta::GenerateContentResponse) -> bool {
     let has_reason = |candidate: &v1beta::Candidate| candidate.finish_reason != 0;
     let is_blocked =
         |feedback: &PromptFeedback| feedback.block_reason != 0 || reply.candidates.is_empty();

@@ -7,10 +7,13 @@
 
 mod collect;
 mod content;
+mod merge;
 mod reason;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use collect::unfinished;
 pub use collect::{BrokenReply, collect_reply, collect_reply_with};
 pub use content::{Reply, ReplyError};
+pub(crate) use merge::{ReplyMerger, SignedText};
 pub use reason::{BlockReason, FinishReason};
