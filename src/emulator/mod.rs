@@ -22,6 +22,7 @@ compile_error!(
     "the feature `emulator` makes certificates: it needs the feature `aws-lc` or `ring`"
 );
 
+mod admission;
 mod author;
 mod authority;
 mod binding;
@@ -37,6 +38,7 @@ mod json;
 mod message;
 mod methods;
 mod page;
+mod port;
 mod query;
 mod record;
 mod refusal;
@@ -45,19 +47,18 @@ mod script;
 mod service;
 mod tasks;
 
-use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::HeaderMap;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use tonic::Status;
 
 pub use authority::Authority;
 pub use hostile::{Fault, HostileProxy};
@@ -65,9 +66,11 @@ pub use page::Page;
 pub use record::Received;
 pub use script::Reply;
 
+use admission::Admission;
 use author::Author;
 use files::store::Files;
 use methods::Methods;
+use port::Port;
 use record::Record;
 use rest::page_key;
 use script::Script;
@@ -95,6 +98,8 @@ pub struct EmulatorBuilder {
     authority: Option<Authority>,
     is_plaintext: bool,
     max_concurrent_streams: Option<u32>,
+    initial_window: Option<u32>,
+    connection_age: Option<Duration>,
     key: Option<String>,
     upload_granularity: Option<usize>,
 }
@@ -183,6 +188,15 @@ impl Emulator {
         self.service.author.set(author);
     }
 
+    /// Asks this of the headers of each call before it is taken up; the call gets the error as its
+    /// answer.
+    pub fn admit_with(
+        &self,
+        admit: impl Fn(&HeaderMap) -> Result<(), Status> + Send + Sync + 'static,
+    ) {
+        self.service.admission.set(admit);
+    }
+
     /// The content of a file that was uploaded: `files/file-1` is the first one.
     pub fn file(&self, name: &str) -> Option<Bytes> {
         self.service.files.content(name.strip_prefix("files/").unwrap_or(name))
@@ -266,6 +280,20 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Lets a client send so many bytes on a new stream of HTTP/2 before it must wait for more
+    /// room; none comes where this is 0.
+    pub fn initial_window(mut self, bytes: u32) -> Self {
+        self.initial_window = Some(bytes);
+        self
+    }
+
+    /// Ends each connection gracefully at this age, as front ends do: over HTTP/2 by GOAWAY, after
+    /// which it carries what is under way to its end.
+    pub fn connection_age(mut self, age: Duration) -> Self {
+        self.connection_age = Some(age);
+        self
+    }
+
     /// Asks for this API key, in `x-goog-api-key` or the parameter `key`.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
@@ -318,6 +346,7 @@ impl EmulatorBuilder {
             files,
             record,
             key: self.key,
+            admission: Admission::default(),
         });
         let authority = self.authority.unwrap_or_else(|| Authority::new("Emulator root"));
         let authority = Some(authority).filter(|_| !self.is_plaintext);
@@ -329,10 +358,12 @@ impl EmulatorBuilder {
         if let Some(streams) = self.max_concurrent_streams {
             http.http2().max_concurrent_streams(streams);
         }
+        http.http2().initial_stream_window_size(self.initial_window);
         let tls = authority.as_ref().map(|authority| {
             TlsAcceptor::from(authority.server_config(HOST_NAMES, &[b"h2", b"http/1.1"]))
         });
-        let port = Port { tls, http, service: Arc::clone(&service) };
+        let age = self.connection_age;
+        let port = Port { tls, http, age, service: Arc::clone(&service) };
         Ok(Emulator { address, authority, port, service, tasks })
     }
 }
@@ -341,58 +372,3 @@ impl EmulatorBuilder {
 const UPLOAD_GRANULARITY: usize = 8 * 1024 * 1024;
 
 const HOST_NAMES: &[&str] = &["localhost", "127.0.0.1", "generativelanguage.googleapis.com"];
-
-/// What a new connection needs.
-#[derive(Clone)]
-struct Port {
-    tls: Option<TlsAcceptor>,
-    http: auto::Builder<Tasks>,
-    service: Arc<Service>,
-}
-
-impl fmt::Debug for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("tls", &self.tls.is_some()).finish_non_exhaustive()
-    }
-}
-
-impl Port {
-    async fn accept(self, listener: TcpListener, tasks: Tasks) {
-        loop {
-            match listener.accept().await {
-                Ok((socket, _)) => {
-                    if let Err(error) = socket.set_nodelay(true) {
-                        tracing::debug!(%error, "a socket keeps its delay");
-                    }
-                    tasks.spawn(self.clone().serve(socket));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection was not accepted");
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
-    }
-
-    async fn serve(self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        match self.tls.clone() {
-            None => self.serve_http(socket).await,
-            Some(tls) => match tls.accept(socket).await {
-                Ok(stream) => self.serve_http(stream).await,
-                // A client that does not trust us is a case to test, not a fault.
-                Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
-            },
-        }
-    }
-
-    async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { service, http, .. } = self;
-        let answer = service_fn(move |request| {
-            let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(dispatch::answer(&service, request).await) }
-        });
-        if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
-            tracing::debug!(error, "a connection broke");
-        }
-    }
-}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A call as it came in.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub struct Received {
     verb: Method,
     headers: HeaderMap,
     message: Bytes,
+    at: Instant,
 }
 
 impl Received {
@@ -35,6 +37,7 @@ impl Received {
             verb: head.method.clone(),
             headers: head.headers.clone(),
             message,
+            at: Instant::now(),
         }
     }
 
@@ -66,6 +69,11 @@ impl Received {
     /// All headers of the request.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// When its request was complete.
+    pub fn at(&self) -> Instant {
+        self.at
     }
 
     /// The message in protobuf, decompressed; empty where the request held none that could be read.

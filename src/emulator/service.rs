@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http_body_util::combinators::UnsyncBoxBody;
 use tonic::Status;
 
+use super::admission::Admission;
 use super::author::Author;
 use super::files::store::Files;
 use super::gemini;
@@ -30,6 +31,7 @@ pub(super) struct Service {
     pub(super) files: Files,
     pub(super) record: Arc<Record>,
     pub(super) key: Option<String>,
+    pub(super) admission: Admission,
 }
 
 impl Service {
@@ -42,8 +44,9 @@ impl Service {
             .unwrap_or_else(|| Reply::encoded(Bytes::new()))
     }
 
-    /// Asks for the key, if one is required.
+    /// Asks the test who is let in, and for the key, if one is required.
     pub(super) fn admit(&self, headers: &HeaderMap, parameter: Option<&str>) -> Result<(), Status> {
+        self.admission.admit(headers)?;
         let Some(key) = &self.key else { return Ok(()) };
         let header = headers.get("x-goog-api-key").and_then(|value| value.to_str().ok());
         match header.or(parameter) {

@@ -1,16 +1,20 @@
 //! Link: the line before the proxy: how fast bytes pass, and when none do.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, spawn, yield_now};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::emulator::tasks::Tasks;
 
@@ -39,9 +43,21 @@ pub struct Link(Arc<Line>);
 struct Line {
     up: Lane,
     down: Lane,
-    /// See [`Link::first_retransmission`].
-    first_retransmission: Mutex<Duration>,
+    shape: Mutex<Shape>,
+    /// Packets so far, in both directions.
+    packets: AtomicU64,
     state: watch::Sender<State>,
+}
+
+/// How the line is built.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    /// See [`Link::first_retransmission`].
+    first_retransmission: Duration,
+    /// One way.
+    latency: Duration,
+    /// See [`Link::loses_one_in`].
+    lost: Option<u64>,
 }
 
 /// What befalls all bytes, whatever the rates.
@@ -64,7 +80,12 @@ impl Link {
         Self(Arc::new(Line {
             up: Lane::new(),
             down: Lane::new(),
-            first_retransmission: Mutex::new(FIRST_RETRANSMISSION),
+            shape: Mutex::new(Shape {
+                first_retransmission: FIRST_RETRANSMISSION,
+                latency: Duration::ZERO,
+                lost: None,
+            }),
+            packets: AtomicU64::new(0),
             state: watch::Sender::default(),
         }))
     }
@@ -87,7 +108,30 @@ impl Link {
     /// Default: 200 ms, the least on Linux.
     #[must_use]
     pub fn first_retransmission(self, after: Duration) -> Self {
-        *lock(&self.0.first_retransmission) = after;
+        lock(&self.0.shape).first_retransmission = after;
+        self
+    }
+
+    /// The time of a packet on its way in one direction; a new connection takes twice that.
+    #[must_use]
+    pub fn latency(self, one_way: Duration) -> Self {
+        lock(&self.0.shape).latency = one_way;
+        self
+    }
+
+    /// Loses one packet in so many. It is sent again when TCP would do so, and holds up what
+    /// follows.
+    #[must_use]
+    pub fn loses_one_in(self, packets: u64) -> Self {
+        lock(&self.0.shape).lost = Some(packets.max(1));
+        self
+    }
+
+    /// Loses what a client writes in a packet of more bytes, however often it is sent, and so all
+    /// that follows on that connection; below 1,460, or all pass.
+    #[must_use]
+    pub fn narrow(self, largest: usize) -> Self {
+        *lock(&self.0.up.largest) = Some(largest);
         self
     }
 
@@ -135,6 +179,8 @@ impl Line {
     /// Carries a connection to its end; how one side ends it, the other learns.
     async fn carry(self: Arc<Self>, mut client: TcpStream, inner: SocketAddr) {
         let Ok(mut proxy) = TcpStream::connect(inner).await else { return };
+        // Its handshake is over there, where nobody waits for it.
+        sleep(self.shape().latency * 2).await;
         // Without it the line is only a little slower.
         let _ = client.set_nodelay(true).and(proxy.set_nodelay(true));
         let state = self.state.subscribe();
@@ -157,8 +203,21 @@ impl Line {
     /// Carries one direction.
     async fn pass(
         &self,
+        from: impl AsyncRead + Unpin,
+        to: impl AsyncWrite + Unpin,
+        lane: &Lane,
+        state: watch::Receiver<State>,
+    ) -> io::Result<()> {
+        let (on_the_way, arriving) = mpsc::channel(ON_THE_WAY);
+        let sent = self.send(from, on_the_way, lane, state.clone());
+        tokio::try_join!(sent, deliver(arriving, to, state)).map(drop)
+    }
+
+    /// What enters the line, with the time when it arrives.
+    async fn send(
+        &self,
         mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
+        on_the_way: mpsc::Sender<(Instant, Vec<u8>)>,
         lane: &Lane,
         mut state: watch::Receiver<State>,
     ) -> io::Result<()> {
@@ -171,29 +230,76 @@ impl Line {
                 () = until_forgotten(&mut state, known) => return swallow(from).await,
                 read = from.read(&mut packet) => read?,
             };
+            if lock(&lane.largest).is_some_and(|largest| length > largest) {
+                return swallow(from).await;
+            }
             let travelling = self.travel(length, lane, state.clone());
-            tokio::select! {
+            let arrives = tokio::select! {
                 biased;
                 () = until_forgotten(&mut state, known) => return swallow(from).await,
-                () = travelling => {}
-            }
-            match packet.get(..length) {
-                Some([]) | None => return to.shutdown().await,
-                Some(bytes) => to.write_all(bytes).await?,
+                arrives = travelling => arrives,
+            };
+            let bytes = packet.get(..length).unwrap_or_default().to_vec();
+            if on_the_way.send((arrives, bytes)).await.is_err() || length == 0 {
+                return Ok(());
             }
         }
     }
 
-    /// The time of a packet on the line.
-    async fn travel(&self, length: usize, lane: &Lane, mut state: watch::Receiver<State>) {
+    fn shape(&self) -> Shape {
+        *lock(&self.shape)
+    }
+
+    /// Takes a packet's turn on the line; gives the time when it arrives.
+    async fn travel(
+        &self,
+        length: usize,
+        lane: &Lane,
+        mut state: watch::Receiver<State>,
+    ) -> Instant {
         lane.take_turn(length).await;
+        let shape = self.shape();
         while state.borrow_and_update().is_interrupted {
             let lost = Instant::now();
             if state.wait_for(|state| !state.is_interrupted).await.is_err() {
-                return;
+                break;
             }
-            let first = *lock(&self.first_retransmission);
+            let first = shape.first_retransmission;
             sleep_until(lost + next_retransmission(lost.elapsed(), first)).await;
+        }
+        let packet = self.packets.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_lost = shape.lost.is_some_and(|lost| packet.is_multiple_of(lost));
+        let again = shape.latency * 2 + shape.first_retransmission;
+        Instant::now() + shape.latency + if is_lost { again } else { Duration::ZERO }
+    }
+}
+
+/// What leaves the line, in order.
+async fn deliver(
+    mut arriving: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+) -> io::Result<()> {
+    let known = state.borrow().forgotten;
+    loop {
+        let next = async {
+            let (arrives, bytes) = arriving.recv().await?;
+            sleep_until(arrives).await;
+            Some(bytes)
+        };
+        let next = tokio::select! {
+            biased;
+            () = until_forgotten(&mut state, known) => None,
+            next = next => next,
+        };
+        match next.as_deref() {
+            // What has not arrived is lost. The connection stays open until its sender ends it.
+            None => {
+                while arriving.recv().await.is_some() {}
+                return Ok(());
+            }
+            Some([]) => return to.shutdown().await,
+            Some(bytes) => to.write_all(bytes).await?,
         }
     }
 }
@@ -203,13 +309,19 @@ impl Line {
 struct Lane {
     /// Bytes a second; `None` for no limit.
     rate: Mutex<Option<u32>>,
+    /// Bytes that a packet may have; `None` for no limit.
+    largest: Mutex<Option<usize>>,
     /// When the packets so far have passed.
     free_at: Mutex<Instant>,
 }
 
 impl Lane {
     fn new() -> Self {
-        Self { rate: Mutex::default(), free_at: Mutex::new(Instant::now()) }
+        Self {
+            rate: Mutex::default(),
+            largest: Mutex::default(),
+            free_at: Mutex::new(Instant::now()),
+        }
     }
 
     fn limit(&self, rate: u32) {
@@ -257,84 +369,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As much as an Ethernet frame carries.
-const PACKET: usize = 1_400;
+/// As much as TCP puts into an Ethernet frame.
+const PACKET: usize = 1_460;
+/// Packets: more than any window here holds.
+const ON_THE_WAY: usize = 1_024;
 const FIRST_RETRANSMISSION: Duration = Duration::from_millis(200);
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::duplex;
-
-    use super::*;
-
-    #[test]
-    fn what_was_lost_is_sent_again_after_ever_longer_waits() {
-        let ms = Duration::from_millis;
-        for (outage, arrives) in
-            [(0, 200), (200, 200), (201, 600), (6_200, 6_200), (10_000, 12_600)]
-        {
-            assert_eq!(next_retransmission(ms(outage), ms(200)), ms(arrives), "{outage}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn packets_of_all_connections_share_the_rate() {
-        let link = Link::new().up(1_000_000);
-        let began = Instant::now();
-        let pass = || async {
-            let (from, mut given) = duplex(500_000);
-            let (to, mut taken) = duplex(500_000);
-            given.write_all(&vec![0; 500_000]).await.expect("room");
-            given.shutdown().await.expect("open");
-            link.0.pass(from, to, &link.0.up, link.0.state.subscribe()).await.expect("passed");
-            copy(&mut taken, &mut sink()).await.expect("taken")
-        };
-        assert_eq!(tokio::join!(pass(), pass()), (500_000, 500_000));
-        let took = began.elapsed();
-        assert!((1_000..1_010).contains(&took.as_millis()), "{took:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_outage_delays_and_loses_nothing() {
-        let link = Link::new();
-        let (from, mut given) = duplex(10);
-        let (to, mut taken) = duplex(10);
-        link.interrupt();
-        let outage = Instant::now();
-        let state = link.0.state.subscribe();
-        let carrying = link.0.pass(from, to, &link.0.up, state);
-        let using = async {
-            given.write_all(b"whole").await.expect("open");
-            given.shutdown().await.expect("open");
-            sleep_until(outage + Duration::from_secs(10)).await;
-            link.restore();
-            let mut came = Vec::new();
-            taken.read_to_end(&mut came).await.expect("open");
-            came
-        };
-        let (carried, came) = tokio::join!(carrying, using);
-        carried.expect("carried");
-        assert_eq!((&came[..], outage.elapsed().as_millis()), (&b"whole"[..], 12_600));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_forgotten_connection_is_silent_and_stays_open() {
-        let link = Link::new();
-        let (from, mut given) = duplex(10);
-        let (to, mut taken) = duplex(10);
-        let state = link.0.state.subscribe();
-        let carrying = link.0.pass(from, to, &link.0.up, state);
-        let using = async {
-            given.write_all(b"a").await.expect("open");
-            assert_eq!(taken.read_u8().await.expect("open"), b'a');
-            link.forget_connections();
-            given.write_all(b"lost, and longer than the buffer").await.expect("open");
-            let silence = Duration::from_secs(3_600);
-            assert!(tokio::time::timeout(silence, taken.read_u8()).await.is_err());
-        };
-        tokio::select! {
-            ended = carrying => panic!("the connection ended: {ended:?}"),
-            () = using => {}
-        }
-    }
-}
