@@ -50,8 +50,8 @@ pub(crate) async fn read_answer(
     let body = match wanted {
         Wanted::Whole => {
             let mut whole = body.collect().await?;
-            // Without a message, trailers say what a head could have said: whoever asks for the
-            // status finds it there.
+            // Where the trailers are the answer, they say what a head could have said: whoever asks
+            // for the status finds it there.
             head.headers.extend(whole.take_trailers_alone().unwrap_or_default());
             Body::new(whole)
         }

@@ -165,10 +165,17 @@ impl Collected {
         }
     }
 
-    /// The trailers, if nothing comes before them.
+    /// The trailers, if they are the answer: nothing comes before them, or what does is void, since
+    /// they say that the call failed.
     pub(crate) fn take_trailers_alone(&mut self) -> Option<HeaderMap> {
-        let is_alone = self.parts.front()?.is_trailers();
-        is_alone.then(|| self.parts.pop_front()?.into_trailers().ok()).flatten()
+        let trailers = self.parts.back()?.trailers_ref()?;
+        let has_failed = trailers.get(&GRPC_STATUS).is_some_and(|status| status != "0");
+        if self.parts.len() > 1 && !has_failed {
+            return None;
+        }
+        let trailers = self.parts.pop_back()?.into_trailers().ok();
+        self.parts.clear();
+        trailers
     }
 }
 
@@ -211,5 +218,27 @@ mod tests {
             pieces,
             [data(b"a"), data(b"bc"), Some(large.into()), data(b"de"), None, data(b"f")]
         );
+    }
+
+    #[test]
+    fn trailers_are_the_answer_alone_or_where_they_say_that_the_call_failed() {
+        let trailers = |status: &'static str| {
+            let mut trailers = HeaderMap::new();
+            trailers.insert(&GRPC_STATUS, status.parse().expect("a value"));
+            trailers
+        };
+        for (has_message, status, expected) in
+            [(false, "0", true), (false, "14", true), (true, "14", true), (true, "0", false)]
+        {
+            let mut whole = Collected::default();
+            if has_message {
+                whole.push(Part::data(Bytes::from_static(b"message")));
+            }
+            whole.push(Part::trailers(trailers(status)));
+            whole.close_run();
+            let taken = whole.take_trailers_alone();
+            assert_eq!(taken, expected.then(|| trailers(status)), "{has_message} {status}");
+            assert_eq!(whole.is_end_stream(), expected, "{has_message} {status}");
+        }
     }
 }
