@@ -154,8 +154,14 @@ impl Methods {
         match outcome {
             Outcome::Carried { took } => method.carry(observed, took, expiry, now),
             Outcome::Broken { mark, said } => method.fail(observed, mark, said, expiry, now),
-            Outcome::RestCarried { said } => method.judge(said, expiry, now),
-            Outcome::RestBroken => method.acquit(now),
+            Outcome::RestCarried { said } => {
+                method.end_trial(observed);
+                method.judge(said, expiry, now);
+            }
+            Outcome::RestBroken => {
+                method.end_trial(observed);
+                method.acquit(now);
+            }
             Outcome::Late => method.suspect_silence(now),
             Outcome::Unknown => method.end_trial(observed),
         }

@@ -50,7 +50,12 @@ impl Observer {
     }
 
     /// Whether a route over gRPC is open to the method. The call takes it where gRPC `is_decided`.
+    ///
+    /// A trial is one to its end, whatever attempts the call needs.
     pub(super) fn is_open_to(&mut self, is_decided: bool, now: Instant) -> bool {
+        if self.observed.is_trial {
+            return true;
+        }
         let mut methods = self.methods.methods();
         let route = methods.route(&self.method.path, now);
         if is_decided {

@@ -190,6 +190,14 @@ fn one_call_at_a_time_tries_grpc_anew_after_the_expiry() {
 }
 
 #[test]
+fn a_trial_that_rest_had_to_end_leaves_the_next_call_to_try() {
+    for ended in [Outcome::RestCarried { said: Code::Ok }, Outcome::RestBroken] {
+        let story = Story::on_rest().wait(300).call().ends(ended);
+        assert_eq!(story.route(), MethodRoute::Trial, "{ended:?}");
+    }
+}
+
+#[test]
 fn a_trial_that_breaks_doubles_the_expiry_to_a_day() {
     let mut story = Story::on_rest();
     let mut expected = 300;
