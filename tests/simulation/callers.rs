@@ -50,6 +50,8 @@ pub(crate) struct Failure {
     /// `None` where the service said it.
     pub(crate) kind: Option<ErrorKind>,
     pub(crate) symptom: Option<(SymptomKind, Delivery)>,
+    /// Where that was met.
+    pub(crate) hop: Option<String>,
     /// What the other transport met before.
     pub(crate) first: Option<Delivery>,
     pub(crate) text: String,
@@ -64,6 +66,7 @@ impl Failure {
             code: status.code(),
             kind: error.map(Error::kind),
             symptom: error.and_then(told),
+            hop: error.and_then(|error| Some(error.symptom()?.hop().to_owned())),
             first: first.map(|(_, delivery)| delivery),
             text: format!("{:?} {}", status.code(), status.message()),
         }

@@ -6,6 +6,8 @@
 //!   seeds; the default is few.
 //! - `SIMULATION_SEED=17 cargo test --all-features --test simulation one -- --nocapture` tells all
 //!   about one.
+//! - `SIMULATION_THREADS` says on how many threads; `SIMULATION_LOGS=FOLDER` keeps the log of each
+//!   seed, to be compared with that of another build.
 //!
 //! Nothing but the seed decides: no socket, no thread, no clock but tokio's paused one, no random
 //! start of a `select!` (each of the bridge's on the way of a call has an order). Plaintext, since
@@ -25,6 +27,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "nobody uses a test")]
 
 mod callers;
+mod draw;
 mod log;
 mod model;
 mod named;
@@ -32,13 +35,17 @@ mod network;
 mod random;
 mod run;
 mod service;
+mod setting;
 mod shrink;
 mod weather;
 mod wire;
 mod world;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -49,7 +56,7 @@ use crate::model::violations;
 use crate::named::named;
 use crate::run::{Record, run};
 use crate::shrink::shrink;
-use crate::world::World;
+use crate::world::{World, faults};
 
 /// What was seen in many worlds.
 #[derive(Default)]
@@ -58,6 +65,8 @@ struct Tally {
     calls: usize,
     completed: usize,
     symptoms: BTreeMap<&'static str, u64>,
+    /// What proxies did, at the start or later.
+    faults: BTreeMap<&'static str, u64>,
     broken: Vec<(u64, Vec<String>)>,
 }
 
@@ -68,6 +77,9 @@ impl Tally {
         self.completed += record.completed();
         for kind in SymptomKind::ALL {
             *self.symptoms.entry(kind.name()).or_default() += record.stats.symptoms(*kind);
+        }
+        for fault in faults() {
+            *self.faults.entry(fault.name()).or_default() += world.times_of(fault);
         }
         if !found.is_empty() {
             self.broken.push((world.seed, found));
@@ -83,6 +95,8 @@ impl Tally {
         for (name, count) in &self.symptoms {
             println!("{name:>32} {count}");
         }
+        let rarest = self.faults.iter().min_by_key(|(_, count)| **count);
+        println!("{} faults of proxies, the rarest {rarest:?}", self.faults.len());
     }
 }
 
@@ -108,10 +122,15 @@ fn run_all(seeds: Range<u64>) -> Tally {
         }
         let world = World::draw(seed);
         let record = run(&world);
+        if let Some(folder) = std::env::var_os("SIMULATION_LOGS") {
+            fs::write(Path::new(&folder).join(seed.to_string()), &record.log).expect("a file");
+        }
         let found = violations(&world, &record);
         tally.lock().expect("no panic").add(&world, &record, found);
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = std::env::var("SIMULATION_THREADS").ok().and_then(|text| text.parse().ok());
+    let all = || thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(all);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(work);
@@ -168,5 +187,17 @@ fn a_seed_brings_the_same_run_again() {
         let again = run(&world).log;
         let differs = first.lines().zip(again.lines()).enumerate().find(|(_, (a, b))| a != b);
         assert!(differs.is_none() && first.len() == again.len(), "seed {seed}: {differs:?}");
+    }
+}
+
+#[test]
+fn a_seed_brings_the_same_run_again_in_another_process() {
+    for seed in [3_u64, 5, 8] {
+        let mut again = Command::new(std::env::current_exe().expect("this program"));
+        again.args(["--exact", "one_seed_tells_all", "--nocapture"]);
+        let again = again.env("SIMULATION_SEED", seed.to_string()).output().expect("a process");
+        let log = run(&World::draw(seed)).log;
+        let told = String::from_utf8_lossy(&again.stdout);
+        assert!(log.len() > 100 && told.contains(&log), "seed {seed}");
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use genai_bridge::emulator::Fault;
 use genai_bridge::{ResendPolicy, Transport};
+use tonic::Code;
 
 use crate::weather::Conditions;
-use crate::world::{Answer, Call, Event, Options, Shape, What, World};
+use crate::world::{Answer, Call, Event, Options, Service, Shape, What, World};
 
 pub(crate) fn named() -> Vec<(&'static str, World)> {
     vec![
@@ -17,8 +18,7 @@ pub(crate) fn named() -> Vec<(&'static str, World)> {
             "two calls at once were failed by a gateway, and no third one came for a day: the suspicion lasted, and sent \
          the calls of a healed network over REST",
             World {
-                has_proxy: true,
-                fault: Fault::UnroutedUnimplemented,
+                proxies: vec![Fault::UnroutedUnimplemented],
                 calls: vec![unary(0, 42), unary(1, 95)],
                 ..plain()
             },
@@ -26,9 +26,28 @@ pub(crate) fn named() -> Vec<(&'static str, World)> {
         (
             "a proxy refused the login of the probe that a call waited for: the call failed by that, and no counter said so",
             World {
-                has_proxy: true,
-                fault: Fault::ConnectLoginRequired,
+                proxies: vec![Fault::ConnectLoginRequired],
                 calls: vec![unary(0, 42)],
+                ..plain()
+            },
+        ),
+        (
+            "the call that tried gRPC anew for its method was refused its login: its second attempt went over REST, \
+             and no other call tried gRPC again",
+            World {
+                proxies: vec![Fault::UnroutedUnimplemented],
+                service: Service { token_life: Some(Duration::from_secs(1)), ..Service::default() },
+                calls: vec![unary(0, 42), unary(1, 95), unary(2, 400)],
+                ..plain()
+            },
+        ),
+        (
+            "a service wrote a message and then an error for a unary call: the call was counted as a good one",
+            World {
+                calls: vec![Call {
+                    answer: Answer { error: Some(Code::Internal), ..unary(0, 42).answer },
+                    ..unary(0, 42)
+                }],
                 ..plain()
             },
         ),
@@ -44,8 +63,7 @@ fn plain() -> World {
     let conditions = Conditions { latency: Duration::from_millis(7), rate: None };
     World {
         seed: 0,
-        has_proxy: false,
-        fault: Fault::Pass,
+        proxies: Vec::new(),
         options: Options {
             transport: Transport::Auto,
             resend: ResendPolicy::default(),
@@ -56,7 +74,7 @@ fn plain() -> World {
             rest_connections: 64,
             max_metadata_size: 4 * 1024 * 1024,
         },
-        max_streams: None,
+        service: Service::default(),
         events: vec![Event { at: Duration::ZERO, what: What::Conditions(conditions) }],
         breaks: Vec::new(),
         calls: Vec::new(),
@@ -88,6 +106,7 @@ fn unary(number: usize, at: u64) -> Call {
             pause: Duration::ZERO,
             error: None,
             refused: 0,
+            is_endless: false,
         },
     }
 }

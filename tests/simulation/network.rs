@@ -109,8 +109,12 @@ impl Network {
         let connected = self.weather.connected(Instant::now());
         sleep_until(connected).await;
         if !is_over(self.state().refused_until) {
-            self.log.note(format_args!("refused"));
-            return Err(io::ErrorKind::ConnectionRefused.into());
+            // A firewall before it resets what it does not let through.
+            let is_reset = self.state().opened.is_multiple_of(4);
+            let kinds = [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset];
+            let kind = kinds[usize::from(is_reset)];
+            self.log.note(format_args!("{kind}"));
+            return Err(kind.into());
         }
         let mut state = self.state();
         let number = state.opened;

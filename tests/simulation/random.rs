@@ -6,7 +6,8 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // Mixed first: else the numbers of a seed are those of the one before, but for the first.
+        Self(Self(seed).next())
     }
 
     fn next(&mut self) -> u64 {

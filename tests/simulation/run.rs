@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy, Received};
-use genai_bridge::{ActiveTransport, Bridge, Proxy, RetryPolicy, Stats, Transport};
+use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Received};
+use genai_bridge::{ActiveTransport, Bridge, Stats, Transport};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, sleep_until, timeout};
@@ -14,14 +14,15 @@ use tonic::Code;
 
 use crate::callers::{End, Outcome, make};
 use crate::log::Log;
-use crate::network::{Connector, FarEnd, Network};
-use crate::service::{Account, begin_service, number_in};
+use crate::network::{FarEnd, Network};
+use crate::service::{Account, Logins, begin_service, number_in};
+use crate::setting::{begin_bridge, begin_emulator, begin_proxies};
 use crate::weather::Weather;
-use crate::wire::connection;
 use crate::world::{Answer, Call, Shape, What, World};
 
 /// What is known of a run once it is over.
 pub(crate) struct Record {
+    pub(crate) began: Instant,
     pub(crate) outcomes: Vec<Outcome>,
     /// The calls after the network has healed.
     pub(crate) healed: Vec<Outcome>,
@@ -34,6 +35,10 @@ pub(crate) struct Record {
     pub(crate) rash_verdict: Option<String>,
     /// A verdict that was taken back sooner than it may be.
     pub(crate) short_verdict: Option<Duration>,
+    /// How often gRPC was found broken before the network healed.
+    pub(crate) verdicts: usize,
+    /// How often the service refused a token.
+    pub(crate) login_refusals: u64,
     /// Most connections of REST at a time, as far as it was seen.
     pub(crate) most_connections: usize,
     /// What was left when all had ended.
@@ -50,9 +55,44 @@ pub(crate) struct Arrival {
     pub(crate) number: Option<usize>,
     /// As its metadata says.
     pub(crate) marked: Option<usize>,
-    pub(crate) has_timeout: bool,
+    pub(crate) at: Instant,
+    /// What it may still take, as it says.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) is_rest: bool,
     pub(crate) is_probe: bool,
+}
+
+impl Arrival {
+    fn of(it: &Received) -> Self {
+        let header = |name| it.headers().get(name).and_then(|value| value.to_str().ok());
+        let timeout = header("grpc-timeout").and_then(grpc_timeout).or_else(|| {
+            let seconds: f64 = header("x-server-timeout")?.parse().ok()?;
+            Some(Duration::from_secs_f64(seconds))
+        });
+        Self {
+            number: number_in(it.method(), it.message()),
+            marked: header(MARK).and_then(|mark| mark.parse().ok()),
+            at: it.at(),
+            timeout,
+            is_rest: it.is_rest(),
+            is_probe: it.method().ends_with("/ListModels"),
+        }
+    }
+}
+
+/// A number and its unit.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let nanos: u64 = match unit {
+        "n" => 1,
+        "u" => 1_000,
+        "m" => 1_000_000,
+        "S" => 1_000_000_000,
+        "M" => 60_000_000_000,
+        "H" => 3_600_000_000_000,
+        _ => return None,
+    };
+    Some(Duration::from_nanos(number.parse::<u64>().ok()?.saturating_mul(nanos)))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -67,6 +107,7 @@ pub(crate) struct Left {
 
 /// Metadata of each call, and of its answer: its number.
 pub(crate) const MARK: &str = "x-number";
+/// Tokens begin with it, too.
 pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
 const LONGEST_EXPIRY: Duration = Duration::from_secs(25 * 3600);
 
@@ -107,10 +148,12 @@ struct Run<'a> {
     log: Log,
     began: Instant,
     emulator: Arc<Emulator>,
-    proxy: Option<Arc<HostileProxy>>,
+    /// The bridge's own is the first.
+    proxies: Vec<Arc<HostileProxy>>,
     network: Arc<Network>,
     bridge: Bridge,
     account: Account,
+    logins: Logins,
     slept: Vec<(Instant, Instant)>,
 }
 
@@ -118,25 +161,21 @@ impl<'a> Run<'a> {
     fn begin(world: &'a World, log: Log) -> Self {
         let began = Instant::now();
         log.begin(began);
-        let emulator = Emulator::builder().plaintext().authority(authority()).require_key(KEY);
-        let emulator = match world.max_streams {
-            Some(streams) => emulator.max_concurrent_streams(streams),
-            None => emulator,
-        };
-        let emulator = Arc::new(emulator.unbound().expect("an emulator"));
+        let logins = Logins::new(world.service, log.clone());
+        let emulator = Arc::new(begin_emulator(world, &logins));
         let calls = [&world.calls[..], &healed_calls(world)].concat();
         let account = begin_service(&emulator, &calls, log.clone());
-        let proxy =
-            world.has_proxy.then(|| Arc::new(begin_proxy(&emulator, world.fault, began, &log)));
-        let far_end = match &proxy {
+        let proxies = begin_proxies(&emulator, &world.proxies, began, &log);
+        let far_end = match proxies.first() {
             Some(proxy) => FarEnd::Proxy(Arc::clone(proxy)),
             None => FarEnd::Service(Arc::clone(&emulator)),
         };
         let weather = Arc::new(Weather::new(world, began));
         let network = Network::new(weather, far_end, world.breaks.clone(), log.clone());
         let network = Arc::new(network);
-        let bridge = begin_bridge(world, &network);
-        Self { world, log, began, emulator, proxy, network, bridge, account, slept: Vec::new() }
+        let bridge = begin_bridge(world, &network, &logins);
+        let slept = Vec::new();
+        Self { world, log, began, emulator, proxies, network, bridge, account, logins, slept }
     }
 
     async fn run(mut self) -> Record {
@@ -157,27 +196,21 @@ impl<'a> Run<'a> {
         for outcome in &outcomes {
             outcome.note(self.began, &self.log);
         }
+        let verdicts = seen.lock().expect("no panic").verdicts;
         let healed = self.heal().await;
         watching.abort();
         let _ = watching.await;
         let stats = self.bridge.stats();
-        let received = self.emulator.received();
-        let received = received.iter().map(|it| Arrival {
-            number: number_in(it.method(), it.message()),
-            marked: it.headers().get(MARK).and_then(|mark| mark.to_str().ok()?.parse().ok()),
-            has_timeout: ["grpc-timeout", "x-server-timeout"]
-                .iter()
-                .any(|name| it.headers().contains_key(*name)),
-            is_rest: it.is_rest(),
-            is_probe: it.method().ends_with("/ListModels"),
-        });
-        let received = received.collect();
+        let received = self.emulator.received().iter().map(Arrival::of).collect();
+        let login_refusals = self.logins.refusals();
         let (account, slept) = (self.account.clone(), std::mem::take(&mut self.slept));
         let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
         let most_connections = outcomes.iter().map(|it| it.rest_connections).max().unwrap_or(0);
+        let began = self.began;
         let left = self.end().await;
         let (panics, log) = Default::default();
         Record {
+            began,
             outcomes,
             healed,
             account,
@@ -186,6 +219,8 @@ impl<'a> Run<'a> {
             slept,
             rash_verdict: seen.rash,
             short_verdict: seen.short,
+            verdicts,
+            login_refusals,
             most_connections,
             left,
             panics,
@@ -197,11 +232,14 @@ impl<'a> Run<'a> {
         let now = Instant::now();
         match what {
             // Parts of the weather's plan.
-            What::Conditions(_) | What::Outage(_) => {}
-            What::Fault(fault) => self.proxy.iter().for_each(|proxy| proxy.set(fault)),
-            What::FaultAndCut(fault) => {
-                self.proxy.iter().for_each(|proxy| proxy.set_and_cut(fault));
+            What::Conditions(_) | What::Outage(_) | What::Narrow(_) => {}
+            What::Fault(place, fault) => {
+                self.proxies.get(place).iter().for_each(|proxy| proxy.set(fault));
             }
+            What::FaultAndCut(place, fault) => {
+                self.proxies.get(place).iter().for_each(|proxy| proxy.set_and_cut(fault));
+            }
+            What::Revoke => self.logins.revoke(),
             What::Forget => self.network.forget(),
             What::Cut(how) => self.network.cut(how),
             What::Restart(length) => {
@@ -224,7 +262,7 @@ impl<'a> Run<'a> {
     async fn heal(&self) -> Vec<Outcome> {
         self.log.note(format_args!("heals"));
         self.network.heal(Duration::from_millis(1));
-        self.proxy.iter().for_each(|proxy| proxy.set_and_cut(Fault::Pass));
+        self.proxies.iter().for_each(|proxy| proxy.set_and_cut(Fault::Pass));
         sleep(LONGEST_EXPIRY).await;
         let mut healed = Vec::new();
         for call in healed_calls(self.world) {
@@ -239,7 +277,7 @@ impl<'a> Run<'a> {
 
     /// Drops all, and looks at what is left.
     async fn end(self) -> Left {
-        let Self { bridge, network, proxy, emulator, log, .. } = self;
+        let Self { bridge, network, proxies, emulator, log, .. } = self;
         sleep(Duration::from_secs(120)).await;
         let stats = bridge.stats();
         let idle_connections = network.open();
@@ -248,7 +286,7 @@ impl<'a> Run<'a> {
         drop(bridge);
         sleep(Duration::from_secs(1)).await;
         let connections = network.open();
-        drop((network, proxy, emulator));
+        drop((network, proxies, emulator));
         // A proof, or a watch, may still wait for its limit.
         let none_left = async {
             while Handle::current().metrics().num_alive_tasks() > 0 {
@@ -262,54 +300,12 @@ impl<'a> Run<'a> {
     }
 }
 
-fn begin_bridge(world: &World, network: &Arc<Network>) -> Bridge {
-    let options = world.options;
-    let retry = RetryPolicy::google().max_attempts(options.attempts);
-    let proxy = if world.has_proxy {
-        Proxy::url("http://proxy.test:8080").expect("a URL")
-    } else {
-        Proxy::none()
-    };
-    Bridge::builder()
-        .endpoint("http://service.test")
-        .allow_plaintext()
-        .api_key(KEY)
-        .proxy(proxy)
-        .connector(Connector(Arc::clone(network)))
-        .transport(options.transport)
-        .resend(options.resend)
-        .retry(retry)
-        .grpc_head_start(options.head_start)
-        .silence_limit(options.silence_limit)
-        .stream_idle_limit(options.stream_idle_limit)
-        .rest_connections(options.rest_connections)
-        .max_metadata_size(options.max_metadata_size)
-        .build()
-        .expect("a bridge")
-}
-
-fn begin_proxy(emulator: &Arc<Emulator>, fault: Fault, began: Instant, log: &Log) -> HostileProxy {
-    let (emulator, log) = (Arc::clone(emulator), log.clone());
-    let near = Arc::new(Weather::calm(began));
-    let proxy = HostileProxy::builder().authority(authority()).dial(move |_| {
-        let (here, there, _) = connection(&near, Vec::new(), log.clone(), usize::MAX);
-        emulator.serve(there);
-        Ok(here)
-    });
-    proxy.unbound(fault)
-}
-
-/// Nothing is signed where there is no TLS.
-fn authority() -> Authority {
-    static AUTHORITY: std::sync::OnceLock<Authority> = std::sync::OnceLock::new();
-    AUTHORITY.get_or_init(|| Authority::new("Simulation")).clone()
-}
-
 /// Verdicts that should not be.
 #[derive(Default)]
 struct Seen {
     rash: Option<String>,
     short: Option<Duration>,
+    verdicts: usize,
 }
 
 /// A verdict needs an answer over REST, and holds for its time.
@@ -321,6 +317,7 @@ async fn watch(bridge: Bridge, emulator: Arc<Emulator>, seen: Arc<Mutex<Seen>>) 
         let state = changes.borrow_and_update().clone();
         let is_verdict = state.transport() == Some(ActiveTransport::Rest);
         let mut seen = seen.lock().expect("no panic");
+        seen.verdicts += usize::from(is_verdict);
         if is_verdict && !emulator.received().iter().any(Received::is_rest) {
             seen.rash = Some(state.to_string());
         }
@@ -343,6 +340,7 @@ fn healed_calls(world: &World) -> Vec<Call> {
         pause: Duration::ZERO,
         error: None::<Code>,
         refused: 0,
+        is_endless: false,
     };
     let call = |number| Call {
         number: world.calls.iter().map(|call| call.number + 1).max().unwrap_or(0) + number,

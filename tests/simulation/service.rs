@@ -1,7 +1,8 @@
 //! Service: what Gemini makes of each call, and its own account of that.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use genai_bridge::emulator::{Emulator, Reply};
@@ -14,37 +15,115 @@ use genai_bridge::v1beta::{
     BidiGenerateContentServerMessage, BidiGenerateContentSetup, Candidate, Content,
     CountTokensRequest, CountTokensResponse, GenerateContentRequest, GenerateContentResponse, Part,
 };
+use genai_bridge::{Credentials, Token};
+use http::HeaderMap;
 use prost::Message as _;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::log::Log;
-use crate::run::MARK;
-use crate::world::{Answer, Call, Shape};
+use crate::run::{KEY, MARK};
+use crate::world::{Answer, Call, Service, Shape};
 
 /// What the service did, by the number of the call.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Account(Arc<Mutex<HashMap<usize, Work>>>);
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Work {
     /// How often it took the call up.
     pub(crate) taken: u32,
     /// How often of these it answered at once that it may be asked again.
     pub(crate) refused: u32,
+    /// When it took it up, each time.
+    pub(crate) times: Vec<Instant>,
 }
 
 impl Account {
     pub(crate) fn of(&self, number: usize) -> Work {
-        self.0.lock().expect("no panic").get(&number).copied().unwrap_or_default()
+        self.0.lock().expect("no panic").get(&number).cloned().unwrap_or_default()
     }
 
     fn take(&self, number: usize, refuses: u32) -> bool {
         let mut works = self.0.lock().expect("no panic");
         let work = works.entry(number).or_default();
         work.taken += 1;
+        work.times.push(Instant::now());
         let is_refused = work.taken <= refuses;
         work.refused += u32::from(is_refused);
         is_refused
+    }
+}
+
+/// Who may call: whoever has the key, or a token that is young enough.
+#[derive(Debug, Clone)]
+pub(crate) struct Logins {
+    plan: Service,
+    tokens: Arc<Mutex<Tokens>>,
+    log: Log,
+}
+
+#[derive(Debug, Default)]
+struct Tokens {
+    /// When each was given out.
+    given: Vec<Instant>,
+    /// So many of them, the oldest, are not taken any more.
+    revoked: usize,
+    refusals: u64,
+}
+
+impl Logins {
+    pub(crate) fn new(plan: Service, log: Log) -> Self {
+        Self { plan, tokens: Arc::default(), log }
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
+        let Some(life) = self.plan.token_life else { return Credentials::api_key(KEY) };
+        let logins = self.clone();
+        Credentials::bearer(move || {
+            let mut tokens = logins.tokens();
+            let token = Token::new(format!("{KEY}-{}", tokens.given.len()));
+            tokens.given.push(Instant::now());
+            let token = if logins.plan.tells_life { token.expires_in(life) } else { token };
+            async move { Ok::<_, std::io::Error>(token) }
+        })
+    }
+
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<(), Status> {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_good = match self.plan.token_life {
+            None => header("x-goog-api-key") == Some(KEY),
+            Some(life) => header("authorization").is_some_and(|token| self.is_good(token, life)),
+        };
+        if is_good {
+            return Ok(());
+        }
+        self.log.note(format_args!("service refuses the login"));
+        self.tokens().refusals += 1;
+        Err(Status::unauthenticated("who are you?"))
+    }
+
+    fn is_good(&self, token: &str, life: Duration) -> bool {
+        let number = token.strip_prefix("Bearer ").and_then(|token| token.strip_prefix(KEY));
+        let number = number.and_then(|number| number.strip_prefix('-')?.parse::<usize>().ok());
+        let tokens = self.tokens();
+        number.is_some_and(|number| {
+            let given = tokens.given.get(number).filter(|_| number >= tokens.revoked);
+            given.is_some_and(|given| given.elapsed() < life)
+        })
+    }
+
+    pub(crate) fn revoke(&self) {
+        let mut tokens = self.tokens();
+        tokens.revoked = tokens.given.len();
+    }
+
+    pub(crate) fn refusals(&self) -> u64 {
+        self.tokens().refusals
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().expect("no panic")
     }
 }
 
@@ -68,7 +147,8 @@ pub(crate) fn begin_service(emulator: &Emulator, calls: &[Call], log: Log) -> Ac
 }
 
 fn reply(call: &Call) -> Reply {
-    let Answer { thought, messages, pause, error, .. } = call.answer;
+    let Answer { thought, messages, pause, error, is_endless, .. } = call.answer;
+    let says_end = error.is_none() && !is_endless;
     let last = messages - 1;
     let reply = match call.shape {
         Shape::Free => {
@@ -77,7 +157,7 @@ fn reply(call: &Call) -> Reply {
         }
         Shape::Bidi => Reply::messages((0..messages).map(|index| said(text(call, index)))),
         Shape::Unary | Shape::Stream => Reply::messages(
-            (0..messages).map(|index| written(text(call, index), index == last && error.is_none())),
+            (0..messages).map(|index| written(text(call, index), index == last && says_end)),
         ),
     };
     let mark = call.number.to_string();

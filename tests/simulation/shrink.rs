@@ -58,8 +58,21 @@ fn candidates(world: &World) -> Vec<World> {
     for (from, to) in parts(world.breaks.len()) {
         add(&|world| drop(world.breaks.drain(from..to)));
     }
-    if world.max_streams.is_some() {
-        add(&|world| world.max_streams = None);
+    if world.proxies.len() > 1 {
+        add(&|world| world.proxies.truncate(1));
+    }
+    let service = world.service;
+    if service.max_streams.is_some() {
+        add(&|world| world.service.max_streams = None);
+    }
+    if service.window.is_some() {
+        add(&|world| world.service.window = None);
+    }
+    if service.connection_age.is_some() {
+        add(&|world| world.service.connection_age = None);
+    }
+    if service.token_life.is_some() {
+        add(&|world| world.service.token_life = None);
     }
     for place in 0..world.calls.len().min(4) {
         let call = world.calls[place];

@@ -15,12 +15,14 @@ pub(crate) struct Weather {
     plan: Mutex<Plan>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Plan {
     /// From when on which conditions hold, in order; the first ones from the start.
     conditions: Vec<(Duration, Conditions)>,
     /// Nothing passes between these.
     outages: Vec<(Duration, Duration)>,
+    /// What is larger than a packet is lost between these.
+    narrows: Vec<(Duration, Duration)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +43,17 @@ pub(crate) struct Arrival {
 
 impl Weather {
     pub(crate) fn new(world: &World, began: Instant) -> Self {
-        let plan = Plan { conditions: world.conditions(), outages: world.outages() };
+        let plan = Plan {
+            conditions: world.conditions(),
+            outages: world.outages(),
+            narrows: world.narrows(),
+        };
         Self { began, plan: Mutex::new(plan) }
     }
 
     /// Within one machine.
     pub(crate) fn calm(began: Instant) -> Self {
-        let weather =
-            Self { began, plan: Mutex::new(Plan { conditions: Vec::new(), outages: Vec::new() }) };
+        let weather = Self { began, plan: Mutex::default() };
         weather.clear(Duration::ZERO);
         weather
     }
@@ -56,7 +61,7 @@ impl Weather {
     /// Nothing but this latency from here on.
     pub(crate) fn clear(&self, latency: Duration) {
         let conditions = vec![(Duration::ZERO, Conditions { latency, rate: None })];
-        *self.plan() = Plan { conditions, outages: Vec::new() };
+        *self.plan() = Plan { conditions, ..Plan::default() };
     }
 
     /// Of so many bytes that are sent now, behind those that have passed at `free_at`.
@@ -75,6 +80,12 @@ impl Weather {
         let began = now - self.began;
         let round_trip = self.conditions(began).latency * 2;
         self.began + self.delivered(began, FIRST_SYN) + round_trip
+    }
+
+    /// Whether what is large is lost now.
+    pub(crate) fn is_narrow(&self, now: Instant) -> bool {
+        let at = now - self.began;
+        self.plan().narrows.iter().any(|(from, to)| (*from..*to).contains(&at))
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {

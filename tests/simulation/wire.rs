@@ -63,6 +63,8 @@ struct Lane {
 const WINDOW: usize = 256 * 1024;
 /// As much as is sent at once.
 const PACKET: usize = 16 * 1024;
+/// What a narrow network carries.
+const PACKET_ON_THE_LINE: usize = 1_400;
 /// What nobody acknowledges, or whose keepalive nobody answers, ends a connection after this: the
 /// options of the bridge's sockets.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
@@ -124,6 +126,11 @@ impl State {
     fn cut(&mut self, how: How, now: Instant) {
         match how {
             How::Stall => self.die(now),
+            How::Pause(length) => {
+                for lane in &mut self.lanes {
+                    lane.free_at = Some(lane.free_at.map_or(now, |at| at.max(now)) + length);
+                }
+            }
             How::Reset => {
                 self.failed = [Some(io::ErrorKind::ConnectionReset); 2];
                 self.lanes.iter_mut().for_each(Lane::wake);
@@ -150,6 +157,10 @@ impl State {
         let lane = &mut self.lanes[side];
         lane.sent += length;
         lane.unread += length;
+        if side == CLIENT && length > PACKET_ON_THE_LINE && weather.is_narrow(now) {
+            self.die(now);
+        }
+        let lane = &mut self.lanes[side];
         if self.dead_since.is_none() {
             let arrival = weather.arrival(now, lane.free_at, length);
             lane.free_at = Some(arrival.passed);

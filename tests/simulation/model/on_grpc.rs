@@ -1,0 +1,60 @@
+//! On gRPC: where nothing speaks against gRPC, no call of `Transport::Auto` leaves it.
+
+use std::time::Duration;
+
+use genai_bridge::emulator::Fault;
+
+use super::call::Judged;
+use super::faults::does_no_harm;
+use crate::callers::End;
+use crate::world::{Shape, What};
+
+impl Judged<'_> {
+    /// Calls that are quick, on a network that is near, and that harms none of their kind: at most,
+    /// it ends connections.
+    pub(super) fn stays_on_grpc(&self) -> Option<String> {
+        let world = self.world;
+        let is_good = world.is_calm() || world.only_cuts();
+        let (_, conditions) = world.conditions().pop()?;
+        let is_near = conditions.latency <= NEAR && conditions.rate.is_none();
+        let has_time = world.options.head_start >= HEAD_START;
+        let has_room = world.service.max_streams.is_none_or(|streams| streams >= 100);
+        let is_quiet = world.is_prompt()
+            && world
+                .calls
+                .iter()
+                .all(|call| call.answer.error.is_none() && call.answer.refused == 0);
+        let is_spared = world.proxies.iter().all(|fault| self.spares(*fault));
+        let is_meant = is_good && is_near && has_time && has_room && is_quiet && is_spared;
+        if !is_meant || !self.is_auto() || self.is_hit() {
+            return None;
+        }
+        if self.rest > 0 {
+            return Some("left gRPC, which works".to_owned());
+        }
+        let End::Failed(failure) = &self.outcome.end else { return None };
+        Some(format!("failed although gRPC works: {}", failure.text))
+    }
+
+    /// Whether its connection may have been cut, or the one that was to show whether gRPC works.
+    fn is_hit(&self) -> bool {
+        let (began, ended) = (self.outcome.began, self.outcome.ended);
+        let cuts = self.world.events.iter().filter(|event| matches!(event.what, What::Cut(_)));
+        cuts.map(|event| self.record.began + event.at)
+            .any(|cut| began < cut + AROUND && ended + AROUND > cut)
+    }
+
+    /// Whether this fault leaves calls like this one alone.
+    fn spares(&self, fault: Fault) -> bool {
+        let is_short = matches!(self.call.shape, Shape::Unary | Shape::Free);
+        match fault {
+            Fault::CallLimited | Fault::SlowAnswerPage => true,
+            Fault::SecondMessageReset | Fault::LargeAnswerReset => is_short,
+            _ => does_no_harm(fault),
+        }
+    }
+}
+
+const NEAR: Duration = Duration::from_millis(20);
+const HEAD_START: Duration = Duration::from_millis(300);
+const AROUND: Duration = Duration::from_secs(1);

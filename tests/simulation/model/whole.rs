@@ -1,0 +1,223 @@
+//! Whole: what must hold of a run as a whole: its counters, its log, what is left of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use genai_bridge::{ActiveTransport, SymptomKind, Transport};
+use tonic::Code;
+
+use super::SLACK;
+use super::faults::does_no_harm;
+use crate::callers::{End, Outcome};
+use crate::run::{Arrival, HEALED_CALLS, KEY, Left, Record};
+use crate::service::invites_another;
+use crate::world::{What, World};
+
+pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
+    let checks = [
+        counted(world, record),
+        verdicts(world, record),
+        received(world, record),
+        ended(record),
+        switched(record),
+        spread(world, record),
+        after_healing(world, record),
+    ];
+    checks.into_iter().flatten().collect()
+}
+
+fn counted(world: &World, record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut require = |holds: bool, what: String| {
+        if !holds {
+            found.push(what);
+        }
+    };
+    require(record.panics == 0, format!("{} panics", record.panics));
+    require(!record.log.contains(KEY), "the key stands in the log".to_owned());
+    require(record.left == Left::default(), format!("left: {:?}", record.left));
+    let stats = &record.stats;
+    let calls = (world.calls.len() + HEALED_CALLS) as u64;
+    require(stats.calls() == calls, format!("{} calls counted, {calls} made", stats.calls()));
+    let attempts = stats.attempts(ActiveTransport::Grpc) + stats.attempts(ActiveTransport::Rest);
+    let most = calls + stats.resends() + stats.retries();
+    let most = most + record.login_refusals;
+    require(attempts <= most, format!("{attempts} attempts of {most}"));
+    // Each attempt that the service invites may be sent again four times, the switch among them.
+    let most = (calls + stats.retries() + record.login_refusals) * 4;
+    require(stats.resends() <= most, format!("{} resends, {most} at most", stats.resends()));
+    for (transport, is_rest) in [(ActiveTransport::Grpc, false), (ActiveTransport::Rest, true)] {
+        let paid = |it: &&Arrival| it.number.is_some() && it.is_rest == is_rest;
+        let arrived = record.received.iter().filter(paid).count() as u64;
+        let sent = stats.attempts(transport);
+        require(arrived <= sent, format!("{arrived} arrived over {transport}, {sent} counted"));
+        let free = |it: &&Arrival| it.is_probe && it.is_rest == is_rest;
+        let arrived = record.received.iter().filter(free).count() as u64;
+        let sent = stats.probes(transport);
+        // What is sent again of these is not counted anew.
+        require(
+            arrived <= sent * 4,
+            format!("{arrived} free calls over {transport}, {sent} counted"),
+        );
+    }
+    let most = world.options.rest_connections;
+    let seen = record.most_connections;
+    require(seen <= most, format!("{seen} connections of REST, {most} allowed"));
+    let refused = stats.symptoms(SymptomKind::StreamRefused);
+    require(world.has_proxy() || refused == 0, format!("{refused} streams too many"));
+    let failed = |it: &&Outcome| matches!(&it.end, End::Failed(why) if why.symptom.is_some());
+    let failed = record.outcomes.iter().filter(failed).count() as u64;
+    let counted: u64 = SymptomKind::ALL.iter().map(|kind| stats.symptoms(*kind)).sum();
+    require(failed <= counted, format!("{failed} calls failed, {counted} symptoms counted"));
+    let taken: u32 = world.calls.iter().map(|call| record.account.of(call.number).refused).sum();
+    require(
+        stats.retries() <= u64::from(taken) + again(world, record),
+        "retries without an invitation".into(),
+    );
+    found
+}
+
+/// How often the service may have invited another attempt by its planned error.
+fn again(world: &World, record: &Record) -> u64 {
+    let calls = world.calls.iter().filter(|call| call.answer.error.is_some_and(invites_another));
+    calls.map(|call| u64::from(record.account.of(call.number).taken)).sum()
+}
+
+/// On a good network, once the longest verdict is over, calls go over gRPC again.
+fn after_healing(world: &World, record: &Record) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for outcome in &record.healed {
+        if let End::Failed(failure) = &outcome.end {
+            found.push(format!("fails on a good network: {}", failure.text));
+        }
+    }
+    let is_shut = world.service.window == Some(0);
+    let wanted = match world.options.transport {
+        // The service's gRPC stays as it is.
+        Transport::Grpc if is_shut => return Vec::new(),
+        Transport::Auto if is_shut => ActiveTransport::Rest,
+        Transport::Rest => ActiveTransport::Rest,
+        _ => ActiveTransport::Grpc,
+    };
+    let last = record.healed.last().and_then(|outcome| outcome.transport);
+    if found.is_empty() && last != Some(wanted) {
+        found.push(format!("on a good network calls go over {last:?}"));
+    }
+    found
+}
+
+/// A verdict needs a reason, and holds for its time.
+fn verdicts(world: &World, record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut require = |holds: bool, what: String| {
+        if !holds {
+            found.push(what);
+        }
+    };
+    let rash = record.rash_verdict.clone().unwrap_or_default();
+    require(rash.is_empty(), format!("a verdict without an answer over REST: {rash}"));
+    let was_reset = world.events.iter().any(|event| event.what == What::Reset);
+    let is_unharmed = world.only_cuts()
+        && world.is_prompt()
+        && world.proxies.iter().all(|fault| does_no_harm(*fault));
+    require(
+        !is_unharmed || record.verdicts == 0,
+        "a verdict, though connections were only cut".to_owned(),
+    );
+    if let Some(held) = record.short_verdict {
+        require(was_reset, format!("a verdict held for {held:?} only"));
+    }
+    found
+}
+
+/// What the service was told with each call.
+fn received(world: &World, record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut require = |holds: bool, what: String| {
+        if !holds {
+            found.push(what);
+        }
+    };
+    for it in record.received.iter().filter(|it| !it.is_probe && it.number.is_some()) {
+        require(it.number == it.marked, format!("call {:?} is marked {:?}", it.number, it.marked));
+        let call = world.calls.iter().find(|call| Some(call.number) == it.number);
+        let has_limit = call.is_some_and(|call| call.timeout.is_some());
+        require(
+            !has_limit || it.timeout.is_some(),
+            format!("call {:?} brings no deadline", it.number),
+        );
+    }
+    found.extend(late_deadlines(world, record));
+    found
+}
+
+/// What the service hears of a deadline is the time that is left: also with a second attempt.
+fn late_deadlines(world: &World, record: &Record) -> Vec<String> {
+    let (_, conditions) = world.conditions().pop().expect("the first ones");
+    let has_room = world.options.rest_connections > world.calls.len()
+        && world.service.max_streams.is_none()
+        && world.service.window.is_none();
+    if !world.is_calm() || conditions.rate.is_some() || !has_room {
+        return Vec::new();
+    }
+    let on_the_way = conditions.latency * 20 + SLACK;
+    let late = record.received.iter().filter_map(|it| {
+        let place = world.calls.iter().position(|call| Some(call.number) == it.number)?;
+        let outcome = record.outcomes.get(place)?;
+        let deadline = outcome.began + world.calls[place].timeout?;
+        // REST is told of whole seconds.
+        let rounded = Duration::from_secs(u64::from(it.is_rest));
+        let told = it.at + it.timeout?.saturating_sub(rounded);
+        let late = told.checked_duration_since(deadline + on_the_way)?;
+        Some(format!("the service hears of a deadline that is {late:?} too late"))
+    });
+    late.collect()
+}
+
+/// Each call that failed is counted, by its code.
+fn ended(record: &Record) -> Vec<String> {
+    let mut codes: BTreeMap<i32, u64> = BTreeMap::new();
+    let mut cancelled = 0;
+    for outcome in record.outcomes.iter().chain(&record.healed) {
+        match &outcome.end {
+            End::Failed(failure) => *codes.entry(failure.code.into()).or_default() += 1,
+            End::Cancelled => cancelled += 1,
+            End::Complete => {}
+        }
+    }
+    let mut found = Vec::new();
+    // The end of a call and its caller's patience may come at one time.
+    for code in (1..=16).map(Code::from) {
+        let (seen, counted) =
+            (codes.get(&code.into()).copied().unwrap_or(0), record.stats.failures(code));
+        if !(seen..=seen + cancelled).contains(&counted) {
+            found.push(format!("{seen} calls ended with {code:?}, {counted} counted"));
+        }
+    }
+    found
+}
+
+/// A call that was seen on both transports changed its transport, or was asked for twice.
+fn switched(record: &Record) -> Vec<String> {
+    let both = record.arrivals().values().filter(|(grpc, rest)| *grpc > 0 && *rest > 0).count();
+    let stats = &record.stats;
+    let told = stats.switches() + stats.retries() + record.login_refusals;
+    let is_told = both as u64 <= told;
+    if is_told { Vec::new() } else { vec![format!("{both} calls on both transports, {told} told")] }
+}
+
+/// Callers who are refused at one time do not come back at one time.
+fn spread(world: &World, record: &Record) -> Vec<String> {
+    let refused = world.calls.iter().filter_map(|call| {
+        let work = record.account.of(call.number);
+        let two = work.times.get(..2).filter(|_| work.refused > 0)?;
+        Some(two[1] - two[0])
+    });
+    let waits: Vec<Duration> = refused.collect();
+    let is_even = |waits: &[Duration]| {
+        let (least, most) = (waits.iter().min(), waits.iter().max());
+        least.zip(most).is_some_and(|(least, most)| *most < *least + Duration::from_millis(10))
+    };
+    let is_odd = world.is_calm() && waits.len() >= 4 && is_even(&waits);
+    if is_odd { vec![format!("asked again all at one time: {waits:?}")] } else { Vec::new() }
+}
