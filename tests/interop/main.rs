@@ -16,6 +16,7 @@ mod clients;
 mod examination;
 #[cfg(feature = "cli")]
 mod latency;
+mod link;
 #[cfg(feature = "cli")]
 mod load;
 #[cfg(all(feature = "digest", feature = "negotiate"))]
@@ -24,6 +25,8 @@ mod proxies;
 mod row;
 #[cfg(feature = "cli")]
 mod serving;
+#[cfg(feature = "cli")]
+mod soak;
 mod tls_peers;
 mod transcoders;
 #[cfg(feature = "cli")]
