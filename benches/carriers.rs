@@ -1,0 +1,307 @@
+//! What a carrier of the program's own costs below the bridge: instructions a call, against the same client used bare.
+//!
+//! `cargo bench --bench carriers`. Three figures each: the client bare, the bridge over it, and the bridge over a carrier
+//! that answers from memory, which is the protocol's own work. Instructions are counted by valgrind, as the difference
+//! between two runs. The service, plaintext on loopback, runs in a process of its own.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Ready, ready};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
+use genai_bridge::v1beta::{
+    Candidate, Content, GenerateContentRequest, GenerateContentResponse, Part, candidate, part::Data,
+};
+use genai_bridge::{Bridge, Carrier, Proxy, Transport};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use prost::Message;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Endpoint;
+
+/// What the bridge over a foreign carrier may cost: so many times the client bare and the protocol's own work together.
+const ALLOWED: f64 = 1.05;
+const COUNTED: usize = 1000;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match words.as_slice() {
+        ["serve"] => runtime.block_on(serve()),
+        ["call", who, calls, port] => runtime.block_on(call(who, calls.parse()?, port)),
+        _ => measure(),
+    }
+}
+
+fn measure() -> Result<(), Failure> {
+    let mut server = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut port)?;
+    let outcome = compare(port.trim());
+    // It ends with its standard input.
+    drop(server.stdin.take());
+    server.wait()?;
+    outcome
+}
+
+fn compare(port: &str) -> Result<(), Failure> {
+    let count = |who: &str| instructions(who, port);
+    let channel = [count("channel")?, count("bridge-channel")?];
+    let grpc = [count("memory-grpc")?, count("bridge-memory-grpc")?];
+    tell("Channel", channel, grpc[1] - grpc[0]);
+    let client = [count("reqwest")?, count("bridge-reqwest")?];
+    tell("reqwest", client, count("bridge-memory-rest")?);
+    let own = [count("bridge-grpc")?, count("bridge-rest")?];
+    println!("our own carriers: gRPC {:.0}, REST {:.0}", own[0], own[1]);
+    Ok(())
+}
+
+fn tell(name: &str, [bare, over]: [f64; 2], protocol: f64) {
+    let ratio = over / (bare + protocol);
+    println!(
+        "{name}: bare {bare:.0}, protocol's own work {protocol:.0}, bridge over it {over:.0}: \
+         {ratio:.3} of both together (at most {ALLOWED})"
+    );
+}
+
+/// Instructions of one call.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn instructions(who: &str, port: &str) -> Result<f64, Failure> {
+    let few = counted(who, 100, port)?;
+    let many = counted(who, 100 + COUNTED, port)?;
+    Ok((many - few) as f64 / COUNTED as f64)
+}
+
+fn counted(who: &str, calls: usize, port: &str) -> Result<u64, Failure> {
+    let mut client = Command::new("valgrind");
+    client.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    client.arg(std::env::current_exe()?);
+    let output = client.args(["call", who, &calls.to_string(), port]).output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let refs = text.lines().find_map(|line| line.split_once("refs:"));
+    let (_, count) = refs.ok_or_else(|| format!("valgrind counted nothing: {text}"))?;
+    Ok(count.trim().replace(',', "").parse()?)
+}
+
+/// Makes the calls, one after the other.
+async fn call(who: &str, calls: usize, port: &str) -> Result<(), Failure> {
+    let address = format!("http://localhost:{port}");
+    let channel = || Endpoint::from_shared(address.clone()).map(|endpoint| endpoint.connect_lazy());
+    let bridge = |transport| {
+        let builder = Bridge::builder().endpoint(&address).proxy(Proxy::none());
+        builder.api_key("none").transport(transport)
+    };
+    match who {
+        "channel" => over(channel()?, dressed_question, calls).await,
+        "memory-grpc" => over(Memory::grpc(), dressed_question, calls).await,
+        "bridge-channel" => {
+            let builder = bridge(Transport::Grpc).grpc_carrier(Carrier::from(channel()?));
+            over(builder.build()?, question, calls).await
+        }
+        "bridge-memory-grpc" => {
+            let builder = bridge(Transport::Grpc).grpc_carrier(Carrier::service(Memory::grpc()));
+            over(builder.build()?, question, calls).await
+        }
+        "bridge-memory-rest" => {
+            let builder = bridge(Transport::Rest).rest_carrier(Carrier::service(Memory::rest()));
+            over(builder.build()?, question, calls).await
+        }
+        "bridge-reqwest" => {
+            let builder = bridge(Transport::Rest).rest_carrier(reqwest::Client::builder());
+            over(builder.build()?, question, calls).await
+        }
+        "reqwest" => over_reqwest(&address, calls).await,
+        "bridge-grpc" => over(bridge(Transport::Grpc).build()?, question, calls).await,
+        "bridge-rest" => over(bridge(Transport::Rest).build()?, question, calls).await,
+        _ => Err(format!("nobody is called {who}").into()),
+    }
+}
+
+async fn over<S>(
+    service: S,
+    question: fn() -> tonic::Request<GenerateContentRequest>,
+    calls: usize,
+) -> Result<(), Failure>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Error: Into<Failure> + Send,
+    S::Future: Send,
+{
+    let mut client = GenerativeServiceClient::new(service);
+    for _ in 0..calls {
+        client.generate_content(question()).await?;
+    }
+    Ok(())
+}
+
+/// The same request, written once, and the bytes of its answer, as the client is used bare.
+async fn over_reqwest(address: &str, calls: usize) -> Result<(), Failure> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("{address}/v1beta/models/gemini-2.5-flash:generateContent");
+    let body = Bytes::from_static(
+        br#"{"contents":[{"parts":[{"text":"Why is the sky blue? Answer in one sentence."}],"role":"user"}]}"#,
+    );
+    for _ in 0..calls {
+        let request = client
+            .post(&url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("x-goog-api-key", "none")
+            .header("x-goog-api-client", "bench/0.14.0 grpc/0.14.0")
+            .header("x-server-timeout", "600")
+            .header(header::ACCEPT_ENCODING, "gzip")
+            .body(body.clone());
+        let answer = request.send().await?.error_for_status()?;
+        if answer.bytes().await?.len() < 50 {
+            return Err("no answer".into());
+        }
+    }
+    Ok(())
+}
+
+fn question() -> tonic::Request<GenerateContentRequest> {
+    tonic::Request::new(GenerateContentRequest {
+        model: "models/gemini-2.5-flash".into(),
+        contents: vec![content("Why is the sky blue? Answer in one sentence.", "user")],
+        ..GenerateContentRequest::default()
+    })
+}
+
+/// With the metadata that the bridge sends.
+fn dressed_question() -> tonic::Request<GenerateContentRequest> {
+    let mut request = question();
+    let metadata = request.metadata_mut();
+    let mut key = MetadataValue::from_static("none");
+    key.set_sensitive(true);
+    metadata.insert("x-goog-api-key", key);
+    metadata.insert("x-goog-api-client", MetadataValue::from_static("bench/0.14.0 grpc/0.14.0"));
+    let parameters = MetadataValue::from_static("model=models%2Fgemini-2.5-flash");
+    metadata.insert("x-goog-request-params", parameters);
+    request.set_timeout(Duration::from_secs(600));
+    request
+}
+
+fn content(text: &str, role: &str) -> Content {
+    let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
+    Content { parts: vec![part], role: role.into(), ..Default::default() }
+}
+
+/// A carrier that answers from memory, at once.
+#[derive(Clone)]
+struct Memory {
+    answer: Bytes,
+    is_grpc: bool,
+}
+
+impl Memory {
+    fn grpc() -> Self {
+        Self { answer: frame(), is_grpc: true }
+    }
+
+    fn rest() -> Self {
+        Self { answer: Bytes::from_static(JSON), is_grpc: false }
+    }
+}
+
+impl Service<Request<Body>> for Memory {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(answer(self.answer.clone(), self.is_grpc).map(Body::new)))
+    }
+}
+
+fn answer(bytes: Bytes, is_grpc: bool) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let body = Full::new(bytes);
+    let (body, kind) = if is_grpc {
+        let trailers = async {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", 0.into());
+            Some(Ok(trailers))
+        };
+        (body.with_trailers(trailers).boxed_unsync(), "application/grpc")
+    } else {
+        (body.boxed_unsync(), "application/json")
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// Serves one fixed answer to each request until standard input ends.
+async fn serve() -> Result<(), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?.port());
+    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    tokio::select! {
+        _ = ended => Ok(()),
+        never = accept(listener) => never,
+    }
+}
+
+async fn accept(listener: TcpListener) -> Result<(), Failure> {
+    let frame = frame();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let frame = frame.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                let frame = frame.clone();
+                async move {
+                    let kind = request.headers().get(header::CONTENT_TYPE);
+                    let is_grpc = kind.is_some_and(|kind| kind == "application/grpc");
+                    // A body that breaks off needs no answer.
+                    let _ = request.into_body().collect().await;
+                    let bytes = if is_grpc { frame } else { Bytes::from_static(JSON) };
+                    Ok::<_, Infallible>(answer(bytes, is_grpc))
+                }
+            });
+            let server = auto::Builder::new(TokioExecutor::new());
+            // A client that goes is no failure here.
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+const TEXT: &str = "Because the air scatters blue light more than red.";
+const JSON: &[u8] = br#"{"candidates":[{"content":{"parts":[{"text":"Because the air scatters blue light more than red."}],"role":"model"},"finishReason":"STOP"}]}"#;
+
+/// The same as a frame of gRPC.
+fn frame() -> Bytes {
+    let candidate = Candidate {
+        content: Some(content(TEXT, "model")),
+        finish_reason: candidate::FinishReason::Stop.into(),
+        ..Candidate::default()
+    };
+    let message = GenerateContentResponse { candidates: vec![candidate], ..Default::default() };
+    let message = message.encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
+    frame.extend(message);
+    frame.into()
+}
