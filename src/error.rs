@@ -69,6 +69,8 @@ pub enum ErrorKind {
     Truncated,
     /// The answer cannot be read as the protocol it claims to be: `INTERNAL`.
     MalformedAnswer,
+    /// The bridge was closed before the call began, so nothing was sent: `CANCELLED`.
+    Closed,
 }
 
 impl Error {
@@ -240,6 +242,7 @@ impl Error {
                 .and_then(|symptom| symptom.evidence().status())
                 .map_or(Code::Unavailable, code_of_foreign_answer),
             ErrorKind::Truncated => Code::DataLoss,
+            ErrorKind::Closed => Code::Cancelled,
         }
     }
 }

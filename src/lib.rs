@@ -45,11 +45,12 @@ pub use bridge::options::{
 };
 pub use bridge::pages::{Pages, pages};
 pub use bridge::stats::Stats;
+pub use bridge::verdict::Verdict;
 pub use credentials::{Credentials, Token};
 pub use error::{Error, ErrorKind};
 pub use fallback::TransportState;
 pub use json::Lenience;
-pub use network::{Proxy, ProxyLogin, ProxyTunnel};
+pub use network::{NetworkRenewal, Proxy, ProxyLogin, ProxyTunnel};
 pub use proto::google::{
     ai::generativelanguage::{v1, v1beta},
     longrunning, rpc,

@@ -1,6 +1,7 @@
 //! Bridge: the front: a tower service under any tonic-generated client.
 
 pub(crate) mod builder;
+mod by_name;
 pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod operations;
@@ -8,6 +9,7 @@ pub(crate) mod options;
 pub(crate) mod pages;
 mod poll;
 pub(crate) mod stats;
+pub(crate) mod verdict;
 
 use std::fmt;
 use std::pin::Pin;
@@ -24,12 +26,14 @@ use tracing::Instrument;
 use crate::bridge::files::Files;
 use crate::bridge::json::JsonRequest;
 use crate::bridge::operations::Operations;
-use crate::bridge::options::ActiveTransport;
+use crate::bridge::options::{ActiveTransport, Transport};
 use crate::bridge::stats::Stats;
+use crate::bridge::verdict::Verdict;
 use crate::call::Answer;
 use crate::carry::Core;
 use crate::error::Error;
 use crate::fallback::TransportState;
+use crate::network::NetworkRenewal;
 
 /// One service under any tonic-generated client: each call goes over gRPC, or over REST where the
 /// network breaks gRPC.
@@ -78,15 +82,64 @@ impl Bridge {
     }
 
     /// Tells each change of [`transport_state`](Self::transport_state). With a fixed transport
-    /// nothing ever changes.
+    /// nothing changes but by [`set_transport`](Self::set_transport).
     pub fn watch(&self) -> watch::Receiver<TransportState> {
         self.0.watch()
+    }
+
+    /// Another transport for the calls that begin from now on; those in flight keep theirs. What
+    /// was learnt of the network stays: see [`reset`](Self::reset).
+    pub fn set_transport(&self, transport: Transport) {
+        self.0.set_transport(transport);
+    }
+
+    /// New settings of the network: a proxy, roots, a client certificate. Connections that open
+    /// from now on use them; open ones take no further calls, and close with the last one that is
+    /// on them. What was learnt of the network is forgotten, as by [`reset`](Self::reset).
+    ///
+    /// [`rest_connections`](crate::BridgeBuilder::rest_connections) does not count the connections
+    /// of before. A carrier of the program's own is not renewed.
+    ///
+    /// # Errors
+    /// A setting cannot be used ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration));
+    /// then nothing has changed.
+    ///
+    /// ```no_run
+    /// # fn example(bridge: &genai_bridge::Bridge) -> Result<(), Box<dyn std::error::Error>> {
+    /// use genai_bridge::NetworkRenewal;
+    ///
+    /// let (chain, key) = (std::fs::read("client.pem")?, std::fs::read("client.key")?);
+    /// bridge.renew_network(NetworkRenewal::new().client_identity(chain, key))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn renew_network(&self, renewal: NetworkRenewal) -> Result<(), Error> {
+        self.0.renew_network(renewal)
+    }
+
+    /// Ends the bridge and all its clones: refuses new calls
+    /// ([`ErrorKind::Closed`](crate::ErrorKind::Closed), `CANCELLED`), waits until those in flight
+    /// have ended, streams included, and until the connections are gone.
+    ///
+    /// Calls keep their deadlines, so this may take as long as they do: bound it with
+    /// [`tokio::time::timeout`]. If it is dropped, the bridge stays closed to new calls, and each
+    /// connection closes with its last call. A connection whose peer takes nothing more is cut off
+    /// after a second. Of a carrier of the program's own the bridge keeps nothing: its connections
+    /// go unless the program holds a clone.
+    pub async fn close(&self) {
+        self.0.close().await;
     }
 
     /// Forgets what was learnt of the network, for instance after it changed. The next call over
     /// gRPC opens a connection of its own; calls in flight stay on theirs.
     pub fn reset(&self) {
         self.0.reset();
+    }
+
+    /// What is held against gRPC on this network, for a bridge of later: see [`Verdict`]. `None` if
+    /// nothing is.
+    pub fn verdict(&self) -> Option<Verdict> {
+        Verdict::of(self.0.verdicts(), self.0.network_name())
     }
 
     /// A request of any path of the REST API, also of one that has no proto:

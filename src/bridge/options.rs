@@ -111,6 +111,34 @@ pub enum ResendPolicy {
     WhenUnanswered,
 }
 
+impl ResendPolicy {
+    const ALL: [Self; 3] = [Self::Never, Self::WhenUnprocessed, Self::WhenUnanswered];
+
+    /// `never`, `when-unprocessed` or `when-unanswered`; [`FromStr`] reads it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::WhenUnprocessed => "when-unprocessed",
+            Self::WhenUnanswered => "when-unanswered",
+        }
+    }
+}
+
+impl fmt::Display for ResendPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ResendPolicy {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.into_iter().find(|policy| policy.as_str() == name);
+        found.ok_or_else(|| UnknownName::new("resend policy", name))
+    }
+}
+
 /// What the bridge does about parameters that the service documents as out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -123,6 +151,34 @@ pub enum ParameterCheck {
     Warn,
     /// Fails the call before anything is sent, with `INVALID_ARGUMENT` and `google.rpc.BadRequest`.
     Reject,
+}
+
+impl ParameterCheck {
+    const ALL: [Self; 3] = [Self::Off, Self::Warn, Self::Reject];
+
+    /// `off`, `warn` or `reject`; [`FromStr`] reads it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl fmt::Display for ParameterCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ParameterCheck {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.into_iter().find(|check| check.as_str() == name);
+        found.ok_or_else(|| UnknownName::new("parameter check", name))
+    }
 }
 
 /// Which answers of the service are tried again, how often and how far apart.

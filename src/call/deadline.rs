@@ -12,6 +12,7 @@ use tonic::Code;
 
 use super::author::Author;
 use crate::error::{Error, ErrorKind};
+use crate::network::HopName;
 use crate::symptom::{Delivery, Symptom};
 
 /// The time by which a call must have ended.
@@ -96,10 +97,10 @@ const MOST_NEARNESS: Duration = Duration::from_secs(1);
 pub(crate) enum Busy<'a> {
     Reading,
     Authorising,
-    Proving(&'a str),
-    Connecting(&'a str),
-    OnGrpc(&'a str),
-    OnRest(&'a str),
+    Proving(&'a HopName),
+    Connecting(&'a HopName),
+    OnGrpc(&'a HopName),
+    OnRest(&'a HopName),
 }
 
 impl fmt::Display for Busy<'_> {

@@ -93,9 +93,10 @@ impl Core {
     /// Settles the transport ahead of a call.
     pub(crate) async fn connect(&self) -> Result<ActiveTransport, Error> {
         require_runtime()?;
+        let _pass = self.gate.enter()?;
         let mut metadata = HeaderMap::new();
         self.credentials.authorise(&mut metadata).await?;
-        match self.settings.transport {
+        match self.transport() {
             Transport::Grpc => self.grpc.connect().await.map(|()| ActiveTransport::Grpc),
             Transport::Rest => self.connect_rest(&metadata).await,
             Transport::Auto => self.settle(&metadata).await,
@@ -128,7 +129,7 @@ impl Core {
             if self.probe.is_a_call() {
                 self.counters.count_probe(ActiveTransport::Grpc);
             }
-            self.probe.begin(&self.grpc, &self.fallback, trial, metadata);
+            self.probe.begin(&self.grpc, &self.fallback, trial, metadata, &self.tasks);
         }
         route
     }
@@ -155,7 +156,7 @@ impl Core {
     }
 
     pub(super) fn transport_of(&self, call: &Call) -> Transport {
-        call.options.transport.unwrap_or(self.settings.transport)
+        call.options.transport.unwrap_or_else(|| self.transport())
     }
 
     /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 #[cfg(feature = "cli")]
 use http::HeaderMap;
 use http::Request;
+#[cfg(feature = "cli")]
+use http_body_util::BodyExt as _;
 use tokio::sync::watch::Receiver;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::gate::Gate;
 use super::settings::Settings;
 use super::trace::Trace;
 use crate::bridge::options::{CallOptions, Transport};
@@ -22,7 +25,7 @@ use crate::error::Error;
 use crate::fallback::{Event, Fallback, TransportState};
 use crate::gemini::parameters::Guard;
 use crate::gemini::reply::ReplyMerger;
-use crate::network::require_runtime;
+use crate::network::{Network, Tasks, require_runtime};
 use crate::probe::Probe;
 use crate::retry::Retries;
 #[cfg(feature = "cli")]
@@ -43,6 +46,10 @@ pub(crate) struct Core {
     pub(super) counters: Arc<Counters>,
     pub(super) guard: Guard,
     pub(super) settings: Settings,
+    pub(super) network: Network,
+    pub(super) gate: Gate,
+    /// Probes, and watches over connections.
+    pub(super) tasks: Tasks,
 }
 
 /// What a core is made of.
@@ -57,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) counters: Arc<Counters>,
     pub(crate) guard: Guard,
     pub(crate) settings: Settings,
+    pub(crate) network: Network,
 }
 
 impl Core {
@@ -72,7 +80,9 @@ impl Core {
             counters,
             guard,
             settings,
+            network,
         } = parts;
+        let (gate, tasks) = Default::default();
         Self {
             schema,
             credentials,
@@ -84,6 +94,9 @@ impl Core {
             counters,
             guard,
             settings,
+            network,
+            gate,
+            tasks,
         }
     }
 
@@ -107,6 +120,7 @@ impl Core {
     ) -> Result<(Answer, Option<Box<ReplyMerger>>), Error> {
         require_runtime()?;
         let mut call = self.parse(request)?;
+        let pass = self.gate.enter()?;
         let merger = self.stream_under(&mut call);
         within(call.deadline, Busy::Reading, pin!(self.read_message(&mut call))).await?;
         self.find_rest_only(&mut call)?;
@@ -125,7 +139,7 @@ impl Core {
             error
         })?;
         trace.carried_by(carried.transport);
-        Ok((self.watch_answer(carried, &call, trace.hand_over()), merger))
+        Ok((self.watch_answer(carried, &call, trace.hand_over(), pass), merger))
     }
 
     /// The span of the call that begins now.
@@ -140,6 +154,9 @@ impl Core {
         let timeout = head.timeout.or_else(|| self.settings.default_deadline.of(method.as_deref()));
         let path = parts.uri.into_parts().path_and_query;
         self.counters.count_call();
+        let mut options = parts.extensions.get::<CallOptions>().cloned().unwrap_or_default();
+        // To its end, whatever the bridge is switched to meanwhile.
+        options.transport.get_or_insert_with(|| self.transport());
         Ok(Call {
             path: path.ok_or_else(|| Error::invalid_request("the request has no path"))?,
             method,
@@ -150,7 +167,7 @@ impl Core {
             message: Message::Stream(Some(body)),
             reduced: None,
             rest_only: None,
-            options: parts.extensions.get::<CallOptions>().cloned().unwrap_or_default(),
+            options,
             attempts: 0,
             retries: 0,
         })
@@ -177,7 +194,15 @@ impl Core {
     /// Passes on a request that is REST already.
     #[cfg(feature = "cli")]
     pub(crate) async fn forward(&self, request: Request<bytes::Bytes>) -> Result<Answer, Error> {
-        self.rest.forward(request, self.http_versions(self.settings.transport)).await
+        let pass = self.gate.enter()?;
+        let answer = self.rest.forward(request, self.http_versions(self.transport())).await?;
+        Ok(answer.map(|body| {
+            // The call is in flight as long as its body.
+            Body::new(body.map_frame(move |frame| {
+                let _ = &pass;
+                frame
+            }))
+        }))
     }
 
     /// Adds what the bridge was given, unless a caller brought his own.
@@ -202,7 +227,7 @@ impl Core {
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        self.settings.transport
+        self.settings.transport.get()
     }
 
     pub(crate) fn transport_state(&self) -> TransportState {

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tracing::{Instrument as _, debug, info_span};
 
 use super::core::Core;
+use super::gate::Pass;
 use super::limits::Limits;
 use crate::bridge::options::{ActiveTransport, CallOptions, ResendPolicy};
 use crate::call::deadline::{Busy, Deadline, within};
@@ -101,6 +102,7 @@ impl Core {
     ) -> Result<Exchanged<WatchedBytes>, Error> {
         require_runtime()?;
         self.counters.count_call();
+        let pass = self.gate.enter()?;
         let default = self.settings.default_deadline.of_verb(&exchange.verb);
         let deadline = exchange.timeout.or(default).and_then(Deadline::after);
         self.authorise_exchange(&mut exchange.headers, deadline).await?;
@@ -112,7 +114,7 @@ impl Core {
             Exchanged::Answered(response) => {
                 let secrets = headers_with_secrets(&exchange.headers).cloned().collect();
                 let watch =
-                    |body| WatchedBytes::new(body, body_deadline, Arc::clone(self), secrets);
+                    |body| WatchedBytes::new(body, body_deadline, Arc::clone(self), secrets, pass);
                 let mut response = response.map(watch);
                 response.extensions_mut().insert(ActiveTransport::Rest);
                 Exchanged::Answered(response)
@@ -204,7 +206,7 @@ impl Core {
         if let Some(deadline) = deadline.filter(|_| exchange.expected != Expected::Bytes) {
             headers.entry(SERVER_TIMEOUT).or_insert(deadline.whole_seconds_left().into());
         }
-        let versions = self.http_versions(self.settings.transport);
+        let versions = self.http_versions(self.transport());
         let sent = Box::pin(self.rest.exchange(request, headers, versions, exchange.expected));
         let sent = within(deadline, Busy::OnRest(self.rest.hop()), sent).await;
         let sent = sent.map_err(|error| hide_secrets(error, &exchange.headers));
@@ -229,7 +231,8 @@ pub(crate) struct WatchedBytes {
     core: Arc<Core>,
     secrets: Vec<HeaderValue>,
     pieces: u64,
-    has_ended: bool,
+    /// `None` once the answer has ended.
+    pass: Option<Pass>,
 }
 
 impl WatchedBytes {
@@ -238,9 +241,10 @@ impl WatchedBytes {
         deadline: Option<Deadline>,
         core: Arc<Core>,
         secrets: Vec<HeaderValue>,
+        pass: Pass,
     ) -> Self {
         let limits = Limits::new(deadline, core.settings.stream_idle_limit);
-        Self { bytes, limits, core, secrets, pieces: 0, has_ended: false }
+        Self { bytes, limits, core, secrets, pieces: 0, pass: Some(pass) }
     }
 
     /// The next bytes; `None` at a clean end, and after an error.
@@ -248,7 +252,7 @@ impl WatchedBytes {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
-        if self.has_ended {
+        if self.pass.is_none() {
             return Poll::Ready(None);
         }
         if let Poll::Ready(chunk) = self.bytes.poll_chunk(context, self.pieces) {
@@ -260,7 +264,7 @@ impl WatchedBytes {
                 }
                 Some(Err(error)) => Some(Err(self.end_with(error))),
                 None => {
-                    self.has_ended = true;
+                    self.pass = None;
                     None
                 }
             });
@@ -279,7 +283,7 @@ impl WatchedBytes {
     }
 
     fn end_with(&mut self, mut error: Error) -> Error {
-        self.has_ended = true;
+        self.pass = None;
         self.bytes.close();
         self.secrets.iter().for_each(|header| error.hide(secret_in(header)));
         self.core.record(ActiveTransport::Rest, Some(&error));
@@ -299,7 +303,7 @@ impl WatchedBytes {
 
     /// Ends the answer: nothing more is read.
     pub(crate) fn close(&mut self) {
-        self.has_ended = true;
+        self.pass = None;
         self.bytes.close();
     }
 
@@ -332,7 +336,7 @@ impl HttpBody for WatchedBytes {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended
+        self.pass.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -2,12 +2,16 @@
 
 mod attempt;
 mod choose;
+mod closing;
 mod core;
 mod examine;
 pub(crate) mod exchange;
+mod gate;
 mod limits;
 mod outcome;
 mod probes;
+mod remembering;
+mod renewal;
 mod rest_only;
 mod settings;
 mod sieve;
@@ -17,4 +21,4 @@ mod trace;
 
 pub(crate) use self::core::{Core, Parts};
 pub(crate) use examine::ForeignCarriers;
-pub(crate) use settings::{DefaultDeadline, Settings};
+pub(crate) use settings::{ChosenTransport, DefaultDeadline, Settings};

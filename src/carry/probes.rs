@@ -26,7 +26,7 @@ impl Core {
         }
         if self.probe.is_a_call() && line.begin_watch() {
             let watching = watch(Arc::downgrade(self), line.loosen(), self.settings.patience);
-            tokio::spawn(watching);
+            self.tasks.spawn(watching);
         }
     }
 
@@ -82,7 +82,8 @@ impl Ways for Core {
                     let unanswered = Error::from(self.grpc.unanswered());
                     self.record(ActiveTransport::Grpc, Some(&unanswered));
                     // Where the next calls go is settled beside this one.
-                    tokio::spawn(async move { self.settle(&metadata).await });
+                    let tasks = self.tasks.clone();
+                    tasks.spawn(async move { self.settle(&metadata).await });
                     Some(Elsewhere { kind: SymptomKind::Unanswered, at })
                 }
             }

@@ -1,5 +1,6 @@
 //! Settings: the choices of the builder that a call reads.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::bridge::options::{ResendPolicy, Transport};
@@ -13,7 +14,7 @@ pub(crate) struct Settings {
     pub(crate) dialect: Dialect,
     /// Of the service, for traces.
     pub(crate) server: Address,
-    pub(crate) transport: Transport,
+    pub(crate) transport: ChosenTransport,
     pub(crate) resend: ResendPolicy,
     pub(crate) grpc_head_start: Duration,
     pub(crate) default_deadline: DefaultDeadline,
@@ -24,6 +25,39 @@ pub(crate) struct Settings {
     pub(crate) max_message_size: usize,
     pub(crate) rest_http2: bool,
 }
+
+/// The bridge's transport, which may be switched while calls run.
+#[derive(Debug)]
+pub(crate) struct ChosenTransport(AtomicU8);
+
+impl ChosenTransport {
+    pub(crate) fn new(transport: Transport) -> Self {
+        let chosen = Self(AtomicU8::new(0));
+        chosen.set(transport);
+        chosen
+    }
+
+    pub(crate) fn get(&self) -> Transport {
+        match self.0.load(Ordering::Relaxed) {
+            GRPC => Transport::Grpc,
+            REST => Transport::Rest,
+            _ => Transport::Auto,
+        }
+    }
+
+    pub(super) fn set(&self, transport: Transport) {
+        let number = match transport {
+            Transport::Auto => AUTO,
+            Transport::Grpc => GRPC,
+            Transport::Rest => REST,
+        };
+        self.0.store(number, Ordering::Relaxed);
+    }
+}
+
+const AUTO: u8 = 0;
+const GRPC: u8 = 1;
+const REST: u8 = 2;
 
 /// The time a call has when its caller gave none.
 #[derive(Clone, Copy)]

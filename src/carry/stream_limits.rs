@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 
 use super::attempt::Carried;
 use super::core::Core;
+use super::gate::Pass;
 use super::limits::Limits;
 use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
@@ -24,7 +25,7 @@ use crate::call::{Answer, Call, Judged, Message};
 use crate::credentials::{headers_with_secrets, secret_in};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Observer;
-use crate::symptom::{Symptom, SymptomKind};
+use crate::symptom::SymptomKind;
 
 impl Core {
     /// Marks the answer with the transport that carried it, and watches the body of a stream.
@@ -35,6 +36,7 @@ impl Core {
         Carried { judged, transport, took, mut observer }: Carried,
         call: &Call,
         mut trace: Trace,
+        pass: Pass,
     ) -> Answer {
         let Judged { mut answer, code, author } = judged;
         answer.extensions_mut().insert(transport);
@@ -70,7 +72,7 @@ impl Core {
                 trace,
                 secrets,
                 is_rest_open,
-                ended: false,
+                pass: Some(pass),
             })
         })
     }
@@ -90,11 +92,12 @@ struct LimitedBody {
     /// What must not leave with an error, should the peer repeat it.
     secrets: Vec<HeaderValue>,
     is_rest_open: bool,
-    ended: bool,
+    /// `None` once the answer has ended.
+    pass: Option<Pass>,
 }
 
 impl LimitedBody {
-    fn pass(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
+    fn check(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
         let frame = frame.map_err(|status| self.end_with(status))?;
         let ends = self.deadline.zip(frame.trailers_ref());
         if let Some(expired) =
@@ -116,15 +119,15 @@ impl LimitedBody {
             if let Some(mut observer) = self.observer.take() {
                 observer.answered(self.transport, author, code.unwrap_or(Code::Ok), self.took);
             }
+            self.close();
         }
         Ok(frame)
     }
 
     /// Ready when the answer has taken too long.
     fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        let stalled = |evidence| {
-            Symptom::new(SymptomKind::BodyStalled, self.core.grpc.hop()).with_evidence(evidence)
-        };
+        let stalled =
+            |evidence| self.core.grpc.symptom(SymptomKind::BodyStalled).with_evidence(evidence);
         self.limits.poll(context, self.frames.messages(), stalled)
     }
 
@@ -167,7 +170,7 @@ impl LimitedBody {
     }
 
     fn close(&mut self) {
-        self.ended = true;
+        self.pass = None;
         self.body = Body::empty();
     }
 
@@ -196,18 +199,21 @@ impl HttpBody for LimitedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.ended {
+        if self.pass.is_none() {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            return Poll::Ready(frame.map(|frame| self.pass(frame)));
+            if frame.is_none() {
+                self.close();
+            }
+            return Poll::Ready(frame.map(|frame| self.check(frame)));
         }
         let error = ready!(self.poll_limits(context));
         Poll::Ready(Some(Err(self.end_with(error.into()))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
+        self.pass.is_none() || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

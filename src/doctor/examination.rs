@@ -63,9 +63,9 @@ fn read_settings(mut builder: BridgeBuilder) -> (Check, Target, Option<Built>) {
     let store_faults = store_faults();
     match builder.build_parts() {
         Ok(built) => {
-            target.proxy = built.network.proxy_for(&built.origin).map(ProxyHop::describe);
+            target.proxy = built.network.proxy_for(&built.origin).as_ref().map(ProxyHop::describe);
             told.insert(0, target.proxy.clone().unwrap_or_else(|| "no proxy".to_owned()));
-            told.extend(built.network.proxy_notes().iter().cloned());
+            told.extend(built.network.proxy_notes());
             told.extend(store_faults.iter().cloned());
             let told = told.join("; ");
             let check = match store_faults.as_slice() {
@@ -148,8 +148,8 @@ impl Way<'_> {
     /// The stations before `end`, but for TLS.
     async fn passed(&self, checks: &mut Checks, name: &str, end: Step) {
         let proxy = self.network.proxy_for(self.origin);
-        let peer = proxy.map_or_else(|| self.peer(), ToString::to_string);
-        let tunnel = match proxy {
+        let peer = proxy.as_ref().map_or_else(|| self.peer(), ToString::to_string);
+        let tunnel = match &proxy {
             None => Check::skipped(Step::Proxy, "there is no proxy"),
             Some(proxy) if end == Step::Login => {
                 Check::ok(Step::Proxy, format!("{proxy} answers CONNECT"))
@@ -207,7 +207,7 @@ impl Way<'_> {
     /// The addresses of the first peer; the connection looks them up for itself.
     async fn look_up(&self) -> String {
         let proxy = self.network.proxy_for(self.origin);
-        let address = proxy.map_or_else(|| self.origin.address(), |proxy| proxy.address());
+        let address = proxy.as_ref().map_or_else(|| self.origin.address(), ProxyHop::address);
         if let Some(path) = self.origin.socket() {
             return format!("socket {} needs no look-up", path.display());
         }

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use tonic::Code;
 
+use super::remembered::Term;
 use super::state::Expiry;
 use crate::bridge::options::ActiveTransport;
 use crate::call::author::is_failure;
@@ -132,6 +133,28 @@ impl Methods {
             method.asked = Some(now);
         }
         is_open && !is_asked
+    }
+
+    /// The verdicts against gRPC, as they outlive this.
+    pub(crate) fn verdicts(&self) -> Vec<(Box<str>, Term)> {
+        let terms = self.known.iter().filter_map(|(path, method)| match method.standing {
+            Standing::OnRest { until, .. } => {
+                Some((path.clone(), Term { until, verdicts: method.verdicts }))
+            }
+            Standing::Good | Standing::Doubted { .. } | Standing::Suspected { .. } => None,
+        });
+        let mut terms: Vec<_> = terms.collect();
+        terms.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        terms
+    }
+
+    /// `Good -> OnRest`, by a verdict of before. Where it has expired, the next call is the trial.
+    pub(crate) fn remember(&mut self, path: &str, term: Term, now: Instant) {
+        let longest = now + self.expiry.longest;
+        let method = self.method(path, now);
+        method.verdicts = term.verdicts;
+        let until = term.until.min(longest);
+        method.enter(Standing::OnRest { until, on_trial: false, is_late: false }, now);
     }
 
     /// Forgets all.

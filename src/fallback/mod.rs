@@ -3,6 +3,7 @@
 mod last_probe;
 mod methods;
 mod observer;
+mod remembered;
 mod resend;
 mod state;
 #[cfg(test)]
@@ -11,7 +12,7 @@ mod stories;
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ use last_probe::LastProbe;
 pub(crate) use methods::LEAST_PATIENCE;
 pub(crate) use observer::Observer;
 use observer::SharedMethods;
+pub(crate) use remembered::{Remembered, Term};
 use resend::is_final;
 pub(crate) use resend::may_resend;
 pub(crate) use resend::{OtherTransport, ResendState};
@@ -32,14 +34,15 @@ use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
 use crate::network::PerRuntime;
 use crate::schema::Method;
-use crate::symptom::Symptom;
+use crate::symptom::{Symptom, SymptomKind};
 
 /// Decides which transport a call takes, and remembers why.
 #[derive(Debug)]
 pub(crate) struct Fallback {
     machine: Mutex<Machine>,
     methods: Arc<SharedMethods>,
-    is_fixed: bool,
+    /// The user chose a transport; read and written under the lock of the machine.
+    is_fixed: AtomicBool,
     active: watch::Sender<TransportState>,
     /// A runtime that stands still ends no probe: each waits for its own.
     probes: PerRuntime<LastProbe>,
@@ -65,7 +68,7 @@ impl Fallback {
         Self {
             machine: Mutex::new(machine),
             methods: Arc::new(SharedMethods::new(expiry)),
-            is_fixed: fixed.is_some(),
+            is_fixed: AtomicBool::new(fixed.is_some()),
             active: watch::Sender::new(active),
             probes: PerRuntime::default(),
             begun: AtomicU64::new(0),
@@ -131,10 +134,11 @@ impl Fallback {
             self.probes.all().iter().for_each(|probe| probe.end(None));
         }
         let changed = machine.on(event, Instant::now());
-        if !changed || self.is_fixed {
+        if !changed || self.is_fixed.load(Ordering::Relaxed) {
             return;
         }
         let active = TransportState::of(&machine);
+        self.active.send_replace(active.clone());
         drop(machine);
         let after = active.since.saturating_duration_since(before);
         match (active.transport, &active.symptom) {
@@ -146,7 +150,40 @@ impl Fallback {
             }
             (None, _) => info!(?after, "gRPC must prove itself anew"),
         }
+    }
+
+    /// Takes the user's choice of a transport, or, with `None`, goes on with what was learnt.
+    pub(crate) fn fix(&self, fixed: Option<ActiveTransport>) {
+        let machine = self.lock();
+        self.is_fixed.store(fixed.is_some(), Ordering::Relaxed);
+        let active = match fixed {
+            Some(_) => TransportState { transport: fixed, since: Instant::now(), symptom: None },
+            None => TransportState::of(&machine),
+        };
         self.active.send_replace(active);
+    }
+
+    /// What is held against gRPC now.
+    pub(crate) fn verdicts(&self) -> Remembered {
+        Remembered { grpc: self.lock().verdict(), methods: self.methods.verdicts() }
+    }
+
+    /// Takes over what was held against gRPC before; `symptom` says why, where it is all calls.
+    pub(crate) fn remember(
+        &self,
+        remembered: &Remembered,
+        symptom: impl Fn(SymptomKind) -> Symptom,
+    ) {
+        let now = Instant::now();
+        for (path, term) in &remembered.methods {
+            self.methods.remember(path, *term, now);
+        }
+        let Some((kind, term)) = remembered.grpc else { return };
+        let mut machine = self.lock();
+        machine.remember(symptom(kind), term, now);
+        if !self.is_fixed.load(Ordering::Relaxed) {
+            self.active.send_replace(TransportState::of(&machine));
+        }
     }
 
     /// Waits for the end of the probe in flight; `Some` if it failed on the network.

@@ -9,6 +9,7 @@ use tonic::Code;
 use tracing::info;
 
 use super::methods::{MethodRoute, Methods, Observed, Outcome};
+use super::remembered::Term;
 use super::state::Expiry;
 use crate::bridge::options::ActiveTransport;
 use crate::call::author::Author;
@@ -27,6 +28,14 @@ impl SharedMethods {
 
     pub(super) fn clear(&self) {
         self.methods().clear();
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<(Box<str>, Term)> {
+        self.methods().verdicts()
+    }
+
+    pub(super) fn remember(&self, path: &str, term: Term, now: Instant) {
+        self.methods().remember(path, term, now);
     }
 
     fn methods(&self) -> MutexGuard<'_, Methods> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::symptom::{Mark, Station, Symptom};
+use super::remembered::Term;
+use crate::symptom::{Mark, Station, Symptom, SymptomKind};
 
 /// What is known about gRPC on this network.
 #[derive(Debug, Clone)]
@@ -178,6 +179,26 @@ impl Machine {
         }
     }
 
+    /// The verdict in force, as it outlives this machine.
+    pub(crate) fn verdict(&self) -> Option<(SymptomKind, Term)> {
+        match &self.state {
+            State::OnRest { until, symptom } => {
+                Some((symptom.kind(), Term { until: *until, verdicts: self.verdicts }))
+            }
+            State::Unproven | State::OnGrpc => None,
+        }
+    }
+
+    /// `Unproven -> OnRest`, by a verdict of before. Of one that has expired only the count is left:
+    /// gRPC is proven first, since whoever starts anew may end before a proof beside the calls does.
+    pub(crate) fn remember(&mut self, symptom: Symptom, term: Term, now: Instant) {
+        self.verdicts = term.verdicts;
+        if now < term.until {
+            let until = term.until.min(now + self.expiry.longest);
+            self.enter(State::OnRest { until, symptom }, now, true);
+        }
+    }
+
     /// Takes an event; says whether the state changed.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> bool {
         match event {
@@ -336,7 +357,6 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::symptom::SymptomKind;
 
     fn symptom(kind: SymptomKind) -> Symptom {
         Symptom::new(kind, "proxy")

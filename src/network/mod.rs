@@ -12,10 +12,12 @@ mod dial;
 mod exempt;
 mod fault;
 mod hop;
+mod hop_name;
 mod io;
 mod login;
 mod per_runtime;
 mod proxy;
+mod renewal;
 mod socket;
 mod socks;
 #[cfg(feature = "system-proxy")]
@@ -23,17 +25,19 @@ mod system;
 #[cfg(not(feature = "system-proxy"))]
 #[path = "no_system.rs"]
 mod system;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod tls_failure;
 mod tls_observer;
+mod tls_settings;
 mod trust_store;
 mod tunnel;
 mod user_connector;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -46,10 +50,13 @@ pub(crate) use connection::Connection;
 pub(crate) use crypto::crypto_provider;
 pub(crate) use dial::kind_of as kind_of_connect;
 pub(crate) use hop::ProxyHop;
+pub(crate) use hop_name::HopName;
 pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
 pub(crate) use per_runtime::{PerRuntime, require_runtime};
 pub use proxy::Proxy;
+pub use renewal::NetworkRenewal;
+pub(crate) use tasks::Tasks;
 pub(crate) use tls_failure::classify_tls as kind_of_tls;
 pub(crate) use trust_store::store_faults;
 pub(crate) use user_connector::UserConnector;
@@ -60,24 +67,19 @@ pub(crate) mod fuzzed {
     pub(crate) use super::tunnel::fuzzed::{ConnectHead, connect_head};
 }
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use connector::Connecting;
-use crypto::begin_randomness;
 use proxy::Proxies;
 pub(crate) use tls::ASKED_FOR_CERTIFICATE;
 use tls::Tls;
 pub(crate) use tls_failure::late_refusal;
+pub(crate) use tls_settings::TlsSettings;
 
 /// What the network is built from.
 #[derive(Default)]
 pub(crate) struct NetworkSettings {
     pub(crate) proxy: Proxy,
-    /// Each PEM (one or more certificates) or DER (one), trusted besides the operating system's.
-    pub(crate) roots: Vec<Vec<u8>>,
-    /// The chain and private key of a client certificate, both PEM.
-    pub(crate) client_identity: Option<(Vec<u8>, Vec<u8>)>,
-    /// Prepared by the program, in place of all above but the proxy.
-    pub(crate) tls: Option<rustls::ClientConfig>,
+    pub(crate) tls: TlsSettings,
     /// From DNS to the end of the TLS handshake. Default: 5 s, 10 s through a proxy.
     pub(crate) connect_timeout: Option<Duration>,
     /// Gives the streams, in place of DNS and TCP.
@@ -86,47 +88,42 @@ pub(crate) struct NetworkSettings {
     pub(crate) is_https: bool,
 }
 
-impl NetworkSettings {
-    fn tls(&self) -> Result<Tls, Error> {
-        let is_trust_given = !self.roots.is_empty() || self.client_identity.is_some();
-        match &self.tls {
-            Some(_) if is_trust_given => {
-                let what =
-                    "a prepared TLS configuration excludes added roots and a client certificate";
-                Err(Error::new(ErrorKind::Configuration, what).with_remedy(
-                    "put roots and client certificate into the prepared configuration",
-                ))
-            }
-            Some(config) => {
-                if self.is_https {
-                    begin_randomness(config.crypto_provider());
-                }
-                Tls::prepared(config)
-            }
-            None => {
-                let mut roots = Vec::new();
-                for bytes in &self.roots {
-                    roots.extend(certificate::read_roots(bytes)?);
-                }
-                let identity = self.client_identity.as_ref();
-                let identity = identity
-                    .map(|(chain, key)| certificate::read_identity(chain, key))
-                    .transpose()?;
-                Tls::new(roots, identity, self.is_https)
-            }
-        }
-    }
-}
-
 /// One way to the service for both transports: proxy, trust, time to connect. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Network(Arc<Inner>);
 
 struct Inner {
-    proxies: Proxies,
-    tls: Tls,
+    /// Replaced by a renewal; a dial keeps what it began with.
+    in_force: RwLock<Arc<InForce>>,
+    tls_settings: Mutex<TlsSettings>,
     connect_timeout: Option<Duration>,
     connector: Option<UserConnector>,
+    drivers: Tasks,
+}
+
+/// What a renewal replaces.
+struct InForce {
+    proxies: Arc<Proxies>,
+    tls: Tls,
+}
+
+impl InForce {
+    /// The proxy before `origin`.
+    fn proxy_for(&self, origin: &Origin) -> Option<&ProxyHop> {
+        // No proxy stands before a socket of this machine.
+        origin.socket().is_none().then(|| self.proxies.find(origin)).flatten()
+    }
+
+    /// How failures name the service: with the proxy, if one stands before it.
+    fn hop(&self, origin: &Origin) -> String {
+        if let Some(path) = origin.socket() {
+            return format!("socket {}", path.display());
+        }
+        match self.proxy_for(origin) {
+            None => format!("host {}", origin.address()),
+            Some(proxy) => format!("host {} through {proxy}", origin.address()),
+        }
+    }
 }
 
 impl Network {
@@ -136,33 +133,54 @@ impl Network {
     /// # Errors
     /// A setting, or a proxy in the environment, cannot be used; all are `ErrorKind::Configuration`.
     pub(crate) fn new(settings: NetworkSettings) -> Result<Self, Error> {
-        let tls = settings.tls()?;
-        let proxies = settings.proxy.resolve()?;
+        let tls = settings.tls.read(settings.is_https)?;
+        let proxies = Arc::new(settings.proxy.resolve()?);
         Ok(Self(Arc::new(Inner {
-            proxies,
-            tls,
+            in_force: RwLock::new(Arc::new(InForce { proxies, tls })),
+            tls_settings: Mutex::new(settings.tls),
             connect_timeout: settings.connect_timeout,
             connector: settings.connector,
+            drivers: Tasks::default(),
         })))
     }
 
+    /// Takes new settings for the connections to come, and reads the trust store anew.
+    ///
+    /// # Errors
+    /// A setting cannot be used; then nothing has changed.
+    pub(crate) fn renew(&self, renewal: NetworkRenewal) -> Result<(), Error> {
+        // Held to the end, so that of two renewals at once none is half in force.
+        let mut settings = self.tls_settings();
+        let renewed = renewal.tls_after(&settings);
+        let tls = renewed.read(false)?;
+        let proxies = match renewal.into_proxy() {
+            Some(proxy) => Arc::new(proxy.resolve()?),
+            None => Arc::clone(&self.in_force().proxies),
+        };
+        *settings = renewed;
+        let in_force = Arc::new(InForce { proxies, tls });
+        *self.0.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+        Ok(())
+    }
+
+    /// What drives the connections.
+    pub(crate) fn drivers(&self) -> &Tasks {
+        &self.0.drivers
+    }
+
     /// What the system's settings hold and is not used, for a person.
-    pub(crate) fn proxy_notes(&self) -> &[String] {
-        self.0.proxies.notes()
+    pub(crate) fn proxy_notes(&self) -> Vec<String> {
+        self.in_force().proxies.notes().to_vec()
     }
 
     /// The proxy before `origin`.
-    pub(crate) fn proxy_for(&self, origin: &Origin) -> Option<&ProxyHop> {
-        // No proxy stands before a socket of this machine.
-        origin.socket().is_none().then(|| self.0.proxies.find(origin)).flatten()
+    pub(crate) fn proxy_for(&self, origin: &Origin) -> Option<ProxyHop> {
+        self.in_force().proxy_for(origin).cloned()
     }
 
     /// The time that connecting to `origin` may take.
-    fn connect_timeout(&self, origin: &Origin) -> Duration {
-        let default = match self.proxy_for(origin) {
-            None => CONNECT_TIMEOUT,
-            Some(_) => CONNECT_TIMEOUT_THROUGH_PROXY,
-        };
+    fn connect_timeout(&self, has_proxy: bool) -> Duration {
+        let default = if has_proxy { CONNECT_TIMEOUT_THROUGH_PROXY } else { CONNECT_TIMEOUT };
         self.0.connect_timeout.unwrap_or(default).min(LONGEST_TIMEOUT)
     }
 
@@ -171,10 +189,12 @@ impl Network {
     /// # Errors
     /// Always with a `Symptom`, of a station before `Station::Request`: nothing of a call was sent.
     pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connection, Error> {
-        let deadline = Instant::now() + self.connect_timeout(origin);
-        let Inner { tls, connector: user, .. } = &*self.0;
-        let connecting = Connecting { tls, user: user.as_ref(), alpn, deadline };
-        connecting.connect(self.proxy_for(origin), origin, self.hop(origin)).await
+        let in_force = self.in_force();
+        let proxy = in_force.proxy_for(origin);
+        let deadline = Instant::now() + self.connect_timeout(proxy.is_some());
+        let user = self.0.connector.as_ref();
+        let connecting = Connecting { tls: &in_force.tls, user, alpn, deadline };
+        connecting.connect(proxy, origin, in_force.hop(origin)).await
     }
 
     /// Whether the program's own connector gives the streams.
@@ -189,20 +209,23 @@ impl Network {
 
     /// How failures name the service: with the proxy, if one stands before it.
     pub(crate) fn hop(&self, origin: &Origin) -> String {
-        if let Some(path) = origin.socket() {
-            return format!("socket {}", path.display());
-        }
-        match self.proxy_for(origin) {
-            None => format!("host {}", origin.address()),
-            Some(proxy) => format!("host {} through {proxy}", origin.address()),
-        }
+        self.in_force().hop(origin)
+    }
+
+    /// Replaced as a whole: a panic elsewhere spoils nothing.
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.0.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tls_settings(&self) -> MutexGuard<'_, TlsSettings> {
+        self.0.tls_settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network")
-            .field("proxies", &self.0.proxies)
+            .field("proxies", &self.in_force().proxies)
             .field("connect_timeout", &self.0.connect_timeout)
             .finish_non_exhaustive()
     }

@@ -26,6 +26,12 @@ struct Tenant<T> {
     resident: Option<Resident>,
 }
 
+impl<T> Tenant<T> {
+    fn is_of(&self, value: &Weak<T>) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.value), value.as_ptr())
+    }
+}
+
 /// A task that does nothing: it is dropped when its runtime ends.
 struct Resident(AbortHandle);
 
@@ -81,6 +87,13 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
         lock(&self.0).iter().map(|tenant| Arc::clone(&tenant.value)).collect()
     }
 
+    /// Lets go of all; who asks next gets a new one.
+    pub(crate) fn clear(&self) {
+        let gone = std::mem::take(&mut *lock(&self.0));
+        // Not under the lock: what is let go of may end tasks.
+        drop(gone);
+    }
+
     /// Also says whether this runtime has asked just before.
     fn find(&self, make: impl FnOnce() -> T) -> (Arc<T>, bool) {
         let (runtime, now) = (Handle::current(), Instant::now());
@@ -97,7 +110,7 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
             Tenant { runtime: runtime.id(), value: Arc::clone(&value), asked: now, resident: None };
         tenants.push(tenant);
         drop(tenants);
-        self.watch(&runtime);
+        self.watch(&runtime, &value);
         (value, true)
     }
 
@@ -109,15 +122,15 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
     }
 
     /// A runtime that is shutting down drops the task at once, so the lock is not held here.
-    fn watch(&self, runtime: &Handle) {
-        let end = End { tenants: Arc::downgrade(&self.0), runtime: runtime.id() };
+    fn watch(&self, runtime: &Handle, value: &Arc<T>) {
+        let value = Arc::downgrade(value);
+        let end = End { tenants: Arc::downgrade(&self.0), value: Weak::clone(&value) };
         let task = runtime.spawn(async move {
             let _end = end;
             pending::<()>().await;
         });
         let resident = Resident(task.abort_handle());
-        if let Some(tenant) = lock(&self.0).iter_mut().find(|tenant| tenant.runtime == runtime.id())
-        {
+        if let Some(tenant) = lock(&self.0).iter_mut().find(|tenant| tenant.is_of(&value)) {
             tenant.resident = Some(resident);
         }
     }
@@ -126,14 +139,15 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
 /// Tells the end of a runtime by being dropped.
 struct End<T> {
     tenants: Weak<Mutex<Vec<Tenant<T>>>>,
-    runtime: Id,
+    /// Whose end it is: the same runtime may have another tenant by now.
+    value: Weak<T>,
 }
 
 impl<T> Drop for End<T> {
     fn drop(&mut self) {
         let Some(tenants) = self.tenants.upgrade() else { return };
         let mut tenants = lock(&tenants);
-        let place = tenants.iter().position(|tenant| tenant.runtime == self.runtime);
+        let place = tenants.iter().position(|tenant| tenant.is_of(&self.value));
         let gone = place.map(|place| tenants.swap_remove(place));
         drop(tenants);
         drop(gone);
@@ -175,6 +189,22 @@ mod tests {
         drop(first);
         assert_eq!(Arc::strong_count(&kept), 1);
         assert_eq!(numbers.all().iter().map(|number| **number).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn what_is_asked_for_after_all_was_let_go_of_stays() {
+        let runtime = runtime();
+        let numbers = PerRuntime::default();
+        runtime.block_on(async {
+            for number in 0..3 {
+                let first = numbers.here(|| number);
+                // The task of the one before ends while this one is in use.
+                yield_now().await;
+                assert!(Arc::ptr_eq(&first, &numbers.here(|| 10)));
+                numbers.clear();
+            }
+        });
+        assert!(numbers.all().is_empty());
     }
 
     #[test]

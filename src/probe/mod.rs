@@ -17,6 +17,7 @@ use crate::call::frame::Frame;
 use crate::credentials::API_KEY;
 use crate::error::Error;
 use crate::fallback::{Event, Fallback, OtherTransport, ResendState, RunningProbe};
+use crate::network::Tasks;
 use crate::schema::Method;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::grpc::GrpcTransport;
@@ -64,13 +65,14 @@ impl Probe {
         ))
     }
 
-    /// Runs the probe in the background, with the credentials of the call that waits for it.
+    /// Runs the probe as one of `tasks`, with the credentials of the call that waits for it.
     pub(crate) fn begin(
         &self,
         grpc: &Arc<GrpcTransport>,
         fallback: &Arc<Fallback>,
         running: RunningProbe,
         metadata: &HeaderMap,
+        tasks: &Tasks,
     ) {
         let call = self.call(metadata);
         let grpc = Arc::clone(grpc);
@@ -83,7 +85,7 @@ impl Probe {
                 outcome = prove(&grpc, call) => run.end(outcome),
             }
         };
-        tokio::spawn(prove.instrument(debug_span!("probe")));
+        tasks.spawn(prove.instrument(debug_span!("probe")));
     }
 }
 

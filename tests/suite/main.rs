@@ -15,6 +15,7 @@ mod auto;
 mod bad_input;
 mod carriers;
 mod clients;
+mod closing;
 #[cfg(feature = "cli")]
 mod command_line;
 mod connections;
@@ -45,6 +46,7 @@ mod parameters;
 mod parity;
 mod peers;
 mod proto_facts;
+mod renewal;
 mod rest_only;
 mod runtimes;
 mod schema;
@@ -63,5 +65,6 @@ mod traces;
 #[cfg(feature = "cli")]
 mod transfers;
 mod unknown_json;
+mod verdicts;
 mod vertex;
 mod weather;

@@ -1,5 +1,7 @@
 //! Setting: an emulator, bridges on it, and raw calls, as the promises need them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -28,6 +30,10 @@ pub(crate) const BIDI: &str =
     "/google.ai.generativelanguage.v1beta.GenerativeService/BidiGenerateContent";
 pub(crate) const LIST_MODELS: &str = "/google.ai.generativelanguage.v1beta.ModelService/ListModels";
 pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
+
+/// A folder that nobody can make: a command keeps nothing there.
+#[cfg(feature = "cli")]
+pub(crate) const NOWHERE: &str = "/dev/null/nowhere";
 
 /// Both transports, one after the other.
 pub(crate) const BOTH: [Transport; 2] = [Transport::Grpc, Transport::Rest];
@@ -65,6 +71,37 @@ pub(crate) fn through(emulator: &Emulator, proxy: &HostileProxy) -> BridgeBuilde
 pub(crate) async fn change(proxy: &HostileProxy, fault: Fault, bridge: &Bridge) {
     proxy.set_and_cut(fault);
     notice_cut(bridge).await;
+}
+
+/// How many streams of a connector are open.
+#[derive(Clone, Default)]
+pub(crate) struct OpenStreams(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+pub(crate) struct OpenStream(OpenStreams);
+
+impl OpenStreams {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn open(&self) -> OpenStream {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        OpenStream(self.clone())
+    }
+
+    /// Whoever ends a stream needs a turn for it.
+    pub(crate) async fn until_none(&self) {
+        while self.count() > 0 {
+            yield_now().await;
+        }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Lets time pass without waiting; between the two calls no socket is looked at.

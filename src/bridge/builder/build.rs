@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::BridgeBuilder;
 use super::preset::Preset;
 use crate::bridge::Bridge;
-use crate::carry::{Core, Parts, Settings};
-use crate::dialect::Dialect;
+use crate::bridge::verdict::Verdict;
+use crate::carry::{ChosenTransport, Core, Parts, Settings};
 use crate::error::{Error, ErrorKind};
 use crate::fallback::{Expiry, Fallback};
 use crate::gemini::{self, parameters::Guard};
-use crate::network::{Network, NetworkSettings, Origin};
+use crate::network::{Network, NetworkSettings, Origin, TlsSettings};
 use crate::probe::Probe;
 use crate::retry::{Retries, RetryPolicies};
 use crate::transport::carrier::http1::default_connections;
@@ -23,33 +23,30 @@ impl BridgeBuilder {
     /// # Errors
     /// A setting is wrong ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration),
     /// [`ErrorKind::Schema`](crate::ErrorKind::Schema)), or [`from_env`](Self::from_env) found no
-    /// key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)).
+    /// key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)) or a value that is none.
     pub fn build(self) -> Result<Bridge, Error> {
         self.build_parts().map(|built| built.bridge)
     }
 
     /// The bridge, and the network below it.
     pub(crate) fn build_parts(self) -> Result<Built, Error> {
+        self.environment.map_or(Ok(()), Err)?;
         let has_connector = self.connector.is_some();
         let network = Network::new(NetworkSettings {
             proxy: self.proxy,
-            roots: self.roots,
-            client_identity: self.client_identity,
-            tls: self.tls,
+            tls: TlsSettings {
+                roots: self.roots,
+                client_identity: self.client_identity,
+                prepared: self.tls,
+            },
             connect_timeout: self.connect_timeout,
             connector: self.connector,
             is_https: self.endpoint.starts_with("https:"),
         })?;
         let origin = Origin::parse(&self.endpoint, self.allow_plaintext)?;
-        if has_connector && origin.socket().is_some() {
-            let what = "a connector of your own cannot be used with an endpoint over a Unix socket";
-            return Err(Error::new(ErrorKind::Configuration, what));
-        }
-        let mut preset = Preset::new(self.schema, self.probe)?;
-        preset.probe = preset.probe.filter(|_| self.has_probe);
-        if preset.dialect == Dialect::Plain {
-            preset.dialect = self.own_dialect;
-        }
+        check_connector(has_connector, &origin)?;
+        let preset = Preset::new(self.schema, self.probe)?;
+        let preset = preset.adapted(self.has_probe, self.own_dialect);
         let credentials = self.credentials?;
         credentials.check()?;
         let limits =
@@ -77,7 +74,7 @@ impl BridgeBuilder {
             settings: Settings {
                 dialect: preset.dialect,
                 server: origin.address().clone(),
-                transport: self.transport,
+                transport: ChosenTransport::new(self.transport),
                 resend: self.resend,
                 grpc_head_start: self.grpc_head_start,
                 default_deadline: self.default_deadline.unwrap_or(preset.deadline),
@@ -87,8 +84,25 @@ impl BridgeBuilder {
                 max_message_size: self.max_message_size,
                 rest_http2: self.rest_http2,
             },
+            network: network.clone(),
         }));
+        self.verdict.iter().for_each(|verdict| take_over(verdict, &bridge));
         Ok(Built { bridge, network, origin })
+    }
+}
+
+fn check_connector(is_given: bool, origin: &Origin) -> Result<(), Error> {
+    if is_given && origin.socket().is_some() {
+        let what = "a connector of your own cannot be used with an endpoint over a Unix socket";
+        return Err(Error::new(ErrorKind::Configuration, what));
+    }
+    Ok(())
+}
+
+/// A verdict of another network says nothing of this one.
+fn take_over(verdict: &Verdict, bridge: &Bridge) {
+    if verdict.network() == bridge.core().network_name() {
+        bridge.core().remember(verdict.remembered());
     }
 }
 

@@ -37,6 +37,13 @@ impl Preset {
         }
     }
 
+    /// As the program wants it; `dialect` where the service has none of its own.
+    pub(super) fn adapted(self, has_probe: bool, dialect: Dialect) -> Self {
+        let probe = self.probe.filter(|_| has_probe);
+        let dialect = if self.dialect == Dialect::Plain { dialect } else { self.dialect };
+        Self { probe, dialect, ..self }
+    }
+
     fn gemini(probe: &(String, Vec<u8>)) -> Result<Self, Error> {
         let schema = gemini::schema()?;
         Ok(Self {

@@ -6,6 +6,7 @@ use rcgen::KeyPair;
 use rustls::RootCertStore;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 
+use super::authority::Leaf;
 use super::*;
 use crate::symptom::SymptomKind;
 
@@ -102,10 +103,9 @@ async fn a_reset_in_the_handshake_is_told() {
     assert_eq!(symptom.evidence().io(), Some(std::io::ErrorKind::ConnectionReset));
 }
 
-#[tokio::test]
-async fn a_client_certificate_is_shown_where_it_is_asked_for() {
-    let authority = Authority::new("Test CA");
-    let (server, client) = (authority.localhost(), authority.leaf("client.test", 4000));
+/// A peer that wants a client certificate of this authority, and shows one of it.
+async fn asking_for_certificates(authority: &Authority) -> SocketAddr {
+    let server = authority.localhost();
     let mut trusted = RootCertStore::empty();
     trusted.add(authority.der.clone()).expect("root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -119,18 +119,48 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         .with_client_cert_verifier(verifier)
         .with_single_cert(server.chain.clone(), server.private_key())
         .expect("certificate");
-    let address = tls_echo(TlsAcceptor::from(Arc::new(config))).await;
+    tls_echo(TlsAcceptor::from(Arc::new(config))).await
+}
+
+fn showing(authority: &Authority, client: &Leaf) -> Network {
+    let identity = (client.pem.clone().into(), client.key.serialize_pem().into());
     let settings = NetworkSettings {
         proxy: Proxy::none(),
-        roots: vec![authority.pem.clone().into_bytes()],
-        client_identity: Some((client.pem.into(), client.key.serialize_pem().into())),
+        tls: TlsSettings {
+            roots: vec![authority.pem.clone().into_bytes()],
+            client_identity: Some(identity),
+            prepared: None,
+        },
         connect_timeout: Some(Duration::MAX),
         connector: None,
-        tls: None,
         is_https: true,
     };
-    let network = Network::new(settings).expect("network");
+    Network::new(settings).expect("network")
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_where_it_is_asked_for() {
+    let authority = Authority::new("Test CA");
+    let address = asking_for_certificates(&authority).await;
+    let network = showing(&authority, &authority.leaf("client.test", 4000));
     let outcome = network.connect(&https_origin(address), Alpn::Http1).await;
+    assert_echo(&mut outcome.expect("connected"), b"").await;
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_renewed_while_its_roots_stay() {
+    let authority = Authority::new("Test CA");
+    let network = showing(&authority, &Authority::new("Old CA").leaf("client.test", 4000));
+    let peer = https_origin(asking_for_certificates(&authority).await);
+    let refused = network.connect(&peer, Alpn::Http1).await;
+    // With TLS 1.3 the peer's refusal comes after the handshake.
+    let mut byte = [0];
+    refused.expect("connected").io.read_exact(&mut byte).await.expect_err("refused");
+    let client = authority.leaf("client.test", 4000);
+    let renewal = NetworkRenewal::new();
+    network.renew(renewal.client_identity(client.pem, client.key.serialize_pem())).expect("good");
+    let peer = https_origin(asking_for_certificates(&authority).await);
+    let outcome = network.connect(&peer, Alpn::Http1).await;
     assert_echo(&mut outcome.expect("connected"), b"").await;
 }
 
@@ -139,11 +169,17 @@ fn settings_that_cannot_work_are_errors_of_configuration() {
     let leaf = Authority::new("Test CA").localhost();
     let other_key = KeyPair::generate().expect("key").serialize_pem();
     let identity = |chain: &str, key: &str| NetworkSettings {
-        client_identity: Some((chain.into(), key.into())),
+        tls: TlsSettings {
+            client_identity: Some((chain.into(), key.into())),
+            ..Default::default()
+        },
         ..Default::default()
     };
     for settings in [
-        NetworkSettings { roots: vec![b"no root".to_vec()], ..Default::default() },
+        NetworkSettings {
+            tls: TlsSettings { roots: vec![b"no root".to_vec()], ..Default::default() },
+            ..Default::default()
+        },
         identity("no certificate", &leaf.key.serialize_pem()),
         identity(&leaf.pem, "no key"),
         identity(&leaf.pem, &other_key),

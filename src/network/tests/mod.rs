@@ -53,7 +53,12 @@ async fn proxy(script: Vec<(&'static [u8], &'static [u8])>) -> SocketAddr {
 fn network(proxy: Proxy, authority: &Authority) -> Network {
     let connect_timeout = Some(Duration::from_secs(5));
     let roots = vec![authority.pem.clone().into_bytes()];
-    let settings = NetworkSettings { proxy, roots, connect_timeout, ..Default::default() };
+    let settings = NetworkSettings {
+        proxy,
+        tls: TlsSettings { roots, ..Default::default() },
+        connect_timeout,
+        ..Default::default()
+    };
     Network::new(settings).expect("network")
 }
 

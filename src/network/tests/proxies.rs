@@ -80,7 +80,10 @@ async fn a_silent_proxy_takes_the_connect_budget_and_no_more() {
     ] {
         let settings = NetworkSettings {
             proxy: Proxy::url(&format!("{scheme}://{address}")).expect("url"),
-            roots: vec![Authority::new("Test CA").pem.into_bytes()],
+            tls: TlsSettings {
+                roots: vec![Authority::new("Test CA").pem.into_bytes()],
+                ..Default::default()
+            },
             connect_timeout: Some(Duration::from_millis(50)),
             ..Default::default()
         };

@@ -42,7 +42,11 @@ fn the_process_chooses_the_crypto_and_is_left_without_one_otherwise() {
 }
 
 fn trusting(roots: Vec<Vec<u8>>) -> Result<Network, Error> {
-    Network::new(NetworkSettings { proxy: Proxy::none(), roots, ..Default::default() })
+    Network::new(NetworkSettings {
+        proxy: Proxy::none(),
+        tls: TlsSettings { roots, ..Default::default() },
+        ..Default::default()
+    })
 }
 
 #[test]

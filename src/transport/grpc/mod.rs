@@ -16,7 +16,7 @@ use crate::call::{
 };
 use crate::credentials::hide_secrets;
 use crate::error::Error;
-use crate::network::{Network, Origin};
+use crate::network::{HopName, Network, Origin};
 use crate::symptom::{Symptom, SymptomKind};
 use crate::transport::carrier::foreign::Carrier;
 use answer::Wanted;
@@ -31,8 +31,7 @@ pub(crate) struct GrpcTransport {
     carrier: GrpcCarrier,
     origin: Uri,
     limits: AnswerLimits,
-    /// How failures name the service.
-    hop: Box<str>,
+    hop: HopName,
 }
 
 impl GrpcTransport {
@@ -44,8 +43,8 @@ impl GrpcTransport {
     ) -> Result<Self, Error> {
         let carrier = GrpcCarrier::new(carrier, network, origin)?;
         let hop = match &carrier {
-            GrpcCarrier::Own(_) => network.hop(origin).into(),
-            GrpcCarrier::Foreign(foreign) => foreign.hop().into(),
+            GrpcCarrier::Own(connections) => HopName::new(connections.hop()),
+            GrpcCarrier::Foreign(foreign) => HopName::new(foreign.hop()),
         };
         Ok(Self { carrier, origin: origin.uri().clone(), limits, hop })
     }
@@ -103,6 +102,25 @@ impl GrpcTransport {
         }
     }
 
+    /// The same once the network was renewed.
+    pub(crate) fn renew(&self) {
+        match &self.carrier {
+            GrpcCarrier::Own(connections) => {
+                self.hop.set(connections.hop());
+                connections.forget();
+            }
+            GrpcCarrier::Foreign(_) => {}
+        }
+    }
+
+    /// Lets go of the connections, or of the program's own carrier, for good.
+    pub(crate) fn close(&self) {
+        match &self.carrier {
+            GrpcCarrier::Own(connections) => connections.forget(),
+            GrpcCarrier::Foreign(foreign) => foreign.close(),
+        }
+    }
+
     /// Sends a call and returns the answer of the service, or of whoever else speaks gRPC.
     ///
     /// A unary answer is complete; a stream's body fails with a `Status` that carries our `Error`
@@ -153,8 +171,8 @@ impl GrpcTransport {
         request
     }
 
-    /// How failures name the service, on either transport.
-    pub(crate) fn hop(&self) -> &str {
+    /// How failures name the service.
+    pub(crate) fn hop(&self) -> &HopName {
         &self.hop
     }
 
@@ -165,7 +183,7 @@ impl GrpcTransport {
 
     /// A failure that was seen in an answer, after it had passed.
     pub(crate) fn symptom(&self, kind: SymptomKind) -> Symptom {
-        Symptom::new(kind, self.hop.clone())
+        Symptom::new(kind, &*self.hop.get())
     }
 }
 

@@ -56,11 +56,27 @@ impl RestCarrier {
         }
     }
 
-    /// How failures name the service.
-    pub(super) fn hop(&self) -> &str {
+    /// How failures name the service, as the network is now.
+    pub(super) fn hop(&self) -> String {
         match self {
             Self::Own(client) => client.hop(),
-            Self::Foreign(foreign) => foreign.hop(),
+            Self::Foreign(foreign) => foreign.hop().to_owned(),
+        }
+    }
+
+    /// Leaves our connections to the calls that are on them.
+    pub(super) fn forget(&self) {
+        match self {
+            Self::Own(client) => client.forget(),
+            Self::Foreign(_) => {}
+        }
+    }
+
+    /// Lets go of our connections, or of the program's own carrier, for good.
+    pub(super) fn close(&self) {
+        match self {
+            Self::Own(client) => client.forget(),
+            Self::Foreign(foreign) => foreign.close(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::credentials::hide_secrets;
 use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
 use crate::json::LenienceCounts;
-use crate::network::{Network, Origin};
+use crate::network::{HopName, Network, Origin};
 use crate::schema::{Method, Schema, Special};
 use crate::transport::carrier::foreign::Carrier;
 use crate::transport::carrier::http1::client::HttpAnswer;
@@ -52,6 +52,7 @@ pub(crate) struct RestTransport {
     schema: Schema,
     origin: Uri,
     carrier: RestCarrier,
+    hop: HopName,
     settings: RestSettings,
     leniences: Arc<LenienceCounts>,
 }
@@ -91,8 +92,8 @@ impl RestTransport {
         settings: RestSettings,
     ) -> Result<Self, Error> {
         let carrier = RestCarrier::new(carrier, network, origin, settings.connections)?;
-        let origin = origin.uri().clone();
-        Ok(Self { schema, origin, carrier, settings, leniences: Arc::default() })
+        let (origin, hop) = (origin.uri().clone(), HopName::new(carrier.hop()));
+        Ok(Self { schema, origin, carrier, hop, settings, leniences: Arc::default() })
     }
 
     /// Whether the program brought the carrier.
@@ -101,8 +102,24 @@ impl RestTransport {
     }
 
     /// How failures name the service.
-    pub(crate) fn hop(&self) -> &str {
-        self.carrier.hop()
+    pub(crate) fn hop(&self) -> &HopName {
+        &self.hop
+    }
+
+    /// Leaves the open connections to the calls that are on them, once the network was renewed.
+    pub(crate) fn renew(&self) {
+        self.hop.set(self.carrier.hop());
+        self.carrier.forget();
+    }
+
+    /// Leaves the open connections to the calls that are on them.
+    pub(crate) fn forget_connections(&self) {
+        self.carrier.forget();
+    }
+
+    /// Lets go of the connections, or of the program's own carrier, for good.
+    pub(crate) fn close(&self) {
+        self.carrier.close();
     }
 
     /// Opens a connection and closes it, or asks the program's own carrier for room.

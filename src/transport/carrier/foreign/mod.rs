@@ -44,7 +44,9 @@ use crate::network::{Origin, caught, caught_async};
 ///
 /// A panic in the service, its future or its body is a failure of that call alone.
 #[derive(Clone)]
-pub struct Carrier(Result<Arc<Mutex<Box<dyn Exchange>>>, Arc<Error>>);
+pub struct Carrier(Result<Shared, Arc<Error>>);
+
+type Shared = Arc<Mutex<Box<dyn Exchange>>>;
 
 impl Carrier {
     /// A tower service, which is cloned for each call. The URI of a request is absolute; a request
@@ -117,8 +119,8 @@ where
 
 /// A [`Carrier`] to one origin.
 pub(crate) struct ForeignCarrier {
-    /// Cloned for each call.
-    exchange: Arc<Mutex<Box<dyn Exchange>>>,
+    /// Cloned for each call; `None` once it is closed.
+    exchange: Mutex<Option<Shared>>,
     peer: ForeignPeer,
 }
 
@@ -132,7 +134,15 @@ impl ForeignCarrier {
     pub(crate) fn new(carrier: Carrier, origin: &Origin) -> Result<Self, Error> {
         let hop = format!("host {} over the program's own carrier", origin.address());
         let exchange = carrier.0.map_err(|error| error.repeat())?;
-        Ok(Self { exchange, peer: ForeignPeer(hop.into()) })
+        Ok(Self { exchange: Mutex::new(Some(exchange)), peer: ForeignPeer(hop.into()) })
+    }
+
+    /// Lets go of the program's service: what it holds open ends with the last call on it, unless
+    /// the program keeps a clone.
+    pub(crate) fn close(&self) {
+        let gone = lock(&self.exchange).take();
+        // The program's code may panic here, too.
+        let _ = caught(|| drop(gone));
     }
 
     pub(crate) fn hop(&self) -> &str {
@@ -145,7 +155,9 @@ impl ForeignCarrier {
     /// The carrier takes no call; nothing was sent.
     pub(crate) async fn reserve(&self) -> Result<Reserved, Error> {
         let reserving = async {
-            let mut exchange = lock(&self.exchange).clone_box();
+            let shared = lock(&self.exchange).clone().ok_or("the bridge is closed")?;
+            let mut exchange = lock(&shared).clone_box();
+            drop(shared);
             poll_fn(|context| exchange.poll_ready(context)).await.map(|()| exchange)
         };
         match caught_async(reserving).await {
@@ -168,7 +180,7 @@ impl ForeignPeer {
 }
 
 /// A panic while it was cloned has changed nothing.
-fn lock(exchange: &Mutex<Box<dyn Exchange>>) -> MutexGuard<'_, Box<dyn Exchange>> {
+fn lock<T>(exchange: &Mutex<T>) -> MutexGuard<'_, T> {
     exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

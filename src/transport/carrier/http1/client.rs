@@ -12,11 +12,11 @@ use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use crate::error::{BoxError, Error};
 use crate::json::JsonBody;
-use crate::network::{Alpn, Network, Origin, PerRuntime};
+use crate::network::{Alpn, Network, Origin, PerRuntime, Tasks};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::dialler::{Dialler, Issuer, waiting};
@@ -29,14 +29,14 @@ pub(crate) struct Client {
     origin: Origin,
     pools: PerRuntime<Pools>,
     places: Arc<Places>,
-    /// How failures name the service.
-    hop: Arc<str>,
 }
 
 /// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
 struct Pools {
     one: Pool,
     any: Pool,
+    /// How failures name the service, behind the proxy of these connections.
+    hop: Arc<str>,
 }
 
 type Pool = legacy::Client<Dialler, SentBody>;
@@ -61,14 +61,18 @@ pub(crate) struct HttpBody {
 impl Client {
     /// Each runtime has at most so many HTTP/1.1 connections.
     pub(crate) fn new(network: Network, origin: Origin, limit: usize) -> Self {
-        let hop = network.hop(&origin).into();
         let (pools, places) = (PerRuntime::default(), Arc::new(Places::new(limit)));
-        Self { network, origin, pools, places, hop }
+        Self { network, origin, pools, places }
     }
 
-    /// How failures name the service.
-    pub(crate) fn hop(&self) -> &str {
-        &self.hop
+    /// How failures name the service, as the network is now.
+    pub(crate) fn hop(&self) -> String {
+        self.network.hop(&self.origin)
+    }
+
+    /// Leaves the connections to the calls that are on them; idle ones close.
+    pub(crate) fn forget(&self) {
+        self.pools.clear();
     }
 
     /// How many connections are open.
@@ -103,10 +107,10 @@ impl Client {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let issuer = head.extensions.get().cloned();
-                let body = HttpBody { issuer, ..HttpBody::new(body, Arc::clone(&self.hop)) };
+                let body = HttpBody { issuer, ..HttpBody::new(body, Arc::clone(&pools.hop)) };
                 Ok(HttpAnswer { status: head.status, headers: head.headers, body })
             }
-            Err(error) => Err(failure::before_answer(error.into(), &self.hop)),
+            Err(error) => Err(failure::before_answer(error.into(), &pools.hop)),
         }
     }
 
@@ -114,9 +118,11 @@ impl Client {
         let pool = |versions: HttpVersions| {
             let (network, origin) = (self.network.clone(), self.origin.clone());
             let places = Arc::clone(&self.places);
-            build(Dialler::new(network, origin, versions.alpn(), places), versions)
+            let drivers = network.drivers().clone();
+            build(Dialler::new(network, origin, versions.alpn(), places), versions, drivers)
         };
-        Pools { one: pool(HttpVersions::One), any: pool(HttpVersions::Any) }
+        let hop = self.hop().into();
+        Pools { one: pool(HttpVersions::One), any: pool(HttpVersions::Any), hop }
     }
 }
 
@@ -200,8 +206,8 @@ impl HttpBody {
 /// hyper's client sends a request again by itself only if the connection was closed before any of
 /// it was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only
 /// where HTTP/2, which has none, may be spoken.
-fn build(dialler: Dialler, versions: HttpVersions) -> Pool {
-    legacy::Client::builder(TokioExecutor::new())
+fn build(dialler: Dialler, versions: HttpVersions, drivers: Tasks) -> Pool {
+    legacy::Client::builder(drivers)
         .set_host(versions == HttpVersions::Any)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true)

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::error::Error;
-use crate::network;
+use crate::network::{self, Tasks};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http2::Http2Settings;
 use crate::transport::carrier::http2::pings::send_pings;
@@ -87,6 +87,7 @@ impl Connection {
         limit: Duration,
         settings: &Http2Settings,
         changed: Arc<Notify>,
+        drivers: &Tasks,
     ) -> Result<Arc<Self>, Error> {
         let lacks_certificate = dialled.wants_certificate;
         let (watched, opened, seen) = Watched::new(dialled.io, changed);
@@ -99,12 +100,12 @@ impl Connection {
             let pings = driver.ping_pong();
             let (seen, load, settings) =
                 (Arc::clone(&peer.seen), Arc::clone(&load), settings.clone());
-            let task = tokio::spawn(async move {
+            let task = drivers.spawn(async move {
                 let ended = driver.await;
                 debug!(ok = ended.is_ok(), "an HTTP/2 connection ended");
             });
             // In a task of its own: the connection's is woken by each call.
-            tokio::spawn(async move {
+            drivers.spawn(async move {
                 let sight = || seen.sight(lock(&load).busy_since());
                 let (driver, silence) =
                     (task.abort_handle(), send_pings(pings, &seen, sight, settings));

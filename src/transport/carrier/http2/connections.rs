@@ -91,9 +91,15 @@ impl Connections {
         self.pools.all().iter().map(|pool| pool.count()).sum()
     }
 
-    /// Takes no further calls on the open connections.
+    /// Takes no further calls on the connections that stand or are being dialled. Those that wait
+    /// for one of them still get it.
     pub(crate) fn forget(&self) {
-        self.pools.all().iter().for_each(|pool| pool.forget());
+        self.pools.clear();
+    }
+
+    /// How failures name the service, as the network is now.
+    pub(crate) fn hop(&self) -> String {
+        self.network.hop(&self.origin)
     }
 
     /// That of the runtime which drives the caller.
@@ -157,11 +163,6 @@ impl Pool {
 
     fn count(&self) -> usize {
         self.list().open.iter().filter(|connection| !connection.is_closing()).count()
-    }
-
-    fn forget(&self) {
-        let forgotten = std::mem::take(&mut self.list().open);
-        drop(forgotten);
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -260,7 +261,7 @@ fn open(pool: &Pool) -> impl Future<Output = Result<Arc<Connection>, Error>> + u
         let started = Instant::now();
         let dialled = network.connect(&origin, Alpn::Http2).await?;
         let limit = settings.wait_for_settings(started.elapsed());
-        Connection::open(dialled, limit, &settings, changed).await
+        Connection::open(dialled, limit, &settings, changed, network.drivers()).await
     }
 }
 
