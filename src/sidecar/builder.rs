@@ -9,14 +9,17 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::address::ListenAddress;
 use super::admin::Admin;
 use super::connection::{ConnectionLimits, Port, http_of};
 use super::identity::Identity;
 use super::intake::{Intake, Memory};
 use super::metrics::Metrics;
-use super::server::Sidecar;
+use super::server::{Listener, Sidecar};
 use super::service::Service;
 use super::shutdown::Shutdown;
+#[cfg(unix)]
+use super::socket_file::SocketFile;
 use super::web_guard::WebGuard;
 use crate::bridge::Bridge;
 use crate::error::{Error, ErrorKind};
@@ -26,7 +29,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub struct SidecarBuilder {
     bridge: Bridge,
-    listen: SocketAddr,
+    listen: ListenAddress,
     admin: Option<SocketAddr>,
     identity: Option<Identity>,
     allow_remote: bool,
@@ -52,7 +55,7 @@ impl SidecarBuilder {
     pub(super) fn new(bridge: Bridge) -> Self {
         Self {
             bridge,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
             admin: None,
             identity: None,
             allow_remote: false,
@@ -69,8 +72,11 @@ impl SidecarBuilder {
     }
 
     /// Where to listen. Default: a free port of 127.0.0.1.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
+    ///
+    /// A Unix socket's file is made so that only this user may open it, takes the place of a socket
+    /// that nobody listens to, and is removed at the end.
+    pub fn listen(mut self, address: impl Into<ListenAddress>) -> Self {
+        self.listen = address.into();
         self
     }
 
@@ -152,19 +158,20 @@ impl SidecarBuilder {
     /// Checks the settings and takes the ports.
     ///
     /// # Errors
-    /// A port is taken, or other machines could reach one without `allow_remote`, or without TLS.
+    /// A port or a socket is taken, or other machines could reach one without `allow_remote`, or without TLS.
     pub async fn bind(self) -> Result<Sidecar, Error> {
         self.check()?;
-        let (listener, address) = bind(self.listen).await?;
+        let (listener, address) = listen(&self.listen).await?;
         let admin = match self.admin {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
         let metrics = Arc::new(Metrics::new(self.bridge.clone())?);
         let guard = |address| WebGuard::new(address, &self.hosts, self.identity.as_ref());
+        let own_guard = address.tcp().map_or_else(WebGuard::of_socket, guard);
         let shutdown = Arc::new(Shutdown::default());
         let service = Arc::new(Service {
-            guard: guard(address),
+            guard: own_guard,
             metrics: Arc::clone(&metrics),
             shutdown: Arc::clone(&shutdown),
             permits: Arc::new(Semaphore::new(self.calls.min(Semaphore::MAX_PERMITS))),
@@ -184,7 +191,7 @@ impl SidecarBuilder {
             request: self.request_timeout,
         };
         let port = Port {
-            allows_plaintext: address.ip().is_loopback(),
+            allows_plaintext: address.tcp().is_none_or(|address| address.ip().is_loopback()),
             tls: self.identity.map(|identity| TlsAcceptor::from(identity.server_config())),
             http: Arc::new(http_of(&limits)),
             idle_limit: limits.idle,
@@ -201,7 +208,8 @@ impl SidecarBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        for address in [Some(self.listen), self.admin].into_iter().flatten() {
+        let listen = self.listen.tcp();
+        for address in [listen, self.admin].into_iter().flatten() {
             if !address.ip().is_loopback() && !self.allow_remote {
                 return Err(wrong(format!(
                     "{address} can be reached by other machines, which could then spend your key: \
@@ -209,11 +217,31 @@ impl SidecarBuilder {
                 )));
             }
         }
-        if !self.listen.ip().is_loopback() && self.identity.is_none() {
-            let text = format!("{} can be reached by other machines: TLS is needed", self.listen);
+        if let Some(address) = listen.filter(|listen| !listen.ip().is_loopback())
+            && self.identity.is_none()
+        {
+            let text = format!("{address} can be reached by other machines: TLS is needed");
             return Err(wrong(text));
         }
         Ok(())
+    }
+}
+
+async fn listen(address: &ListenAddress) -> Result<(Listener, ListenAddress), Error> {
+    match address {
+        ListenAddress::Tcp(address) => {
+            let (listener, address) = bind(*address).await?;
+            Ok((Listener::Tcp(listener), address.into()))
+        }
+        #[cfg(unix)]
+        ListenAddress::Unix(path) => {
+            let listening = SocketFile::listen(path);
+            let (listener, file) = listening
+                .map_err(|error| wrong(format!("cannot listen on {address}")).with_source(error))?;
+            Ok((Listener::Unix(listener, file), address.clone()))
+        }
+        #[cfg(not(unix))]
+        ListenAddress::Unix(_) => Err(wrong(format!("cannot listen on {address} on this system"))),
     }
 }
 

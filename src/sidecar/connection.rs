@@ -14,6 +14,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
@@ -69,6 +71,17 @@ impl Port {
         let shutdown = Arc::clone(&self.service.shutdown);
         tokio::select! {
             () = self.shake_hands(socket) => {}
+            () = shutdown.until_cut() => {}
+        }
+    }
+
+    /// Serves one connection of a program of this machine, in plaintext, to its end.
+    #[cfg(unix)]
+    pub(super) async fn serve_socket(self, socket: UnixStream) {
+        let _open = self.service.metrics.connection();
+        let shutdown = Arc::clone(&self.service.shutdown);
+        tokio::select! {
+            () = self.serve_http(socket, &Scheme::HTTP) => {}
             () = shutdown.until_cut() => {}
         }
     }

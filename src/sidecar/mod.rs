@@ -22,6 +22,7 @@ compile_error!("the feature `cli` makes certificates: it needs the feature `aws-
 
 mod account;
 mod activity;
+mod address;
 mod admin;
 mod builder;
 mod connection;
@@ -39,8 +40,11 @@ mod rest;
 mod server;
 mod service;
 mod shutdown;
+#[cfg(unix)]
+mod socket_file;
 mod web_guard;
 
+pub use address::ListenAddress;
 pub use builder::SidecarBuilder;
 pub use identity::Identity;
 pub use placeholder::PLACEHOLDER_KEY;

@@ -6,19 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
+use super::address::ListenAddress;
 use super::admin::Admin;
 use super::connection::Port;
 use super::listener::accept;
+#[cfg(unix)]
+use super::socket_file::SocketFile;
 
 /// A server that has its ports and waits to be run by [`serve`](Self::serve).
 #[derive(Debug)]
 pub struct Sidecar {
-    pub(super) listener: TcpListener,
-    pub(super) address: SocketAddr,
+    pub(super) listener: Listener,
+    pub(super) address: ListenAddress,
     pub(super) port: Port,
     pub(super) admin: Option<(TcpListener, SocketAddr, Admin)>,
     pub(super) max_connections: usize,
@@ -27,8 +32,8 @@ pub struct Sidecar {
 
 impl Sidecar {
     /// Where clients call.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
     }
 
     /// Where `/healthz` and `/metrics` are, if they are asked for.
@@ -45,7 +50,7 @@ impl Sidecar {
         let connections = TaskTracker::new();
         let admin = admin.map(|(listener, _, admin)| tokio::spawn(admin.serve(listener)));
         tokio::select! {
-            () = accept(listener, max_connections, &connections, |socket| port.clone().serve(socket)) => {}
+            () = listener.accept(max_connections, &connections, &port) => {}
             () = stop => {}
         }
         shutdown.begin();
@@ -62,6 +67,31 @@ impl Sidecar {
         info!("all connections have ended");
         if let Some(admin) = admin {
             admin.abort();
+        }
+    }
+}
+
+/// What gives the connections of clients.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// Accepts connections for ever; what is dropped before its end takes no more of them.
+    async fn accept(self, limit: usize, connections: &TaskTracker, port: &Port) {
+        match self {
+            Self::Tcp(listener) => {
+                accept(listener, limit, connections, |socket| port.clone().serve(socket)).await;
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, file) => {
+                accept(listener, limit, connections, |socket| port.clone().serve_socket(socket))
+                    .await;
+                drop(file);
+            }
         }
     }
 }

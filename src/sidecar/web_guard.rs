@@ -17,8 +17,16 @@ use super::identity::Identity;
 #[derive(Debug)]
 pub(super) struct WebGuard {
     hosts: Vec<Host>,
+    takes: Takes,
+}
+
+/// What is taken beside the known hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
     /// On 0.0.0.0 any address may be the listener's; no page can make a number its own name.
-    takes_any_ip: bool,
+    AnyIp,
+    AnyHost,
 }
 
 /// A name or IP address, and its port, if only one is meant.
@@ -39,7 +47,13 @@ impl WebGuard {
         let own = own.into_iter().chain([ip]).map(|name| Host { name, port });
         let certified = identity.map(Identity::names).unwrap_or_default();
         let given = named.iter().chain(certified).filter_map(|host| Host::parse(host));
-        Self { hosts: own.chain(given).collect(), takes_any_ip: address.ip().is_unspecified() }
+        let takes = if address.ip().is_unspecified() { Takes::AnyIp } else { Takes::Nothing };
+        Self { hosts: own.chain(given).collect(), takes }
+    }
+
+    /// Of a Unix socket, which no browser opens: a client there may call the host as it likes.
+    pub(super) fn of_socket() -> Self {
+        Self { hosts: Vec::new(), takes: Takes::AnyHost }
     }
 
     /// # Errors
@@ -76,8 +90,10 @@ impl WebGuard {
             return false;
         }
         let (name, port) = (authority.host(), authority.port_u16());
-        if self.takes_any_ip && is_ip(name) {
-            return true;
+        match self.takes {
+            Takes::AnyHost => return true,
+            Takes::AnyIp if is_ip(name) => return true,
+            Takes::AnyIp | Takes::Nothing => {}
         }
         let mut known = self.hosts.iter().filter(|known| known.name.eq_ignore_ascii_case(name));
         known.any(|known| known.port.is_none() || known.port == port)

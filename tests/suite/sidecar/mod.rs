@@ -12,6 +12,8 @@ mod private_tags;
 mod process;
 mod protocols;
 mod shutdown;
+#[cfg(unix)]
+mod unix;
 mod uploads;
 #[cfg(target_os = "linux")]
 mod victim;
@@ -48,7 +50,8 @@ impl Running {
         let bridge = bridge.retry(RetryPolicy::none()).build().expect("a bridge");
         let sidecar = options(Sidecar::builder(bridge).identity(identity));
         let sidecar = sidecar.bind().await.expect("a port");
-        let (address, admin) = (sidecar.address(), sidecar.admin_address());
+        let address = sidecar.address().tcp().expect("a port");
+        let admin = sidecar.admin_address();
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(sidecar.serve(async {
             let _ = stopped.await;

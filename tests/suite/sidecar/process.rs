@@ -10,10 +10,13 @@ use genai_bridge::{Bridge, BridgeBuilder, Proxy, RetryPolicy, Transport};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
+use crate::setting::NOWHERE;
+
 /// The program, with nothing of our own environment.
 pub(super) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("XDG_STATE_HOME", NOWHERE);
     command
 }
 
@@ -61,7 +64,7 @@ impl Serving {
         log.read_line(&mut line).expect("a line");
         let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
         assert_eq!(event["message"], "listening", "{line}");
-        let text = |name: &str| event[name].as_str().expect("text").to_owned();
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         Self::of(process, log, text("address"), text("trust").into())
     }
 
