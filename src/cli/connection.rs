@@ -89,7 +89,7 @@ impl Connection {
         if self.adc {
             return Ok(builder);
         }
-        Ok(builder.from_env())
+        Ok(builder.api_key_from_env())
     }
 
     /// The settings; nothing is opened yet.

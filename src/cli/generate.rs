@@ -11,6 +11,7 @@ use genai_bridge::{ActiveTransport, Bridge, gemini};
 use tonic::{Extensions, Status};
 
 use super::connection::{Connection, WrongSetting, seconds};
+use super::state::KeptVerdict;
 use super::tell::tell;
 
 /// Asks a model and writes its answer to stdout. All else goes to stderr.
@@ -43,8 +44,10 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     if let Some(timeout) = arguments.timeout {
         builder = builder.default_deadline(timeout);
     }
-    let bridge = builder.build().map_err(WrongSetting::from)?;
-    let client = GenerativeServiceClient::new(bridge).max_decoding_message_size(LARGEST_ANSWER);
+    let verdict = KeptVerdict::of(arguments.connection.endpoint());
+    let bridge = verdict.give_to(builder).build().map_err(WrongSetting::from)?;
+    let client = GenerativeServiceClient::new(bridge.clone());
+    let client = client.max_decoding_message_size(LARGEST_ANSWER);
     let request = gemini::prompt(&arguments.model, &arguments.prompt);
     let mut out = Output { out: io::stdout(), written: String::new(), failure: None };
     let ended = if arguments.stream {
@@ -52,6 +55,7 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     } else {
         whole(client, request).await
     };
+    verdict.keep_of(&bridge);
     out.end(ended)
 }
 

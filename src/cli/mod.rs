@@ -10,6 +10,7 @@ mod manual;
 mod run;
 mod serve;
 mod sidecar;
+mod state;
 mod tell;
 mod transfer;
 mod upload;

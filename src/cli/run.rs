@@ -72,11 +72,12 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     };
     let stop = CancellationToken::new();
     let serving = tokio::spawn(sidecar.serve(stop.clone().cancelled_owned()));
-    let reach = tokio::spawn(tell_reach(bridge));
+    let reach = tokio::spawn(tell_reach(bridge.clone()));
     let ended = signals.wait(&mut child).await;
     reach.abort();
     stop.cancel();
     serving.await.map_err(in_full)?;
+    arguments.sidecar.kept_verdict().keep_of(&bridge);
     ended.map(exit_code)
 }
 
@@ -85,7 +86,10 @@ fn command(arguments: &Arguments, sidecar: &Sidecar, trust: &Trust) -> Command {
     let (program, rest) = arguments.program();
     let mut command = Command::new(program);
     command.args(rest);
-    command.envs(environment(sidecar.address(), trust));
+    // Nothing else was asked for.
+    if let Some(address) = sidecar.address().tcp() {
+        command.envs(environment(address, trust));
+    }
     if let Some(variable) = &arguments.sidecar.api_key_env {
         command.env_remove(variable);
     }

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use etcetera::BaseStrategy as _;
-use genai_bridge::sidecar::Identity;
+use genai_bridge::sidecar::{Identity, ListenAddress};
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
 use super::connection::read_file;
 use super::log::LogOptions;
 use super::sidecar::{SidecarOptions, tell_reach};
+use super::state::state_folder;
 use super::tell::in_full;
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
@@ -23,15 +23,15 @@ use super::tell::in_full;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES_AND_EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The address to listen on, for TLS and plaintext on the same port
+    /// The address to listen on, for TLS and plaintext on the same port; on Unix also unix:PATH, a
+    /// socket for plaintext that only this user may open
     #[arg(
         long,
         value_name = "ADDRESS",
         env = "GENAI_BRIDGE_LISTEN",
-        default_value = "127.0.0.1:50051",
-        value_parser = address
+        default_value = "127.0.0.1:50051"
     )]
-    listen: SocketAddr,
+    listen: ListenAddress,
 
     /// Serves /healthz and /metrics on this address, in plain HTTP [default: not served]
     #[arg(long, value_name = "ADDRESS", env = "GENAI_BRIDGE_ADMIN", value_parser = address)]
@@ -76,6 +76,7 @@ const EXAMPLES_AND_EXIT_CODES: &str = "\
 Examples:
   genai-bridge serve
   genai-bridge serve --listen 127.0.0.1:8443 --api-key-env GEMINI_API_KEY --admin 127.0.0.1:9090
+  genai-bridge serve --listen unix:/run/user/1000/bridge.sock
   genai-bridge serve --proxy http://proxy.corp:3128 --root-certificates /etc/ssl/corp.pem
 
 Exit codes:
@@ -85,10 +86,15 @@ Exit codes:
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let _log = arguments.log.begin(LevelFilter::INFO)?;
-    let (identity, root) = arguments.clients.identity()?;
+    // Over a Unix socket nobody speaks TLS.
+    let identity = arguments.listen.tcp().map(|_| arguments.clients.identity()).transpose()?;
+    let (identity, root) = identity.map_or((None, None), |(identity, root)| (Some(identity), root));
     let bridge = arguments.sidecar.bridge()?;
     let sidecar = arguments.sidecar.sidecar(bridge.clone());
-    let mut sidecar = sidecar.listen(arguments.listen).identity(identity);
+    let mut sidecar = sidecar.listen(arguments.listen);
+    if let Some(identity) = identity {
+        sidecar = sidecar.identity(identity);
+    }
     if let Some(admin) = arguments.admin {
         sidecar = sidecar.admin(admin);
     }
@@ -102,9 +108,13 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let sidecar = sidecar.bind().await.map_err(in_full)?;
     let admin = sidecar.admin_address().map(|address| address.to_string());
     info!(address = %sidecar.address(), admin, trust = root, "listening");
-    let reach = tokio::spawn(tell_reach(bridge));
+    let reach = tokio::spawn(tell_reach(bridge.clone()));
+    let verdict = arguments.sidecar.kept_verdict();
+    let following = tokio::spawn(verdict.clone().follow(bridge.clone()));
     sidecar.serve(stop).await;
     reach.abort();
+    following.abort();
+    verdict.keep_of(&bridge);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -134,13 +144,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn without_port(host: &str) -> String {
     let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
     port.map_or(host, |(name, _)| name).to_owned()
-}
-
-/// Where programs of this user keep what is not for other machines.
-fn state_folder() -> Option<PathBuf> {
-    let folders = etcetera::choose_base_strategy().ok()?;
-    let state = folders.state_dir().unwrap_or_else(|| folders.cache_dir());
-    Some(state.join("genai-bridge"))
 }
 
 /// Done when the process is asked to end.

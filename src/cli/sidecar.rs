@@ -10,6 +10,7 @@ use genai_bridge::{Bridge, RetryPolicy, Schema};
 use tracing::{info, warn};
 
 use super::connection::{Connection, WrongSetting, read_file};
+use super::state::KeptVerdict;
 use super::tell::in_full;
 
 #[derive(Debug, Args)]
@@ -149,7 +150,12 @@ impl SidecarOptions {
         if !self.descriptors.is_empty() {
             bridge = bridge.schema(self.schema()?);
         }
+        let bridge = self.kept_verdict().give_to(bridge);
         Ok(bridge.build().map_err(WrongSetting::from)?)
+    }
+
+    pub(super) fn kept_verdict(&self) -> KeptVerdict {
+        KeptVerdict::of(self.connection.endpoint())
     }
 
     /// Descriptor sets one after the other are one set of all their files.

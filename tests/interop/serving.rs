@@ -23,6 +23,8 @@ impl Serving {
         fs::write(&roots, root).expect("a file");
         let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
+        // What another test has learnt of the same address would stay.
+        command.env("XDG_STATE_HOME", "/dev/null/nowhere");
         command.args([
             "serve",
             "--listen",

@@ -1,5 +1,6 @@
 //! The command line: what it writes where, and its exit codes.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use genai_bridge::emulator::{Emulator, Fault, Reply};
@@ -7,15 +8,21 @@ use genai_bridge::v1beta::candidate::FinishReason;
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
-use crate::setting::{GENERATE, KEY, STREAM, answer, behind};
+use crate::setting::{GENERATE, KEY, NOWHERE, STREAM, answer, behind};
 
 /// Runs `genai-bridge` with its key in the environment and nothing else of ours.
 async fn run(emulator: &Emulator, arguments: &[&str]) -> Output {
+    run_in(emulator, arguments, Path::new(NOWHERE)).await
+}
+
+/// The same, with this folder for what it keeps.
+async fn run_in(emulator: &Emulator, arguments: &[&str], state: &Path) -> Output {
     let root =
         std::env::temp_dir().join(format!("genai-bridge-root-{}.pem", emulator.address().port()));
     std::fs::write(&root, emulator.root_certificate()).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
     command.env_clear().env("GEMINI_API_KEY", KEY).args(arguments);
+    command.env("XDG_STATE_HOME", state);
     command.args(["--endpoint", &emulator.endpoint(), "--root-certificates"]).arg(&root);
     let output =
         spawn_blocking(move || command.output()).await.expect("no panic").expect("it runs");
@@ -112,7 +119,8 @@ async fn the_doctors_exit_code_tells_its_result() {
 /// The program with these arguments and no environment but these variables.
 fn alone(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
-    command.env_clear().envs(environment.iter().copied()).args(arguments);
+    command.env_clear().env("XDG_STATE_HOME", NOWHERE);
+    command.envs(environment.iter().copied()).args(arguments);
     texts(&command.output().expect("it runs"))
 }
 
@@ -217,4 +225,46 @@ async fn wrong_arguments_are_named() {
         let (code, out, err) = texts(&run(&emulator, arguments).await);
         assert!(code != Some(0) && out.is_empty() && err.contains(word), "{arguments:?}: {err}");
     }
+}
+
+/// What a command has learnt of the network is kept for the next one, in the user's state folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_behind_a_bad_proxy_does_not_prove_grpc_each_time() {
+    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().to_owned();
+    let generate = async |arguments: &[&str]| {
+        let url = proxy.url();
+        let before = proxy.counts().tunnels();
+        let arguments = [&["generate", "why?", "--proxy", &url], arguments].concat();
+        let output = run_in(&emulator, &arguments, &state).await;
+        let (code, _, err) = texts(&output);
+        assert_eq!((code, err.as_str()), (Some(0), "genai-bridge: answered over rest\n"));
+        proxy.counts().tunnels() - before
+    };
+    assert_eq!(generate(&[]).await, 2, "gRPC's probe and REST");
+    let kept = || std::fs::read_dir(state.join("genai-bridge/verdicts")).expect("a folder");
+    let file = kept().next().expect("a file").expect("a name").path();
+    let text = std::fs::read_to_string(&file).expect("a text");
+    assert!(text.starts_with("genai-bridge verdict 1\n") && !text.contains(KEY), "{text}");
+    for _ in 0..3 {
+        assert_eq!(generate(&[]).await, 1, "REST alone");
+    }
+    assert_eq!(kept().count(), 1);
+    // A file that was spoilt is passed over, and written anew.
+    std::fs::write(&file, "genai-bridge verdict 2\n").expect("a file");
+    assert_eq!(generate(&[]).await, 2);
+    assert_eq!(generate(&[]).await, 1);
+    // Where it was healed, nothing is left of it.
+    let expired = text.lines().map(|line| match line.strip_prefix("grpc ") {
+        Some(rest) => format!("grpc {} 1000000000 1\n", rest.split(' ').next().expect("a symptom")),
+        None => format!("{line}\n"),
+    });
+    std::fs::write(&file, expired.collect::<String>()).expect("a file");
+    proxy.set(Fault::Pass);
+    let url = proxy.url();
+    let arguments = ["generate", "why?", "--proxy", &url, "--transport", "grpc"];
+    let output = run_in(&emulator, &arguments, &state).await;
+    assert_eq!(texts(&output).0, Some(0));
+    assert_eq!(kept().count(), 0);
 }

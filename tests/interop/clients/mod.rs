@@ -113,6 +113,8 @@ impl Setting {
     /// The same client as the child of a sidecar behind squid's ssl-bump.
     fn through_sidecar(&self, program: &[PathBuf]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_genai-bridge"));
+        // What another test has learnt of the same address would stay.
+        command.env("XDG_STATE_HOME", "/dev/null/nowhere");
         command.args(["run", "--endpoint", &self.bed.origin.endpoint(), "--root-certificates"]);
         command.arg(self.file("inspection.pem"));
         command.env("HTTPS_PROXY", &self.squid).arg("--").args(program);
