@@ -5,7 +5,7 @@ use std::time::Duration;
 use genai_bridge::emulator::Fault;
 
 use super::call::Judged;
-use super::faults::does_no_harm;
+use super::faults::{does_no_harm, is_tunnel};
 use crate::callers::End;
 use crate::world::{Shape, What};
 
@@ -25,7 +25,11 @@ impl Judged<'_> {
                 .iter()
                 .all(|call| call.answer.error.is_none() && call.answer.refused == 0);
         let is_spared = world.proxies.iter().all(|fault| self.spares(*fault));
-        let is_meant = is_good && is_near && has_time && has_room && is_quiet && is_spared;
+        // A proxy that reads along has one connection to the service for each of its own.
+        let ages = world.service.connection_age.is_some();
+        let is_young = !ages || world.proxies.iter().all(|fault| is_tunnel(*fault));
+        let is_meant =
+            is_good && is_near && has_time && has_room && is_quiet && is_spared && is_young;
         if !is_meant || !self.is_auto() || self.is_hit() {
             return None;
         }
