@@ -247,7 +247,13 @@ fn patience_is_far_longer_than_a_methods_calls_took() {
 fn a_call_that_is_late_sends_the_next_one_over_rest_if_rest_answers() {
     let mut story = Story::new().carried().call().wait(10);
     assert!(story.methods.begin_question(GENERATE, story.now));
-    assert!(!story.methods.begin_question(GENERATE, story.now), "one asks for all");
+    let asks_after = |seconds| {
+        let mut methods = Story::new().carried().methods;
+        assert!(methods.begin_question(GENERATE, story.now));
+        methods.begin_question(GENERATE, story.now + Duration::from_secs(seconds))
+    };
+    let asked = [0, 9, 10].map(asks_after);
+    assert_eq!(asked, [false, false, true], "one asks for all, until its patience is over again");
     assert_eq!(story.route(), MethodRoute::Open, "a question alone changes nothing");
     let late = story.ends(Outcome::Late);
     assert_eq!(late.route(), MethodRoute::Rest);

@@ -199,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "cli")]
+    fn a_code_is_found_by_its_name() {
+        for code in (0..=16).map(Code::from) {
+            assert_eq!(code_named(name_of_code(code)), Some(code));
+        }
+        assert_eq!(code_named("cancelled"), None);
+    }
+
+    #[test]
     fn every_form_of_error_gives_its_code() {
         let cases: &[(u16, &str, Option<Code>)] = &[
             (
