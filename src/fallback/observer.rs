@@ -173,3 +173,89 @@ impl Drop for Observer {
 
 /// Who gives a call less time than this may have given it too little.
 const LONG_WAIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::schema::Schema;
+    use ActiveTransport::{Grpc, Rest};
+
+    const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+
+    /// The calls of one method, each a second after the other.
+    struct Calls {
+        methods: Arc<SharedMethods>,
+        method: Arc<Method>,
+    }
+
+    impl Calls {
+        fn new() -> Self {
+            let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("a schema");
+            let method = Arc::clone(schema.method(GENERATE).expect("a method"));
+            Self { methods: Arc::new(SharedMethods::new(Expiry::default())), method }
+        }
+
+        async fn call(&self, ends: impl Fn(&mut Observer)) -> &Self {
+            advance(Duration::from_secs(1)).await;
+            ends(&mut Observer::new(Arc::clone(&self.methods), Arc::clone(&self.method)));
+            self
+        }
+
+        fn route(&self) -> MethodRoute {
+            self.methods.methods().route(GENERATE, Instant::now())
+        }
+    }
+
+    fn expired() -> Error {
+        Error::new(ErrorKind::DeadlineExceeded, "the call's deadline passed")
+    }
+
+    fn invalid() -> Error {
+        Error::new(ErrorKind::InvalidRequest, "nothing of the network's")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_counts_against_grpc_where_it_passed_in_a_long_silence() {
+        let short = LONG_WAIT.saturating_sub(Duration::from_millis(1));
+        for (error, waited, expected) in [
+            (expired(), LONG_WAIT, MethodRoute::Rest),
+            (expired(), short, MethodRoute::Open),
+            (invalid(), LONG_WAIT, MethodRoute::Open),
+        ] {
+            let calls = Calls::new();
+            for _ in 0..2 {
+                calls.call(|observer| observer.failed(Grpc, &error, waited)).await;
+            }
+            assert_eq!(calls.route(), expected, "{error} {waited:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_passes_over_rest_too_clears_grpc_of_its_suspicion() {
+        for (error, is_cleared) in [(expired(), true), (invalid(), false)] {
+            let calls = Calls::new();
+            for _ in 0..2 {
+                calls.call(|observer| observer.failed(Grpc, &expired(), LONG_WAIT)).await;
+            }
+            calls.call(|observer| observer.failed(Rest, &error, Duration::ZERO)).await;
+            assert_eq!(matches!(calls.route(), MethodRoute::Younger(_)), is_cleared, "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_services_own_deadline_counts_as_long_as_ours() {
+        let said = Code::DeadlineExceeded;
+        for (took, expected) in
+            [(Duration::from_secs(1), MethodRoute::Open), (LONG_WAIT, MethodRoute::Rest)]
+        {
+            let calls = Calls::new();
+            for _ in 0..2 {
+                let author = Author::Failure(said);
+                calls.call(|observer| observer.answered(Grpc, author, said, took)).await;
+            }
+            assert_eq!(calls.route(), expected, "{took:?}");
+        }
+    }
+}

@@ -492,6 +492,24 @@ mod tests {
     }
 
     #[test]
+    fn what_hits_requests_alone_leaves_the_decision_to_a_probe() {
+        let broke = Event::GrpcBroke(symptom(SymptomKind::Http11Required));
+        assert_eq!(Story::new().proven().on(broke).on(Event::RestAnswered).state(), "unproven");
+    }
+
+    #[test]
+    fn an_answer_is_no_reason_to_forgive_before_its_time_or_while_rest_carries_the_calls() {
+        let verdict =
+            || Story::new().failed_probe(SymptomKind::Http2NotOffered).on(Event::RestAnswered);
+        let early = verdict().wait(300).proven().wait(10).on(Event::GrpcAnswered);
+        let relapse = early.on(Event::GrpcBroke(symptom(SymptomKind::Http2NotOffered)));
+        assert_eq!(relapse.on(Event::RestAnswered).expiry().as_secs(), 600);
+        let of_an_old_call = verdict().wait(300).on(Event::GrpcAnswered);
+        let still = of_an_old_call.failed_probe(SymptomKind::Http2NotOffered);
+        assert_eq!(still.expiry().as_secs(), 600);
+    }
+
+    #[test]
     fn the_expiry_doubles_to_a_day_and_calls_stay_on_rest() {
         let mut story =
             Story::new().failed_probe(SymptomKind::Http2NotOffered).on(Event::RestAnswered);

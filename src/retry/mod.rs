@@ -150,6 +150,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn answers_refill_the_budget_that_failures_empty() {
+        let policy = RetryPolicy::google();
+        let retries = Retries::new(RetryPolicies::Fixed(policy.clone()));
+        let refusal = Status::unavailable("a moment, please");
+        let is_retried = || retries.wait_after(&policy, &refusal, None, 1).is_some();
+        assert_eq!((0..60).filter(|_| is_retried()).count(), 49, "half of a hundred tokens");
+        (0..1_000).for_each(|_| retries.note_success());
+        assert!(is_retried());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn jitter_is_spread_over_its_range_also_within_a_moment() {
         let mut jitter = Jitter::new();
         let drawn: Vec<f64> = (0..1_000).map(|_| jitter.next()).collect();
