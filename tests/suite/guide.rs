@@ -34,7 +34,7 @@ fn rows() -> Vec<Row> {
         ("403 PERMISSION_DENIED, rights", Code::PermissionDenied, "no", vec![], &["403", "lacks the rights", "check that the key"]),
         ("403 PERMISSION_DENIED, tuned model", Code::PermissionDenied, "no", vec![], &["tuned model", "proper authentication"]),
         ("403 SERVICE_DISABLED", Code::PermissionDenied, "no", vec![reason("SERVICE_DISABLED", &[("service", "gl")]), help("https://console.test/enable")], &["SERVICE_DISABLED", "service: gl", "not enabled", "see https://console.test/enable"]),
-        ("404 NOT_FOUND, file", Code::NotFound, "no such file", vec![resource("files/a")], &["404", "files/a", "image, audio or video", "upload the files that it refers to again"]),
+        ("404 NOT_FOUND, file", Code::NotFound, "no such file", vec![resource("files/a")], &["404", "files/a", "image, audio or video", "upload expired files again"]),
         ("404 NOT_FOUND, version", Code::NotFound, "models/x is not found for API version v1", vec![], &["models/x", "ListModels", "version of the API"]),
         ("429 RESOURCE_EXHAUSTED", Code::ResourceExhausted, "slow down", vec![quota("PerMinute", "gl/requests", 15, "gemini-x"), retry(48)], &["429", "quota PerMinute", "gl/requests", "limit 15", "model: gemini-x", "wait 48 s", "retry automatically", "more quota"]),
         ("500 INTERNAL", Code::Internal, "oh", vec![], &["500", "context is too long", "shorten the prompt", "another model", "wait", "report"]),
