@@ -4,6 +4,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use tonic::Code;
 
 use super::head::GRPC_STATUS;
+use super::status::GRPC_STATUS_DETAILS;
 
 /// Who can have said what stands in the head of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,6 @@ fn is_forged(head: &HeaderMap) -> bool {
         && ((is_envoy && !is_passed_on) || head.contains_key(&LINKERD_ERROR))
 }
 
-static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 static ENVOY_UPSTREAM_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 static LINKERD_ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
 

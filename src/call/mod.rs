@@ -5,6 +5,7 @@ pub(crate) mod compression;
 pub(crate) mod deadline;
 pub(crate) mod frame;
 mod head;
+mod status;
 mod timeout;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) use head::{
     GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS, GRPC_TIMEOUT, is_of_http, read_head,
     remove_headers, trailers_of, trailers_of_success,
 };
+pub(crate) use status::{drop_malformed_details, status_in};
 pub(crate) use timeout::format_timeout;
 
 /// A tonic-shaped answer: head, frames, trailers. Its body fails with a `Status` that carries our

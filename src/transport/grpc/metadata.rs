@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap};
 
-use crate::call::{is_of_http, remove_headers};
+use crate::call::{drop_malformed_details, is_of_http, remove_headers};
 use crate::error::{Error, metadata_too_large};
 
 /// Most bytes of an answer.
@@ -35,61 +35,4 @@ impl AnswerLimits {
 pub(super) fn keep_metadata(headers: &mut HeaderMap) {
     remove_headers(headers, |name| is_of_http(name) && *name != header::CONTENT_TYPE);
     drop_malformed_details(headers);
-}
-
-/// tonic 0.14 panics on details that are not base64; the status without them is worth more.
-fn drop_malformed_details(headers: &mut HeaderMap) {
-    let is_malformed =
-        headers.get(&GRPC_STATUS_DETAILS).is_some_and(|value| !is_base64(value.as_bytes()));
-    if is_malformed {
-        headers.remove(&GRPC_STATUS_DETAILS);
-    }
-}
-
-/// Base64 with or without padding, as tonic accepts it.
-fn is_base64(text: &[u8]) -> bool {
-    if text.len().is_multiple_of(4) {
-        base64_simd::STANDARD.check(text).is_ok()
-    } else {
-        base64_simd::STANDARD_NO_PAD.check(text).is_ok()
-    }
-}
-
-static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-    use tonic::Status;
-
-    use super::*;
-    use crate::call::GRPC_STATUS;
-
-    #[test]
-    fn details_that_tonic_would_panic_on_are_dropped() {
-        let cases = [
-            ("CAU", true),
-            ("CAU=", true),
-            ("", true),
-            ("CAUSA2Zvbw", true),
-            ("CAUSA2Zvbw==", true),
-            ("CAUSA2Zvbx", false),
-            ("CAUSA2Zvbw=", false),
-            ("A", false),
-            ("CA U", false),
-            ("CAU,CAU", false),
-            ("-_-_", false),
-            ("====", false),
-            ("<html>", false),
-        ];
-        for (text, kept) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(&GRPC_STATUS, HeaderValue::from_static("5"));
-            headers.insert(&GRPC_STATUS_DETAILS, HeaderValue::from_static(text));
-            drop_malformed_details(&mut headers);
-            assert_eq!(headers.contains_key(&GRPC_STATUS_DETAILS), kept, "{text}");
-            let status = Status::from_header_map(&headers).expect("a status");
-            assert_eq!(status.code(), tonic::Code::NotFound);
-        }
-    }
 }

@@ -84,8 +84,22 @@ pub(super) fn statuses() -> Vec<Row> {
         format!("{head}{length:x}\r\n{body}\r\n0\r\n{trailers}\r\n").into_bytes()
     };
     let slow = "grpc-status: 8\r\ngrpc-message: slow%20down\r\n";
+    // tonic panics on these details, whatever the code is.
+    let bad = "grpc-status: 8\r\ngrpc-message: slow%20down\r\ngrpc-status-details-bin: !\r\n";
+    let bad_success = "grpc-status: 0\r\ngrpc-status-details-bin: !\r\n";
     let exhausted = |count| Error(count, &[Code::ResourceExhausted], &["slow down"]);
     vec![
+        row("bad details in headers", Generate, head("429 Too Many Requests", bad), exhausted(0)),
+        row("bad details with status 200", Shop("Watch"), head("200 OK", bad), exhausted(0)),
+        row("bad details in trailers", Shop("Watch"), chunked("[{}]", bad), exhausted(1)),
+        row("bad details of a message", Shop("Get"), chunked("{}", bad), exhausted(0)),
+        row("bad details of a success", Shop("Get"), chunked("{}", bad_success), ok(1, &[])),
+        row(
+            "bad details at a stream's end",
+            Shop("Watch"),
+            chunked("[{}]", bad_success),
+            ok(1, &[]),
+        ),
         row("a failure in headers", Generate, head("429 Too Many Requests", slow), exhausted(0)),
         row("the same of a stream", Stream, head("429 Too Many Requests", slow), exhausted(0)),
         row("the same with status 200", Shop("Watch"), head("200 OK", slow), exhausted(0)),

@@ -7,6 +7,7 @@ use prost_types::Any;
 use serde_json::Value;
 use tonic::{Code, Status};
 
+use crate::call::status_in;
 use crate::json::{Mode, elements, member, read_message};
 use crate::rpc;
 use crate::schema::Schema;
@@ -31,7 +32,7 @@ pub(crate) fn read_status(schema: &Schema, http: u16, body: &[u8]) -> Option<Sta
 /// The failure that headers or trailers tell as those of gRPC do. Envoy writes so, unless it is told
 /// to write errors as JSON.
 pub(super) fn failure_in(headers: &HeaderMap) -> Option<Status> {
-    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+    status_in(headers).filter(|status| status.code() != Code::Ok)
 }
 
 fn code_of(at: CodeAt, object: &Value, http: u16) -> Option<Code> {
