@@ -141,6 +141,11 @@ impl FromStr for Seconds {
 }
 
 fn read_file(name: &'static str, file: &str) -> Result<Vec<u8>, Error> {
+    // Whoever takes the variable for the file's content has put a private key into it.
+    if file.contains("-----BEGIN") {
+        let what = format!("environment: {name} takes the name of a file, not what is in it");
+        return Err(Error::new(ErrorKind::Configuration, what));
+    }
     let what = || format!("file {file:?} cannot be read");
     fs::read(Path::new(file)).map_err(|error| wrong(name, &what(), error))
 }
@@ -150,8 +155,7 @@ fn wrong(
     what: &str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
-    let source = source.into();
-    let text = format!("environment: {name}: {what}: {source}");
+    let text = format!("environment: {name}: {what}");
     Error::new(ErrorKind::Configuration, text).with_source(source)
 }
 
@@ -218,10 +222,11 @@ mod tests {
             ("GENAI_BRIDGE_PARAMETERS", "1", r#"no parameter check is called "1""#),
             ("GENAI_BRIDGE_CONNECT_TIMEOUT", "5s", r#""5s" is not a whole number"#),
             ("GENAI_BRIDGE_CONNECT_TIMEOUT", "0", r#""0" is not a whole number"#),
-            ("GENAI_BRIDGE_PROXY", "ftp://user:secret@a", "the scheme is none of"),
+            ("GENAI_BRIDGE_PROXY", "ftp://user:secret@a", "cannot be used"),
             (ROOTS, "/nowhere/roots.pem", r#"file "/nowhere/roots.pem" cannot be read"#),
             (CERTIFICATE, "/nowhere/client.pem", "GENAI_BRIDGE_CLIENT_KEY is not"),
             (KEY, "/nowhere/client.key", "GENAI_BRIDGE_CLIENT_CERTIFICATE is not"),
+            (ROOTS, "-----BEGIN PRIVATE KEY-----\nsecret", "takes the name of a file"),
         ] {
             let error = builder(&[(name, value)]).build().expect_err("a bad value");
             assert_eq!(error.kind(), ErrorKind::Configuration);
