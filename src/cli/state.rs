@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use etcetera::BaseStrategy as _;
 use genai_bridge::{Bridge, BridgeBuilder, Verdict};
@@ -42,14 +43,16 @@ impl KeptVerdict {
         }
     }
 
-    /// Keeps what the bridge has learnt; where that is nothing, nothing is kept.
+    /// Keeps what the bridge has learnt. Where that is nothing, a verdict that has expired is removed; one that
+    /// still holds is another network's, since the bridge would have taken it.
     pub(super) fn keep_of(&self, bridge: &Bridge) {
         let Some(path) = &self.0 else { return };
         let kept = match bridge.verdict() {
             Some(verdict) => write(path, &verdict),
-            None => match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                Ok(()) | Err(_) => Ok(()),
+            None => match read(path) {
+                Ok(Some(kept)) if kept.until() > SystemTime::now() => Ok(()),
+                Ok(None) => Ok(()),
+                Ok(Some(_)) | Err(_) => fs::remove_file(path),
             },
         };
         if let Err(error) = kept {
@@ -57,11 +60,11 @@ impl KeptVerdict {
         }
     }
 
-    /// Keeps it each time that it changes, for as long as the bridge is used.
+    /// Keeps it each time that the transport of all calls changes. What is learnt of single methods is kept with
+    /// that, or at the end.
     pub(super) async fn follow(self, bridge: Bridge) {
         let mut changes = bridge.watch();
         while changes.changed().await.is_ok() {
-            changes.mark_unchanged();
             self.keep_of(&bridge);
         }
     }
