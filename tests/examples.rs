@@ -8,7 +8,7 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -134,7 +134,8 @@ async fn an_own_channel_carries_the_call_and_an_own_reqwest_where_the_channel_ca
     assert_eq!((mesh.count(GENERATE), setting.emulator.count(GENERATE)), (1, 0));
 
     let mut command = setting.example("own_clients");
-    command.arg("http://127.0.0.1:9");
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+    command.arg(format!("http://{}", nobody.expect("a port")));
     let (code, out, err) = run(command);
     assert!(code == Some(0) && out.contains("over rest\n") && out.contains(ANSWER), "{out}{err}");
     assert_eq!((mesh.count(GENERATE), setting.emulator.count(GENERATE)), (1, 1));
