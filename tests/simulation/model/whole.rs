@@ -218,6 +218,11 @@ fn spread(world: &World, record: &Record) -> Vec<String> {
         let (least, most) = (waits.iter().min(), waits.iter().max());
         least.zip(most).is_some_and(|(least, most)| *most < *least + Duration::from_millis(10))
     };
-    let is_odd = world.is_calm() && waits.len() >= 4 && is_even(&waits);
+    // What waits for a place, or for what is sent before it, goes on at one time with others.
+    let is_queued = world.options.rest_connections <= world.calls.len()
+        || world.service.max_streams.is_some()
+        || world.service.window.is_some()
+        || world.conditions().iter().any(|(_, it)| it.rate.is_some());
+    let is_odd = world.is_calm() && !is_queued && waits.len() >= 4 && is_even(&waits);
     if is_odd { vec![format!("asked again all at one time: {waits:?}")] } else { Vec::new() }
 }
