@@ -35,7 +35,7 @@ impl World {
             Kind::Prompt,
             Kind::Cut,
         ]);
-        let span = random.of_any_size(100, 600_000);
+        let span = if random.one_in(8) { 7_200_000 } else { random.of_any_size(100, 600_000) };
         let proxies = draw_proxies(&mut random, kind);
         let options = Options::draw(&mut random);
         let calls = draw_count(&mut random);
@@ -97,6 +97,8 @@ const SELECTIVE: &[Fault] = &[
     Fault::CallLimited,
     Fault::SlowAnswerPage,
     Fault::GoAwayAfterStreams,
+    Fault::UnroutedUnimplemented,
+    Fault::UnroutedPage,
 ];
 
 impl Service {

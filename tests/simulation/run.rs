@@ -37,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) short_verdict: Option<Duration>,
     /// How often gRPC was found broken before the network healed.
     pub(crate) verdicts: usize,
+    /// How often it was proven, before that.
+    pub(crate) probes: u64,
     /// How often the service refused a token.
     pub(crate) login_refusals: u64,
     /// Most connections of REST at a time, as far as it was seen.
@@ -196,6 +198,7 @@ impl<'a> Run<'a> {
         for outcome in &outcomes {
             outcome.note(self.began, &self.log);
         }
+        let probes = self.bridge.stats().probes(ActiveTransport::Grpc);
         let verdicts = seen.lock().expect("no panic").verdicts;
         let healed = self.heal().await;
         watching.abort();
@@ -220,6 +223,7 @@ impl<'a> Run<'a> {
             rash_verdict: seen.rash,
             short_verdict: seen.short,
             verdicts,
+            probes,
             login_refusals,
             most_connections,
             left,

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use genai_bridge::emulator::Fault;
 use genai_bridge::{ActiveTransport, SymptomKind, Transport};
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::SLACK;
-use super::faults::does_no_harm;
+use super::faults::{does_no_harm, is_seen_by_a_free_call};
 use crate::callers::{End, Outcome};
-use crate::run::{Arrival, HEALED_CALLS, KEY, Left, Record};
+use crate::run::{Arrival, HEALED_CALLS, KEY, Left, Record, transport_of};
 use crate::service::invites_another;
-use crate::world::{What, World};
+use crate::world::{Shape, What, World};
 
 pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     let checks = [
@@ -20,6 +22,8 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
         received(world, record),
         ended(record),
         switched(record),
+        asked_seldom(world, record),
+        learnt(world, record),
         spread(world, record),
         after_healing(world, record),
     ];
@@ -205,6 +209,47 @@ fn switched(record: &Record) -> Vec<String> {
     let is_told = both as u64 <= told;
     if is_told { Vec::new() } else { vec![format!("{both} calls on both transports, {told} told")] }
 }
+
+/// Where gRPC stays broken and REST works, it is proven ever more seldom.
+fn asked_seldom(world: &World, record: &Record) -> Vec<String> {
+    let is_broken = world.proxies.len() == 1 && is_seen_by_a_free_call(world.fault());
+    let is_still = world.is_calm() && world.is_prompt() && !does_no_harm(world.fault());
+    let is_auto = world.options.transport == Transport::Auto;
+    let probes = record.probes;
+    if is_broken && is_still && is_auto && probes > MOST_PROBES {
+        return vec![format!("gRPC, which is broken, was proven {probes} times")];
+    }
+    Vec::new()
+}
+
+/// Where gRPC breaks all calls of a method, few of them fail before REST carries the others.
+fn learnt(world: &World, record: &Record) -> Vec<String> {
+    let is_unrouted = matches!(world.fault(), Fault::UnroutedPage | Fault::UnroutedUnimplemented);
+    if !(is_unrouted && world.proxies.len() == 1 && world.is_calm() && world.is_prompt()) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for shape in [Shape::Unary, Shape::Stream] {
+        let calls = world.calls.iter().zip(&record.outcomes).filter(|(call, _)| {
+            call.shape == shape
+                && call.answer.error.is_none()
+                && transport_of(world, call) == Transport::Auto
+        });
+        let failed = calls.filter(|(_, outcome)| matches!(outcome.end, End::Failed(_)));
+        let mut times: Vec<Instant> = failed.map(|(_, outcome)| outcome.began).collect();
+        times.sort();
+        // Those at one time did not know of each other.
+        times.dedup_by(|later, first| *later < *first + Duration::from_secs(1));
+        if times.len() > MOST_FAILURES {
+            found.push(format!("{} calls of {shape:?} failed by the same fault", times.len()));
+        }
+    }
+    found
+}
+
+/// The first ones, and one with each expiry, which doubles.
+const MOST_PROBES: u64 = 14;
+const MOST_FAILURES: usize = 8;
 
 /// Callers who are refused at one time do not come back at one time.
 fn spread(world: &World, record: &Record) -> Vec<String> {
