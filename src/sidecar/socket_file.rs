@@ -4,9 +4,9 @@
 use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
@@ -82,15 +82,17 @@ fn refuse_all_but_stale(path: &Path) -> io::Result<()> {
         let what = "there is a file of this name that is no socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        // It may be another user's.
-        Err(error) => Err(error),
-        Ok(_) => {
+    let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    client.set_nonblocking(true)?;
+    match client.connect(&SockAddr::unix(path)?).map_err(|error| (error.kind(), error)) {
+        Err((io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _)) => Ok(()),
+        // Its listener has more to accept than fits in its queue.
+        Ok(()) | Err((io::ErrorKind::WouldBlock, _)) => {
             let what = "another process listens on this socket";
             Err(io::Error::new(io::ErrorKind::AddrInUse, what))
         }
+        // It may be another user's.
+        Err((_, error)) => Err(error),
     }
 }
 
@@ -100,6 +102,8 @@ fn identity_of(metadata: &Metadata) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn is_empty(folder: &TempDir) -> bool {
@@ -136,6 +140,19 @@ mod tests {
         UnixStream::connect(&path).expect("somebody listens");
         drop(next);
         assert!(is_empty(&folder));
+    }
+
+    #[tokio::test]
+    async fn a_listener_whose_queue_is_full_is_in_use() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bridge.sock");
+        let busy = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        busy.bind(&SockAddr::unix(&path).expect("a path")).expect("a free name");
+        busy.listen(0).expect("a listener");
+        let waiting = UnixStream::connect(&path).expect("room for one");
+        let in_use = SocketFile::listen(&path).expect_err("in use");
+        assert_eq!(in_use.kind(), io::ErrorKind::AddrInUse);
+        drop(waiting);
     }
 
     #[tokio::test]
