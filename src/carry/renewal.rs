@@ -9,8 +9,7 @@ use crate::network::NetworkRenewal;
 impl Core {
     /// Calls that begin from now on take this transport; those in flight keep theirs.
     pub(crate) fn set_transport(&self, transport: Transport) {
-        self.settings.transport.set(transport);
-        self.fallback.fix(transport.fixed());
+        self.fallback.fix(transport.fixed(), || self.settings.transport.set(transport));
     }
 
     /// # Errors

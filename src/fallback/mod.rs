@@ -152,9 +152,11 @@ impl Fallback {
         }
     }
 
-    /// Takes the user's choice of a transport, or, with `None`, goes on with what was learnt.
-    pub(crate) fn fix(&self, fixed: Option<ActiveTransport>) {
+    /// Takes the user's choice of a transport, or, with `None`, goes on with what was learnt. What
+    /// else holds the choice is set in one step with it: `set` must not wait.
+    pub(crate) fn fix(&self, fixed: Option<ActiveTransport>, set: impl FnOnce()) {
         let machine = self.lock();
+        set();
         self.is_fixed.store(fixed.is_some(), Ordering::Relaxed);
         let active = match fixed {
             Some(_) => TransportState { transport: fixed, since: Instant::now(), symptom: None },
