@@ -22,6 +22,7 @@ pub mod observability {}
 pub mod errors {}
 
 #[doc = include_str!("../../docs/faults.md")]
+#[allow(clippy::doc_markdown, reason = "a table of symptoms by their names")]
 pub mod faults {}
 
 #[doc = include_str!("../../docs/selective_faults.md")]

@@ -28,7 +28,7 @@ use tower::service_fn;
 
 use crate::setting::{BOTH, GENERATE, behind, client, direct, question};
 
-fn endpoint(emulator: &Emulator, roots: &[&str]) -> Endpoint {
+pub(crate) fn endpoint(emulator: &Emulator, roots: &[&str]) -> Endpoint {
     let roots = roots.iter().map(Certificate::from_pem);
     let tls = ClientTlsConfig::new().ca_certificates(roots);
     Endpoint::from_shared(emulator.endpoint()).expect("an address").tls_config(tls).expect("TLS")
