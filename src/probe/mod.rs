@@ -37,6 +37,9 @@ pub(crate) struct ProbeRequest {
 /// Longest wait for the answer to the probe, once there is a connection.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
+/// The time for a carrier of the program's own to connect: ours has connected before.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
 impl Probe {
     /// Without a request, the peer's HTTP/2 SETTINGS are the whole probe.
     pub(crate) fn new(request: Option<ProbeRequest>) -> Self {
@@ -107,7 +110,9 @@ const MOST_STALL: Duration = Duration::from_secs(2);
 async fn prove(grpc: &GrpcTransport, call: Option<Call>) -> Result<(), Error> {
     grpc.connect().await?;
     let Some(mut call) = call else { return Ok(()) };
-    let deadline = Instant::now() + ANSWER_LIMIT;
+    // The program's own carrier may connect only once it has a call.
+    let connecting = if grpc.has_foreign_carrier() { CONNECT_LIMIT } else { Duration::ZERO };
+    let deadline = Instant::now() + connecting + ANSWER_LIMIT;
     let mut resends = ResendState::new(ActiveTransport::Grpc, ResendPolicy::default(), false);
     loop {
         let sending = async { grpc.send_unary(&mut call, grpc.take_seat().await?).await };
