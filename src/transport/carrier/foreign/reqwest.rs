@@ -17,11 +17,12 @@ use super::Carrier;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::network::caught;
 
-/// No redirect is followed, nothing is sent twice, and no answer is decompressed (the bridge does
-/// that).
+/// For REST: no redirect is followed, nothing is sent twice, no answer is decompressed (the bridge
+/// does that), and HTTP/1.1 is spoken, since what breaks gRPC often breaks HTTP/2.
 impl From<ClientBuilder> for Carrier {
     fn from(builder: ClientBuilder) -> Self {
         let builder = builder
+            .http1_only()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -42,8 +43,8 @@ impl From<ClientBuilder> for Carrier {
 impl Carrier {
     /// A finished client, trusted to follow no redirect and to send nothing twice: what it was
     /// built with cannot be seen. reqwest's default follows ten redirects and takes
-    /// `x-goog-api-key` along to any host. Give a `ClientBuilder` instead (`Carrier::from`) where
-    /// you can.
+    /// `x-goog-api-key` along to any host. It may speak HTTP/2, which networks break as they break
+    /// gRPC. Give a `ClientBuilder` instead (`Carrier::from`) where you can.
     pub fn trusted_reqwest(client: Client) -> Self {
         Self::service(ReqwestService(client))
     }
