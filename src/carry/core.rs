@@ -9,14 +9,15 @@ use http::Request;
 #[cfg(feature = "cli")]
 use http_body_util::BodyExt as _;
 use tokio::sync::watch::Receiver;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::gate::Gate;
 use super::settings::Settings;
 use super::trace::Trace;
 use crate::bridge::options::{CallOptions, Transport};
 use crate::bridge::stats::{Counters, Stats};
+use crate::call::author::code_in;
 use crate::call::deadline::{Busy, Deadline, within};
 use crate::call::frame::Frame;
 use crate::call::{Answer, Call, Message, read_head};
@@ -109,7 +110,14 @@ impl Core {
         let answer = Arc::clone(&self).answer(request, &mut trace).await.map_err(Status::from);
         match answer.inspect_err(|status| trace.end_with(status))? {
             (answer, None) => Ok(answer),
-            (answer, Some(merger)) => Box::pin(self.collect(answer, merger)).await,
+            (answer, Some(merger)) => {
+                let collected = Box::pin(self.collect(answer, merger)).await;
+                match &collected {
+                    Ok(answer) => trace.end(code_in(answer.headers()).unwrap_or(Code::Ok)),
+                    Err(status) => trace.end_with(status),
+                }
+                collected
+            }
         }
     }
 
@@ -139,7 +147,9 @@ impl Core {
             error
         })?;
         trace.carried_by(carried.transport);
-        Ok((self.watch_answer(carried, &call, trace.hand_over(), pass), merger))
+        // What is collected ends when it has become the one message, not with its last byte.
+        let trace = if merger.is_some() { trace.watch() } else { trace.hand_over() };
+        Ok((self.watch_answer(carried, &call, trace, pass), merger))
     }
 
     /// The span of the call that begins now.

@@ -24,7 +24,7 @@ use crate::symptom::Symptom;
 /// It ends once. Dropped before, its caller gave the call up.
 pub(crate) struct Trace {
     span: Span,
-    /// Until the end is counted.
+    /// Until the end is counted; never there in a trace that may not end the call.
     counters: Option<Arc<Counters>>,
 }
 
@@ -60,6 +60,11 @@ impl Trace {
             span: std::mem::replace(&mut self.span, Span::none()),
             counters: self.counters.take(),
         }
+    }
+
+    /// A trace of the same call that tells its events, and leaves its end to this one.
+    pub(super) fn watch(&self) -> Self {
+        Self { span: self.span(), counters: None }
     }
 
     /// How often the call was handed to a transport, and how often because the service's answer
@@ -101,15 +106,14 @@ impl Trace {
     /// The call ended with this, whoever said it.
     pub(super) fn end_with(&mut self, status: &Status) {
         let symptom = Error::of(status).and_then(Error::symptom).map(Symptom::kind);
-        if let Some(kind) = symptom {
-            self.record("error.type", kind.name());
-        }
         self.count_end((status.code(), symptom));
     }
 
     fn count_end(&mut self, end: End) {
-        if let Some(counters) = self.counters.take() {
-            counters.count_end(end);
+        let Some(counters) = self.counters.take() else { return };
+        counters.count_end(end);
+        if let Some(kind) = end.1 {
+            self.record("error.type", kind.name());
         }
         self.close(end.0);
     }
@@ -132,7 +136,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        if !self.span.is_none() {
+        if self.counters.is_some() {
             self.close(Code::Cancelled);
         }
     }

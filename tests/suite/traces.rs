@@ -147,6 +147,19 @@ async fn a_stream_that_is_given_up() -> String {
     place.told(call).await
 }
 
+async fn a_stream_that_cannot_be_collected() -> String {
+    let place = Place::behind(Fault::Pass, Transport::Grpc).await;
+    let mut half = answer("half");
+    half.candidates[0].finish_reason = 0;
+    place.emulator.on(STREAM, Reply::messages([half]));
+    let call = Box::pin(async {
+        let mut request = Request::new(question("?"));
+        request.extensions_mut().insert(CallOptions::new().stream_under(true));
+        place.client().generate_content(request).await.expect_err("half an answer");
+    });
+    place.told(call).await
+}
+
 async fn an_error_of_the_service() -> String {
     let place = Place::behind(Fault::Pass, Transport::Grpc).await;
     place.emulator.once(GENERATE, Reply::error(Status::invalid_argument("no")));
@@ -176,6 +189,7 @@ async fn a_collector_gets_each_call_with_its_road_and_its_end() {
         ("a stream that breaks", a_stream_that_breaks().await),
         ("a stream to its end", a_stream_to_its_end().await),
         ("a stream that its caller gives up", a_stream_that_is_given_up().await),
+        ("a stream that is not the answer of its call", a_stream_that_cannot_be_collected().await),
         ("an error of the service", an_error_of_the_service().await),
         ("a request that cannot be sent", a_request_that_is_none().await),
     ];

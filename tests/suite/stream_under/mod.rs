@@ -1,5 +1,7 @@
 //! `stream_under`: a unary call is carried as a stream, and its client sees the unary answer.
 
+mod failures;
+
 use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
@@ -12,10 +14,7 @@ use genai_bridge::v1beta::{
     Part, SafetyRating, candidate::FinishReason, generate_content_response::UsageMetadata,
     part::Data,
 };
-use genai_bridge::{
-    Bridge, BridgeBuilder, CallOptions, Delivery, Error, ErrorKind, Proxy, ResendPolicy, Transport,
-    gemini, v1,
-};
+use genai_bridge::{Bridge, BridgeBuilder, CallOptions, Error, Proxy, Transport, gemini, v1};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
@@ -270,58 +269,6 @@ async fn an_error_of_the_service_is_that_of_the_unary_call() {
             told.push((refused.code(), refused.message().to_owned(), kind));
         }
         assert_eq!(told[0], told[1], "{transport:?}");
-    }
-}
-
-#[tokio::test]
-async fn what_breaks_midway_is_an_error_and_sent_once() {
-    for transport in BOTH {
-        let emulator = Emulator::start().await.expect("an emulator");
-        let bridge = || streamed(&emulator, transport).resend(ResendPolicy::WhenUnanswered);
-        let broken = Status::unavailable("overloaded");
-        let chunks = [chunk(0, vec![text("a")])];
-        for (reply, code) in [
-            (Reply::messages(chunks.clone()).then_error(broken), Code::Unavailable),
-            (Reply::messages(chunks.clone()), Code::DataLoss),
-        ] {
-            emulator.on(STREAM, reply);
-            let status =
-                client(bridge()).generate_content(question("?")).await.expect_err("broken");
-            assert_eq!(status.code(), code, "{transport:?} {status:?}");
-            assert_eq!((emulator.count(STREAM), emulator.count(GENERATE)), (1, 0));
-            emulator.clear();
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_connection_that_is_cut_midway_is_an_error_and_sent_once() {
-    for fault in
-        [Fault::ClosedAfterMessage, Fault::ResetAfterMessage, Fault::StreamResetAfterMessage]
-    {
-        let (emulator, proxy) = behind(fault).await;
-        let bridge = through(&emulator, &proxy).stream_under(true).transport(Transport::Grpc);
-        let bridge = bridge.resend(ResendPolicy::WhenUnanswered);
-        let status = client(bridge).generate_content(question("?")).await.expect_err("cut");
-        let error = Error::of(&status).expect("ours");
-        assert_eq!(
-            error.symptom().expect("a symptom").delivery(),
-            Delivery::Processed,
-            "{fault:?}"
-        );
-        assert_eq!(emulator.count(STREAM), 1, "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn the_answer_is_no_larger_than_one_message_may_be() {
-    let emulator = Emulator::start().await.expect("an emulator");
-    let long = "a".repeat(600);
-    emulator.on(STREAM, Reply::messages([chunk(0, vec![text(&long)]), last(0, vec![text(&long)])]));
-    for transport in BOTH {
-        let bridge = streamed(&emulator, transport).max_message_size(1000);
-        let status = client(bridge).generate_content(question("?")).await.expect_err("too large");
-        assert_eq!(Error::of(&status).map(Error::kind), Some(ErrorKind::MessageTooLarge));
     }
 }
 
