@@ -68,7 +68,8 @@ impl Core {
         let fits = method.server_streaming
             && !method.client_streaming
             && (method.input, method.output) == (unary.input, unary.output)
-            && (method.has_rest_form() || !unary.has_rest_form());
+            && (method.has_rest_form() || !unary.has_rest_form())
+            && ReplyMerger::can_end(&self.schema, method.output);
         let path = PathAndQuery::try_from(before(call.path.path())?).ok()?;
         fits.then(|| (path, Arc::clone(method)))
     }

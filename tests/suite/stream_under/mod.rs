@@ -14,7 +14,9 @@ use genai_bridge::v1beta::{
     Part, SafetyRating, candidate::FinishReason, generate_content_response::UsageMetadata,
     part::Data,
 };
-use genai_bridge::{Bridge, BridgeBuilder, CallOptions, Error, Proxy, Transport, gemini, v1};
+use genai_bridge::{
+    Bridge, BridgeBuilder, CallOptions, Error, Proxy, Schema, Transport, gemini, v1,
+};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
@@ -22,6 +24,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request, Status};
 use tower::service_fn;
 
+use crate::messages::descriptors_of;
 use crate::setting::{
     BOTH, GENERATE, STREAM, answer, behind, call, client, direct, question, text_of, through,
 };
@@ -105,6 +108,25 @@ async fn one_call_may_choose_otherwise_and_other_methods_are_left_alone() {
             ..Default::default()
         };
         client.count_tokens(count).await.expect("an answer");
+        emulator.clear();
+    }
+}
+
+/// An API of the same methods, whose answers never say why the model stopped.
+#[tokio::test]
+async fn what_cannot_say_that_it_is_whole_stays_a_unary_call() {
+    let proto = "google/ai/generativelanguage/v1beta/generative_service.proto";
+    let mut descriptors = descriptors_of(&[proto]);
+    let (name, other) = (b"finish_reason", b"finish_motive");
+    while let Some(at) = descriptors.windows(name.len()).position(|bytes| bytes == name) {
+        descriptors[at..at + name.len()].copy_from_slice(other);
+    }
+    let schema = Schema::from_descriptor_set(&descriptors).expect("a schema");
+    let emulator = Emulator::start().await.expect("an emulator");
+    for transport in BOTH {
+        let bridge = streamed(&emulator, transport).schema(schema.clone());
+        client(bridge).generate_content(question("?")).await.expect("an answer");
+        assert_eq!((emulator.count(GENERATE), emulator.count(STREAM)), (1, 0), "{transport:?}");
         emulator.clear();
     }
 }

@@ -34,6 +34,11 @@ impl ReplyMerger {
         Self { schema, id, signed, reply, candidates }
     }
 
+    /// Whether messages of this type can say that a reply is whole.
+    pub(crate) fn can_end(schema: &Schema, id: MessageId) -> bool {
+        stop_of(schema, id).is_some()
+    }
+
     /// Adds a chunk to what came before it.
     ///
     /// # Errors
@@ -78,7 +83,7 @@ impl ReplyMerger {
             let message = self.schema.message(field.kind.message()?);
             message.field_of_name(name.as_bytes()).map(|field| field.number)
         };
-        let reason = field(CANDIDATES).and_then(|field| inside(field, "finish_reason"));
+        let reason = stop_of(&self.schema, self.id);
         let has_stopped = |candidate: &Tree| reason.is_some_and(|number| candidate.is_set(number));
         let is_blocked = field("prompt_feedback").is_some_and(|field| {
             let Some([Value::Tree(feedback)]) =
@@ -315,6 +320,15 @@ impl Tree {
             }
         }
     }
+}
+
+/// The number of the field in which a candidate says why it stopped.
+fn stop_of(schema: &Schema, id: MessageId) -> Option<u32> {
+    let field = schema.message(id).field_of_name(CANDIDATES.as_bytes())?;
+    let Kind::Message(candidate) = field.kind else { return None };
+    let stop = schema.message(candidate).field_of_name(b"finish_reason")?;
+    let is_one = matches!(stop.shape, Shape::Implicit | Shape::Explicit);
+    (is_one && matches!(stop.kind, Kind::Enum(_))).then_some(stop.number)
 }
 
 fn index_of(message: &Message, candidate: &[u8]) -> Result<i32, Box<Fault>> {
