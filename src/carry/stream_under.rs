@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::Extensions;
 use http::header::{HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt, Full};
@@ -15,6 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::core::Core;
+use crate::bridge::options::ActiveTransport;
 use crate::call::compression::plain_message;
 use crate::call::deadline::Deadline;
 use crate::call::frame::{Frame, PREFIX_LENGTH, too_large};
@@ -74,6 +76,13 @@ impl Core {
         fits.then(|| (path, Arc::clone(method)))
     }
 
+    fn hop_of(&self, extensions: &Extensions) -> Arc<str> {
+        match extensions.get() {
+            Some(ActiveTransport::Rest) => self.rest.hop().get(),
+            Some(ActiveTransport::Grpc) | None => self.grpc.hop().get(),
+        }
+    }
+
     /// Reads the stream to its end, and gives it as a unary answer.
     ///
     /// # Errors
@@ -89,7 +98,8 @@ impl Core {
             return Ok(Answer::from_parts(head, Body::empty()));
         }
         let encoding = head.headers.remove(&GRPC_ENCODING);
-        let mut messages = Messages::new(self.settings.max_message_size);
+        let hop = self.hop_of(&head.extensions);
+        let mut messages = Messages::new(hop, self.settings.max_message_size);
         let mut trailers = head.headers.remove(&GRPC_STATUS).map(status_alone).unwrap_or_default();
         while let Some(part) = body.frame().await {
             match part?.into_data() {
@@ -105,7 +115,7 @@ impl Core {
             return Ok(Answer::from_parts(head, Body::empty()));
         }
         if !merger.is_finished() {
-            return Err(unfinished().into());
+            return Err(messages.at_hop(&unfinished()).into());
         }
         let message = merger.encode();
         let frame = Frame::wrap(&message)
@@ -117,6 +127,8 @@ impl Core {
 
 /// The messages of a stream, as their bytes come.
 struct Messages {
+    /// Where they come from.
+    hop: Arc<str>,
     held: BytesMut,
     /// Bytes of all messages together may be no more than those of the one that they become.
     left: usize,
@@ -124,8 +136,8 @@ struct Messages {
 }
 
 impl Messages {
-    fn new(limit: usize) -> Self {
-        Self { held: BytesMut::new(), left: limit, limit }
+    fn new(hop: Arc<str>, limit: usize) -> Self {
+        Self { hop, held: BytesMut::new(), left: limit, limit }
     }
 
     fn feed(
@@ -144,20 +156,26 @@ impl Messages {
                 break;
             }
             let frame = self.held.split_to(PREFIX_LENGTH + length).freeze();
-            let frame = Frame::parse(frame).map_err(unreadable)?;
-            let message = plain_message(&frame, encoding, self.left).map_err(unreadable)?;
+            let frame = Frame::parse(frame).map_err(|_| self.unreadable("is no frame"))?;
+            let message = plain_message(&frame, encoding, self.left);
+            let message = message.map_err(|error| match error.kind() {
+                ErrorKind::MessageTooLarge => too_large(self.limit.saturating_add(1), self.limit),
+                _ => self.unreadable("cannot be decompressed"),
+            })?;
             self.left = self.left.saturating_sub(message.len());
-            merger.add(&message)?;
+            merger.add(&message).map_err(|error| self.at_hop(&error))?;
         }
         Ok(())
     }
-}
 
-fn unreadable(why: Error) -> Error {
-    match why.kind() {
-        ErrorKind::MessageTooLarge => why,
-        _ => Error::new(ErrorKind::MalformedAnswer, "a message of the stream cannot be read")
-            .with_source(why),
+    /// The readers' own errors speak of the caller's request.
+    fn unreadable(&self, why: &str) -> Error {
+        let text = format!("a message of the stream {why}");
+        self.at_hop(&Error::new(ErrorKind::MalformedAnswer, text))
+    }
+
+    fn at_hop(&self, error: &Error) -> Error {
+        Error::new(error.kind(), format!("{}: {error}", self.hop))
     }
 }
 
@@ -173,3 +191,63 @@ fn status_alone(status: HeaderValue) -> HeaderMap {
 const LONG: Duration = Duration::from_secs(5);
 const GENERATE: &str = "/GenerateContent";
 const STREAM: &str = "/StreamGenerateContent";
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::gemini::schema;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn compressed(message: &[u8]) -> Vec<u8> {
+        let mut frame = Frame::wrap(message).expect("short").into_bytes().to_vec();
+        frame.splice(..1, [1]);
+        frame
+    }
+
+    /// What is said of these frames where 100 bytes are allowed.
+    fn fault_of(frames: &[u8]) -> Error {
+        let schema = schema().expect("a schema");
+        let id = schema.message_id("google.ai.generativelanguage.v1beta.GenerateContentResponse");
+        let mut merger = ReplyMerger::new(schema, id.expect("a reply"), SignedText::Joined);
+        let mut messages = Messages::new("host a:443".into(), 100);
+        let gzip = HeaderValue::from_static("gzip");
+        messages.feed(frames, Some(&gzip), &mut merger).expect_err("a fault")
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_the_hop_and_the_stream() {
+        for frames in [
+            compressed(b"no gzip"),
+            Frame::wrap(&[0x0a, 0x7f]).expect("short").into_bytes().to_vec(),
+            b"\x02\0\0\0\0".to_vec(),
+        ] {
+            let error = fault_of(&frames);
+            assert_eq!(error.kind(), ErrorKind::MalformedAnswer);
+            let text = format!("{error:?}");
+            assert!(error.to_string().starts_with("host a:443: a message of the stream"), "{text}");
+            assert!(!text.contains("request"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_names_the_limit_that_is_set() {
+        // A field that no schema knows, 60 bytes long.
+        let message = [&[0x82, 0xe2, 0x09, 56][..], &[b'a'; 56]].concat();
+        let plain = Frame::wrap(&message).expect("short").into_bytes().to_vec();
+        for frames in [plain.repeat(2), compressed(&gzip(&message)).repeat(2)] {
+            let error = fault_of(&frames);
+            assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
+            assert!(error.to_string().ends_with("the bridge's limit of 100"), "{error}");
+        }
+    }
+}
