@@ -114,7 +114,7 @@ impl Core {
             head.headers.extend(trailers);
             return Ok(Answer::from_parts(head, Body::empty()));
         }
-        if !merger.is_finished() {
+        if !merger.is_whole() {
             return Err(messages.at_hop(&unfinished()).into());
         }
         let message = merger.encode();

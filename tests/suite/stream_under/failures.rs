@@ -49,10 +49,12 @@ async fn what_cannot_be_collected_is_counted_once_as_what_it_is() {
     let emulator = Emulator::start().await.expect("an emulator");
     let half = chunk(0, vec![text("a")]);
     let long = chunk(0, vec![text(&"a".repeat(2000))]);
+    let of_two = [last(0, vec![text("whole")]), chunk(1, vec![text("half")])];
     let unreadable = Reply::messages([Opaque([0x0a, 0x7f].to_vec().into())]);
     let refusal = || Status::invalid_argument("no");
     for (reply, code, transports) in [
         (Reply::messages([half.clone()]), Code::DataLoss, &BOTH[..]),
+        (Reply::messages(of_two), Code::DataLoss, &BOTH),
         (Reply::messages([long.clone()]), Code::OutOfRange, &BOTH),
         (Reply::messages([half.clone(), long]), Code::OutOfRange, &BOTH),
         (unreadable, Code::Internal, &BOTH[..1]),
@@ -62,12 +64,16 @@ async fn what_cannot_be_collected_is_counted_once_as_what_it_is() {
         emulator.on(STREAM, reply);
         for transport in transports {
             let builder = streamed(&emulator, *transport).max_message_size(1000);
-            let (status, stats) = fail(builder.retry(RetryPolicy::none())).await;
+            let (status, counted) = fail(builder.retry(RetryPolicy::none())).await;
             assert_eq!(status.code(), code, "{transport:?} {status:?}");
             if matches!(code, Code::DataLoss | Code::Internal) {
                 assert!(status.message().starts_with("host localhost:"), "{status:?}");
             }
-            assert_eq!((stats.failures(code), failures(&stats)), (1, 1), "{transport:?} {code:?}");
+            assert_eq!(
+                (counted.failures(code), failures(&counted)),
+                (1, 1),
+                "{transport:?} {code:?}"
+            );
         }
     }
 }

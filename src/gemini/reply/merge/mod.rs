@@ -77,15 +77,28 @@ impl ReplyMerger {
 
     /// Whether anything says why there is no more: a candidate stopped, or the prompt was blocked.
     pub(crate) fn is_finished(&self) -> bool {
+        self.candidates.values().any(|candidate| self.has_stopped(candidate)) || self.is_blocked()
+    }
+
+    /// Whether each candidate that began has stopped, or the prompt was blocked. A stream of
+    /// server-sent events has no other end mark.
+    pub(crate) fn is_whole(&self) -> bool {
+        let have_stopped = self.candidates.values().all(|candidate| self.has_stopped(candidate));
+        self.is_blocked() || have_stopped && !self.candidates.is_empty()
+    }
+
+    fn has_stopped(&self, candidate: &Tree) -> bool {
+        stop_of(&self.schema, self.id).is_some_and(|number| candidate.is_set(number))
+    }
+
+    fn is_blocked(&self) -> bool {
         let message = self.schema.message(self.id);
         let field = |name: &str| message.field_of_name(name.as_bytes());
         let inside = |field: &Field, name: &str| {
             let message = self.schema.message(field.kind.message()?);
             message.field_of_name(name.as_bytes()).map(|field| field.number)
         };
-        let reason = stop_of(&self.schema, self.id);
-        let has_stopped = |candidate: &Tree| reason.is_some_and(|number| candidate.is_set(number));
-        let is_blocked = field("prompt_feedback").is_some_and(|field| {
+        field("prompt_feedback").is_some_and(|field| {
             let Some([Value::Tree(feedback)]) =
                 self.reply.fields.get(&field.number).map(Vec::as_slice)
             else {
@@ -93,8 +106,7 @@ impl ReplyMerger {
             };
             self.candidates.is_empty()
                 || inside(field, "block_reason").is_some_and(|number| feedback.is_set(number))
-        });
-        self.candidates.values().any(has_stopped) || is_blocked
+        })
     }
 
     /// The one message.
