@@ -24,7 +24,7 @@ use crate::call::{Answer, Call, GRPC_ENCODING, GRPC_STATUS};
 use crate::error::{Error, ErrorKind};
 use crate::gemini::reply::{ReplyMerger, SignedText, unfinished};
 use crate::schema::Method;
-use crate::symptom::SymptomKind;
+use crate::symptom::{Delivery, Mark, Station, Symptom};
 
 impl Core {
     /// Makes a stream of the call, if it is to be one; its answer is then for the merger.
@@ -45,18 +45,7 @@ impl Core {
     /// Whether the network may have ended a call because nothing came for long, and a stream would
     /// have brought something.
     pub(super) fn may_be_cut_for_silence(&self, call: &Call, error: &Error) -> bool {
-        let is_end_of_wait = error.symptom().is_some_and(|symptom| match symptom.kind() {
-            SymptomKind::StreamReset
-            | SymptomKind::ConnectionLost
-            | SymptomKind::KeepAliveTimeout
-            | SymptomKind::Unanswered
-            | SymptomKind::CarrierFailed => true,
-            SymptomKind::NotGrpc | SymptomKind::ForeignError => {
-                let status = symptom.evidence().status().map(|status| status.as_u16());
-                status.is_some_and(|status| matches!(status, 408 | 502 | 504 | 524))
-            }
-            _ => false,
-        });
+        let is_end_of_wait = error.symptom().is_some_and(ends_a_wait);
         let began = call.deadline.map(Deadline::began);
         let is_long = began.is_none_or(|began| began.elapsed() >= LONG);
         is_end_of_wait && is_long && self.streamed(call).is_some()
@@ -179,6 +168,28 @@ impl Messages {
     }
 }
 
+/// Whether a call that was silent may have ended like this: the connection was taken from it, or a
+/// gateway says that it waited too long.
+fn ends_a_wait(symptom: &Symptom) -> bool {
+    let kind = symptom.kind();
+    match kind.station() {
+        Station::Dns
+        | Station::Tcp
+        | Station::Proxy
+        | Station::Tls
+        | Station::Alpn
+        | Station::Http2
+        | Station::Body
+        | Station::Trailers => false,
+        // What denies gRPC itself has not waited for anything.
+        Station::Request => kind.delivery() == Delivery::Unknown && kind.mark() != Mark::Certain,
+        Station::Answer => {
+            let status = symptom.evidence().status().map(|status| status.as_u16());
+            status.is_some_and(|status| matches!(status, 408 | 502 | 504 | 524))
+        }
+    }
+}
+
 fn accepts_gzip(value: &HeaderValue) -> bool {
     value.to_str().is_ok_and(|value| value.split(',').any(|name| name.trim() == "gzip"))
 }
@@ -201,6 +212,10 @@ mod tests {
 
     use super::*;
     use crate::gemini::schema;
+    use crate::symptom::SymptomKind::{
+        CarrierFailed, ConnectionLost, KeepAliveTimeout, StreamReset, Unanswered,
+    };
+    use crate::symptom::{Evidence, SymptomKind};
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -249,5 +264,28 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
             assert!(error.to_string().ends_with("the bridge's limit of 100"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_wait_ends_where_the_connection_is_taken_or_a_gateway_gives_up() {
+        let kinds = SymptomKind::ALL.iter().copied();
+        let ends = |status: Option<http::StatusCode>| {
+            let ends = move |kind: &SymptomKind| {
+                let evidence = Evidence::new();
+                let evidence = match status {
+                    Some(status) => evidence.with_status(status),
+                    None => evidence,
+                };
+                ends_a_wait(&Symptom::new(*kind, "host a:443").with_evidence(evidence))
+            };
+            kinds.clone().filter(ends).collect::<Vec<_>>()
+        };
+        let taken = [StreamReset, ConnectionLost, KeepAliveTimeout, Unanswered, CarrierFailed];
+        assert_eq!(ends(None), taken);
+        let of_gateways = ends(Some(http::StatusCode::GATEWAY_TIMEOUT));
+        for kind in [SymptomKind::NotGrpc, SymptomKind::ForeignError] {
+            assert!(of_gateways.contains(&kind), "{kind}");
+        }
+        assert_eq!(ends(Some(http::StatusCode::FORBIDDEN)), taken);
     }
 }
