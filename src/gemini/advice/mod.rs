@@ -107,7 +107,7 @@ pub fn advice(status: &Status) -> Option<Advice> {
 /// The same for a status that ended a call of `method` (`/package.Service/Method`).
 ///
 /// A request that v1 finds malformed may use what only v1beta has; the advice then names the
-/// version.
+/// version. A unary `GenerateContent` that the service did not finish in time may be a stream.
 pub fn advice_for(status: &Status, method: &str) -> Option<Advice> {
     let mut advice = advice(status)?;
     let is_refused = status.code() == Code::InvalidArgument || status.code() == Code::NotFound;
@@ -116,6 +116,12 @@ pub fn advice_for(status: &Status, method: &str) -> Option<Advice> {
             0,
             "this call went to version v1, which has fewer fields and models than v1beta: if what is named exists in v1beta, use the client in genai_bridge::v1beta".to_owned(),
         );
+    }
+    if advice.speaker == Speaker::Service
+        && status.code() == Code::DeadlineExceeded
+        && method.ends_with(GENERATE)
+    {
+        advice.remedies.push(STREAM_UNDER.to_owned());
     }
     Some(advice)
 }
@@ -150,6 +156,7 @@ fn of_status(status: &Status, reason: Option<&str>) -> Advice {
     Advice { speaker, happened, facts: Vec::new(), cause: Some(cause), remedies }
 }
 
+const GENERATE: &str = "/GenerateContent";
 const V1: &str = "/google.ai.generativelanguage.v1.";
 
 #[cfg(test)]

@@ -176,13 +176,12 @@ static ROWS: [Row; 15] = [
         &[
             "set a longer timeout on the call, if you set one below the default of ten minutes",
             "shorten the prompt, or use a faster model",
-            STREAM_UNDER,
         ],
     ),
 ];
 
 /// For a unary call that was silent for long.
-pub(super) const STREAM_UNDER: &str = "if something on the way ends calls that are silent while the model thinks, stream the answer, or let the bridge do it: stream_under(true)";
+pub(super) const STREAM_UNDER: &str = "if something on the way ends calls that are silent while the model thinks, ask for the answer as a stream, with StreamGenerateContent; the library can do so below a unary call (stream_under)";
 
 static UNKNOWN: Row = row(
     Code::Unknown,

@@ -95,6 +95,23 @@ fn a_refusal_by_v1_names_the_version() {
 }
 
 #[test]
+fn a_stream_is_advised_where_the_method_has_one_and_is_none() {
+    let status = Status::deadline_exceeded("late");
+    let of = |method: &str| {
+        let method = format!("/google.ai.generativelanguage.v1beta.{method}");
+        advice_for(&status, &method).expect("an error").to_string()
+    };
+    let advised = of("GenerativeService/GenerateContent");
+    assert!(advised.contains("StreamGenerateContent") && !advised.contains("(true)"), "{advised}");
+    let others = ["GenerativeService/StreamGenerateContent", "ModelService/ListModels"];
+    for text in others.map(of).into_iter().chain([advice(&status).expect("an error").to_string()]) {
+        assert!(!text.contains("stream"), "{text}");
+    }
+    let refused = advice_for(&Status::unavailable("overloaded"), "/a.B/GenerateContent");
+    assert!(!refused.expect("an error").to_string().contains("stream"));
+}
+
+#[test]
 fn a_detail_of_another_kind_is_mentioned() {
     let unknown = Any { type_url: "type.googleapis.com/nobody.knows.This".into(), value: vec![] };
     assert!(with(Code::Internal, vec![unknown]).contains("nobody.knows.This"));
