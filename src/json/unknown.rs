@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use rustc_hash::FxHashSet;
+
 use super::fault::{Fault, Result};
 use super::scan::Scan;
 use super::wire::push_varint;
@@ -79,20 +81,29 @@ pub(super) fn kept(object: &[u8]) -> Result<Vec<Kept<'_>>> {
         .map_err(|_| Fault::at("`unknown_json` is not the text of a JSON object", object))
 }
 
-/// Two objects as one; of a name in both, what comes after counts. What is no object gives way.
-pub(crate) fn join_unknown(before: &[u8], after: &[u8]) -> Vec<u8> {
-    if before.is_empty() || after.is_empty() {
-        return [before, after].concat();
+/// Objects as one; of a name in several, the last one counts. What is no object gives way.
+pub(crate) fn join_unknown(objects: &[Vec<u8>]) -> Cow<'_, [u8]> {
+    let mut objects = objects.iter().map(Vec::as_slice).filter(|object| !object.is_empty());
+    let read: Vec<_> =
+        objects.clone().filter_map(|object| Some((object, read_kept(object).ok()?))).collect();
+    match read.as_slice() {
+        [] => Cow::Borrowed(objects.next_back().unwrap_or_default()),
+        [(alone, _)] => Cow::Borrowed(alone),
+        several => Cow::Owned(join(several.iter().map(|(_, members)| members))),
     }
-    match (read_kept(before), read_kept(after)) {
-        (Ok(old), Ok(new)) => {
-            let is_old = |one: &&Kept<'_>| new.iter().all(|other| other.name != one.name);
-            let members = old.iter().filter(is_old).chain(&new).map(|member| member.whole);
-            [b"{", &*members.collect::<Vec<_>>().join(&b','), b"}"].concat()
-        }
-        (Ok(_), Err(_)) => before.to_vec(),
-        (Err(_), _) => after.to_vec(),
+}
+
+/// In linear time: an answer brings as many objects as chunks.
+fn join<'m, 't: 'm>(objects: impl DoubleEndedIterator<Item = &'m Vec<Kept<'t>>>) -> Vec<u8> {
+    let mut later: FxHashSet<&[u8]> = FxHashSet::default();
+    let mut members = Vec::new();
+    for object in objects.rev() {
+        let old = object.iter().rev().filter(|member| !later.contains(&*member.name));
+        members.extend(old.map(|member| member.whole));
+        later.extend(object.iter().map(|member| &*member.name));
     }
+    members.reverse();
+    [b"{", &*members.join(&b','), b"}"].concat()
 }
 
 fn read_kept(object: &[u8]) -> Result<Vec<Kept<'_>>> {
@@ -117,4 +128,30 @@ fn read_kept(object: &[u8]) -> Result<Vec<Kept<'_>>> {
     }
     scan.expect_end()?;
     Ok(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(objects: &[&str]) -> String {
+        let objects: Vec<Vec<u8>> = objects.iter().map(|one| one.as_bytes().to_vec()).collect();
+        String::from_utf8(join_unknown(&objects).into_owned()).expect("UTF-8")
+    }
+
+    #[test]
+    fn of_a_name_in_several_objects_the_last_one_counts() {
+        for (objects, expected) in [
+            (&[][..], ""),
+            (&["", "{ }"], "{ }"),
+            (&[r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":3}"#], r#"{"a":1,"b":2,"c":3}"#),
+            (&[r#"{"a":1,"b":1}"#, r#"{"b":2}"#, r#"{"\u0061":3}"#], r#"{"b":2,"\u0061":3}"#),
+            (&[r#"{"a":1}"#, r#"{"a":2,"a":3}"#], r#"{"a":2,"a":3}"#),
+            (&[r#"{"a":1}"#, "none"], r#"{"a":1}"#),
+            (&["none", r#"{"a":1}"#, "[]", r#"{"b":1}"#], r#"{"a":1,"b":1}"#),
+            (&["none", "[]"], "[]"),
+        ] {
+            assert_eq!(joined(objects), expected, "{objects:?}");
+        }
+    }
 }

@@ -144,8 +144,10 @@ struct Tree {
 }
 
 enum Value {
-    /// With its tag.
+    /// Fields that came one after the other, with their tags.
     Wire(Vec<u8>),
+    /// JSON objects, one of each chunk, joined when the reply is whole.
+    Members(Vec<Vec<u8>>),
     Tree(Tree),
     Part(Part),
 }
@@ -227,7 +229,7 @@ impl Tree {
                     let part = Part::read(scope.schema, id, Wire::new(found.value).delimited()?)?;
                     self.push_part(found.number, part, scope.signed);
                 }
-                (Rule::Members, _) => self.join_members(&found)?,
+                (Rule::Members, _) => self.push_members(&found)?,
                 (Rule::Last, _) => {
                     if let Some(field) = field {
                         self.clear(message, field);
@@ -255,7 +257,10 @@ impl Tree {
 
     fn push(&mut self, found: &WireField<'_>) {
         let values = self.fields.entry(found.number).or_default();
-        values.push(Value::Wire(found.whole.to_vec()));
+        match values.last_mut() {
+            Some(Value::Wire(before)) => before.extend_from_slice(found.whole),
+            _ => values.push(Value::Wire(found.whole.to_vec())),
+        }
     }
 
     /// The field, and those of its oneof.
@@ -288,19 +293,13 @@ impl Tree {
         parts.extend(part.map(Value::Part));
     }
 
-    fn join_members(&mut self, found: &WireField<'_>) -> Result<(), Box<Fault>> {
-        let more = Wire::new(found.value).delimited()?;
-        let joined = match self.fields.get(&found.number).and_then(|values| values.last()) {
-            Some(Value::Wire(before)) => {
-                let mut before = Wire::new(before);
-                before.tag()?;
-                join_unknown(before.delimited()?, more)
-            }
-            _ => more.to_vec(),
-        };
-        let mut whole = Vec::with_capacity(joined.len() + 8);
-        push_delimited(found.number, &joined, &mut whole);
-        self.fields.insert(found.number, vec![Value::Wire(whole)]);
+    fn push_members(&mut self, found: &WireField<'_>) -> Result<(), Box<Fault>> {
+        let object = Wire::new(found.value).delimited()?.to_vec();
+        let values = self.fields.entry(found.number).or_default();
+        match values.last_mut() {
+            Some(Value::Members(objects)) => objects.push(object),
+            _ => *values = vec![Value::Members(vec![object])],
+        }
         Ok(())
     }
 
@@ -326,6 +325,7 @@ impl Tree {
             for value in values {
                 match value {
                     Value::Wire(whole) => out.extend_from_slice(whole),
+                    Value::Members(objects) => push_delimited(*number, &join_unknown(objects), out),
                     Value::Tree(tree) => tree.append_to(*number, out),
                     Value::Part(part) => part.append_to(*number, out),
                 }
