@@ -111,13 +111,14 @@ impl Line {
             && is_one_class(&told_symptoms)
     }
 
-    /// Whether the call was carried as the row tells, and seen by the service as often; at its
-    /// deadline a call ends wherever it is.
+    /// Whether the call was carried as the row tells, and seen by the service as often. Where time
+    /// runs out a call goes over REST, and at its deadline it ends wherever it is.
     fn ends_as(&self, told: &str) -> bool {
         let Some([_, _, transport, _, processed, symptoms, ..]) = cells(told) else { return false };
         let is_late = symptoms == LATE || self.seen.symptoms.contains(LATE);
-        let is_the_same =
-            transport == self.seen.transport && processed == self.seen.processed.to_string();
+        let is_carried = transport == self.seen.transport
+            || (transport == "gRPC" && self.seen.transport == "REST");
+        let is_the_same = is_carried && processed == self.seen.processed.to_string();
         self.is_of(told) && (is_the_same || is_late)
     }
 
