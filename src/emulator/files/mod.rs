@@ -19,7 +19,7 @@ use texts::{json, plain};
 pub(super) enum Errand {
     /// `/upload/..`.
     Upload,
-    /// `/{version}/files/{id}` of a file that is here.
+    /// `/{version}/files/{id}` of a file that is here, or was.
     File(String),
     /// The bytes of one.
     Download { id: String, is_final: bool },
@@ -79,7 +79,10 @@ pub(super) async fn answer(
                 service.files.remove(&id);
                 return json(StatusCode::OK, "{}".to_owned());
             }
-            json(StatusCode::OK, service.files.look(&id))
+            match service.files.look(&id) {
+                Some(description) => json(StatusCode::OK, description),
+                None => json(StatusCode::FORBIDDEN, NO_SUCH_FILE.to_owned()),
+            }
         }
         Errand::Download { id, is_final: false } => {
             attendance.finish();
@@ -90,3 +93,6 @@ pub(super) async fn answer(
         }
     }
 }
+
+/// In the service's form: it does not tell who may not see a file that there is none.
+const NO_SUCH_FILE: &str = r#"{"error":{"code":403,"message":"there is no such file, or it is not yours","status":"PERMISSION_DENIED"}}"#;

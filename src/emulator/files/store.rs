@@ -1,6 +1,6 @@
 //! Store: uploads under way, and the files that are whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -20,6 +20,7 @@ struct State {
     begun: u64,
     uploads: HashMap<String, Upload>,
     files: HashMap<String, File>,
+    removed: HashSet<String>,
 }
 
 /// An upload under way.
@@ -74,7 +75,8 @@ impl Files {
     }
 
     pub(in super::super) fn has(&self, id: &str) -> bool {
-        self.state().files.contains_key(id)
+        let state = self.state();
+        state.files.contains_key(id) || state.removed.contains(id)
     }
 
     pub(in super::super) fn content(&self, id: &str) -> Option<Bytes> {
@@ -86,19 +88,22 @@ impl Files {
     }
 
     pub(super) fn remove(&self, id: &str) {
-        self.state().files.remove(id);
+        let mut state = self.state();
+        if state.files.remove(id).is_some() {
+            state.removed.insert(id.to_owned());
+        }
     }
 
-    /// The description of a file, one look later.
-    pub(super) fn look(&self, id: &str) -> String {
+    /// The description of a file, one look later. `None`: it was removed.
+    pub(super) fn look(&self, id: &str) -> Option<String> {
         let mut state = self.state();
-        let Some(file) = state.files.get_mut(id) else { return "{}".to_owned() };
+        let file = state.files.get_mut(id)?;
         let text = Value::from(file.description.clone()).to_string();
         file.looks = file.looks.saturating_sub(1);
         if file.looks == 0 {
             file.description.insert("state".to_owned(), "ACTIVE".into());
         }
-        text
+        Some(text)
     }
 
     pub(super) fn begin(&self, upload: Upload) -> String {
