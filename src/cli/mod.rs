@@ -14,6 +14,7 @@ mod state;
 mod tell;
 mod transfer;
 mod upload;
+mod verify;
 
 use std::io;
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Doctor(doctor::Arguments),
+    Verify(verify::Arguments),
     Generate(generate::Arguments),
     Upload(upload::Arguments),
     Download(download::Arguments),
@@ -49,6 +51,7 @@ pub(crate) fn run() -> ExitCode {
         let ended = runtime.block_on(async {
             match arguments.command {
                 Command::Doctor(arguments) => doctor::run(arguments).await,
+                Command::Verify(arguments) => verify::run(arguments).await,
                 Command::Generate(arguments) => generate::run(arguments).await,
                 Command::Upload(arguments) => upload::run(arguments).await,
                 Command::Download(arguments) => download::run(arguments).await,

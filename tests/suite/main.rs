@@ -66,5 +66,7 @@ mod traces;
 mod transfers;
 mod unknown_json;
 mod verdicts;
+#[cfg(feature = "cli")]
+mod verify;
 mod vertex;
 mod weather;
