@@ -9,9 +9,14 @@ use tokio::task::spawn_blocking;
 use crate::cutter::{Cutter, Way};
 
 const BLOCK: usize = 1 << 20;
-const BLOCKS: usize = 100;
-/// A connection is cut after so many bytes.
-const CUT: usize = 30 << 20;
+/// Megabytes to move, and after how many a connection is cut. By hand it can be more:
+/// `GENAI_BRIDGE_TRANSFER=1000,50 cargo test --all-features --test suite megabytes -- --nocapture`.
+fn blocks_and_cut() -> (usize, usize) {
+    let given = std::env::var("GENAI_BRIDGE_TRANSFER").unwrap_or_else(|_| "100,30".to_owned());
+    let (blocks, cut) = given.split_once(',').expect("two numbers");
+    let number = |text: &str| text.parse::<usize>().expect("a number");
+    (number(blocks), number(cut) << 20)
+}
 
 /// A megabyte that is no other.
 fn block(number: usize) -> Vec<u8> {
@@ -38,14 +43,15 @@ fn held(process: &Child) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_megabytes_go_up_once_and_come_down_in_little_memory() {
+    let (blocks, cut) = blocks_and_cut();
     let emulator = Emulator::builder().plaintext().start().await.expect("an emulator");
-    let up = Cutter::start(emulator.address(), Way::Up, CUT).await;
+    let up = Cutter::start(emulator.address(), Way::Up, cut).await;
     let mut upload = program(&["upload", "-", "--mime-type", "video/mp4"], &up);
     let (output, most) = spawn_blocking(move || {
         let mut process = upload.spawn().expect("a process");
         let mut input = process.stdin.take().expect("piped");
         let mut most = 0;
-        for number in 0..BLOCKS {
+        for number in 0..blocks {
             input.write_all(&block(number)).expect("a reader");
             most = most.max(held(&process));
         }
@@ -58,23 +64,34 @@ async fn a_hundred_megabytes_go_up_once_and_come_down_in_little_memory() {
     let name = String::from_utf8(output.stdout).expect("a name");
     let file = emulator.file(name.trim()).expect("a file");
     assert!(
-        (0..BLOCKS).all(|number| file.slice(number * BLOCK..(number + 1) * BLOCK) == block(number))
+        (0..blocks).all(|number| file.slice(number * BLOCK..(number + 1) * BLOCK) == block(number))
     );
-    assert_eq!((file.len(), emulator.open_uploads()), (BLOCKS * BLOCK, 0));
+    assert_eq!((file.len(), emulator.open_uploads()), (blocks * BLOCK, 0));
     assert!(up.cuts() >= 3, "{}", up.cuts());
     let most_sent = file.len() + up.cuts() * (8 << 20) + (1 << 20);
     assert!(up.up() <= most_sent, "{} bytes for {} and {} cuts", up.up(), file.len(), up.cuts());
     assert!(most < 32 << 20, "{most} bytes in memory");
     println!("up: {} bytes for {}, {} cuts, {most} in memory", up.up(), file.len(), up.cuts());
 
-    let down = Cutter::start(emulator.address(), Way::Down, CUT).await;
+    let down = Cutter::start(emulator.address(), Way::Down, cut).await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("back");
     let output = path.to_str().expect("text");
     let mut download = program(&["download", name.trim(), "--output", output], &down);
-    let output =
-        spawn_blocking(move || download.output().expect("an end")).await.expect("no panic");
+    let (output, most) = spawn_blocking(move || {
+        let mut process = download.spawn().expect("a process");
+        let mut most = 0;
+        while process.try_wait().expect("a state").is_none() {
+            most = most.max(held(&process));
+            std::thread::yield_now();
+        }
+        (process.wait_with_output().expect("an end"), most)
+    })
+    .await
+    .expect("no panic");
     assert!(output.status.success(), "{output:?}");
+    assert!(most < 32 << 20, "{most} bytes in memory");
+    println!("down: {} cuts, {most} in memory", down.cuts());
     assert!(std::fs::read(&path).expect("a file") == file && down.cuts() >= 3, "{}", down.cuts());
 }
 

@@ -1,6 +1,7 @@
 //! Carriers: what the program brings carries each transport, mixed with ours in any way.
 
 mod bad;
+mod json;
 mod redirect;
 #[cfg(unix)]
 mod unix;
