@@ -1,10 +1,8 @@
 //! Row: one mode of one proxy, and what becomes of a call over each transport.
 
-use genai_bridge::emulator::Page;
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{Content, GenerateContentRequest, Part, part::Data};
 use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Error, Proxy, SymptomKind, Transport};
-use http::Method;
 use tokio::time::{Duration, Instant, timeout};
 use tonic::{Code, Request, Status};
 
@@ -34,8 +32,6 @@ pub(crate) enum Trusted {
     Corp,
     Both,
 }
-
-const JSON_PATH: &str = "/v1beta/interactions";
 
 /// How a call ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -139,44 +135,7 @@ impl Row {
         }
         let [grpc, rest, _] = self.ends;
         let row = format!("{proxy}, {}", self.name);
-        faults.extend(self.faults_of_json(&row, rest, bed).await);
         faults.extend(examine(&row, self.builder(bed), [grpc, rest]).await);
-    }
-
-    /// A request without a proto, and a stream of events: both meet what calls over REST meet.
-    async fn faults_of_json(&self, row: &str, expected: End, bed: &mut Bed) -> Vec<String> {
-        let events = ["event: start\ndata: {\"id\":1}\n\n", "data: {\"id\":2}\n\n"];
-        bed.origin.on_path(&Method::POST, JSON_PATH, Page::events(events));
-        bed.origin.on_path(&Method::GET, JSON_PATH, Page::json("{}"));
-        let bridge = self.builder(bed).build().expect("a bridge");
-        let limit = Duration::from_secs(8);
-        let whole = bridge.json(Method::GET, JSON_PATH).timeout(limit).send().await.map(|_| 2);
-        let stream = async {
-            let request = bridge.json(Method::POST, JSON_PATH).body("{}").timeout(limit);
-            let (mut events, mut count) = (request.stream().await?, 0);
-            while let Some(event) = events.next().await {
-                event?;
-                count += 1;
-            }
-            Ok(count)
-        };
-        let mut faults = Vec::new();
-        for (form, ended) in [("json", whole), ("events", stream.await)] {
-            println!("| {row} | {form} | {ended:?}");
-            let is_expected = match (&ended, expected) {
-                (Ok(count), End::Answer(_)) => *count == 2,
-                (Err(status), End::Broken(kind)) => kind_of(status) == Some(kind),
-                (Err(status), End::Said(code)) => status.code() == code,
-                _ => false,
-            };
-            if !is_expected {
-                faults.push(format!("{row}, {form}: {ended:?}, not {expected:?}"));
-            }
-            if let Err(status) = &ended {
-                faults.extend(faults_of_error(status).into_iter().map(|it| format!("{row}: {it}")));
-            }
-        }
-        faults
     }
 
     pub(crate) fn builder(&self, bed: &mut Bed) -> BridgeBuilder {

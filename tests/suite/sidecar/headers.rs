@@ -67,7 +67,9 @@ async fn a_length_on_the_head_costs_no_trailers() {
             for outcome in both(port, path).await {
                 let Outcome { head, messages, status } = &outcome;
                 assert_eq!(status.code(), Code::from(code.parse::<i32>().unwrap()), "{outcome:?}");
-                assert_eq!(messages.len(), usize::from(!data.is_empty()), "{outcome:?}");
+                // What comes before the failure of a unary call is void, as over REST.
+                let has_message = !data.is_empty() && (code == "0" || path == STREAM);
+                assert_eq!(messages.len(), usize::from(has_message), "{outcome:?}");
                 assert_eq!(
                     head.get("x-extra").map(tonic::metadata::MetadataValue::as_bytes),
                     Some(&b"1"[..])
