@@ -182,6 +182,8 @@ async fn a_request_that_is_none() -> String {
 
 #[tokio::test]
 async fn a_collector_gets_each_call_with_its_road_and_its_end() {
+    // What subscribers of other tests want, or their end, must put no event to sleep meanwhile.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let stories = [
         ("a retry and a switch", a_retry_and_a_switch().await),
         ("a probe that fails", a_probe_that_fails().await),
