@@ -39,7 +39,7 @@ const PEERS: &[Peer] = &[
         options: &["-tls1_2", "-cipher", "AES256-SHA"],
         kind: Kind::TlsAlert,
         error: "alert HandshakeFailure",
-        advice: "safe cipher suites",
+        advice: "safe cipher suite",
     },
     Peer {
         name: "RSA of 1024 bits",
@@ -127,7 +127,7 @@ const PEERS: &[Peer] = &[
         options: &["-cert_chain", "other.pem"],
         kind: Kind::CertificateUnknownIssuer,
         error: "the root is Other Root",
-        advice: "add the root that is named above",
+        advice: "add the root that the error names",
     },
     Peer {
         name: "wants a client certificate",
