@@ -15,103 +15,98 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::question::{
-    Asking, Question, Seen, Setting, Verdict, count, generative, is_of_service, models, page, words,
+    Question, Seen, Setting, Verdict, count, generative, is_of_service, models, page, words,
 };
 
-const fn free(
-    name: &'static str,
-    asks: &'static str,
-    assumed: &'static str,
-    ask: for<'a> fn(&'a Setting) -> Asking<'a>,
-) -> Question {
-    Question { name, asks, assumed, costs: false, ask }
-}
-
 pub(super) static QUESTIONS: [Question; 17] = [
-    free("grpc", "does gRPC carry a free call?", "it does", |at| Box::pin(reach(&at.grpc))),
-    free("rest", "does REST carry the same call?", "it does", |at| Box::pin(reach(&at.rest))),
-    free(
+    Question::free("grpc", "does gRPC carry a free call?", "it does", |at| {
+        Box::pin(reach(&at.grpc))
+    }),
+    Question::free("rest", "does REST carry the same call?", "it does", |at| {
+        Box::pin(reach(&at.rest))
+    }),
+    Question::free(
         "page-size",
         "does ListModels keep to a page of one?",
         "one model: the probe is small",
         |at| Box::pin(page_size(at)),
     ),
-    free(
+    Question::free(
         "page-token",
         "does the next page begin behind the first?",
         "another model: a token that repeats is an error",
         |at| Box::pin(page_token(at)),
     ),
-    free(
+    Question::free(
         "wrong-key",
         "is a wrong key refused over gRPC in the service's own words?",
         "with details: such a refusal proves gRPC",
         |at| Box::pin(wrong_key(at)),
     ),
-    free(
+    Question::free(
         "wrong-key-alike",
         "do gRPC and REST refuse a wrong key alike?",
         "the same code and details",
         |at| Box::pin(wrong_key_alike(at)),
     ),
-    free(
+    Question::free(
         "unknown-model",
         "do gRPC and REST refuse an unknown model alike?",
         "NOT_FOUND and the same details",
         |at| Box::pin(unknown_model(at)),
     ),
-    free(
+    Question::free(
         "unknown-field",
         "does REST refuse a field that it does not know?",
         "INVALID_ARGUMENT that names it",
         |at| Box::pin(unknown_field(at)),
     ),
-    free(
+    Question::free(
         "stream-refused",
         "is a refused stream an error before its first event?",
         "the service's own NOT_FOUND",
         |at| Box::pin(stream_refused(at)),
     ),
-    free(
+    Question::free(
         "unknown-method",
         "is an unknown gRPC method refused in gRPC's form?",
         "UNIMPLEMENTED, which proves nothing",
         |at| Box::pin(unknown_method(at)),
     ),
-    free(
+    Question::free(
         "unknown-path",
         "what does the front end say of an unknown path?",
         "404 and a page, which is not the API's error",
         |at| Box::pin(page_of(at, Method::GET, "/v1beta/no-such-thing")),
     ),
-    free(
+    Question::free(
         "wrong-verb",
         "what does it say of a verb that a path does not have?",
         "404 and a page, which is not the API's error",
         |at| Box::pin(page_of(at, Method::DELETE, "/v1beta/models")),
     ),
-    free(
+    Question::free(
         "enums-as-numbers",
         "does REST give enums as numbers where that is asked for?",
         "it takes $alt=json;enum-encoding=int",
         |at| Box::pin(enums_as_numbers(at)),
     ),
-    free("gzip-request", "does gRPC take a request in gzip?", "it does", |at| {
+    Question::free("gzip-request", "does gRPC take a request in gzip?", "it does", |at| {
         Box::pin(gzip_request(at))
     }),
-    free(
+    Question::free(
         "gzip-answer",
         "does gRPC take a client that reads gzip?",
         "it does, with an answer in gzip or without",
         |at| Box::pin(gzip_answer(at)),
     ),
-    free(
+    Question::free(
         "deadline",
         "does gRPC go on after a call that its deadline ended?",
         "the call ends by it, and the next one is answered",
         |at| Box::pin(deadline(at)),
     ),
-    free(
+    Question::free(
         "server-timeout",
         "does REST take X-Server-Timeout?",
         "it does: each call over REST has it",

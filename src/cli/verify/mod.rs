@@ -114,6 +114,21 @@ impl Answer {
         let Seen { verdict, text, refuses_key } = seen;
         Self { question, verdict, seen: text, refuses_key, took }
     }
+
+    fn to_text(&self) -> String {
+        let Self { question, verdict, seen, .. } = self;
+        let lines = format!(
+            "{:<11} {}: {}\n            {seen}\n",
+            verdict.name(),
+            question.name,
+            question.asks
+        );
+        if *verdict == Verdict::Otherwise {
+            lines + "            assumed: " + question.assumed + "\n"
+        } else {
+            lines
+        }
+    }
 }
 
 struct Report {
@@ -167,23 +182,6 @@ impl Report {
             "genai-bridge verify: {endpoint}\n\n{}\n{same} as assumed, {other} otherwise, {none} unanswered, {skipped} skipped\n",
             answers.collect::<String>()
         )
-    }
-}
-
-impl Answer {
-    fn to_text(&self) -> String {
-        let Self { question, verdict, seen, .. } = self;
-        let lines = format!(
-            "{:<11} {}: {}\n            {seen}\n",
-            verdict.name(),
-            question.name,
-            question.asks
-        );
-        if *verdict == Verdict::Otherwise {
-            lines + "            assumed: " + question.assumed + "\n"
-        } else {
-            lines
-        }
     }
 }
 

@@ -7,37 +7,28 @@ use http::Method;
 use serde_json::{Value, json};
 use tonic::{Request, Status};
 
-use super::question::{Asking, Question, Seen, Setting, generative, prompt};
-
-const fn paid(
-    name: &'static str,
-    asks: &'static str,
-    assumed: &'static str,
-    ask: for<'a> fn(&'a Setting) -> Asking<'a>,
-) -> Question {
-    Question { name, asks, assumed, costs: true, ask }
-}
+use super::question::{Question, Seen, Setting, generative, prompt};
 
 pub(super) static QUESTIONS: [Question; 4] = [
-    paid(
+    Question::paid(
         "stream-enums",
         "are enums of a stream over REST names?",
         "they are: finishReason is a text",
         |at| Box::pin(stream_enums(at)),
     ),
-    paid(
+    Question::paid(
         "stream-pieces",
         "does an answer come in pieces over gRPC?",
         "in more than one message",
         |at| Box::pin(stream_pieces(at)),
     ),
-    paid(
+    Question::paid(
         "stream-end",
         "does a stream say why it ends, and its tokens?",
         "finish_reason and usage in its last message",
         |at| Box::pin(stream_end(at)),
     ),
-    paid(
+    Question::paid(
         "stream-under",
         "is a collected stream the unary answer?",
         "the same parts, reason and usage, but for the words",

@@ -26,7 +26,30 @@ pub(super) struct Question {
     /// What the bridge relies on.
     pub(super) assumed: &'static str,
     pub(super) costs: bool,
-    pub(super) ask: for<'a> fn(&'a Setting) -> Asking<'a>,
+    pub(super) ask: Ask,
+}
+
+type Ask = for<'a> fn(&'a Setting) -> Asking<'a>;
+
+impl Question {
+    pub(super) const fn free(
+        name: &'static str,
+        asks: &'static str,
+        assumed: &'static str,
+        ask: Ask,
+    ) -> Self {
+        Self { name, asks, assumed, costs: false, ask }
+    }
+
+    /// One that costs tokens.
+    pub(super) const fn paid(
+        name: &'static str,
+        asks: &'static str,
+        assumed: &'static str,
+        ask: Ask,
+    ) -> Self {
+        Self { name, asks, assumed, costs: true, ask }
+    }
 }
 
 /// The questions that show whether the service is reached at all.

@@ -6,37 +6,28 @@ use serde_json::json;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::question::{Asking, Question, Seen, Setting};
-
-const fn free(
-    name: &'static str,
-    asks: &'static str,
-    assumed: &'static str,
-    ask: for<'a> fn(&'a Setting) -> Asking<'a>,
-) -> Question {
-    Question { name, asks, assumed, costs: false, ask }
-}
+use super::question::{Question, Seen, Setting};
 
 pub(super) static QUESTIONS: [Question; 4] = [
-    free(
+    Question::free(
         "upload-place",
         "where do the bytes of an upload go?",
         "to the service's own origin, named by X-Goog-Upload-URL",
         |at| Box::pin(place(at)),
     ),
-    free(
+    Question::free(
         "upload-granularity",
         "of how many bytes are the pieces of an upload?",
         "of a number that it names: 8388608 was seen",
         |at| Box::pin(granularity(at)),
     ),
-    free(
+    Question::free(
         "upload-cancel",
         "does the service forget an upload that is cancelled?",
         "its status is then cancelled",
         |at| Box::pin(cancel(at)),
     ),
-    free(
+    Question::free(
         "upload",
         "is a file of 1 KB there after its upload, and gone after its removal?",
         "it is",
