@@ -8,9 +8,8 @@ use crate::transport::carrier::foreign::{Carrier, ForeignCarrier};
 use crate::transport::carrier::http1::HttpVersions;
 use crate::transport::carrier::http1::client::{Client, HttpAnswer, HttpBody, SentBody};
 
-#[expect(clippy::large_enum_variant, reason = "a bridge has one")]
 pub(super) enum RestCarrier {
-    Own(Client),
+    Own(Box<Client>),
     Foreign(ForeignCarrier),
 }
 
@@ -27,7 +26,7 @@ impl RestCarrier {
     ) -> Result<Self, Error> {
         Ok(match carrier {
             Some(carrier) => Self::Foreign(ForeignCarrier::new(carrier, origin)?),
-            None => Self::Own(Client::new(network.clone(), origin.clone(), connections)),
+            None => Self::Own(Box::new(Client::new(network.clone(), origin.clone(), connections))),
         })
     }
 
