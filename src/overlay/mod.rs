@@ -11,9 +11,9 @@ mod reduce;
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::json::Wire;
-use crate::schema::{MessageId, Schema};
-use block::may_hold_rest_only;
+use crate::json::{MAX_DEPTH, Wire};
+use crate::schema::{Kind, MessageId, RestOnly, Schema, Special};
+use block::{BLOCK, may_hold_rest_only};
 use reduce::{Reducer, Stop};
 
 /// What gRPC can carry of a message.
@@ -40,7 +40,7 @@ pub(crate) fn over_grpc(
     message: MessageId,
     bytes: &Bytes,
 ) -> Result<OverGrpc, Error> {
-    if !schema.has_rest_only() || !may_hold_rest_only(bytes) {
+    if !schema.has_rest_only() || !may_hold(schema, message, Wire::new(bytes), MAX_DEPTH) {
         return Ok(OverGrpc::Whole);
     }
     let mut reducer = Reducer::new(schema);
@@ -54,3 +54,32 @@ pub(crate) fn over_grpc(
         }
     }
 }
+
+/// Whether a message may hold something of the block. A large one is walked for its large parts, so
+/// that nobody searches the bytes of an image.
+fn may_hold(schema: &Schema, id: MessageId, mut wire: Wire<'_>, depth: u32) -> bool {
+    let (whole, message) = (wire.rest(), schema.message(id));
+    if whole.len() < LARGE || depth == 0 || message.special == Special::Any {
+        return may_hold_rest_only(whole);
+    }
+    while !wire.is_empty() {
+        let Ok(found) = wire.next_field(depth) else { return may_hold_rest_only(whole) };
+        let field = message.field_of_number(found.number);
+        let holds = match field.filter(|field| field.accepts(found.wire_type)) {
+            None => BLOCK.contains(&found.number),
+            Some(field) if field.rest_only != RestOnly::No => true,
+            Some(field) => match (field.kind, Wire::new(found.value).delimited_wire()) {
+                (Kind::Message(id), Ok(inside)) => may_hold(schema, id, inside, depth - 1),
+                (Kind::Bytes | Kind::String, _) => false,
+                _ => may_hold_rest_only(found.value),
+            },
+        };
+        if holds {
+            return true;
+        }
+    }
+    false
+}
+
+/// A search of fewer bytes costs less than a call.
+const LARGE: usize = 16 * 1024;

@@ -165,6 +165,30 @@ async fn a_field_inside_an_any_counts_like_any_other() {
     assert_eq!(emulator.received().pop().expect("a call").message(), &unknown.encode_to_vec());
 }
 
+/// The bytes of an image are not searched, and what stands beside it is found all the same.
+#[tokio::test]
+async fn a_large_message_is_walked_for_its_parts() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let bridge = direct(&emulator).transport(Transport::Grpc).build().expect("a bridge");
+    let image = Part::inline("image/png", [0xda, 0xf6, 0x07].repeat(100_000));
+    let turn = Content { parts: vec![image], ..history().contents.swap_remove(0) };
+    let with_image = |request: GenerateContentRequest| GenerateContentRequest {
+        contents: [vec![turn.clone()], request.contents].concat(),
+        ..request
+    };
+    let plain = with_image(question("?"));
+    let outcome = call(bridge.clone(), GENERATE, &plain).await;
+    assert_eq!(outcome.status.code(), Code::Ok, "{:?}", outcome.status);
+    assert_eq!(emulator.received()[0].message(), &plain.encode_to_vec());
+    for (field, request) in pinned() {
+        let outcome = call(bridge.clone(), GENERATE, &with_image(request)).await;
+        assert_refused(&outcome.status, field);
+    }
+    let outcome = call(bridge.clone(), GENERATE, &with_image(history())).await;
+    assert_eq!(outcome.status.code(), Code::Ok, "{:?}", outcome.status);
+    assert_eq!((emulator.received().len(), bridge.stats().fields_left_out()), (2, 2));
+}
+
 /// A turn whose parts hold the ids that only REST gives.
 fn history() -> GenerateContentRequest {
     let code = ExecutableCode { code: "1".into(), id: "a".into(), ..Default::default() };
