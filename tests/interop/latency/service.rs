@@ -1,8 +1,8 @@
 //! The service that is measured against, in a process of its own: this program, started once more.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use genai_bridge::emulator::{Emulator, Reply};
 use genai_bridge::v1beta::GenerateContentResponse;
@@ -15,6 +15,8 @@ const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/G
 pub(super) struct ServiceProcess {
     process: Child,
     input: ChildStdin,
+    /// Open as long as the process: after a minute it says that it still runs, and ends where nobody can read that.
+    _output: Lines<BufReader<ChildStdout>>,
     pub(super) endpoint: String,
     pub(super) root: String,
 }
@@ -29,12 +31,12 @@ impl ServiceProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("a process");
         let input = process.stdin.take().expect("piped");
-        let output = BufReader::new(process.stdout.take().expect("piped"));
-        let mut lines = output.lines().map(|line| line.expect("text"));
-        let endpoint = lines.find_map(|line| line.strip_prefix("SERVES ").map(str::to_owned));
+        let mut output = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let endpoint =
+            output.find_map(|line| line.expect("text").strip_prefix("SERVES ").map(str::to_owned));
         let endpoint = endpoint.expect("an address");
         let root = fs::read_to_string(root).expect("a root");
-        Self { process, input, endpoint, root }
+        Self { process, input, _output: output, endpoint, root }
     }
 
     /// Lets it forget the calls it received.
