@@ -78,13 +78,7 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Half of the processors, since a sidecar shares them with its clients: waking threads costs it more than they
-/// bring (on two processors, with the service in the client's process, one thread carried 0.74 of the direct
-/// throughput, and two carried 0.51).
+/// One thread; a sidecar has others for its connections.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    let processors = std::thread::available_parallelism()?.get();
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((processors / 2).max(1))
-        .enable_all()
-        .build()
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

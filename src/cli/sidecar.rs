@@ -105,6 +105,7 @@ impl SidecarOptions {
     pub(super) fn sidecar(&self, bridge: Bridge) -> SidecarBuilder {
         let limits = &self.limits;
         let sidecar = Sidecar::builder(bridge)
+            .threads(threads())
             .connections(limits.max_connections)
             .streams(limits.max_streams)
             .calls(limits.max_calls)
@@ -166,6 +167,12 @@ impl SidecarOptions {
         }
         Schema::from_descriptor_set(&all).map_err(in_full)
     }
+}
+
+/// Half of the processors, which a sidecar shares with its clients. One thread would do no more than the main thread does.
+fn threads() -> usize {
+    let half = std::thread::available_parallelism().map_or(1, usize::from) / 2;
+    if half > 1 { half } else { 0 }
 }
 
 /// Says early in the log whether the service can be reached: the first call may be hours away.

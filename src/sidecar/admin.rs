@@ -11,7 +11,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -20,6 +20,7 @@ use super::listener::accept;
 use super::metrics::Metrics;
 use super::shutdown::Shutdown;
 use super::web_guard::WebGuard;
+use super::workers::Workers;
 
 /// What the operators of a sidecar ask.
 #[derive(Debug, Clone)]
@@ -39,27 +40,26 @@ impl Admin {
 
     /// Serves for ever.
     pub(super) async fn serve(self, listener: TcpListener) {
-        let connections = TaskTracker::new();
-        accept(listener, MAX_CONNECTIONS, &connections, |socket| {
-            let admin = self.clone();
-            async move {
-                let service = service_fn(move |request| {
-                    let answer = admin.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(PATIENCE)
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(socket), service);
-                match timeout(PATIENCE, connection).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!(%error, "a connection to the admin address broke"),
-                    Err(_) => debug!("a connection to the admin address was too slow"),
-                }
-            }
-        })
-        .await;
+        let (connections, workers) = (TaskTracker::new(), Workers::caller());
+        let serve = |socket| self.serve_connection(socket);
+        accept(listener, MAX_CONNECTIONS, &connections, &workers, serve).await;
+    }
+
+    async fn serve_connection(self, socket: TcpStream) {
+        let service = service_fn(move |request| {
+            let answer = self.answer(&request);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(socket), service);
+        match timeout(PATIENCE, connection).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "a connection to the admin address broke"),
+            Err(_) => debug!("a connection to the admin address was too slow"),
+        }
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -21,6 +21,7 @@ use super::shutdown::Shutdown;
 #[cfg(unix)]
 use super::socket_file::SocketFile;
 use super::web_guard::WebGuard;
+use super::workers::Workers;
 use crate::bridge::Bridge;
 use crate::error::{Error, ErrorKind};
 
@@ -35,6 +36,7 @@ pub struct SidecarBuilder {
     allow_remote: bool,
     hosts: Vec<String>,
     replaces_placeholder: bool,
+    threads: usize,
     connections: usize,
     streams: u32,
     calls: usize,
@@ -61,6 +63,7 @@ impl SidecarBuilder {
             allow_remote: false,
             hosts: Vec::new(),
             replaces_placeholder: false,
+            threads: 0,
             connections: 1000,
             streams: 1000,
             calls: 4000,
@@ -112,6 +115,13 @@ impl SidecarBuilder {
         self
     }
 
+    /// Threads that serve the connections in turn, each with a runtime of its own, and so with
+    /// connections of its own to the service. Default: 0, the caller's runtime serves them.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Most connections; further ones wait to be accepted. Default: 1000.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
@@ -158,7 +168,7 @@ impl SidecarBuilder {
     /// Checks the settings and takes the ports.
     ///
     /// # Errors
-    /// A port or a socket is taken, or other machines could reach one without `allow_remote`, or without TLS.
+    /// A port or a socket is taken, the system gives no thread, or other machines could reach one without `allow_remote`, or without TLS.
     pub async fn bind(self) -> Result<Sidecar, Error> {
         self.check()?;
         let (listener, address) = listen(&self.listen).await?;
@@ -166,6 +176,9 @@ impl SidecarBuilder {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let workers = Workers::start(self.threads);
+        let workers = workers
+            .map_err(|error| wrong("no thread for connections".into()).with_source(error))?;
         let metrics = Arc::new(Metrics::new(self.bridge.clone())?);
         let guard = |address| WebGuard::new(address, &self.hosts, self.identity.as_ref());
         let own_guard = address.tcp().map_or_else(WebGuard::of_socket, guard);
@@ -201,6 +214,7 @@ impl SidecarBuilder {
             listener,
             address,
             port,
+            workers,
             admin,
             max_connections: self.connections.clamp(1, Semaphore::MAX_PERMITS),
             patience: self.shutdown_timeout,

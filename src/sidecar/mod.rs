@@ -43,6 +43,7 @@ mod shutdown;
 #[cfg(unix)]
 mod socket_file;
 mod web_guard;
+mod workers;
 
 pub use address::ListenAddress;
 pub use builder::SidecarBuilder;

@@ -18,6 +18,7 @@ use super::connection::Port;
 use super::listener::accept;
 #[cfg(unix)]
 use super::socket_file::SocketFile;
+use super::workers::Workers;
 
 /// A server that has its ports and waits to be run by [`serve`](Self::serve).
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Sidecar {
     pub(super) listener: Listener,
     pub(super) address: ListenAddress,
     pub(super) port: Port,
+    pub(super) workers: Workers,
     pub(super) admin: Option<(TcpListener, SocketAddr, Admin)>,
     pub(super) max_connections: usize,
     pub(super) patience: Duration,
@@ -45,12 +47,12 @@ impl Sidecar {
     /// within the time for it, ends what is left in order, and returns when every connection has
     /// gone.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Self { listener, port, admin, max_connections, patience, .. } = self;
+        let Self { listener, port, workers, admin, max_connections, patience, .. } = self;
         let shutdown = Arc::clone(&port.service.shutdown);
         let connections = TaskTracker::new();
         let admin = admin.map(|(listener, _, admin)| tokio::spawn(admin.serve(listener)));
         tokio::select! {
-            () = listener.accept(max_connections, &connections, &port) => {}
+            () = listener.accept(max_connections, &connections, &workers, port) => {}
             () = stop => {}
         }
         shutdown.begin();
@@ -81,15 +83,16 @@ pub(super) enum Listener {
 
 impl Listener {
     /// Accepts connections for ever; what is dropped before its end takes no more of them.
-    async fn accept(self, limit: usize, connections: &TaskTracker, port: &Port) {
+    async fn accept(self, limit: usize, connections: &TaskTracker, workers: &Workers, port: Port) {
         match self {
             Self::Tcp(listener) => {
-                accept(listener, limit, connections, |socket| port.clone().serve(socket)).await;
+                let serve = |socket| port.serve(socket);
+                accept(listener, limit, connections, workers, serve).await;
             }
             #[cfg(unix)]
             Self::Unix(listener, file) => {
-                accept(listener, limit, connections, |socket| port.clone().serve_socket(socket))
-                    .await;
+                let serve = |socket| port.serve_socket(socket);
+                accept(listener, limit, connections, workers, serve).await;
                 drop(file);
             }
         }

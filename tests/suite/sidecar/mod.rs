@@ -17,6 +17,7 @@ mod unix;
 mod uploads;
 #[cfg(target_os = "linux")]
 mod victim;
+mod workers;
 
 use std::net::SocketAddr;
 
