@@ -105,12 +105,26 @@ async fn an_oversized_head_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_proxy_that_wants_a_login_says_which() {
-    for (challenges, detail) in [
+    assert_login_told([
         ("", "it does not say which login it takes"),
         ("Basic realm=\"a, b\"", "it takes Basic"),
+        ("NTLM\r\nProxy-Authenticate: Basic realm=\"a\"", "it takes NTLM or Basic"),
+    ])
+    .await;
+}
+
+#[cfg(feature = "negotiate")]
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_wants_kerberos_says_so() {
+    assert_login_told([
         ("Negotiate\r\nProxy-Authenticate: NTLM", "it takes Negotiate or NTLM"),
         ("Negotiate, Basic realm=\"a\"", "it takes Negotiate or Basic"),
-    ] {
+    ])
+    .await;
+}
+
+async fn assert_login_told<const N: usize>(cases: [(&str, &str); N]) {
+    for (challenges, detail) in cases {
         let answer = format!("HTTP/1.1 407 Login\r\nProxy-Authenticate: {challenges}\r\n\r\n");
         let (outcome, _) = dripping(vec![answer.into_bytes()], true).await;
         let fault = outcome.expect_err("refused").at("proxy");
