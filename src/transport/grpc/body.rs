@@ -88,8 +88,8 @@ impl Flow {
                 self.fail(SymptomKind::BodyMalformed, evidence)
             })?;
         } else if let Some(trailers) = part.trailers_mut() {
-            let what = format_args!("the trailers of {}", self.source.hop());
-            self.limits.check(trailers, what)?;
+            // In one statement: Rust 1.88 drops what `format_args!` borrows at its end.
+            self.limits.check(trailers, format_args!("the trailers of {}", self.source.hop()))?;
             keep_metadata(trailers);
             if !self.is_complete(trailers) {
                 return Err(self.cut());
