@@ -173,9 +173,26 @@ fn a_program_that_does_not_start_gives_the_exit_code_of_a_shell() {
 
 #[test]
 fn each_command_says_its_exit_codes() {
-    for command in ["doctor", "generate", "serve", "run"] {
+    for command in ["doctor", "generate", "serve", "run", "upload", "download", "verify"] {
         let (code, out, _) = alone(&[command, "--help"], &[]);
         assert!(code == Some(0) && out.contains("Exit codes:"), "{out}");
+    }
+}
+
+#[test]
+fn a_command_that_chooses_its_transports_itself_lists_no_choice() {
+    for (command, is_listed) in [
+        ("generate", true),
+        ("serve", true),
+        ("doctor", false),
+        ("upload", false),
+        ("download", false),
+        ("verify", false),
+    ] {
+        let (_, help, _) = alone(&[command, "--help"], &[]);
+        let (_, page, _) = alone(&["man", command], &[]);
+        let found = (help.contains("--transport"), page.contains("\\-\\-transport"));
+        assert_eq!(found, (is_listed, is_listed), "{command}");
     }
 }
 

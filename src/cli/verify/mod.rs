@@ -19,23 +19,23 @@ use question::{Question, Seen, Setting, Verdict};
 
 /// Asks the real service what genai-bridge assumes of it, and shows each answer.
 ///
-/// For who has a key. The calls are free unless --spend-tokens is given; one file of 1 KB is
-/// uploaded and removed. Both transports are asked, whatever --transport says.
+/// Both transports are asked. The calls are free unless --spend-tokens is given; one file of 1 KB is
+/// uploaded and removed. It needs a key.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// The model to ask about
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
-    /// The time for each question [default: 20]
+    /// Time limit for each question [default: 20]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Also ask what costs some hundred tokens
+    /// Also asks four questions that cost some hundred tokens
     #[arg(long)]
     spend_tokens: bool,
-    /// Write JSON
+    /// Writes JSON
     #[arg(long)]
     json: bool,
 }
