@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -272,9 +272,24 @@ impl WatchedBytes {
         self.poll_limits(context).map(|error| Some(Err(self.end_with(error))))
     }
 
-    /// The next bytes.
-    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        poll_fn(|context| self.poll_chunk(context)).await
+    /// The next bytes; a failure that the answer tells after them is its end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Status>> {
+        poll_fn(|context| self.poll_bytes(context)).await
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        if self.pass.is_none() {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.poll_chunk(context)) {
+            Some(chunk) => Some(chunk.map_err(Status::from)),
+            None => self.failure().map(Err),
+        })
+    }
+
+    /// The failure that trailers tell, once the bytes have ended.
+    pub(crate) fn failure(&self) -> Option<Status> {
+        self.bytes.failure()
     }
 
     fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<Error> {
@@ -331,8 +346,7 @@ impl HttpBody for WatchedBytes {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let chunk = self.poll_chunk(context);
-        chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data).map_err(Status::from)))
+        self.poll_bytes(context).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

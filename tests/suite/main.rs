@@ -32,6 +32,7 @@ mod guide;
 mod hostile;
 mod http_rules;
 mod json;
+mod json_failures;
 mod layers;
 mod liveness;
 mod matrix;

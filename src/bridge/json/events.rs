@@ -72,7 +72,7 @@ impl fmt::Debug for Event {
 /// The events of an answer, as they come; also a [`Stream`]. Dropped, it cancels the request.
 ///
 /// An error that the service puts into the stream (an event `error`, an object that holds an
-/// `error` alone) ends it as the [`Status`] that it is.
+/// `error` alone, gRPC's trailers) ends it as the [`Status`] that it is.
 pub struct Events {
     status: StatusCode,
     headers: HeaderMap,
@@ -130,8 +130,9 @@ impl Events {
                     None => continue,
                 },
                 Ok(None) if self.body_has_ended => {
+                    let failure = self.bytes.failure();
                     self.close();
-                    return Poll::Ready(None);
+                    return Poll::Ready(failure.map(Err));
                 }
                 Ok(None) => {}
             }

@@ -15,7 +15,7 @@ use super::body::AnswerBody;
 use super::foreign::foreign;
 use super::head::metadata_of;
 use super::read_error;
-use super::status::read_status;
+use super::status::{failure_in, read_status};
 use crate::call::frame::too_large;
 use crate::error::Error;
 use crate::schema::Schema;
@@ -82,10 +82,14 @@ pub(crate) async fn read_exchange(
     }
     if !status.is_success() {
         let text = read_error(&mut body, terms.max_error).await?;
-        return match read_status(terms.schema, status.as_u16(), &text) {
+        let found = read_status(terms.schema, status.as_u16(), &text);
+        return match found.or_else(|| failure_in(&headers)) {
             Some(found) => Ok(refused(&found, headers)),
             None => Err(foreign(SymptomKind::ForeignError, &body, status, &headers, &text)),
         };
+    }
+    if let Some(found) = failure_in(&headers) {
+        return Ok(refused(&found, headers));
     }
     match terms.expected {
         Expected::Bytes => Ok(answered(status, &headers, None, body)),
@@ -104,6 +108,9 @@ async fn read_whole(
 ) -> Result<Exchanged, Error> {
     let limit = terms.max_body;
     let text = body.collect(limit).await?.ok_or_else(|| too_large(limit, limit))?;
+    if let Some(found) = body.failure() {
+        return Ok(refused(&found, headers));
+    }
     if is_page(&headers, &text) {
         return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &text));
     }
@@ -186,6 +193,11 @@ impl AnswerBytes {
             Some(first) => Poll::Ready(Some(Ok(first))),
             None => self.rest.poll_chunk(context, pieces),
         }
+    }
+
+    /// The failure that trailers tell, once the bytes have ended.
+    pub(crate) fn failure(&self) -> Option<Status> {
+        self.rest.failure()
     }
 
     /// These bytes come next, once more.
