@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use genai_bridge::emulator::{Authority, Emulator};
+use genai_bridge::emulator::{Authority, Emulator, Page};
+use http::Method;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, interval, timeout};
 
@@ -113,6 +114,12 @@ impl Bed {
             let waited = timeout(Duration::from_secs(60), listens).await;
             waited.unwrap_or_else(|_| panic!("nothing listens on port `{name}`"));
         }
+    }
+
+    /// What the service answers at a path, whoever ends TLS.
+    pub(crate) fn serve(&self, verb: &Method, path: &str, page: &Page) {
+        self.origin.on_path(verb, path, page.clone());
+        self.plain.on_path(verb, path, page.clone());
     }
 
     /// The paid calls that reached the service so far.

@@ -21,6 +21,7 @@ mod link;
 mod load;
 #[cfg(all(feature = "digest", feature = "negotiate"))]
 mod logins;
+mod paths;
 mod proxies;
 mod row;
 #[cfg(feature = "cli")]

@@ -1,5 +1,5 @@
 //! Real proxies, one test each: for every mode what becomes of a call over gRPC, over REST, and
-//! left to the bridge.
+//! left to the bridge, and of requests of other paths.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use genai_bridge::SymptomKind as Kind;
 use tonic::Code;
 
 use crate::bed::{Bed, command};
+use crate::paths::script;
 use crate::row::{End, REST, Row, Trusted};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,8 +18,10 @@ const QUICK: Duration = Duration::from_millis(300);
 async fn run(proxy: &str, mut bed: Bed, rows: Vec<Row>) {
     bed.ready().await;
     let mut faults = Vec::new();
+    script(&bed);
     for row in rows {
         row.run(proxy, &mut bed, &mut faults).await;
+        faults.extend(row.run_paths(proxy, &mut bed).await);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

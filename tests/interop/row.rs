@@ -8,6 +8,7 @@ use tonic::{Code, Request, Status};
 
 use crate::bed::Bed;
 use crate::examination::examine;
+use crate::paths::{ask_in_vain, ask_paths};
 
 /// One mode: how it is reached, whom the client trusts, how calls end.
 pub(crate) struct Row {
@@ -138,6 +139,19 @@ impl Row {
         faults.extend(examine(&row, self.builder(bed), [grpc, rest]).await);
     }
 
+    /// Asks for other paths of the REST API, on bridges of their own.
+    pub(crate) async fn run_paths(&self, proxy: &str, bed: &mut Bed) -> Vec<String> {
+        let row = format!("{proxy}, {}", self.name);
+        match self.ends {
+            [_, End::Answer(_), _] => {
+                let all = [Transport::Grpc, Transport::Rest, Transport::Auto];
+                let builders = all.map(|transport| (transport, self.builder(bed)));
+                ask_paths(&row, builders).await
+            }
+            _ => ask_in_vain(&row, self.builder(bed)).await,
+        }
+    }
+
     pub(crate) fn builder(&self, bed: &mut Bed) -> BridgeBuilder {
         let builder = Bridge::builder().api_key(KEY);
         let builder = match self.way {
@@ -204,5 +218,5 @@ pub(crate) fn faults_of_error(status: &Status) -> Vec<String> {
 }
 
 const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
-const KEY: &str = "key-that-nobody-may-see";
-const PROMPT: &str = "prompt-that-nobody-may-see ";
+pub(crate) const KEY: &str = "key-that-nobody-may-see";
+pub(crate) const PROMPT: &str = "prompt-that-nobody-may-see ";
