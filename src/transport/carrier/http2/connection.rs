@@ -15,8 +15,10 @@ use crate::error::Error;
 use crate::network::{self, Tasks};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http2::Http2Settings;
+use crate::transport::carrier::http2::opening::OpeningFault;
+use crate::transport::carrier::http2::peer_state::PeerState;
 use crate::transport::carrier::http2::pings::send_pings;
-use crate::transport::carrier::http2::tap::{OpeningFault, PeerState, Watched};
+use crate::transport::carrier::http2::tap::Watched;
 use crate::transport::carrier::http2::traffic::Sight;
 
 /// One HTTP/2 connection. It lives as long as a [`Seat`] or the list of connections holds it.

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::symptom::{Evidence, SymptomKind};
 use crate::transport::carrier::http2::connection::Peer;
 use crate::transport::carrier::http2::frames::GoAway;
-use crate::transport::carrier::http2::tap::describe_go_away;
+use crate::transport::carrier::http2::opening::describe_go_away;
 
 /// How the connection lost a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

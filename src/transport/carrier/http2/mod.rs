@@ -6,6 +6,8 @@ pub(crate) mod connections;
 pub(crate) mod exchange;
 pub(crate) mod failure;
 mod frames;
+mod opening;
+mod peer_state;
 mod pings;
 mod tap;
 pub(crate) mod traffic;

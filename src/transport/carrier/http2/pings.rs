@@ -9,7 +9,7 @@ use h2::{Ping, PingPong};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Http2Settings;
-use super::tap::PeerState;
+use super::peer_state::PeerState;
 use super::traffic::Sight;
 use crate::symptom::SymptomKind;
 
