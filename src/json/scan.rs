@@ -51,13 +51,13 @@ impl<'a> Scan<'a> {
         self.length - self.rest.len()
     }
 
-    #[inline]
     /// Goes back to a place in the whole text.
     #[cold]
     pub(super) fn go_to(&mut self, text: &'a [u8], offset: usize) {
         self.rest = text.get(offset..).unwrap_or_default();
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, length: usize) {
         self.rest = self.rest.get(length..).unwrap_or_default();
     }
