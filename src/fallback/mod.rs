@@ -5,6 +5,8 @@ mod methods;
 mod observer;
 mod remembered;
 mod resend;
+#[cfg(test)]
+mod shared;
 mod state;
 #[cfg(test)]
 mod stories;

@@ -187,6 +187,13 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_whose_login_was_refused_ends_the_calls_that_wait_for_it() {
+        assert!(is_final(SymptomKind::ProxyAuthenticationRequired));
+        assert!(!is_final(SymptomKind::ConnectionRefused));
+        assert!(!is_final(SymptomKind::StreamRefused));
+    }
+
+    #[test]
     fn a_closed_way_is_not_taken() {
         let no_rest = OtherTransport { has_rest_form: false, is_on_grpc: true };
         assert_eq!(auto().after(&symptom(SymptomKind::Http2NotOffered), no_rest), None);

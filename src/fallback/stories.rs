@@ -215,6 +215,8 @@ fn a_relapse_needs_one_failure_until_grpc_was_good_for_as_long_as_the_verdict_he
     let relapse = back().breaks();
     assert_eq!(relapse.route(), MethodRoute::Rest);
     assert_eq!(relapse.call().ends(REST_OK).expiry(), 600);
+    let soon = back().carried().wait(290).carried().breaks();
+    assert_eq!(soon.route(), MethodRoute::Rest, "answers alone are not enough");
     let forgiven = back().wait(301).carried().breaks();
     assert!(matches!(forgiven.route(), MethodRoute::Younger(_)));
     assert_eq!(forgiven.breaks().call().ends(REST_OK).expiry(), 300);
@@ -267,6 +269,21 @@ fn a_call_that_is_late_sends_the_next_one_over_rest_if_rest_answers() {
         matches!(only_slow.breaks().route(), MethodRoute::Younger(_)),
         "and no verdict is left"
     );
+}
+
+#[test]
+fn only_the_answer_to_the_late_call_shows_that_it_was_slow() {
+    let story = Story::new().carried().call();
+    let prompt = story.call;
+    let late = story.call().wait(10).ends(Outcome::Late);
+    let answered = |mut story: Story| {
+        story.call = prompt;
+        story.answered_after(1).route()
+    };
+    let on_rest = late.call().ends(REST_OK);
+    assert_eq!(answered(on_rest), MethodRoute::Rest, "another call was never late");
+    let suspected = Story::new().carried().call().wait(10).ends(Outcome::Late);
+    assert_eq!(answered(suspected), MethodRoute::Rest, "nor does it end the suspicion");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Probe: the free call that shows whether gRPC works here, before it carries paid calls.
 
 pub(crate) mod liveness;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -147,7 +147,146 @@ fn mix(bits: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http::uri::PathAndQuery;
+    use prost::Message as _;
+    use prost_types::Any;
+    use tonic::body::Body;
+
     use super::*;
+    use crate::bridge::options::CallOptions;
+    use crate::call::Message;
+    use crate::call::author::Author;
+    use crate::call::deadline::Deadline;
+    use crate::call::frame::Frame;
+    use crate::rpc;
+    use crate::schema::Schema;
+
+    const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+
+    fn call() -> Call {
+        let frame = Frame::wrap(b"").expect("a frame");
+        Call::of_message(PathAndQuery::from_static(GENERATE), None, HeaderMap::new(), frame)
+    }
+
+    fn call_of_the_schema() -> Call {
+        let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("a schema");
+        Call { method: schema.method(GENERATE).map(Arc::clone), ..call() }
+    }
+
+    fn judged(status: &Status) -> Judged {
+        Judged::of(status.clone().into_http::<Body>())
+    }
+
+    fn busy() -> Status {
+        Status::unavailable("a moment, please")
+    }
+
+    fn fixed() -> Retries {
+        Retries::new(RetryPolicies::Fixed(RetryPolicy::google()))
+    }
+
+    /// Asks for 7 s as Google does.
+    fn asks_in_its_details() -> Status {
+        let delay = Some(prost_types::Duration { seconds: 7, nanos: 0 });
+        let info = rpc::RetryInfo { retry_delay: delay };
+        let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
+        let details = vec![Any { type_url, value: info.encode_to_vec() }];
+        let packed = rpc::Status { code: 14, message: String::new(), details };
+        Status::with_details(Code::Unavailable, "", Bytes::from(packed.encode_to_vec()))
+    }
+
+    /// Asks for 7 s as HTTP does.
+    fn asks_in_a_header() -> Status {
+        let mut status = busy();
+        status.metadata_mut().insert("retry-after", "7".parse().expect("a value"));
+        status
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_the_service_that_invites_another_attempt_is_followed_by_one() {
+        let after = |judged: &Judged| fixed().wait_before_next(&call(), judged, 1);
+        assert!(after(&judged(&busy())).is_some_and(|wait| wait < Duration::from_secs(1)));
+        assert_eq!(after(&judged(&Status::invalid_argument(""))), None);
+        assert_eq!(after(&judged(&Status::ok(""))), None);
+        assert_eq!(after(&Judged::of(http::Response::new(Body::default()))), None);
+        let author = Author::Forged(Code::Unavailable);
+        assert_eq!(after(&Judged { author, ..judged(&busy()) }), None, "nobody asked for another");
+        let is_last = fixed().wait_before_next(&call(), &judged(&busy()), 5).is_none();
+        assert!(is_last, "the fifth one is the last");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_was_given_away_is_not_sent_again() {
+        let given_away = Call { message: Message::Stream(None), ..call() };
+        assert_eq!(fixed().wait_before_next(&given_away, &judged(&busy()), 1), None);
+        let in_hand = Call { message: Message::Stream(Some(Body::default())), ..call() };
+        assert!(fixed().wait_before_next(&in_hand, &judged(&busy()), 1).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_service_says_how_long_to_wait() {
+        let seven = Duration::from_secs(7);
+        for status in [asks_in_its_details(), asks_in_a_header()] {
+            assert_eq!(fixed().wait_before_next(&call(), &judged(&status), 1), Some(seven));
+            let late = Call { deadline: Deadline::after(seven), ..call() };
+            assert_eq!(fixed().wait_before_next(&late, &judged(&status), 1), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_a_failure_earns_a_part_of_a_retry() {
+        let retries = fixed();
+        let failing = || retries.wait_before_next(&call(), &judged(&busy()), 1).is_some();
+        while failing() {}
+        let good = judged(&Status::ok(""));
+        (0..30).for_each(|_| assert_eq!(retries.wait_before_next(&call(), &good, 1), None));
+        assert!(failing(), "ten answers pay for one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_policy_is_the_calls_own_or_else_that_of_its_method() {
+        let none = || CallOptions::new().retry(RetryPolicy::none());
+        let google = || CallOptions::new().retry(RetryPolicy::google());
+        let by_method =
+            || RetryPolicies::ByMethod(|path| (path == GENERATE).then(RetryPolicy::google));
+        let by_nothing = || RetryPolicies::ByMethod(|_| None);
+        let default = CallOptions::new;
+        for (policies, call, is_retried) in [
+            (RetryPolicies::Fixed(RetryPolicy::google()), call(), true),
+            (RetryPolicies::Fixed(RetryPolicy::none()), call(), false),
+            (
+                RetryPolicies::Fixed(RetryPolicy::google()),
+                Call { options: none(), ..call() },
+                false,
+            ),
+            (RetryPolicies::OfSchema, Call { options: google(), ..call() }, true),
+            (RetryPolicies::OfSchema, Call { options: default(), ..call_of_the_schema() }, false),
+            (by_method(), call_of_the_schema(), true),
+            (by_method(), call(), false),
+            (by_nothing(), call_of_the_schema(), false),
+        ] {
+            let wait = Retries::new(policies).wait_before_next(&call, &judged(&busy()), 1);
+            assert_eq!(wait.is_some(), is_retried);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_a_method_is_sent_again_by_its_verb() {
+        let by_method = Retries::new(RetryPolicies::ByMethod(|_| None));
+        let of_schema = Retries::new(RetryPolicies::OfSchema);
+        for (retries, verb, is_retried) in [
+            (&fixed(), http::Method::POST, true),
+            (&by_method, http::Method::GET, true),
+            (&by_method, http::Method::POST, false),
+            (&of_schema, http::Method::GET, false),
+        ] {
+            let wait = retries.wait_after(&retries.policy_of_verb(&verb), &busy(), None, 1);
+            assert_eq!(wait.is_some(), is_retried, "{verb}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn answers_refill_the_budget_that_failures_empty() {

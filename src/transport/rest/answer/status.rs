@@ -199,13 +199,57 @@ mod tests {
         Schema::from_descriptor_set(DESCRIPTORS).expect("the schema")
     }
 
+    /// As `google.rpc.Code` has them.
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+
     #[test]
-    #[cfg(feature = "cli")]
     fn a_code_is_found_by_its_name() {
-        for code in (0..=16).map(Code::from) {
-            assert_eq!(code_named(name_of_code(code)), Some(code));
+        for (name, code) in NAMES.into_iter().zip((0..).map(Code::from)) {
+            assert_eq!(code_named(name), Some(code));
+            #[cfg(feature = "cli")]
+            assert_eq!(name_of_code(code), name);
         }
         assert_eq!(code_named("cancelled"), None);
+    }
+
+    #[test]
+    fn the_number_of_a_transcoder_is_a_code_of_grpc() {
+        let schema = schema();
+        for number in 0..20_u8 {
+            let body = format!(r#"{{"code":{number},"message":"m","details":[]}}"#);
+            let found = read_status(&schema, 500, body.as_bytes()).map(|status| status.code());
+            let is_code = (1..=16).contains(&number);
+            assert_eq!(found, is_code.then(|| Code::from_i32(number.into())), "{number}");
+        }
+    }
+
+    #[test]
+    fn headers_tell_a_failure_and_no_success() {
+        let told = |code: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status", code.parse().expect("a value"));
+            failure_in(&headers).map(|status| status.code())
+        };
+        assert_eq!((told("5"), told("0")), (Some(Code::NotFound), None));
+        assert!(failure_in(&HeaderMap::new()).is_none());
     }
 
     #[test]
@@ -286,13 +330,22 @@ mod tests {
         for (status, code) in [
             (400, Code::InvalidArgument),
             (401, Code::Unauthenticated),
+            (402, Code::FailedPrecondition),
+            (403, Code::PermissionDenied),
+            (404, Code::NotFound),
             (408, Code::FailedPrecondition),
+            (409, Code::Aborted),
             (416, Code::OutOfRange),
+            (429, Code::ResourceExhausted),
+            (498, Code::FailedPrecondition),
             (499, Code::Cancelled),
             (500, Code::Internal),
             (501, Code::Unimplemented),
             (502, Code::Internal),
+            (503, Code::Unavailable),
             (504, Code::DeadlineExceeded),
+            (599, Code::Internal),
+            (200, Code::Unknown),
             (302, Code::Unknown),
             (600, Code::Unknown),
         ] {

@@ -70,3 +70,46 @@ impl Splitter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pieces, what ended them, and what is no part of a stream.
+    fn cut(body: &[u8]) -> (Vec<String>, Option<SplitFault>, String) {
+        let mut splitter = Splitter::for_body(body, 1 << 10);
+        splitter.feed(body);
+        let (mut found, mut has_ended) = (Vec::new(), false);
+        let fault = loop {
+            match if has_ended { splitter.finish() } else { splitter.next() } {
+                Ok(Some(Piece::Message(text) | Piece::Error(text))) => {
+                    found.push(String::from_utf8_lossy(&text).into_owned());
+                }
+                Ok(None) if has_ended => break None,
+                Ok(None) => has_ended = true,
+                Err(fault) => break Some(fault),
+            }
+        };
+        (found, fault, String::from_utf8_lossy(splitter.foreign()).into_owned())
+    }
+
+    #[test]
+    fn the_first_byte_tells_the_framing() {
+        for (body, pieces, fault, foreign, has_end_mark) in [
+            ("data: 1\n\n", &["1"][..], None, "", false),
+            ("[{},{}]", &["{}", "{}"], None, "", true),
+            ("\u{feff} {}\n{}", &["{}", "{}"], None, "", false),
+            ("data: 1\n\nbusy\n", &["1"], Some(SplitFault::NotAStream), "busy\n", false),
+            ("[{}]busy", &["{}"], Some(SplitFault::NotAStream), "busy", true),
+            ("[{}", &["{}"], Some(SplitFault::Truncated), "", true),
+        ] {
+            let told =
+                (pieces.iter().map(ToString::to_string).collect(), fault, foreign.to_owned());
+            assert_eq!(cut(body.as_bytes()), told, "{body}");
+            let mut splitter = Splitter::for_body(body.as_bytes(), 1 << 10);
+            splitter.feed(body.as_bytes());
+            while let Ok(Some(_)) = splitter.next() {}
+            assert_eq!(splitter.has_end_mark(), has_end_mark, "{body}");
+        }
+    }
+}

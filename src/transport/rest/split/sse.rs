@@ -282,6 +282,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_foreign_is_kept_for_the_error_and_not_without_end() {
+        let foreign = |body: &[u8]| {
+            let mut stream = EventStream::new(1 << 16);
+            stream.feed(body);
+            while let Ok(Some(_)) = stream.next() {}
+            stream.foreign().to_vec()
+        };
+        assert_eq!(foreign(b"data: 1\n\nupstream\nconnect error\n"), b"upstream\nconnect error\n");
+        assert_eq!(foreign(b"<html>\n"), b"<html>\n");
+        assert!(foreign(b"data: 1\n\n").is_empty());
+        let line = [b"x".repeat(99).as_slice(), b"\n"].concat();
+        let long = foreign(&[b"data: 1\n\n", line.repeat(1_000).as_slice()].concat());
+        assert!((MAX_FOREIGN..MAX_FOREIGN + line.len()).contains(&long.len()), "{}", long.len());
+    }
+
+    #[test]
     fn no_body_is_held_without_limit() {
         let line = vec![b'x'; 1 << 17];
         let event = b"data: x\n".repeat(1 << 16);
