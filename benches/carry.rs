@@ -9,14 +9,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use genai_bridge::emulator::{Authority, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
-use genai_bridge::v1beta::{
-    Candidate, Content, GenerateContentRequest, GenerateContentResponse, Part, part::Data,
-};
+use genai_bridge::v1beta::{Candidate, GenerateContentRequest, GenerateContentResponse};
 use genai_bridge::{Bridge, Proxy, Transport};
 use http::{HeaderMap, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -34,8 +32,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic::Request;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::metadata::MetadataValue;
 use tonic::transport::Endpoint;
+
+mod sentence;
+use sentence::{content, dressed_question, question};
 
 /// What the bridge may cost, by what it is compared with, and how fast it must be at least.
 const ALLOWED_INSTRUCTIONS: [(&str, f64); 2] = [("bare", 1.05), ("same", 0.92)];
@@ -237,32 +237,6 @@ where
     let speed = calls as f64 / began.elapsed().as_secs_f64();
     println!("{speed}");
     Ok(())
-}
-
-fn question() -> Request<GenerateContentRequest> {
-    Request::new(GenerateContentRequest {
-        model: "models/gemini-2.5-flash".into(),
-        contents: vec![content("Why is the sky blue? Answer in one sentence.", "user")],
-        ..GenerateContentRequest::default()
-    })
-}
-
-fn dressed_question() -> Request<GenerateContentRequest> {
-    let mut request = question();
-    let metadata = request.metadata_mut();
-    let mut key = MetadataValue::from_static("none");
-    key.set_sensitive(true);
-    metadata.insert("x-goog-api-key", key);
-    metadata.insert("x-goog-api-client", MetadataValue::from_static("bench/0.14.0 grpc/0.14.0"));
-    let parameters = MetadataValue::from_static("model=models%2Fgemini-2.5-flash");
-    metadata.insert("x-goog-request-params", parameters);
-    request.set_timeout(Duration::from_secs(600));
-    request
-}
-
-fn content(text: &str, role: &str) -> Content {
-    let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
-    Content { parts: vec![part], role: role.into(), ..Default::default() }
 }
 
 /// What a bare tonic user would write: TCP, CONNECT, TLS.
