@@ -1,7 +1,8 @@
-//! What REST costs over a client written by hand for it: time, instructions, first chunk, and memory.
+//! What REST costs over a client written by hand for it: time, instructions, processor time under load, first chunk, and memory.
 //!
 //! `cargo bench --bench transports`. The service, plain HTTP/1.1 and HTTP/2 on loopback, runs in a process of its own. The
-//! rival is reqwest with pbjson's typed messages. Instructions are counted by valgrind, as the difference between two runs.
+//! rival is reqwest with pbjson's typed messages; `raw` is reqwest too, with the headers of the bridge, and neither writes nor
+//! reads JSON. Instructions are counted by valgrind, as the difference between two runs.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -15,7 +16,7 @@ use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{Blob, Content, GenerateContentRequest, Part, part::Data};
 use genai_bridge::{Bridge, Proxy, Transport};
 use genai_bridge_benches::v1beta as typed;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -24,6 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use prost::Message;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 #[allow(dead_code, reason = "the transcoder's bench uses all of them")]
 mod payloads;
@@ -31,12 +33,16 @@ mod payloads;
 /// The p50 of REST against the rival's, and the instructions of a call.
 const ALLOWED_TIME: f64 = 1.3;
 const ALLOWED_INSTRUCTIONS: f64 = 1.0;
+/// Processor time of a call beside the rival's, with so many callers at a time.
+const ALLOWED_LOAD: f64 = 1.0;
+const CALLERS: [usize; 2] = [64, 256];
 /// How much later the first chunk of a stream may come, and how much more memory a 20 MB image may take than over gRPC.
 const ALLOWED_LATER_US: f64 = 50.0;
 const ALLOWED_MORE_KIB: i64 = 1024;
 const ROUNDS: usize = 9;
 const CALLS: usize = 400;
 const COUNTED: usize = 300;
+const LOADED: usize = 12_800;
 const IMAGE: usize = 20 * 1024 * 1024;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -48,6 +54,7 @@ fn main() -> Result<(), Failure> {
     match words.as_slice() {
         ["serve"] => runtime.block_on(serve()),
         ["call", who, calls, port] => runtime.block_on(call(who, calls.parse()?, port)).map(drop),
+        ["load", who, callers, port] => runtime.block_on(load(who, callers.parse()?, port)),
         ["image", transport, port] => runtime.block_on(send_image(transport, port)),
         _ => measure(&runtime),
     }
@@ -77,17 +84,42 @@ fn measure(runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
         let (many, few) = (counted(who, 2 * COUNTED, port)?, counted(who, COUNTED, port)?);
         Ok((many - few) as f64 / COUNTED as f64)
     };
-    let (bridge, rival) = (instructions("bridge")?, instructions("rival")?);
-    println!(
-        "instructions:       {bridge:.0}, rival {rival:.0}: {:.2} (allowed {ALLOWED_INSTRUCTIONS})",
-        bridge / rival
-    );
+    let bridge = instructions("bridge")?;
+    for who in ["rival", "raw"] {
+        let other = instructions(who)?;
+        println!(
+            "instructions:       {bridge:.0}, {who} {other:.0}: {:.3} (allowed {ALLOWED_INSTRUCTIONS})",
+            bridge / other
+        );
+    }
+    for callers in CALLERS {
+        let [bridge, rival, raw] = loads(callers, port)?;
+        println!(
+            "{callers:>3} callers:        {bridge:.1} µs of processor time, rival {rival:.1}, raw {raw:.1}: {:.2} (allowed {ALLOWED_LOAD})",
+            bridge / rival
+        );
+    }
     let (grpc, rest) = (peak("grpc", port)?, peak("rest", port)?);
     println!(
         "a 20 MB image:      peak {rest} KiB over REST, {grpc} KiB over gRPC: {} KiB more (allowed {ALLOWED_MORE_KIB})",
         rest - grpc
     );
     Ok(())
+}
+
+/// Processor time of a call in µs, the median of interleaved rounds.
+fn loads(callers: usize, port: &str) -> Result<[f64; 3], Failure> {
+    let mut times = [(); 3].map(|()| Vec::new());
+    for _ in 0..ROUNDS {
+        for (who, times) in ["bridge", "rival", "raw"].iter().zip(&mut times) {
+            let mut client = Command::new(std::env::current_exe()?);
+            let output = client.args(["load", who, &callers.to_string(), port]).output()?;
+            let text = String::from_utf8(output.stdout)?;
+            let micros: f64 = text.trim().parse().map_err(|_| format!("no time: {text}"))?;
+            times.push(Duration::from_secs_f64(micros / 1e6));
+        }
+    }
+    Ok(times.map(|times| micros(median(times))))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -121,49 +153,128 @@ fn peak(transport: &str, port: &str) -> Result<i64, Failure> {
 
 /// One call after the other; the time of each, of a stream until its first message.
 async fn call(who: &str, calls: usize, port: &str) -> Result<Vec<Duration>, Failure> {
-    let rival = payloads::chat_request();
-    let request = GenerateContentRequest::decode(&*rival.encode_to_vec())?;
-    let mut client = GenerativeServiceClient::new(bridge(Transport::Rest, port)?);
-    let http = reqwest::Client::new();
-    let url = |verb: &str| format!("http://127.0.0.1:{port}/v1beta/models/gemini-2.5-flash:{verb}");
-    let (unary, stream) = (url("generateContent"), url("streamGenerateContent?alt=sse"));
+    let mut caller = Caller::new(port)?;
     let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
         let began = Instant::now();
-        let ended = match who {
+        times.push(caller.call(who).await? - began);
+    }
+    Ok(times)
+}
+
+/// Many calls at a time; prints the processor time of one in µs. All of it is this thread's.
+async fn load(who: &str, callers: usize, port: &str) -> Result<(), Failure> {
+    let caller = Caller::new(port)?;
+    let mut began = 0;
+    // The first round opens the connections.
+    for calls in [2, LOADED / callers] {
+        began = processor_nanos()?;
+        let mut running = JoinSet::new();
+        for _ in 0..callers {
+            let (mut caller, who) = (caller.clone(), who.to_owned());
+            running.spawn(async move {
+                for _ in 0..calls {
+                    caller.call(&who).await?;
+                }
+                Ok::<_, Failure>(())
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+    }
+    println!("{}", (processor_nanos()? - began) as f64 / 1e3 / (LOADED / callers * callers) as f64);
+    Ok(())
+}
+
+fn processor_nanos() -> Result<u64, Failure> {
+    let status = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(status.split_whitespace().next().ok_or("no time")?.parse()?)
+}
+
+/// Everyone who calls, over connections of their own.
+#[derive(Clone)]
+struct Caller {
+    client: GenerativeServiceClient<Bridge>,
+    request: GenerateContentRequest,
+    http: reqwest::Client,
+    rival: typed::GenerateContentRequest,
+    json: Bytes,
+    unary: String,
+    stream: String,
+}
+
+impl Caller {
+    fn new(port: &str) -> Result<Self, Failure> {
+        let rival = payloads::chat_request();
+        let url =
+            |verb: &str| format!("http://127.0.0.1:{port}/v1beta/models/gemini-2.5-flash:{verb}");
+        Ok(Self {
+            client: GenerativeServiceClient::new(bridge(Transport::Rest, port)?),
+            request: GenerateContentRequest::decode(&*rival.encode_to_vec())?,
+            http: reqwest::Client::new(),
+            json: serde_json::to_vec(&rival)?.into(),
+            rival,
+            unary: url("generateContent"),
+            stream: url("streamGenerateContent?alt=sse"),
+        })
+    }
+
+    /// When the answer was there.
+    async fn call(&mut self, who: &str) -> Result<Instant, Failure> {
+        match who {
             "bridge" => {
-                client.generate_content(request.clone()).await?;
-                Instant::now()
+                self.client.generate_content(self.request.clone()).await?;
+                Ok(Instant::now())
             }
             "bridge stream" => {
-                let mut stream =
-                    client.stream_generate_content(request.clone()).await?.into_inner();
+                let request = self.request.clone();
+                let mut stream = self.client.stream_generate_content(request).await?.into_inner();
                 stream.message().await?.ok_or("no chunk")?;
                 let ended = Instant::now();
                 while stream.message().await?.is_some() {}
-                ended
+                Ok(ended)
             }
             "rival" => {
-                let answer = http.post(&unary).body(serde_json::to_vec(&rival)?).send().await?;
+                let body = serde_json::to_vec(&self.rival)?;
+                let answer = self.http.post(&self.unary).body(body).send().await?;
                 let _: typed::GenerateContentResponse =
                     serde_json::from_slice(&answer.bytes().await?)?;
-                Instant::now()
+                Ok(Instant::now())
+            }
+            "raw" => {
+                let request = self.http.post(&self.unary).body(self.json.clone());
+                request.headers(headers()).send().await?.bytes().await?;
+                Ok(Instant::now())
             }
             _ => {
-                let mut answer =
-                    http.post(&stream).body(serde_json::to_vec(&rival)?).send().await?;
+                let body = serde_json::to_vec(&self.rival)?;
+                let mut answer = self.http.post(&self.stream).body(body).send().await?;
                 let chunk = answer.chunk().await?.ok_or("no chunk")?;
                 let event = chunk.strip_prefix(b"data: ").ok_or("no event")?;
                 let event = event.split(|byte| *byte == b'\r').next().unwrap_or_default();
                 let _: typed::GenerateContentResponse = serde_json::from_slice(event)?;
                 let ended = Instant::now();
                 while answer.chunk().await?.is_some() {}
-                ended
+                Ok(ended)
             }
-        };
-        times.push(ended - began);
+        }
     }
-    Ok(times)
+}
+
+/// Those that the bridge sends.
+fn headers() -> HeaderMap {
+    [
+        ("content-type", "application/json"),
+        ("x-goog-api-key", "none"),
+        ("x-goog-api-client", "bench/0.14.0 grpc/0.14.0"),
+        ("x-server-timeout", "600"),
+        ("accept-encoding", "gzip"),
+        ("user-agent", "bench/0.14.0 (gzip)"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+    .collect()
 }
 
 fn bridge(transport: Transport, port: &str) -> Result<Bridge, Failure> {
@@ -173,7 +284,8 @@ fn bridge(transport: Transport, port: &str) -> Result<Bridge, Failure> {
 
 async fn send_image(transport: &str, port: &str) -> Result<(), Failure> {
     let transport = if transport == "rest" { Transport::Rest } else { Transport::Grpc };
-    let blob = Blob { mime_type: "image/png".into(), data: vec![7; IMAGE].into(), ..Default::default() };
+    let blob =
+        Blob { mime_type: "image/png".into(), data: vec![7; IMAGE].into(), ..Default::default() };
     let part = Part { data: Some(Data::InlineData(blob)), ..Part::default() };
     let request = GenerateContentRequest {
         model: "models/gemini-2.5-flash".into(),
