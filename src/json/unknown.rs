@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use super::fault::{Fault, Result};
 use super::scan::Scan;
 use super::wire::push_varint;
-use crate::schema::Field;
+use crate::schema::Message;
 
 /// Where the unknown members stand, name to value, of all the objects that are being read: those of
 /// the innermost come last.
@@ -40,18 +40,18 @@ impl Unknown {
         &mut self,
         first: usize,
         json: &[u8],
-        field: Option<&Field>,
+        message: &Message,
         out: &mut Vec<u8>,
     ) {
         if self.0.len() > first {
-            self.append(first, json, field, out);
+            self.append(first, json, message, out);
         }
     }
 
     #[cold]
-    fn append(&mut self, first: usize, json: &[u8], field: Option<&Field>, out: &mut Vec<u8>) {
+    fn append(&mut self, first: usize, json: &[u8], message: &Message, out: &mut Vec<u8>) {
         let members = self.0.drain(first..);
-        let Some(field) = field else { return };
+        let Some(field) = message.unknown() else { return };
         let length: usize = members.as_slice().iter().map(|member| member.len() + 1).sum();
         field.tag.append_to(out);
         push_varint(out, length as u64 + 1);

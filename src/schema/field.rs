@@ -67,10 +67,10 @@ pub(crate) enum Shape {
     Implicit,
     /// Absent and default differ.
     Explicit,
-    Repeated,
-    Map,
     /// The text of the members that the schema does not know.
     Unknown,
+    Repeated,
+    Map,
 }
 
 /// How a value stands on the wire

@@ -25,17 +25,19 @@ impl Tables {
         }
     }
 
+    /// The id is moved into what makes the table: borrowed, it would have to stand in memory, which
+    /// costs each look.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "there is a table for each id")]
     pub(super) fn message(&self, id: MessageId) -> &Message {
-        let table = || Box::new(Message::new(self.types.message(id), &self.types));
+        let table = move || Box::new(Message::new(self.types.message(id), &self.types));
         self.messages[id.0 as usize].get_or_init(table)
     }
 
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "there is a table for each id")]
     pub(super) fn enumeration(&self, id: EnumId) -> &Enum {
-        let table = || {
+        let table = move || {
             let declared = self.types.enumeration(id);
             Box::new(Enum::new(&declared.name, &declared.descriptor, declared.features))
         };

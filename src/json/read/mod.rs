@@ -197,11 +197,11 @@ impl<'a> Reader<'a> {
                 let before = out.len();
                 if let Err(fault) = self.member(field, depth, &mut seen, at, out) {
                     out.truncate(before);
-                    self.keep_unread(field, fault, at)?;
+                    self.keep_unread(field, fault, at, message)?;
                 }
                 if self.says_more {
                     self.says_more = false;
-                    self.keep_since(at);
+                    self.keep_since(at, message);
                 }
             }
             if !self.scan.eat(b',') {
@@ -212,20 +212,28 @@ impl<'a> Reader<'a> {
         if let Some(repeats) = seen.into_repeats() {
             Self::keep_last(message, repeats, start, out)?;
         }
-        self.unknown.finish(first_unknown, self.json, message.unknown(), out);
+        self.unknown.finish(first_unknown, self.json, message, out);
         Ok(())
     }
 
-    /// Keeps the member from `at` to where the scan stands.
+    /// Keeps the member from `at` to where the scan stands, if the message has a field for it.
     #[cold]
-    fn keep_since(&mut self, at: usize) {
-        self.unknown.keep(at..self.scan.offset());
+    fn keep_since(&mut self, at: usize, message: &Message) {
+        if message.unknown().is_some() {
+            self.unknown.keep(at..self.scan.offset());
+        }
     }
 
     /// A member of an answer that is not of the type which the overlay has for it: that type is
     /// only what was known of the service at one time. It is kept like an unknown one.
     #[cold]
-    fn keep_unread(&mut self, field: &Field, fault: Box<Fault>, at: usize) -> Result<()> {
+    fn keep_unread(
+        &mut self,
+        field: &Field,
+        fault: Box<Fault>,
+        at: usize,
+        message: &Message,
+    ) -> Result<()> {
         if self.mode != Mode::Answer || field.rest_only == RestOnly::No {
             return Err(fault.inside(&field.name));
         }
@@ -234,7 +242,7 @@ impl<'a> Reader<'a> {
         self.scan.expect(b':')?;
         self.scan.value()?;
         self.forget_value(at);
-        self.keep_since(at);
+        self.keep_since(at, message);
         Ok(())
     }
 
@@ -289,7 +297,7 @@ impl<'a> Reader<'a> {
         if is_passed_over {
             let value = self.scan.value()?;
             if except != Some(&*name) {
-                self.keep_since(at);
+                self.keep_since(at, message);
             }
             if depth == OUTERMOST {
                 self.notes.has_unknown = true;
