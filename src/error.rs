@@ -13,13 +13,13 @@ use crate::symptom::{Delivery, Station, Symptom, SymptomKind};
 /// Any cause that can stand behind an [`Error`].
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What went wrong on our side of the service: in the configuration, in the caller's request, or on
-/// the network.
+/// What went wrong before the service: in the configuration, in the caller's request, or on the
+/// network.
 ///
-/// What the service itself said is never wrapped in this type: it reaches the caller as the plain
+/// An error of the service itself is never wrapped in this type: it reaches the caller as the plain
 /// [`Status`] that the service sent. A `Status` that the bridge made carries its `Error` as source,
-/// and [`Error::of`] finds it. Without one, the service said it, tonic's decoder, or a layer above
-/// the bridge.
+/// and [`Error::of`] finds it. A `Status` without one comes from the service, from tonic's decoder,
+/// or from a layer above the bridge.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -41,7 +41,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting of the builder is wrong; found by `build()`, before any call.
+    /// A setting of the builder is wrong. `build()` finds it, before any call.
     Configuration,
     /// A descriptor set or a service configuration cannot be read.
     Schema,
@@ -52,22 +52,22 @@ pub enum ErrorKind {
     /// A message is larger than the bridge's own limit: `OUT_OF_RANGE`, as in tonic.
     MessageTooLarge,
     /// The head or the trailers of an answer, or an error's text over REST, are larger than the
-    /// bridge's own limit, so its status is not known whole: `OUT_OF_RANGE`.
+    /// bridge's own limit, so the status is incomplete: `OUT_OF_RANGE`.
     MetadataTooLarge,
-    /// No credentials could be had: `UNAUTHENTICATED`.
+    /// The credentials could not be obtained: `UNAUTHENTICATED`.
     Credentials,
-    /// The call's one deadline passed: `DEADLINE_EXCEEDED`.
+    /// The call's deadline passed: `DEADLINE_EXCEEDED`.
     DeadlineExceeded,
-    /// No usable connection came about, so nothing was sent: `UNAVAILABLE`.
+    /// No usable connection could be opened, so nothing was sent: `UNAVAILABLE`.
     Connect,
-    /// The connection broke, or fell silent, with the call on it: `UNAVAILABLE`.
+    /// The connection broke, or fell silent, during the call: `UNAVAILABLE`.
     Interrupted,
-    /// Something between the bridge and the service answered in its place: the code that the HTTP
-    /// status maps to, `UNAVAILABLE` where it names no error.
+    /// Something between the bridge and the service answered in the service's place. The code is
+    /// the one that the HTTP status maps to, or `UNAVAILABLE` if the HTTP status is no error.
     ForeignAnswer,
     /// The answer ended before it was complete: `DATA_LOSS`.
     Truncated,
-    /// The answer cannot be read as the protocol it claims to be: `INTERNAL`.
+    /// The answer does not follow the protocol that it claims to use: `INTERNAL`.
     MalformedAnswer,
     /// The bridge was closed before the call began, so nothing was sent: `CANCELLED`.
     Closed,
@@ -159,8 +159,8 @@ impl Error {
         self.0.advises_streaming
     }
 
-    /// The error that a `Status` made by the bridge carries; `None` when the service sent the
-    /// status.
+    /// The error that a `Status` made by the bridge carries. `None` if something else made the
+    /// `Status`: the service, tonic's decoder, or a layer above the bridge.
     pub fn of(status: &Status) -> Option<&Self> {
         let mut cause = status.source();
         while let Some(error) = cause {
@@ -177,21 +177,22 @@ impl Error {
         self.0.kind
     }
 
-    /// How the network broke the call, where it did.
+    /// How the network broke the call. `None` if it did not.
     pub fn symptom(&self) -> Option<&Symptom> {
         self.0.symptom.as_ref()
     }
 
-    /// What the first transport met, where this error is what the call met on the second one.
+    /// The error on the first transport, if the call failed on both. This error is then the one on
+    /// the second transport.
     ///
-    /// The second one leads, because it had the call last: what its failure proves about the
-    /// request holds.
+    /// The second transport's error comes first, because it had the call last: what its failure
+    /// proves about the request holds.
     pub fn first(&self) -> Option<&Self> {
         self.0.first.as_ref()
     }
 
-    /// What a person can do about it, in plain words; `None` where the text of the error says it
-    /// all.
+    /// What a person can do about it, in plain words. `None` if the text of the error says
+    /// everything.
     pub fn advice(&self) -> Option<&'static str> {
         self.0.remedy.or_else(|| self.symptom().map(Symptom::advice)).or(match self.0.kind {
             ErrorKind::Credentials => Some(
@@ -204,10 +205,10 @@ impl Error {
                 "the text may be cut: send the prompt again if paying twice is acceptable",
             ),
             ErrorKind::MessageTooLarge => Some(
-                "the limit is the bridge's own: raise max_message_size on the builder, and max_decoding_message_size of the client",
+                "the limit is the bridge's own: raise its limit for one message; a client generated by tonic has a limit too, max_decoding_message_size",
             ),
             ErrorKind::MetadataTooLarge => Some(
-                "the limit is the bridge's own: raise max_metadata_size on the builder; the service has answered this call: if you send it again, you pay again",
+                "the limit is the bridge's own: raise its limit for metadata; the service has answered this call: if you send it again, you pay again",
             ),
             _ => None,
         })

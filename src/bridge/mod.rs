@@ -38,11 +38,11 @@ use crate::network::NetworkRenewal;
 /// One service under any tonic-generated client: each call goes over gRPC, or over REST where the
 /// network breaks gRPC.
 ///
-/// A `Bridge` is cheap to clone; clones share connections and what was learnt of the network. It is
-/// always ready, and reports failures from the call itself, as a [`Status`] that carries an
-/// [`Error`].
+/// A `Bridge` is cheap to clone; clones share connections and what the bridge has learnt about the
+/// network. It is always ready. A failure is reported by the call itself, as a [`Status`] that
+/// carries an [`Error`].
 ///
-/// It may be used from several tokio runtimes at once: each has connections of its own. The answer
+/// It may be used from several tokio runtimes at once: each has its own connections. The answer
 /// of a call is read on the runtime that made the call.
 ///
 /// ```no_run
@@ -81,24 +81,25 @@ impl Bridge {
         self.0.transport_state()
     }
 
-    /// Tells each change of [`transport_state`](Self::transport_state). With a fixed transport
-    /// nothing changes but by [`set_transport`](Self::set_transport).
+    /// Reports each change of [`transport_state`](Self::transport_state). A fixed transport changes
+    /// only by [`set_transport`](Self::set_transport).
     pub fn watch(&self) -> watch::Receiver<TransportState> {
         self.0.watch()
     }
 
-    /// Another transport for the calls that begin from now on; those in flight keep theirs. What
-    /// was learnt of the network stays: see [`reset`](Self::reset).
+    /// Sets the transport of the calls that begin from now on. Calls in flight keep theirs. The
+    /// bridge keeps what it learnt about the network: see [`reset`](Self::reset).
     pub fn set_transport(&self, transport: Transport) {
         self.0.set_transport(transport);
     }
 
-    /// New settings of the network: a proxy, roots, a client certificate. Connections that open
-    /// from now on use them; open ones take no further calls, and close with the last one that is
-    /// on them. What was learnt of the network is forgotten, as by [`reset`](Self::reset).
+    /// Changes the settings of the network: a proxy, roots, a client certificate. Connections that
+    /// open from now on use them. Open connections take no further calls, and close when their last
+    /// call ends. The bridge forgets what it learnt about the network, as by
+    /// [`reset`](Self::reset).
     ///
-    /// [`rest_connections`](crate::BridgeBuilder::rest_connections) does not count the connections
-    /// of before. A carrier of the program's own is not renewed.
+    /// [`rest_connections`](crate::BridgeBuilder::rest_connections) does not count the earlier
+    /// connections. A carrier of the program's own is not renewed.
     ///
     /// # Errors
     /// A setting cannot be used ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration));
@@ -123,21 +124,21 @@ impl Bridge {
     ///
     /// Calls keep their deadlines, so this may take as long as they do: bound it with
     /// [`tokio::time::timeout`]. If it is dropped, the bridge stays closed to new calls, and each
-    /// connection closes with its last call. A connection whose peer takes nothing more is cut off
-    /// after a second. Of a carrier of the program's own the bridge keeps nothing: its connections
-    /// go unless the program holds a clone.
+    /// connection closes with its last call. If a peer reads nothing more, its connection is closed
+    /// after a second. The bridge drops a carrier of the program's own: its connections close
+    /// unless the program holds a clone.
     pub async fn close(&self) {
         self.0.close().await;
     }
 
-    /// Forgets what was learnt of the network, for instance after it changed. The next call over
-    /// gRPC opens a connection of its own; calls in flight stay on theirs.
+    /// Forgets what the bridge learnt about the network, for instance after the network changed.
+    /// The next call over gRPC opens a new connection; calls in flight stay on theirs.
     pub fn reset(&self) {
         self.0.reset();
     }
 
-    /// What is held against gRPC on this network, for a bridge of later: see [`Verdict`]. `None` if
-    /// nothing is.
+    /// The verdict against gRPC on this network, for a later bridge: see [`Verdict`]. `None` if
+    /// there is none.
     pub fn verdict(&self) -> Option<Verdict> {
         Verdict::of(self.0.verdicts(), self.0.network_name())
     }
@@ -166,12 +167,12 @@ impl Bridge {
         JsonRequest::new(Arc::clone(&self.0), verb, target.as_ref())
     }
 
-    /// The files of the API: upload, download, and what the service knows of them.
+    /// The files of the API: upload, download, and what the service knows about them.
     pub fn files(&self) -> Files {
         Files::new(Arc::clone(&self.0))
     }
 
-    /// The operations of the API: what takes the service minutes, waited for.
+    /// The operations of the API: waits for work that takes the service minutes.
     pub fn operations(&self) -> Operations {
         Operations::new(Arc::clone(&self.0))
     }

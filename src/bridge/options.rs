@@ -15,9 +15,9 @@ pub enum Transport {
     /// gRPC where the network carries it, REST where it does not. The default.
     #[default]
     Auto,
-    /// gRPC only. Never leaves it, and makes no probe.
+    /// gRPC only. It never goes over REST, and makes no probe.
     Grpc,
-    /// REST only. Never opens a gRPC connection.
+    /// REST only. It never opens a gRPC connection.
     Rest,
 }
 
@@ -95,8 +95,8 @@ impl FromStr for ActiveTransport {
 
 /// When a call that the network broke may be sent a second time.
 ///
-/// A call of the service can cost money, so the default sends again only what provably did not
-/// reach it. Once a message of the answer was delivered to the caller, no policy sends again.
+/// A call can cost money. So by default a call is sent again only if the service provably did not
+/// process it. Once the caller has received a message of the answer, no policy sends again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ResendPolicy {
@@ -107,7 +107,8 @@ pub enum ResendPolicy {
     /// [`Delivery::Refused`](crate::Delivery::Refused)). The default.
     #[default]
     WhenUnprocessed,
-    /// Also if nothing is proven, as long as no answer arrived: may be processed, and paid, twice.
+    /// Also if nothing is proven, as long as no answer arrived. The call may be processed, and paid
+    /// for, twice.
     WhenUnanswered,
 }
 
@@ -145,8 +146,8 @@ impl FromStr for ResendPolicy {
 pub enum ParameterCheck {
     /// Nothing.
     Off,
-    /// Logs each once, as a `tracing` event at warn, and sends the call. The default: some models
-    /// take more than is documented.
+    /// Logs each parameter once, as a `tracing` event at warn, and sends the call. The default,
+    /// because some models accept more than is documented.
     #[default]
     Warn,
     /// Fails the call before anything is sent, with `INVALID_ARGUMENT` and `google.rpc.BadRequest`.
@@ -181,10 +182,10 @@ impl FromStr for ParameterCheck {
     }
 }
 
-/// Which answers of the service are tried again, how often and how far apart.
+/// After which answers of the service a call is retried, how often, and how far apart.
 ///
-/// Acts only on a status that the service itself gave; what the network breaks is
-/// [`ResendPolicy`]'s business. All attempts share the call's one deadline.
+/// It acts only on a status that the service itself sent. [`ResendPolicy`] decides about calls that
+/// the network broke. All attempts share the call's one deadline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
     pub(crate) max_attempts: u32,
@@ -206,8 +207,9 @@ impl RetryPolicy {
         }
     }
 
-    /// What Google's service configuration of the Gemini API says: `UNAVAILABLE` only, 5 attempts,
-    /// 1 s growing by 1.3 to 10 s, with full jitter.
+    /// What Google's service configuration of the Gemini API says: only `UNAVAILABLE` is retried,
+    /// in up to 5 attempts. The longest wait is 1 s at first, then 1.3 times longer each time, up
+    /// to 10 s, with full jitter.
     pub fn google() -> Self {
         Self {
             max_attempts: 5,
@@ -218,15 +220,15 @@ impl RetryPolicy {
         }
     }
 
-    /// Most attempts for a call, the first one included.
+    /// The most attempts for a call, including the first one.
     #[must_use]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
     }
 
-    /// Longest wait before the first retry; each further one is `multiplier` times longer, up to
-    /// `max`.
+    /// The longest wait before the first retry. Before each further retry it is `multiplier` times
+    /// longer, up to `max`.
     #[must_use]
     pub const fn backoff(mut self, initial: Duration, multiplier: f64, max: Duration) -> Self {
         self.initial_backoff = initial;
@@ -262,7 +264,7 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// No choice made: the bridge's own settings hold.
+    /// No choices: the bridge's own settings apply.
     pub fn new() -> Self {
         Self::default()
     }
@@ -281,14 +283,14 @@ impl CallOptions {
         self
     }
 
-    /// Which answers to this call are tried again.
+    /// After which answers this call is retried.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
         self
     }
 
-    /// Whether this call, if it is a `GenerateContent`, is carried as a stream and collected: see
+    /// Whether the bridge carries this call, if it is a `GenerateContent`, as a stream: see
     /// [`BridgeBuilder::stream_under`](crate::BridgeBuilder::stream_under).
     #[must_use]
     pub fn stream_under(mut self, streamed: bool) -> Self {

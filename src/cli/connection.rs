@@ -22,12 +22,12 @@ pub(crate) struct Connection {
         default_value = "https://generativelanguage.googleapis.com"
     )]
     endpoint: String,
-    /// The proxy, such as http://proxy.corp:3128, or "none" [default: the environment's, such as `HTTPS_PROXY`, else
-    /// the system proxy of Windows or macOS]
+    /// The proxy, such as http://proxy.corp:3128, or "none" [default: the environment's, such as
+    /// `HTTPS_PROXY`, else the system proxy of Windows or macOS]
     #[arg(long, value_name = "URL", env = "GENAI_BRIDGE_PROXY")]
     proxy: Option<String>,
-    /// Allows Kerberos, with the user's ticket, at the proxy of this name; .DOMAIN allows all
-    /// proxies below it
+    /// Allows Kerberos, with the user's ticket, at the proxy with this name; .DOMAIN allows it at
+    /// all proxies of that domain
     #[arg(long, value_name = "HOST", env = "GENAI_BRIDGE_PROXY_NEGOTIATE", value_delimiter = ',')]
     proxy_negotiate: Vec<String>,
     /// A file with additional root certificates, PEM or DER
@@ -79,7 +79,8 @@ enum Choice {
 }
 
 impl Connection {
-    /// The settings with the credentials of the person: the environment's key, unless an option names others.
+    /// The settings with the credentials of the person: the environment's key, unless an option
+    /// names others.
     ///
     /// # Errors
     /// As for [`builder`](Self::builder).
@@ -168,5 +169,7 @@ impl From<WrongSetting> for io::Error {
 /// It is no number of seconds, or less than one.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
-    seconds.map(Duration::from_secs).ok_or_else(|| "not a whole number of seconds".to_owned())
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "not a whole number of seconds, 1 or more".to_owned())
 }

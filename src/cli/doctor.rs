@@ -8,9 +8,10 @@ use genai_bridge::doctor::{Check, Doctor, Report};
 
 use super::connection::{Connection, WrongSetting, seconds};
 
-/// Finds out what the network between here and the service does to a call, station by station.
+/// Examines the network between this machine and the service, station by station.
 ///
-/// It examines both transports. If the network is the cause, it prints a letter for the network team.
+/// It examines both transports. If the network breaks the calls, it prints a letter for the network
+/// team.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
@@ -19,10 +20,10 @@ pub(super) struct Arguments {
     /// The model to look for
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
-    /// Time limit for all checks; those that do not fit in are skipped [default: 14]
+    /// Time limit for all checks; the checks that do not fit into it are skipped [default: 14]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Also lets the model write a few hundred tokens, to see whether streams are held back
+    /// Also lets the model write a few hundred tokens, to see whether something delays streams
     #[arg(long)]
     spend_tokens: bool,
     /// Writes JSON
@@ -34,7 +35,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
   2  the command line cannot be read
-  3  works with limits, for instance over REST only
+  3  the service works with limits, for instance over REST only
   4  the service refuses the key or the model
   5  the service cannot be reached
   6  a setting cannot be used";

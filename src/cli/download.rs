@@ -13,11 +13,11 @@ use super::transfer::{Version, failed, show};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
-    /// Its name, such as files/abc-123
+    /// The file's name, such as files/abc-123
     name: String,
     #[command(flatten)]
     connection: Connection,
-    /// Where it goes, or - for stdout
+    /// The file to write, or - for stdout
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     /// The version of the API
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the whole file was written
-  1  it was not; stderr says why
+  1  the whole file was not written; stderr says why
   2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {

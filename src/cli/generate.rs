@@ -14,7 +14,7 @@ use super::connection::{Connection, WrongSetting, seconds};
 use super::state::KeptVerdict;
 use super::tell::tell;
 
-/// Asks a model and writes its answer to stdout. All else goes to stderr.
+/// Asks a model and writes its answer to stdout. Everything else goes to stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// The model to ask
     #[arg(long, default_value = "gemini-2.5-flash")]
     model: String,
-    /// Writes the answer as it comes
+    /// Writes the answer as it arrives
     #[arg(long)]
     stream: bool,
     /// Time limit for the whole call [default: 600]

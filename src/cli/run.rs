@@ -22,10 +22,11 @@ use super::tell::{in_full, tell};
 
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///
-/// The program finds the sidecar in its environment: GENAI_BRIDGE_ADDRESS and
-/// GOOGLE_GEMINI_BASE_URL. Other variables make gRPC clients, Node and programs that read
-/// SSL_CERT_FILE trust the sidecar, and reach it without a proxy. Google's gRPC SDK for Python (google-generativeai) also needs the address
-/// in its code: `client_options={"api_endpoint": os.environ["GENAI_BRIDGE_ADDRESS"]}`.
+/// The program finds the sidecar by its environment: GENAI_BRIDGE_ADDRESS and
+/// GOOGLE_GEMINI_BASE_URL. With other variables, gRPC clients, Node and programs that read
+/// SSL_CERT_FILE trust the sidecar, and reach it without a proxy. Google's gRPC SDK for Python
+/// (google-generativeai) also needs the address in its code:
+/// `client_options={"api_endpoint": os.environ["GENAI_BRIDGE_ADDRESS"]}`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE_AND_EXIT_CODES)]
 pub(super) struct Arguments {

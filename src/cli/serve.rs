@@ -17,14 +17,15 @@ use super::tell::in_full;
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
 ///
-/// Point your client at the address in place of generativelanguage.googleapis.com. gRPC clients over TLS must trust the
-/// certificate file that the first line of the log names. For Google's clients, set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to
-/// it. `genai-bridge run -- your-program` does all that for one program.
+/// Point your client at the address in place of generativelanguage.googleapis.com. gRPC clients
+/// over TLS must trust a certificate file. The first line of the log names it. For Google's
+/// clients, set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to it. `genai-bridge run -- your-program` does all
+/// this for one program.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES_AND_EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The address to listen on, for TLS and plaintext on the same port; on Unix also unix:PATH, a
-    /// socket for plaintext that only this user may open
+    /// The address to listen on: IP:PORT accepts TLS and plaintext; on Unix, unix:PATH is a
+    /// plaintext socket that only this user may open
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -58,8 +59,8 @@ struct ClientOptions {
     #[arg(long, value_name = "FILE", env = "GENAI_BRIDGE_KEY", requires = "certificate")]
     key: Option<PathBuf>,
 
-    /// The folder of the generated certificate; clients must trust its ca.pem
-    /// [default: genai-bridge in $XDG_STATE_HOME, in ~/.local/state, or on Windows in %LOCALAPPDATA%]
+    /// The folder of the generated certificate; clients must trust its ca.pem [default:
+    /// genai-bridge in $XDG_STATE_HOME, in ~/.local/state, or on Windows in %LOCALAPPDATA%]
     #[arg(long, value_name = "FOLDER", env = "GENAI_BRIDGE_CERTIFICATE_FOLDER")]
     certificate_folder: Option<PathBuf>,
 
@@ -67,7 +68,8 @@ struct ClientOptions {
     #[arg(long, value_name = "NAME", env = "GENAI_BRIDGE_ALLOW_HOST", value_delimiter = ',')]
     allow_host: Vec<String>,
 
-    /// Lets other machines in, over TLS only. Whoever reaches the port can spend the key of --api-key-env
+    /// Accepts calls from other machines, over TLS only. Whoever reaches the port can use the key
+    /// of --api-key-env
     #[arg(long, env = "GENAI_BRIDGE_ALLOW_REMOTE")]
     allow_remote: bool,
 }

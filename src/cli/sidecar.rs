@@ -30,7 +30,7 @@ pub(super) struct SidecarOptions {
     )]
     descriptors: Vec<PathBuf>,
 
-    /// Reads the API key from this environment variable, and adds it to calls that bring none. If
+    /// Reads the API key from this environment variable, and adds it to calls without a key. If
     /// an SDK requires a key, give it the key `genai-bridge`: the sidecar replaces it
     #[arg(long, value_name = "VARIABLE", env = "GENAI_BRIDGE_API_KEY_ENV")]
     pub(super) api_key_env: Option<String>,
@@ -55,7 +55,7 @@ struct LimitOptions {
     )]
     max_request_memory: usize,
 
-    /// Limit for the connections of clients; further ones wait
+    /// Limit for the connections of clients; further connections wait
     #[arg(
         long,
         value_name = "NUMBER",
@@ -64,16 +64,16 @@ struct LimitOptions {
     )]
     max_connections: usize,
 
-    /// Limit for concurrent calls on one connection; further ones wait
+    /// Limit for concurrent calls on one connection; further calls wait
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_STREAMS", default_value = "1000")]
     max_streams: u32,
 
-    /// Limit for concurrent calls over all connections; further ones are refused
+    /// Limit for concurrent calls over all connections; further calls are refused
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
     max_calls: usize,
 
-    /// Limit for the connections to the service while calls go over REST; further calls wait [default:
-    /// a quarter of the file descriptors, at most 1024]
+    /// Limit for the connections to the service while calls go over REST; further calls wait
+    /// [default: a quarter of the file descriptors, at most 1024]
     #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_REST_CONNECTIONS")]
     rest_connections: Option<usize>,
 
@@ -90,7 +90,7 @@ struct LimitOptions {
     #[arg(long, value_name = "SECONDS", env = "GENAI_BRIDGE_IDLE_TIMEOUT", default_value = "300")]
     idle_timeout: u64,
 
-    /// Time limit for running calls after SIGTERM; then they are ended
+    /// Time limit for running calls after SIGTERM; then the sidecar ends them
     #[arg(
         long,
         value_name = "SECONDS",
@@ -143,7 +143,7 @@ impl SidecarOptions {
             let key = std::env::var(variable).map_err(|_| {
                 io::Error::other(
                     "--api-key-env takes the name of an environment variable, not the key: no variable of that name \
-                     is set, or it is no text",
+                     is set, or its value is not text",
                 )
             })?;
             bridge = bridge.api_key(key);
@@ -169,7 +169,8 @@ impl SidecarOptions {
     }
 }
 
-/// Half of the processors, which a sidecar shares with its clients. One thread would do no more than the main thread does.
+/// Half of the processors, which a sidecar shares with its clients. One thread would do no more
+/// than the main thread does.
 fn threads() -> usize {
     let half = std::thread::available_parallelism().map_or(1, usize::from) / 2;
     if half > 1 { half } else { 0 }
@@ -181,7 +182,7 @@ pub(super) async fn tell_reach(bridge: Bridge) {
         Ok(transport) => info!(transport = transport.as_str(), "the service answers"),
         Err(error) => {
             let advice = error.advice();
-            warn!(%error, advice, "the service cannot be reached now; calls are tried all the same");
+            warn!(%error, advice, "the service cannot be reached now; the sidecar tries each call anyway");
         }
     }
 }

@@ -43,8 +43,8 @@ impl KeptVerdict {
         }
     }
 
-    /// Keeps what the bridge has learnt. Where that is nothing, a verdict that has expired is removed; one that
-    /// still holds is another network's, since the bridge would have taken it.
+    /// Keeps what the bridge has learnt. Where that is nothing, a verdict that has expired is
+    /// removed; one that still holds is another network's, since the bridge would have taken it.
     pub(super) fn keep_of(&self, bridge: &Bridge) {
         let Some(path) = &self.0 else { return };
         let kept = match bridge.verdict() {
@@ -60,8 +60,8 @@ impl KeptVerdict {
         }
     }
 
-    /// Keeps it each time that the transport of all calls changes. What is learnt of single methods is kept with
-    /// that, or at the end.
+    /// Keeps it each time that the transport of all calls changes. What is learnt of single methods
+    /// is kept with that, or at the end.
     pub(super) async fn follow(self, bridge: Bridge) {
         let mut changes = bridge.watch();
         while changes.changed().await.is_ok() {

@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// The file's MIME type, such as video/mp4 [default: from the file's name]
     #[arg(long, value_name = "TYPE")]
     mime_type: Option<String>,
-    /// A name that people see [default: the file's name]
+    /// The name that people see [default: the file's name]
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
     /// Uploads a document to this store, such as fileSearchStores/mine, and writes the name of the
@@ -42,8 +42,9 @@ pub(super) struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the service has the file
-  1  the upload failed, and the service has no file; or --wait ran out, or processing failed, and the service still
-     has the file; stderr says which
+  1  the upload failed, and the service has no file;
+     or --wait ran out, and the service still has the file;
+     or processing failed, and the service still has the file; stderr says which
   2  the command line cannot be read";
 
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
@@ -81,7 +82,7 @@ fn prepare(arguments: &Arguments, files: &Files) -> Upload {
     let mime_type = arguments.mime_type.clone().or_else(guessed);
     if mime_type.is_none() {
         tell(
-            "the file's name does not say what it is, and models may not read it: use --mime-type",
+            "the file's name does not tell its MIME type, and models may not read it: use --mime-type",
         );
     }
     let upload = match mime_type {

@@ -255,7 +255,7 @@ async fn call_over_both(line: &Line<'_>, reach: Reach, checks: &mut Checks) -> A
 /// SETTINGS, PING, and the free call.
 async fn check_grpc(line: &Line<'_>) -> (Vec<Check>, Option<Status>) {
     let http2 = match line.ping().await {
-        Ok(took) => Check::ok(Step::Http2, "SETTINGS and the answer to a PING came").took(took),
+        Ok(took) => Check::ok(Step::Http2, "SETTINGS and the answer to a PING arrived").took(took),
         Err(error) => {
             let is_silent = error
                 .symptom()

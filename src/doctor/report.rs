@@ -43,10 +43,10 @@ impl Diagnosis {
         match self {
             Self::Healthy => "all is well: gRPC and REST both reach the service",
             Self::RestOnly => {
-                "the network does not carry gRPC, REST works: Transport::Auto goes over REST by itself, Transport::Grpc fails"
+                "the network does not carry gRPC, but REST works: the transport auto uses REST by itself, the transport grpc fails"
             }
             Self::GrpcOnly => {
-                "gRPC works, REST over HTTP/1.1 does not: Transport::Auto stays on gRPC, Transport::Rest fails"
+                "gRPC works, but REST over HTTP/1.1 does not: the transport auto stays on gRPC, the transport rest fails"
             }
             Self::Limited => "the service can be reached, but something on the way limits its use",
             Self::Refused => "the network is fine; the service refuses the key or the model",

@@ -55,7 +55,7 @@ pub(super) async fn check_service(
     } else {
         Check::skipped(
             Step::Stream,
-            "it would cost tokens; ask for it to see whether streams are held back",
+            "this check costs tokens, so it runs only on request; it shows whether something delays streams",
         )
     });
 }
@@ -91,8 +91,11 @@ async fn check_model(line: &Line<'_>, transport: ActiveTransport, name: &str) ->
     let model = Model::decode(message).unwrap_or_default();
     let methods = model.supported_generation_methods.join(", ");
     if !model.supported_generation_methods.iter().any(|method| method == "generateContent") {
-        return Check::failed(Step::Model, format!("{name} does not write; it supports {methods}"))
-            .advise("choose a model that supports generateContent: ListModels tells which do");
+        return Check::failed(
+            Step::Model,
+            format!("{name} does not generate text; it supports {methods}"),
+        )
+        .advise("choose a model that supports generateContent: ListModels tells which do");
     }
     let (reads, writes) = (model.input_token_limit, model.output_token_limit);
     Check::ok(Step::Model, format!("{name} reads {reads} tokens and writes {writes}"))

@@ -150,7 +150,7 @@ impl Fallback {
             (Some(transport), None) => {
                 info!(transport = transport.as_str(), ?after, "transport changed");
             }
-            (None, _) => info!(?after, "gRPC must prove itself anew"),
+            (None, _) => info!(?after, "gRPC must be proven again"),
         }
     }
 

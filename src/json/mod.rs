@@ -36,31 +36,33 @@ pub(crate) use wire::{MAX_DEPTH, TOO_DEEP, Wire, WireField, fields_of_value, pus
 pub(crate) use write::{WriteOptions, write_field, write_message, write_scalar, write_text};
 
 impl Schema {
-    /// The JSON form of an encoded message, as [ProtoJSON](https://protobuf.dev/programming-guides/json/)
-    /// defines it: compact, camelCase names, enum values by name.
+    /// The JSON form of an encoded message, as
+    /// [ProtoJSON](https://protobuf.dev/programming-guides/json/) defines it: compact, camelCase
+    /// names, enum values by name.
     ///
     /// # Errors
-    /// The schema has no message `name`, the bytes are not such a message, or it holds what JSON cannot carry
-    /// (a string that is not UTF-8, a timestamp out of range, an `Any` of an unknown type). The text names
-    /// the field and the byte.
+    /// The schema has no message `name`, the bytes are not such a message, or it holds what JSON
+    /// cannot carry (a string that is not UTF-8, a timestamp out of range, an `Any` of an unknown
+    /// type). The text names the field and the byte.
     pub fn json_from_message(&self, name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
         let id = self.find_message(name)?;
         write_text(self, id, wire).map_err(invalid)
     }
 
-    /// The encoded message of a JSON text. Both camelCase names and the names of the proto are read;
-    /// an unknown name is refused.
+    /// The encoded message of a JSON text. Both camelCase names and the names of the proto are
+    /// read; an unknown name is refused.
     ///
     /// # Errors
-    /// The schema has no message `name`, or the text is not the JSON of such a message. The text of the error names
-    /// the field and the byte.
+    /// The schema has no message `name`, or the text is not the JSON of such a message. The text of
+    /// the error names the field and the byte.
     pub fn message_from_json(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
         self.read(name, json, Mode::Strict)
     }
 
-    /// The same, passing over fields and enum names that the schema does not know: a field whose enum name is unknown
-    /// is absent, as the official conformance suite asks. The bridge itself reads an unknown name in an answer as -1,
-    /// so that it cannot be taken for the enum's "unspecified".
+    /// The same, but ignores fields and enum names that the schema does not know: a field whose
+    /// enum name is unknown is absent, as the official conformance suite asks. The bridge itself
+    /// reads an unknown name in an answer as -1, so that it cannot be taken for the enum's
+    /// "unspecified".
     ///
     /// # Errors
     /// As [`message_from_json`](Self::message_from_json), but for unknown names.

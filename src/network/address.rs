@@ -119,10 +119,10 @@ impl Origin {
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#']) {
-            return Err(fault("a path or a query does not belong there"));
+            return Err(fault("a path or a query is not allowed"));
         }
         if authority.contains('@') {
-            return Err(fault("a user or password does not belong there"));
+            return Err(fault("a user or password is not allowed"));
         }
         let default_port = if is_https { 443 } else { 80 };
         let address = Address::parse(authority, default_port).map_err(fault)?;

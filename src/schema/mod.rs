@@ -70,12 +70,14 @@ impl Schema {
     /// The same, with the configuration files that stand beside a service's protos, each of one of
     /// two kinds:
     ///
-    /// - a `google.api.Service`, such as `library_v1.yaml`: its `http` rules replace those of the methods that they
-    ///   name, also of mixins such as `google.longrunning.Operations` and `google.cloud.location.Locations`. A rule of
-    ///   a method that the descriptors lack is passed over: compile the protos of the mixins that you call, too;
-    /// - a gRPC service config, such as `library_grpc_service_config.json`: its `methodConfig` gives the deadline of calls
-    ///   that have none, and which answers are tried again. The bridge's own
-    ///   [`default_deadline`](crate::BridgeBuilder::default_deadline) and [`retry`](crate::BridgeBuilder::retry) come first.
+    /// - a `google.api.Service`, such as `library_v1.yaml`: its `http` rules replace those of the
+    ///   methods that they name, also of mixins such as `google.longrunning.Operations` and
+    ///   `google.cloud.location.Locations`. A rule of a method that the descriptors lack is
+    ///   ignored: compile the protos of the mixins that you call, too;
+    /// - a gRPC service config, such as `library_grpc_service_config.json`: its `methodConfig`
+    ///   gives the deadline of calls that have none, and which answers are retried. The
+    ///   bridge's own [`default_deadline`](crate::BridgeBuilder::default_deadline) and
+    ///   [`retry`](crate::BridgeBuilder::retry) come first.
     ///
     /// A file is JSON or, with the feature `yaml`, YAML. Of two rules of a method the last one
     /// counts, of two method configs the first.

@@ -62,8 +62,8 @@ impl Identity {
         Self::from_self_made(Pem::new(names)?, names)
     }
 
-    /// The certificate kept in `folder`, made anew where there is none, where it lacks one of the names, or where it
-    /// ends within 30 days. So clients that trust `ca.pem` go on over a restart.
+    /// The certificate kept in `folder`, made anew where there is none, where it lacks one of the
+    /// names, or where it ends within 30 days. So clients that trust `ca.pem` go on over a restart.
     ///
     /// # Errors
     /// The folder cannot be written or read, or a name is not one that a certificate can hold.
@@ -124,7 +124,7 @@ impl Files {
 
     /// The root comes last: who finds it finds the rest.
     fn write(&self, folder: &Path, pem: &Pem) -> Result<(), Error> {
-        fs::create_dir_all(folder).map_err(|error| unusable("cannot make", folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| unusable("cannot create", folder, error))?;
         write_private(&self.key, &pem.key)
             .map_err(|error| unusable("cannot write", &self.key, error))?;
         for (path, text) in [(&self.chain, &pem.chain), (&self.root, &pem.root)] {
@@ -161,7 +161,8 @@ impl Pem {
         Ok(Self { root: root_pem, chain, key: key.serialize_pem() })
     }
 
-    /// Whether a client that trusts the root would accept the certificate under each name, also in 30 days.
+    /// Whether a client that trusts the root would accept the certificate under each name, also in
+    /// 30 days.
     fn is_good_for(&self, names: &[String]) -> bool {
         self.verify(names).unwrap_or(false)
     }

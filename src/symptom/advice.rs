@@ -1,4 +1,5 @@
-//! Advice: what a person can do, where the kind alone does not say it: what was answered, what is proven, what is open.
+//! Advice: what a person can do, where the kind alone does not say it: what was answered, what is
+//! proven, what is open.
 
 use http::StatusCode;
 
@@ -55,10 +56,10 @@ pub(super) fn of(
 
 const PAYLOAD_TOO_LARGE: u16 = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
 
-const TOO_LARGE: &str = "an intermediary refuses messages of this size, not the bridge or the model: upload files first and refer to them, or ask the network team to raise the limit";
+const TOO_LARGE: &str = "an intermediary, not the bridge or the model, refuses messages of this size: upload files first and refer to them, or ask the network team to raise the limit";
 const NOT_A_PROXYS_LOGIN: &str = "check the proxy's address and port: a proxy asks for a login with 407, but a web server or a gateway answered here with 401";
-const PROXY_GAVE_UP: &str = "the proxy gave up waiting: try again, then ask its administrator";
-const TOO_MANY_TUNNELS: &str = "the proxy limits how often it is asked: wait, open fewer connections, or ask its administrator to raise the limit";
+const PROXY_GAVE_UP: &str = "the proxy timed out: try again, then ask its administrator";
+const TOO_MANY_TUNNELS: &str = "the proxy limits the rate of requests: wait, open fewer connections, or ask its administrator to raise the limit";
 const PROXY_FAILED: &str = "the proxy itself failed: try again later, then tell its administrator";
 const PROXY_IS_BUSY: &str = "the proxy is overloaded, or cannot reach the service: try again later, then ask the network team";
 const NO_CONNECT: &str =
@@ -66,11 +67,11 @@ const NO_CONNECT: &str =
 const PORTAL: &str = "log in to the network's portal in a browser first";
 const TOO_MANY_CALLS: &str = "an intermediary, not the service, limits the rate of calls: wait; if it happens again, ask the network team which proxy or gateway does so";
 const GATEWAY_FAILED: &str = "a gateway on the way failed, or did not reach the service in time; the service may have processed the call: send it again only if paying twice is acceptable";
-const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the error quotes it; if it refuses only gRPC, use Transport::Auto or Transport::Rest";
+const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the error quotes it; if it refuses only gRPC, set the transport to auto or rest";
 const UNREADABLE: &str = "something on the way damaged the answer, or answered in place of the service; the service may have processed the call: send it again only if paying twice is acceptable";
 const USE_REST: &str =
-    "the network does not carry HTTP/2, which gRPC needs: use Transport::Auto or Transport::Rest";
+    "the network does not carry HTTP/2, which gRPC needs: set the transport to auto or rest";
 const DAMAGED_AND_PROCESSED: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again";
-const DAMAGED_AND_PROCESSED_ON_GRPC: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again; for the next calls use Transport::Auto or Transport::Rest";
-const DAMAGED_ON_GRPC: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable; for the next calls use Transport::Auto or Transport::Rest";
+const DAMAGED_AND_PROCESSED_ON_GRPC: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again; for the next calls set the transport to auto or rest";
+const DAMAGED_ON_GRPC: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable; for the next calls set the transport to auto or rest";
 const PROCESSED: &str = "the service has processed this call: if you send it again, you pay again";

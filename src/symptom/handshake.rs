@@ -49,37 +49,37 @@ impl TlsTrouble {
                 "the certificate, or one above it, has an RSA key of less than 2048 bits: ask the administrator of the server, or of the proxy that made the certificate, for a larger key"
             }
             Self::OldSignature => {
-                "the certificate, or one above it, is signed by an algorithm that is no longer safe, such as SHA-1: ask the administrator of the server, or of the proxy that made the certificate, for SHA-256"
+                "the certificate, or one above it, is signed with an algorithm that is no longer safe, such as SHA-1: ask the administrator of the server, or of the proxy that made the certificate, for SHA-256"
             }
             Self::OldCertificate => {
-                "the certificate is of X.509 version 1, without the names that it is for: ask the administrator of the server, or of the proxy that made it, for one of version 3"
+                "the certificate is of X.509 version 1, so it does not list the names that it is for: ask the administrator of the server, or of the proxy that made it, for one of version 3"
             }
             Self::WrongPurpose => {
                 "the certificate is not for servers (its extended key usage lacks serverAuth): ask the administrator of the server, or of the proxy that made it, for one that is"
             }
             Self::AuthorityAsServer => {
-                "the server shows the certificate of an authority as its own (CA:TRUE), which no client should take: ask its administrator to issue a server's certificate by that authority"
+                "the server shows the certificate of an authority as its own (CA:TRUE), which no client should accept: ask its administrator to let that authority issue a certificate for the server"
             }
             Self::SelfSigned => {
-                "the server signed its certificate itself: if you know that it is the right server, trust this certificate by add_root_certificates() or SSL_CERT_FILE; else ask the network team what answers there"
+                "the server signed its certificate itself: if you know that it is the right server, trust this certificate as an additional root, or by SSL_CERT_FILE; else ask the network team what answers there"
             }
             Self::NotYetValid => {
-                "check the clock of this machine, which may be slow; if it is right, ask the server's administrator for a certificate that is valid already"
+                "check the clock of this machine, which may be slow; if it is right, ask the server's administrator for a certificate that is already valid"
             }
             Self::Expired => {
                 "check the clock of this machine, which may be fast; if it is right, ask the administrator of the server, or of the proxy that made the certificate, to renew it"
             }
             Self::IssuerNotSent => {
-                "the server sent its own certificate alone: if the issuer that the error names is an intermediate authority, ask the server's administrator to send its certificate too; if it is the root of a proxy that inspects TLS, add it to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
+                "the server sent its own certificate alone: if the issuer that the error names is an intermediate authority, ask the server's administrator to send its certificate too; if it is the root of a proxy that inspects TLS, add it to the operating system's store, to SSL_CERT_FILE, or to the additional root certificates of this program"
             }
             Self::UnknownRoot => {
-                "a proxy inspects TLS, or a company's authority issues certificates: add the root that the error names to the operating system's store, to SSL_CERT_FILE, or with add_root_certificates()"
+                "a proxy inspects TLS, or a company's authority issues certificates: add the root that the error names to the operating system's store, to SSL_CERT_FILE, or to the additional root certificates of this program"
             }
             Self::OtherKey => {
                 "the trust store has an old certificate of the issuer that the error names, with another key: replace it with the new one"
             }
             Self::ClientCertificate => {
-                "the server wants a certificate of this client: give one with client_identity() or --client-certificate, of an authority that the server trusts"
+                "the server wants a certificate of this client: set a client certificate of an authority that the server trusts"
             }
             Self::BadStore => {
                 "correct the setting that the error names: it replaces the operating system's store"

@@ -13,7 +13,7 @@ symptoms! {
 
     /// The name of the service, or of the proxy, has no address.
     NameNotFound = "name-not-found", Dns, NotSent, No, Other,
-        "could not be found by name", CHECK_NAME, PROXY_UNREACHABLE;
+        "could not be resolved to an address", CHECK_NAME, PROXY_UNREACHABLE;
     /// Nothing listens on the port.
     ConnectionRefused = "connection-refused", Tcp, NotSent, No, Other,
         "refused the connection", CHECK_ADDRESS, PROXY_UNREACHABLE;
@@ -23,7 +23,7 @@ symptoms! {
     /// The connection was reset before anything was said.
     ConnectReset = "connect-reset", Tcp, NotSent, No, Other,
         "reset the connection while it was opened", CHECK_ADDRESS, PROXY_UNREACHABLE;
-    /// Packets vanish: a firewall drops them.
+    /// No packet is answered: a firewall drops them.
     ConnectTimeout = "connect-timeout", Tcp, NotSent, No, Other,
         "did not accept a connection in time", CHECK_ADDRESS, PROXY_UNREACHABLE;
 
@@ -44,31 +44,32 @@ symptoms! {
     /// The proxy answered 3xx: usually a login portal.
     ProxyRedirected = "proxy-redirected", Proxy, NotSent, No, Other,
         "answered CONNECT with a redirect", LOG_IN_TO_PORTAL, SAME;
-    /// Any other answer that is not a 2xx: 400, 404, 501 of what is no proxy, or 511 of a portal.
+    /// Any other answer that is not a 2xx: 400, 404 or 501 of a server that is not a proxy, or 511
+    /// of a portal.
     ProxyRejected = "proxy-rejected", Proxy, NotSent, No, Other,
         "answered CONNECT with an unexpected status", CHECK_WHO_ANSWERS, SAME;
-    /// End of stream, or a reset, before the answer was complete.
+    /// The connection ended, or was reset, before the answer was complete.
     ProxyClosed = "proxy-closed", Proxy, NotSent, No, Other,
         "closed the connection instead of answering CONNECT", CHECK_SCHEME_OR_WAIT, SAME;
-    /// Not HTTP, or beyond the limits for an answer to CONNECT.
+    /// The answer is not HTTP, or is beyond the limits for an answer to CONNECT.
     ProxyMalformed = "proxy-malformed", Proxy, NotSent, No, Other,
         "gave no readable answer to CONNECT", CHECK_SCHEME, SAME;
-    /// The proxy is silent.
+    /// The proxy did not answer.
     ProxyTimeout = "proxy-timeout", Proxy, NotSent, No, Other,
         "accepted the connection and did not answer CONNECT in time", CHECK_SCHEME, SAME;
 
     // The other transport logs in alike, and a proxy that counts wrong logins locks the user out.
 
-    /// The SOCKS5 reply names another failure, or no common login method, or is missing.
+    /// The SOCKS5 reply names another failure, names no common login method, or is missing.
     SocksRefused = "socks-refused", Proxy, NotSent, No, Nowhere,
         "refused the SOCKS request", CHECK_SOCKS, SAME;
 
     // Both transports trust the same roots.
 
-    /// Usually an inspecting proxy whose root is not in the trust store.
+    /// Usually a proxy that inspects TLS, whose root is not in the trust store.
     CertificateUnknownIssuer = "certificate-unknown-issuer", Tls, NotSent, No, Other,
         "showed a certificate of an unknown issuer", TRUST_ISSUER, TRUST_PROXY;
-    /// Expired, or not valid yet.
+    /// The certificate has expired, or is not valid yet.
     CertificateExpired = "certificate-expired", Tls, NotSent, No, Other,
         "showed a certificate that is not valid now", CHECK_CLOCK, SAME;
     /// The certificate is not for the service.
@@ -83,13 +84,13 @@ symptoms! {
     /// The peer sent a TLS alert.
     TlsAlert = "tls-alert", Tls, NotSent, Ambiguous, Other,
         "refused the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
-    /// End of stream in the handshake.
+    /// The connection ended during the handshake.
     TlsClosed = "tls-closed", Tls, NotSent, Ambiguous, Other,
         "closed the connection during the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
-    /// Typical of deep packet inspection.
+    /// The connection was reset during the handshake, which is typical of deep packet inspection.
     TlsReset = "tls-reset", Tls, NotSent, Ambiguous, Other,
         "reset the connection during the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
-    /// The handshake did not end within the connect budget.
+    /// The handshake did not end within the connect timeout.
     TlsTimeout = "tls-timeout", Tls, NotSent, Ambiguous, Other,
         "fell silent during the TLS handshake", TLS_IS_BLOCKED, TLS_TO_PROXY;
     /// Plain bytes where TLS was expected: a block page, or a plain HTTP port.
@@ -113,19 +114,19 @@ symptoms! {
 
     // HTTP/2 was agreed on and then denied: a middlebox, or a service going down.
 
-    /// End of stream before the peer's SETTINGS.
+    /// The connection ended before the peer's SETTINGS.
     ClosedBeforeSettings = "closed-before-settings", Http2, NotSent, Ambiguous, Other,
         "closed the connection after the HTTP/2 preface", NO_HTTP2, SAME;
-    /// Reset before the peer's SETTINGS.
+    /// The connection was reset before the peer's SETTINGS.
     ResetBeforeSettings = "reset-before-settings", Http2, NotSent, Ambiguous, Other,
         "reset the connection after the HTTP/2 preface", NO_HTTP2, SAME;
-    /// The preface was swallowed.
+    /// The peer did not answer the HTTP/2 preface.
     SettingsTimeout = "settings-timeout", Http2, NotSent, Ambiguous, Other,
         "never sent its HTTP/2 settings", NO_HTTP2, SAME;
-    /// The peer opened HTTP/2 only to close it.
+    /// The peer opened HTTP/2 and closed it at once.
     GoAwayAtStart = "go-away-at-start", Http2, NotSent, Ambiguous, Other,
         "sent GOAWAY before any request", NO_HTTP2, SAME;
-    /// A carrier of the program's own took no call, or did not connect.
+    /// A carrier of the program's own accepted no call, or did not connect.
     CarrierNotConnected = "carrier-not-connected", Http2, NotSent, Ambiguous, Other,
         "did not connect", CHECK_CARRIER, SAME;
 
@@ -164,10 +165,11 @@ symptoms! {
     /// `RST_STREAM` with any other reason, before an answer.
     StreamReset = "stream-reset", Request, Unknown, Ambiguous, Other,
         "reset the call", MAY_BE_PROCESSED, SAME;
-    /// End of stream, reset or broken pipe, before an answer.
+    /// The connection ended, was reset or broke, before an answer.
     ConnectionLost = "connection-lost", Request, Unknown, Ambiguous, Other,
         "closed the connection during the call", MAY_BE_PROCESSED, SAME;
-    /// The connection is dead: no answer to an HTTP/2 PING, nor to a free call that others are answered.
+    /// The connection is dead: it answers neither an HTTP/2 PING nor a free call, while the service
+    /// answers free calls elsewhere.
     KeepAliveTimeout = "keep-alive-timeout", Request, Unknown, Ambiguous, Other,
         "stopped responding during the call", MAY_BE_PROCESSED, SAME;
     /// No answer over gRPC, while the service answers over REST.
@@ -176,7 +178,7 @@ symptoms! {
     /// A carrier of the program's own says that the call was refused unprocessed.
     CarrierRefused = "carrier-refused", Request, Refused, Ambiguous, Other,
         "refused the call and did not process it", SEND_AGAIN, SAME;
-    /// A carrier of the program's own failed, and of the call nothing is known.
+    /// A carrier of the program's own failed, and nothing is known about the call.
     CarrierFailed = "carrier-failed", Request, Unknown, Ambiguous, Other,
         "failed during the call", MAY_BE_PROCESSED, SAME;
 
@@ -185,13 +187,13 @@ symptoms! {
     /// The content type is not `application/grpc`.
     NotGrpc = "not-grpc", Answer, Answered, Certain, Other,
         "answered with something that is not gRPC", NOT_THE_SERVICE, SAME;
-    /// A 3xx: never followed, since it would carry the key elsewhere.
+    /// A 3xx. The bridge never follows it, since that would carry the key elsewhere.
     Redirected = "redirected", Answer, Answered, Certain, Other,
         "answered with a redirect", LOG_IN_TO_PORTAL, SAME;
 
     // Met on REST.
 
-    /// A success without JSON: a block page or a portal.
+    /// A success status without JSON: a block page or a portal.
     NotJson = "not-json", Answer, Answered, No, Other,
         "answered with something that is not the service's JSON", NOT_THE_SERVICE, SAME;
     /// An error status whose body is not the service's error JSON.
@@ -213,10 +215,10 @@ symptoms! {
     /// `RST_STREAM` after the head of the answer.
     BodyReset = "body-reset", Body, Unknown, Ambiguous, Other,
         "reset the call in the middle of the answer", MAY_BE_PROCESSED, SAME;
-    /// End of stream or reset after the head of the answer.
+    /// The connection ended, or was reset, after the head of the answer.
     BodyLost = "body-lost", Body, Unknown, Ambiguous, Other,
         "dropped the connection in the middle of the answer", MAY_BE_PROCESSED, SAME;
-    /// A frame, an event or a JSON text is cut.
+    /// A frame, an event or a JSON text is incomplete.
     BodyTruncated = "body-truncated", Body, Unknown, Ambiguous, Other,
         "ended the answer before it was complete", DAMAGED, SAME;
     /// A frame or a JSON text breaks its own rules.
@@ -234,7 +236,8 @@ symptoms! {
 }
 
 impl SymptomKind {
-    /// Its name in kebab case, as [`FromStr`] reads it: a label for metrics and logs. It stays as it is.
+    /// Its name in kebab case, as [`FromStr`] reads it: a label for metrics and logs. The name does
+    /// not change.
     pub const fn name(self) -> &'static str {
         self.row().name
     }
@@ -244,8 +247,8 @@ impl SymptomKind {
         self.row().station
     }
 
-    /// What the failure proves about the request. A body that broke after a message proves more:
-    /// see [`Symptom::delivery`](crate::Symptom::delivery).
+    /// What the failure proves about the request. If an answer broke after a message, more is
+    /// proven: see [`Symptom::delivery`](crate::Symptom::delivery).
     pub const fn delivery(self) -> Delivery {
         self.row().delivery
     }
@@ -283,7 +286,7 @@ impl FromStr for SymptomKind {
 const CHECK_NAME: &str = "check the host name and the DNS server; behind a proxy, set HTTPS_PROXY; for SOCKS use socks5h://, so that the proxy resolves the name";
 const CHECK_ADDRESS: &str = "check the address and the firewall; a company network often blocks direct connections: set HTTPS_PROXY";
 const GIVE_LOGIN: &str =
-    "give the login for the proxy: http://user:password@proxy:port, or Proxy::basic_auth()";
+    "give the login for the proxy, for instance in its URL: http://user:password@proxy:port";
 const ASK_FOR_CONNECT: &str = "ask the network team to allow CONNECT to this host and port; the other transport uses the same proxy and does not help";
 const PROXY_IS_CUT_OFF: &str =
     "the proxy cannot reach the service: try again later, then ask the network team";
@@ -291,8 +294,8 @@ const LOG_IN_TO_PORTAL: &str = "log in to the network's portal in a browser firs
 const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: this server may not support CONNECT; if it is a login portal, log in with a browser first";
 const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may also close the connection";
 const CHECK_SCHEME: &str = "check the proxy's address, port and scheme (http, https, socks5)";
-const CHECK_SOCKS: &str = "for a login write socks5h://user:password@proxy:port; else ask the proxy's administrator whether it may reach this host and port";
-const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, or with add_root_certificates() or --root-certificates";
+const CHECK_SOCKS: &str = "if the proxy asks for a login, write socks5h://user:password@proxy:port; else ask its administrator whether the proxy may reach this host and port";
+const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, or to the additional root certificates of this program";
 const CHECK_CLOCK: &str =
     "check the clock of this machine, then the certificate that the error names";
 const CHECK_HOST: &str =
@@ -317,13 +320,13 @@ const PROXY_UNREACHABLE: Option<&str> = Some(
     "the proxy itself cannot be reached: check its address and port, whether it runs, and whether this machine is in its network",
 );
 const TRUST_PROXY: Option<&str> = Some(
-    "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, or with add_root_certificates() or --root-certificates",
+    "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, or to the additional root certificates of this program",
 );
 const CHECK_PROXY_NAME: Option<&str> = Some(
-    "write the proxy's name in its URL as in its certificate, or ask its administrator for a valid certificate",
+    "write the proxy's name in its URL as in its certificate, or ask the proxy's administrator for a valid certificate",
 );
 const TLS_TO_PROXY: Option<&str> = Some(
-    "https:// in the proxy's URL means TLS to the proxy itself, which few proxies speak: try http://; the service behind it is reached over TLS all the same",
+    "https:// in the proxy's URL means TLS to the proxy itself, which few proxies support: try http://; the connection to the service still uses TLS",
 );
 
 #[cfg(test)]

@@ -36,19 +36,19 @@ impl LoginTrouble {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::Missing => {
-                "give the login for the proxy: http://user:password@proxy:port, or Proxy::basic_auth()"
+                "give the login for the proxy, for instance in its URL: http://user:password@proxy:port"
             }
             Self::Refused => {
                 "check user, password and domain before you try again: the proxy counts wrong logins and may lock the account; the bridge sends this one again only after some minutes"
             }
             Self::NotSupported => {
-                "NTLM is not supported, since Microsoft has deprecated it: ask the proxy's administrator for Kerberos (Negotiate), Digest or Basic; or run a local proxy that logs in (px, cntlm); or give your own login with Proxy::login_with()"
+                "NTLM is not supported, since Microsoft has deprecated it: ask the proxy's administrator for Kerberos (Negotiate), Digest or Basic; or run a local proxy that logs in (px, cntlm); or let the program bring a login of its own"
             }
             Self::NeedsFeature => {
                 "build with the feature that the error names, or run a local proxy that logs in (px, cntlm)"
             }
             Self::NotAllowed => {
-                "allow Kerberos for this proxy by its name: Proxy::negotiate([\"proxy.example.com\"]), or --proxy-negotiate proxy.example.com; a user and password do not help here"
+                "allow Kerberos (Negotiate) for this proxy by its name, such as proxy.example.com; a user and password do not help here"
             }
             Self::NotBegun => "the login was not sent: look at the reason in the error",
             Self::NoLibrary => {

@@ -24,8 +24,8 @@ pub use unknown_name::UnknownName;
 
 /// One observed failure of the network: what broke, at which hop, and what was seen there.
 ///
-/// A symptom is found in types (the source chain, the ALPN result, the answer to CONNECT, the head of
-/// the response, missing trailers, an HTTP/2 reason), never in the text of a message.
+/// A symptom is found in types (the source chain, the ALPN result, the answer to CONNECT, the head
+/// of the response, missing trailers, an HTTP/2 reason), never in the text of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symptom {
     kind: SymptomKind,
@@ -153,7 +153,7 @@ mod tests {
             let advice = symptom.advice();
             let is_processed = symptom.delivery() == Delivery::Processed;
             let place = format!("{symptom:?}: {advice}");
-            assert!(symptom.is_rest_open || !advice.contains("Transport::"), "{place}");
+            assert!(symptom.is_rest_open || !advice.contains("set the transport"), "{place}");
             assert!(is_processed || !advice.contains("has processed"), "{place}");
             assert!(!is_processed || !advice.contains("may have processed"), "{place}");
             let is_unsent = matches!(symptom.delivery(), Delivery::NotSent | Delivery::Refused);

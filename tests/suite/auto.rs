@@ -205,7 +205,7 @@ async fn ends_at_once(bridge: &Bridge) -> tonic::Status {
 
 fn causes(status: &tonic::Status) -> [SymptomKind; 2] {
     let second = Error::of(status).expect("ours");
-    assert!(second.advice().is_some_and(|advice| !advice.contains("use Transport::Auto")));
+    assert!(second.advice().is_some_and(|advice| !advice.contains("set the transport")));
     let first = second.first().expect("the other transport too");
     [first, second].map(|error| error.symptom().expect("a symptom").kind())
 }

@@ -41,7 +41,7 @@ fn rows() -> Vec<Row> {
         ("503 UNAVAILABLE", Code::Unavailable, "overloaded", vec![], &["503", "overloaded", "another model", "wait"]),
         ("504 DEADLINE_EXCEEDED", Code::DeadlineExceeded, "late", vec![], &["504", "prompt", "too large", "longer timeout"]),
         ("PermissionDenied", Code::PermissionDenied, "no", vec![reason("IAM_PERMISSION_DENIED", &[("permission", "p")])], &["permission: p", "lack the permission"]),
-        ("ResourceExhausted", Code::ResourceExhausted, "m", vec![], &["rate limit", "ResourceExhausted"]),
+        ("ResourceExhausted", Code::ResourceExhausted, "m", vec![], &["rate limit", "RESOURCE_EXHAUSTED"]),
         ("AlreadyExists", Code::AlreadyExists, "m", vec![], &["409", "id is taken", "tuned model", "another id"]),
         ("InvalidArgument, payload", Code::InvalidArgument, "Request payload size exceeds the limit: 20971520 bytes.", vec![], &["20971520", "limit is the service's", "Files API"]),
         ("InvalidArgument, key", Code::InvalidArgument, "API key not valid.", vec![reason("API_KEY_INVALID", &[])], &["API_KEY_INVALID", "the API key is wrong", "new one"]),
@@ -282,7 +282,7 @@ async fn retry_error_becomes_rest_by_itself_and_without_it_says_so() {
     let status = grpc.generate_content(question("?")).await.expect_err("no gRPC here");
     let advice = advice(&status).expect("an error");
     assert_eq!(advice.speaker(), Speaker::Network);
-    assert!(advice.to_string().contains("Transport::Rest"), "{advice}");
+    assert!(advice.to_string().contains("set the transport to auto or rest"), "{advice}");
 }
 
 #[test]
@@ -315,7 +315,12 @@ async fn a_size_that_is_refused_names_whose_limit_it_was() {
         let of_proxy = through(&emulator, &proxy).transport(transport);
         let status = client(of_proxy).generate_content(question(&long)).await.expect_err("413");
         let words = advice(&status).expect("an error").to_string();
-        assert!(words.contains("an intermediary refuses messages of this size"), "{words}");
+        assert!(
+            words.contains(
+                "an intermediary, not the bridge or the model, refuses messages of this size"
+            ),
+            "{words}"
+        );
         let of_bridge = direct(&emulator).transport(transport).max_message_size(1000);
         let status =
             client(of_bridge).generate_content(question(&long)).await.expect_err("too large");

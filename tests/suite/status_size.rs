@@ -124,7 +124,9 @@ fn assert_too_large(outcome: &Outcome) {
     let error = Error::of(status).expect("ours");
     assert_eq!((error.kind(), error.symptom().is_none()), (ErrorKind::MetadataTooLarge, true));
     let text = format!("{error}; {}", error.advice().expect("advice"));
-    for words in ["host 127.0.0.1:", "limit of 1000", "max_metadata_size", "has answered"] {
+    for words in
+        ["host 127.0.0.1:", "limit of 1000", "raise its limit for metadata", "has answered"]
+    {
         assert!(text.contains(words), "{text}");
     }
 }

@@ -18,12 +18,13 @@ use crate::transport::grpc::{AnswerLimits, GrpcTransport};
 use crate::transport::rest::{RestSettings, RestTransport};
 
 impl BridgeBuilder {
-    /// Checks the settings and makes the bridge. Opens no connection and needs no runtime.
+    /// Checks the settings and makes the bridge. It opens no connection and needs no runtime.
     ///
     /// # Errors
     /// A setting is wrong ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration),
     /// [`ErrorKind::Schema`](crate::ErrorKind::Schema)), or [`from_env`](Self::from_env) found no
-    /// key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)) or a value that is none.
+    /// key ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)) or a value that it cannot
+    /// use.
     pub fn build(self) -> Result<Bridge, Error> {
         self.build_parts().map(|built| built.bridge)
     }

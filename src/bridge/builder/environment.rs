@@ -20,7 +20,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// The key and the settings that the environment holds:
+    /// Reads the key and the settings from the environment:
     ///
     /// | variable | setting |
     /// |---|---|
@@ -34,9 +34,9 @@ impl BridgeBuilder {
     /// | `GENAI_BRIDGE_RESEND` | [`resend`](Self::resend): `never`, `when-unprocessed`, `when-unanswered` |
     /// | `GENAI_BRIDGE_PARAMETERS` | [`parameters`](Self::parameters): `off`, `warn`, `reject` |
     ///
-    /// The names are the command line's. A variable that is not set, or empty, leaves its setting
-    /// as it is; what is set on the builder after this counts more. A value that cannot be read is
-    /// an error of `build`, which names the variable and, but for the proxy's, the value.
+    /// The command line uses the same names. A variable that is not set, or empty, leaves its
+    /// setting as it is. What you set on the builder after this call replaces it. If a value cannot
+    /// be read, `build` fails; its error names the variable and, except for the proxy, the value.
     pub fn from_env(self) -> Self {
         self.with_variables(|name| env::var_os(name))
     }
@@ -136,7 +136,7 @@ impl FromStr for Seconds {
     fn from_str(text: &str) -> Result<Self, String> {
         let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
         let time = seconds.map(|seconds| Self(Duration::from_secs(seconds)));
-        time.ok_or_else(|| format!("{text:?} is not a whole number of seconds"))
+        time.ok_or_else(|| format!("{text:?} is not a whole number of seconds, 1 or more"))
     }
 }
 

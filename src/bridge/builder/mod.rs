@@ -25,8 +25,8 @@ use crate::transport::carrier::foreign::Carrier;
 
 /// Settings of a [`Bridge`]; made by [`Bridge::builder`].
 ///
-/// Nothing is checked before [`build`](Self::build), which names the setting that is wrong; after
-/// it no setting can fail.
+/// [`build`](Self::build) checks all settings, and its error names the one that is wrong. After
+/// that, no setting can fail.
 #[must_use = "a builder does nothing before build()"]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option by itself")]
 pub struct BridgeBuilder {
@@ -125,25 +125,25 @@ impl BridgeBuilder {
         self.credentials(Credentials::api_key(key))
     }
 
-    /// Any credentials. A call that brings its own in its metadata keeps them.
+    /// Any credentials. A call that has its own in its metadata keeps them.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Ok(credentials);
         self
     }
 
     /// The service's address, `https://host` or `https://host:port`. Default:
-    /// `https://generativelanguage.googleapis.com`. Without a scheme, `https` is meant.
+    /// `https://generativelanguage.googleapis.com`. The default scheme is `https`.
     ///
-    /// `unix:/path` means plain HTTP over a Unix socket, without a proxy, to a service that is
-    /// called `localhost`. `http://` is accepted for loopback hosts, and for others after
+    /// `unix:/path` means plain HTTP over a Unix socket, without a proxy, with `localhost` as the
+    /// service's name. `http://` is accepted for loopback hosts; for other hosts it needs
     /// [`allow_plaintext`](Self::allow_plaintext).
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = endpoint.into();
         self
     }
 
-    /// Accepts an `http://` endpoint on another host: keys and messages then cross the network in
-    /// the clear. Default: refused.
+    /// Accepts an `http://` endpoint on another host. Keys and messages then cross the network
+    /// unencrypted. Default: refused.
     pub fn allow_plaintext(mut self) -> Self {
         self.allow_plaintext = true;
         self
@@ -157,21 +157,26 @@ impl BridgeBuilder {
 
     /// The services that REST can carry. Default: the Gemini API, v1 and v1beta.
     ///
-    /// With a schema of your own nothing of Gemini's remains but the endpoint: no default deadlines
-    /// and no retries but those of its [configuration](Schema::from_descriptor_set_and_config), no
-    /// headers and system parameters unless it is one of [Google's](Self::google_service), and no
-    /// probe beyond HTTP/2 SETTINGS unless you name one with [`probe_call`](Self::probe_call).
+    /// With a schema of your own, only the endpoint remains of Gemini's settings:
+    ///
+    /// - the default deadlines and retries are those of the schema's
+    ///   [configuration](Schema::from_descriptor_set_and_config), or none;
+    /// - headers and system parameters are added only for [Google's
+    ///   services](Self::google_service);
+    /// - the probe is HTTP/2 SETTINGS, unless you name a call with
+    ///   [`probe_call`](Self::probe_call).
     pub fn schema(mut self, schema: Schema) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    /// The schema is one of Google's services: calls get the headers of its own clients
-    /// (`x-goog-request-params` of the method's first HTTP rule, `x-goog-api-client`), and streams
-    /// over REST ask for events (`alt=sse`). Gemini's schema has it without this. Default: off.
+    /// Says that the schema is one of Google's services. Calls then get the headers of Google's own
+    /// clients (`x-goog-request-params` of the method's first HTTP rule, `x-goog-api-client`), and
+    /// streams over REST ask for events (`alt=sse`). Gemini's schema does not need this option.
+    /// Default: off.
     ///
-    /// Vertex AI, with tokens of Application Default Credentials (feature `adc`): a location's
-    /// calls go to an endpoint of its own, and `ListModels` of a location with a page size of 1 is
+    /// An example is Vertex AI, with tokens of Application Default Credentials (feature `adc`).
+    /// Each location has its own endpoint. `ListModels` of a location, with a page size of 1, is
     /// free and proves gRPC.
     ///
     /// ```no_run
@@ -198,19 +203,20 @@ impl BridgeBuilder {
         self
     }
 
-    /// The call that proves gRPC before it carries others: a unary method, of the schema or not,
-    /// that costs nothing and changes nothing, as `/package.Service/Method`, and its encoded
-    /// request. Default: `ListModels` for the Gemini API, none for a schema of your own.
+    /// The call that proves gRPC before it carries others: its method, as
+    /// `/package.Service/Method`, and its encoded request. The method must be unary, cost nothing
+    /// and change nothing; the schema need not have it. Default: `ListModels` for the Gemini API,
+    /// none for a schema of your own.
     ///
-    /// A key that may not list models needs none of its own: the service's refusal is an answer,
-    /// too.
+    /// A key that may not list models needs no other call: the service's refusal proves gRPC, too.
     pub fn probe_call(mut self, method: impl Into<String>, message: impl Into<Vec<u8>>) -> Self {
         self.probe = Some((method.into(), message.into()));
         self
     }
 
-    /// Makes no free calls: HTTP/2 SETTINGS prove gRPC, PINGs ask a silent connection, and only
-    /// calls that fail show what else is broken. Default: free calls are made where there is one.
+    /// Makes no free calls. HTTP/2 SETTINGS then prove gRPC, PINGs check a silent connection, and
+    /// only calls that fail show what else is broken. Default: the bridge makes free calls where it
+    /// knows one.
     pub fn without_probe(mut self) -> Self {
         self.has_probe = false;
         self
@@ -222,47 +228,48 @@ impl BridgeBuilder {
         self
     }
 
-    /// The time for a call whose caller sets none (`Duration::MAX` for no limit). It covers
-    /// connecting, the probe, both transports, retries and the whole answer. A stream that the
-    /// client writes, and a method that the schema does not know, have no limit but their caller's.
-    /// Default: what Google's service configuration says, 600 s for (Stream)GenerateContent and 60
-    /// s for others.
+    /// The time for a call whose caller sets no timeout (`Duration::MAX` for no limit). It covers
+    /// connecting, the probe, both transports, retries and the whole answer. For a stream that the
+    /// client writes, and for a method that the schema does not know, only the caller's timeout
+    /// holds. Default: what Google's service configuration says, 600 s for (Stream)GenerateContent
+    /// and 60 s for others.
     pub fn default_deadline(mut self, deadline: Duration) -> Self {
         let limit = Some(deadline).filter(|deadline| *deadline != Duration::MAX);
         self.default_deadline = Some(DefaultDeadline::Fixed(limit));
         self
     }
 
-    /// How long a streamed answer may be silent, once it has begun, while its reader waits; then it
-    /// ends as [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), whatever is left of
-    /// the call's deadline. `Duration::MAX` for no limit. Default: 5 minutes, above the pauses of
-    /// models that think. Streams that the client writes have none.
+    /// How long a streamed answer may be silent, once it has begun, while its reader waits. Then it
+    /// fails with [`SymptomKind::BodyStalled`](crate::SymptomKind::BodyStalled), even before the
+    /// call's deadline. `Duration::MAX` for no limit. Default: 5 minutes, which is longer than the
+    /// pauses of models that think. Streams that the client writes have no such limit.
     pub fn stream_idle_limit(mut self, limit: Duration) -> Self {
         self.stream_idle_limit =
             Some(limit).filter(|limit| *limit != Duration::MAX).map(|limit| limit.min(ONE_YEAR));
         self
     }
 
-    /// Carries each `GenerateContent` as a `StreamGenerateContent`, and collects it to the one answer
-    /// that the client expects. Default: off. One call chooses by
+    /// Carries each `GenerateContent` as a `StreamGenerateContent`, and collects the stream to the
+    /// one answer that the client expects. Default: off. To choose for one call, use
     /// [`CallOptions::stream_under`](crate::CallOptions::stream_under).
     ///
-    /// It helps where a proxy ends what is silent for too long, and a model thinks longer than that:
-    /// of a stream the proxy sees the pieces. It does not help where the stream itself is silent;
-    /// let the model tell its thoughts (`include_thoughts`), which come while it thinks. The answer
-    /// is that of the unary call, but for what the service tells in no stream (`avg_logprobs`). A
-    /// stream that breaks, or ends without a reason to stop, is an error, and the call is not sent
-    /// again; its text is lost, as with any unary call. The limits of streams hold
-    /// ([`stream_idle_limit`](Self::stream_idle_limit)), and the answer's messages together may be
-    /// no larger than [`max_message_size`](Self::max_message_size).
+    /// It helps if a proxy closes silent connections while a model still thinks: the pieces of a
+    /// stream keep the connection busy. It does not help if the stream itself is silent. So let the
+    /// model send its thoughts (`include_thoughts`), which arrive while it thinks.
+    ///
+    /// The answer equals that of the unary call, except for what no stream contains
+    /// (`avg_logprobs`). If the stream breaks, or ends without a reason to stop, the call fails and
+    /// is not sent again; its text is lost, as with any unary call. The limits of streams apply
+    /// ([`stream_idle_limit`](Self::stream_idle_limit)). The answer's messages together may be no
+    /// larger than [`max_message_size`](Self::max_message_size).
     pub fn stream_under(mut self, streamed: bool) -> Self {
         self.stream_under = streamed;
         self
     }
 
-    /// How long a gRPC connection may be silent with calls of [`Transport::Auto`] on it before a
-    /// free call asks whether it lives; the other waits of that inquiry are in proportion. A
-    /// connection that the network has lost ends, with its calls, after some three times as long.
+    /// How long a gRPC connection with calls of [`Transport::Auto`] may be silent before the bridge
+    /// checks it with a free call. The other waits of this check are in proportion. If the network
+    /// has lost the connection, it ends, with its calls, after some three times this limit.
     /// Default: 3 s.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.patience = Patience::new(limit.clamp(SHORTEST_SILENCE, ONE_DAY));
@@ -270,15 +277,15 @@ impl BridgeBuilder {
     }
 
     /// What an earlier bridge has learnt ([`Bridge::verdict`]), so that gRPC need not fail here
-    /// first. A verdict of another endpoint, proxy or carrier is passed over, and so is what of it
-    /// has expired; no part of it holds longer than a day. Default: nothing is known.
+    /// first. The bridge ignores a verdict for another endpoint, proxy or carrier, and the parts
+    /// that have expired. No part holds longer than a day. Default: nothing is known.
     pub fn verdict(mut self, verdict: Verdict) -> Self {
         self.verdict = Some(verdict);
         self
     }
 
-    /// Which answers of the service are tried again. Default: what Google's service configuration
-    /// says of each method.
+    /// After which answers of the service a call is retried. Default: what Google's service
+    /// configuration says for each method.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
         self
@@ -291,47 +298,46 @@ impl BridgeBuilder {
         self
     }
 
-    /// Largest message in bytes, sent or received, on both transports. Default: 64 MiB. tonic has a
-    /// limit of its own for what it decodes, 4 MiB unless the client's `max_decoding_message_size`
-    /// is raised.
+    /// Largest message in bytes, sent or received, on both transports. Default: 64 MiB. tonic also
+    /// limits what it decodes: to 4 MiB, unless you raise the client's `max_decoding_message_size`.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Largest head, and largest trailers, of an answer in bytes: its metadata, and a status with
-    /// its message and details; over REST the largest error. Default: 4 MiB. What is larger fails
-    /// as [`ErrorKind::MetadataTooLarge`](crate::ErrorKind::MetadataTooLarge). Above some 64 MiB a
-    /// message may be lost from a status.
+    /// Largest head of an answer in bytes, and largest trailers. They hold its metadata, and a
+    /// status with its message and details. Over REST it is the largest error. Default: 4 MiB. A
+    /// larger one fails with [`ErrorKind::MetadataTooLarge`](crate::ErrorKind::MetadataTooLarge).
+    /// Above some 64 MiB, a status may lose its message.
     pub fn max_metadata_size(mut self, bytes: usize) -> Self {
         self.max_metadata_size = bytes;
         self
     }
 
-    /// Most HTTP/1.1 connections to the service, of each runtime that makes calls; calls beyond it
-    /// queue inside their deadline and are counted by [`Stats::queued`](crate::Stats::queued).
-    /// Default: a quarter of the file descriptors that the process may open, at most 1,024.
+    /// The most HTTP/1.1 connections to the service, for each runtime that makes calls. Further
+    /// calls wait, at most until their deadline; [`Stats::queued`](crate::Stats::queued) counts
+    /// them. Default: a quarter of the file descriptors that the process may open, at most 1,024.
     pub fn rest_connections(mut self, connections: usize) -> Self {
         self.rest_connections = Some(connections);
         self
     }
 
-    /// What to do about parameters out of their documented range, in calls that ask a model to
-    /// write. Default: [`ParameterCheck::Warn`].
+    /// What to do about parameters out of their documented range, in calls that generate content.
+    /// Default: [`ParameterCheck::Warn`].
     pub fn parameters(mut self, check: ParameterCheck) -> Self {
         self.parameters = check;
         self
     }
 
-    /// The limits of one model, which hold in place of the documented ones for calls to it: a
-    /// `Model` as `GetModel` returns it. May be given for several models.
+    /// The limits of one model: a `Model` as `GetModel` returns it. For calls to this model, they
+    /// replace the documented limits. May be called for several models.
     pub fn model_limits(mut self, limits: impl Into<Limits>) -> Self {
         self.model_limits.push(limits.into());
         self
     }
 
-    /// Offers HTTP/2 beside HTTP/1.1 where [`Transport::Rest`] was chosen, so that one connection
-    /// carries many calls. Default: off, since a network that breaks gRPC often breaks HTTP/2.
+    /// With [`Transport::Rest`], offers HTTP/2 beside HTTP/1.1, so that one connection carries many
+    /// calls. Default: off, since a network that breaks gRPC often breaks HTTP/2.
     /// [`Transport::Auto`] never offers it on REST.
     pub fn rest_http2(mut self, offered: bool) -> Self {
         self.rest_http2 = offered;

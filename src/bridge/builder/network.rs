@@ -30,33 +30,33 @@ impl BridgeBuilder {
         self
     }
 
-    /// A prepared configuration of rustls 0.23, for both transports and `https://` proxies:
-    /// exclusive roots, revocation lists, a verifier of your own, FIPS. Default: the operating
-    /// system's store and the roots that are added.
+    /// A prepared configuration of rustls 0.23, for both transports and `https://` proxies. With it
+    /// you trust only your own roots, or use revocation lists, your own verifier, or FIPS. Default:
+    /// the operating system's store and the roots that you add.
     ///
-    /// With added roots, with a client certificate, or where it names protocols (`alpn_protocols`),
-    /// `build` fails. The issuer of a certificate that it refuses is in no error.
+    /// `build` fails if you also add roots or a client certificate, or if the configuration names
+    /// protocols (`alpn_protocols`). If it refuses a certificate, the error does not name the
+    /// issuer.
     pub fn tls(mut self, config: rustls::ClientConfig) -> Self {
         self.tls = Some(config);
         self
     }
 
-    /// The time for a connection to come about, from DNS to TLS. Default: 5 s, 10 s through a
-    /// proxy.
+    /// Time limit to open a connection, from DNS to TLS. Default: 5 s, or 10 s through a proxy.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// Opens the streams below both transports, in place of DNS and TCP: another resolver, a Unix
-    /// socket, a simulated network. Any connector that tonic's `connect_with_connector` takes will
-    /// do. Default: TCP, by the system's resolver.
+    /// Opens the streams below both transports, in place of DNS and TCP. Use it for another
+    /// resolver, a Unix socket, or a simulated network. It takes any connector that tonic's
+    /// `connect_with_connector` takes. Default: TCP, with the system's resolver.
     ///
-    /// It is asked for `http://host:port/`, the service's address or that of the proxy before it,
-    /// and gives a plain stream: TLS and the proxy's tunnel are made above it. It must answer
-    /// within [`connect_timeout`](Self::connect_timeout). An error of it counts as a connection
-    /// that did not come about; an [`std::io::Error`] in its chain of causes says which way. Behind
-    /// a connector, names for `socks5://` are looked up by the proxy.
+    /// The bridge calls it with `http://host:port/`, the address of the service or of the proxy. It
+    /// returns a plain stream; the bridge adds TLS and the proxy's tunnel. It must answer within
+    /// [`connect_timeout`](Self::connect_timeout). Its error counts as a connection that could not
+    /// be opened; an [`std::io::Error`] in the error's sources says why. With a connector, the
+    /// proxy resolves the names for `socks5://`.
     pub fn connector<C>(mut self, connector: C) -> Self
     where
         C: Service<Uri> + Send + 'static,
@@ -71,8 +71,9 @@ impl BridgeBuilder {
     /// What carries gRPC in place of the bridge's own connections: a tonic `Channel`, or any tower
     /// service. Default: none.
     ///
-    /// It dials as its maker set it up: the bridge's settings for the network do not reach it. Only
-    /// the free call proves that gRPC works over it, and no silent connection is asked.
+    /// The carrier opens its connections itself: the bridge's network settings do not apply to it.
+    /// Only the free call proves that gRPC works over it, and the bridge does not check silent
+    /// connections.
     pub fn grpc_carrier(mut self, carrier: impl Into<Carrier>) -> Self {
         self.grpc_carrier = Some(carrier.into());
         self
@@ -81,8 +82,8 @@ impl BridgeBuilder {
     /// What carries REST in place of the bridge's own connections: with the feature `reqwest` a
     /// `reqwest::ClientBuilder`, or any tower service. Default: none.
     ///
-    /// It dials as its maker set it up, in the version of HTTP that it chooses, with as many
-    /// connections as it likes.
+    /// The carrier opens its connections itself. It chooses the version of HTTP and the number of
+    /// connections.
     pub fn rest_carrier(mut self, carrier: impl Into<Carrier>) -> Self {
         self.rest_carrier = Some(carrier.into());
         self

@@ -17,10 +17,10 @@ use super::connection::{Connection, WrongSetting, seconds};
 use super::tell::tell;
 use question::{Question, Seen, Setting, Verdict};
 
-/// Asks the real service what genai-bridge assumes of it, and shows each answer.
+/// Checks what genai-bridge assumes about the real service, and shows each answer.
 ///
-/// Both transports are asked. The calls are free unless --spend-tokens is given; one file of 1 KB is
-/// uploaded and removed. It needs a key.
+/// You need a key. The command checks both transports. The calls are free, unless you add
+/// --spend-tokens. One file of 1 KB is uploaded and removed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
@@ -44,7 +44,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  the service answers each question as genai-bridge assumes
   2  the command line cannot be read
-  3  an answer is another one, or did not come
+  3  an answer is different, or did not come
   4  the service refuses the key
   5  the service cannot be reached
   6  a setting cannot be used";

@@ -64,8 +64,16 @@ fn a_size_that_is_refused_is_laid_to_whoever_set_the_limit() {
     let page = Evidence::new().with_status(http::StatusCode::PAYLOAD_TOO_LARGE);
     let of = |kind| Error::from(Symptom::new(kind, "host a:443").with_evidence(page.clone()));
     for (status, speaker, text) in [
-        (Status::from(of(SymptomKind::NotGrpc)), Speaker::Network, "an intermediary refuses"),
-        (Status::from(of(SymptomKind::ForeignError)), Speaker::Network, "an intermediary refuses"),
+        (
+            Status::from(of(SymptomKind::NotGrpc)),
+            Speaker::Network,
+            "an intermediary, not the bridge",
+        ),
+        (
+            Status::from(of(SymptomKind::ForeignError)),
+            Speaker::Network,
+            "an intermediary, not the bridge",
+        ),
         (
             crate::call::frame::too_large(2, 1).into(),
             Speaker::Client,

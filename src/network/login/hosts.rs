@@ -53,7 +53,7 @@ impl KerberosHosts {
     }
 }
 
-const NO_NAME: &str = "Kerberos is allowed for a proxy by its name, such as proxy.example.com, or by its domain, such as .example.com";
+const NO_NAME: &str = "to allow Kerberos, give the proxy's name, such as proxy.example.com, or its domain, such as .example.com";
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,5 @@
-//! Places: how many connections there may be, how many there are, and how many calls waited for one.
+//! Places: how many connections there may be, how many there are, and how many calls waited for
+//! one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -57,7 +58,7 @@ impl Places {
         if !self.is_told.swap(true, Ordering::Relaxed) {
             warn!(
                 connections = self.limit,
-                "all connections over REST are in use, so calls wait: raise `rest_connections`"
+                "all REST connections are in use, so calls wait: raise the limit for REST connections"
             );
         }
     }

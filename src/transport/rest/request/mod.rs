@@ -76,7 +76,7 @@ pub(crate) fn write_request(
         }
     }
     Err(Error::invalid_request(format!(
-        "the request fits no binding of `{}`: {}",
+        "the request fits no HTTP rule of `{}`: {}",
         method.path,
         misfits.join("; ")
     )))
@@ -105,7 +105,7 @@ fn expand_path(
             Reason::Empty => format!("field `{field}` is empty (`{pattern}` is expected)"),
             Reason::Pattern => format!("field `{field}` is `{value}`, not `{pattern}`"),
             Reason::DotSegment => {
-                format!("field `{field}` is `{value}`, and a segment of dots would leave its place")
+                format!("field `{field}` is `{value}`, and a segment of dots (`.` or `..`) would leave its place")
             }
         }
     }))
