@@ -1,6 +1,6 @@
 #![doc = include_str!("guide.md")]
 
-/// Switching: what settles the transport of a call, and for how long.
+/// Switching: what decides about the transport of a call, and for how long.
 ///
 #[doc = include_str!("pictures/transports.svg")]
 ///
