@@ -16,8 +16,9 @@ use crate::symptom::{Mark, SymptomKind};
 /// [`Bridge::verdict`](crate::Bridge::verdict) gives it, and
 /// [`BridgeBuilder::verdict`](crate::BridgeBuilder::verdict) takes it, so that a program that is
 /// started anew behind a bad proxy need not prove that gRPC is broken there. As a text
-/// (`to_string`, `parse`, and for serde) it is a few lines: the endpoint and the proxy that it holds
-/// for, and for each verdict the time by the wall's clock at which it expires. No secret is in it.
+/// (`to_string`, `parse`, and for serde) it is a few lines: the endpoint and the proxy that it
+/// holds for, and for each verdict the time by the wall's clock at which it expires. No secret is
+/// in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     network: String,
@@ -91,8 +92,8 @@ impl Clocks {
         Expiring { until, verdicts: term.verdicts.clamp(1, MOST_VERDICTS) }
     }
 
-    /// A time far ahead, of a clock that was set since or of a text that lies, is cut: whoever takes
-    /// it limits it further.
+    /// A time far ahead, of a clock that was set since or of a text that lies, is cut: whoever
+    /// takes it limits it further.
     fn term(&self, expiring: Expiring) -> Term {
         let left = Duration::from_secs(expiring.until.saturating_sub(self.wall)).min(FARTHEST);
         Term { until: self.instant + left, verdicts: expiring.verdicts }

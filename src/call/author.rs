@@ -58,8 +58,8 @@ pub(crate) const fn is_failure(code: Code) -> bool {
     )
 }
 
-/// Whether an intermediary wrote the status of this head. Envoy names itself in `server`, also where it passes
-/// on what the service said; but then it tells how long the service took.
+/// Whether an intermediary wrote the status of this head. Envoy names itself in `server`, also
+/// where it passes on what the service said; but then it tells how long the service took.
 fn is_forged(head: &HeaderMap) -> bool {
     let server = head.get(header::SERVER);
     let is_envoy = server.is_some_and(|server| server == "envoy" || server == "istio-envoy");

@@ -159,7 +159,8 @@ impl Core {
         call.options.transport.unwrap_or_else(|| self.transport())
     }
 
-    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is what may be broken.
+    /// REST speaks HTTP/1.1 unless it is told otherwise, and after a fallback always: HTTP/2 is
+    /// what may be broken.
     pub(super) fn http_versions(&self, transport: Transport) -> HttpVersions {
         if self.settings.rest_http2 && transport == Transport::Rest {
             HttpVersions::Any

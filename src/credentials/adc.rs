@@ -12,7 +12,8 @@ use crate::error::{BoxError, Error, ErrorKind};
 use crate::network::PerRuntime;
 
 /// Credentials that are looked for when the first call needs them: Google's crate renews its token
-/// in a task, so it needs a runtime, which `build()` has not. Each runtime has its own, whose task it drives.
+/// in a task, so it needs a runtime, which `build()` has not. Each runtime has its own, whose task
+/// it drives.
 #[derive(Default)]
 pub(super) struct Adc(PerRuntime<Mutex<State>>);
 

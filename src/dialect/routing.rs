@@ -6,8 +6,9 @@ use crate::json::text_of_field;
 use crate::schema::template::encode_segments;
 use crate::schema::{Method, Schema};
 
-/// `field=value` for each variable of the method's first HTTP rule, joined by `&`; `None` if all are
-/// empty, or the message cannot be read ([AIP-4222](https://google.aip.dev/client-libraries/4222)).
+/// `field=value` for each variable of the method's first HTTP rule, joined by `&`; `None` if all
+/// are empty, or the message cannot be read
+/// ([AIP-4222](https://google.aip.dev/client-libraries/4222)).
 pub(crate) fn routing_parameters(
     schema: &Schema,
     method: &Method,

@@ -40,12 +40,14 @@ impl Authority {
         &self.0.pem
     }
 
-    /// The root certificate and its private key, for a real proxy that signs in the authority's name.
+    /// The root certificate and its private key, for a real proxy that signs in the authority's
+    /// name.
     pub fn pem_with_key(&self) -> String {
         format!("{}{}", self.pem(), self.0.issuer.key().serialize_pem())
     }
 
-    /// TLS for a server with these names (or IP addresses), which offers these protocols; none: no ALPN.
+    /// TLS for a server with these names (or IP addresses), which offers these protocols; none: no
+    /// ALPN.
     ///
     /// # Panics
     /// A name is not ASCII, or the process's crypto provider cannot do TLS.
@@ -72,7 +74,8 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// A certificate with these names (or IP addresses) and its private key, both PEM, for a real server.
+    /// A certificate with these names (or IP addresses) and its private key, both PEM, for a real
+    /// server.
     ///
     /// # Panics
     /// A name is not ASCII.

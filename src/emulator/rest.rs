@@ -150,7 +150,8 @@ fn whole(printer: &Printer, request: &HeaderMap, reply: &Reply) -> Response<Answ
     full(response, bytes)
 }
 
-/// An error with nothing before it. Of a stream of events it keeps the content type, as the service does.
+/// An error with nothing before it. Of a stream of events it keeps the content type, as the service
+/// does.
 fn error(printer: &Printer, is_sse: bool, reply: &Reply, status: &Status) -> Response<AnswerBody> {
     let (code, _) = http_form(status.code());
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -189,8 +189,9 @@ impl Machine {
         }
     }
 
-    /// `Unproven -> OnRest`, by a verdict of before. Of one that has expired only the count is left:
-    /// gRPC is proven first, since whoever starts anew may end before a proof beside the calls does.
+    /// `Unproven -> OnRest`, by a verdict of before. Of one that has expired only the count is
+    /// left: gRPC is proven first, since whoever starts anew may end before a proof beside the
+    /// calls does.
     pub(crate) fn remember(&mut self, symptom: Symptom, term: Term, now: Instant) {
         self.verdicts = term.verdicts;
         if now < term.until {

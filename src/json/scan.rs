@@ -1,4 +1,5 @@
-//! Scan: the JSON tokenizer ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)), strict but for answers.
+//! Scan: the JSON tokenizer ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)), strict but for
+//! answers.
 //!
 //! The text is checked to be UTF-8 once, before; so a token can be taken as it is.
 
@@ -163,8 +164,8 @@ impl<'a> Scan<'a> {
         Ok(number)
     }
 
-    /// A bare integer of up to nine digits, which every integer type holds. `None`: it is not that, and nothing was
-    /// read.
+    /// A bare integer of up to nine digits, which every integer type holds. `None`: it is not that,
+    /// and nothing was read.
     #[inline]
     pub(crate) fn small_integer(&mut self) -> Option<u32> {
         self.skip_space();

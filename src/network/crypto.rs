@@ -23,9 +23,9 @@ pub(crate) fn crypto_provider() -> Result<Arc<CryptoProvider>, Error> {
     })
 }
 
-/// Has the process's first randomness drawn beside what the caller does next. aws-lc gathers its own
-/// entropy for it, which takes some 20 ms of a processor; the first handshake would wait for all of
-/// that.
+/// Has the process's first randomness drawn beside what the caller does next. aws-lc gathers its
+/// own entropy for it, which takes some 20 ms of a processor; the first handshake would wait for
+/// all of that.
 pub(super) fn begin_randomness(provider: &CryptoProvider) {
     static BEGUN: Once = Once::new();
     let random = provider.secure_random;

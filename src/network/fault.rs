@@ -7,7 +7,8 @@ use super::hop::ProxyHop;
 use crate::error::{BoxError, Error};
 use crate::symptom::{Evidence, LoginTrouble, Symptom, SymptomKind, TlsTrouble};
 
-/// A failure of one step of connecting. [`Fault::at`] and [`Fault::at_proxy`] name the peer and make it an [`Error`].
+/// A failure of one step of connecting. [`Fault::at`] and [`Fault::at_proxy`] name the peer and
+/// make it an [`Error`].
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: SymptomKind,

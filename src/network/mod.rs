@@ -131,7 +131,8 @@ impl Network {
     /// runtime.
     ///
     /// # Errors
-    /// A setting, or a proxy in the environment, cannot be used; all are `ErrorKind::Configuration`.
+    /// A setting, or a proxy in the environment, cannot be used; all are
+    /// `ErrorKind::Configuration`.
     pub(crate) fn new(settings: NetworkSettings) -> Result<Self, Error> {
         let tls = settings.tls.read(settings.is_https)?;
         let proxies = Arc::new(settings.proxy.resolve()?);
@@ -202,7 +203,8 @@ impl Network {
         self.0.connector.is_some()
     }
 
-    /// What the last dial met at the proxy's login, for a person; `None` without a proxy, or if it asked for none.
+    /// What the last dial met at the proxy's login, for a person; `None` without a proxy, or if it
+    /// asked for none.
     pub(crate) async fn describe_login(&self, origin: &Origin) -> Option<String> {
         self.proxy_for(origin)?.login().describe().await
     }

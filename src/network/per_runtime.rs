@@ -1,8 +1,8 @@
 //! Per runtime: what a tokio runtime drives belongs to it, and goes with it.
 //!
-//! The task, the socket and the timers of a connection live on the runtime that opened it. A call of another
-//! runtime would wait until somebody drives the first one, perhaps for ever: with a runtime for each
-//! thread, nobody does so between the calls of that thread.
+//! The task, the socket and the timers of a connection live on the runtime that opened it. A call
+//! of another runtime would wait until somebody drives the first one, perhaps for ever: with a
+//! runtime for each thread, nobody does so between the calls of that thread.
 
 use std::fmt;
 use std::future::pending;
@@ -69,12 +69,13 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
         self.find(make).0
     }
 
-    /// The same, once the runtime has looked at its sockets and timers. If nobody drove it for a while, a
-    /// connection that the peer has closed meanwhile looks open until then.
+    /// The same, once the runtime has looked at its sockets and timers. If nobody drove it for a
+    /// while, a connection that the peer has closed meanwhile looks open until then.
     pub(crate) async fn up_to_date(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let (value, is_fresh) = self.find(make);
         if !is_fresh {
-            // At the first one the runtime polls its sockets, by the second one their tasks have run.
+            // At the first one the runtime polls its sockets, by the second one their tasks have
+            // run.
             yield_now().await;
             yield_now().await;
             self.note_asked();

@@ -33,9 +33,9 @@ pub(super) struct Tls {
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Tls {
-    /// Trusts the operating system's store (on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured in
-    /// its place) and `roots`. The store is read here, while another thread draws randomness, if
-    /// `is_needed` at once.
+    /// Trusts the operating system's store (on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` are
+    /// honoured in its place) and `roots`. The store is read here, while another thread draws
+    /// randomness, if `is_needed` at once.
     ///
     /// # Errors
     /// There is nothing to trust, or the identity's key does not fit its certificate.
@@ -111,8 +111,8 @@ impl Tls {
         }
     }
 
-    /// HTTP/1.1 is offered beside HTTP/2 even where only HTTP/2 will do: a peer without it then says so,
-    /// and not one of three different errors.
+    /// HTTP/1.1 is offered beside HTTP/2 even where only HTTP/2 will do: a peer without it then
+    /// says so, and not one of three different errors.
     pub(super) fn config(&self, alpn: Alpn) -> &Arc<ClientConfig> {
         match alpn {
             Alpn::Http2 | Alpn::Any => &self.http2,

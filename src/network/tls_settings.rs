@@ -1,4 +1,5 @@
-//! TLS settings: roots, a client certificate, or a prepared configuration, as the program gives them.
+//! TLS settings: roots, a client certificate, or a prepared configuration, as the program gives
+//! them.
 
 use super::certificate;
 use super::crypto::begin_randomness;

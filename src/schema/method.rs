@@ -16,7 +16,8 @@ pub(crate) struct Method {
     pub(crate) output: MessageId,
     pub(crate) client_streaming: bool,
     pub(crate) server_streaming: bool,
-    /// What REST can send of the HTTP rule and its additional bindings, in order; empty: no REST form.
+    /// What REST can send of the HTTP rule and its additional bindings, in order; empty: no REST
+    /// form.
     pub(crate) rules: Box<[Rule]>,
     /// Why REST cannot send one of them.
     unusable: Option<Box<str>>,

@@ -168,7 +168,8 @@ impl SidecarBuilder {
     /// Checks the settings and takes the ports.
     ///
     /// # Errors
-    /// A port or a socket is taken, the system gives no thread, or other machines could reach one without `allow_remote`, or without TLS.
+    /// A port or a socket is taken, the system gives no thread, or other machines could reach one
+    /// without `allow_remote`, or without TLS.
     pub async fn bind(self) -> Result<Sidecar, Error> {
         self.check()?;
         let (listener, address) = listen(&self.listen).await?;

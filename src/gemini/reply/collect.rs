@@ -12,9 +12,9 @@ use crate::gemini::schema;
 
 /// Reads a stream to its end, and gives it as the one response that a unary call would have given.
 ///
-/// Neighbouring texts are joined, each candidate's parts and citations stand together, and of usage and
-/// ratings the last ones count. There is no way to read the whole before it is there, so Python's
-/// `IncompleteIterationError` cannot happen.
+/// Neighbouring texts are joined, each candidate's parts and citations stand together, and of usage
+/// and ratings the last ones count. There is no way to read the whole before it is there, so
+/// Python's `IncompleteIterationError` cannot happen.
 ///
 /// ```no_run
 /// use genai_bridge::gemini::reply::{Reply, collect_reply};
@@ -31,8 +31,8 @@ use crate::gemini::schema;
 /// ```
 ///
 /// # Errors
-/// The stream broke, the service ended it with an error, or it ended while no message had said why the model stopped
-/// (`DATA_LOSS`); nothing that had been received is lost.
+/// The stream broke, the service ended it with an error, or it ended while no message had said why
+/// the model stopped (`DATA_LOSS`); nothing that had been received is lost.
 pub async fn collect_reply<R: Reply>(stream: Streaming<R>) -> Result<R, BrokenReply<R>> {
     collect_reply_with(stream, |_| {}).await
 }

@@ -204,8 +204,8 @@ impl Reader<'_> {
         self.close(length, out)
     }
 
-    /// Base64 of either alphabet, padded or not, with its length. Some services escape the padding, so what stands
-    /// before the first escape is taken as it is.
+    /// Base64 of either alphabet, padded or not, with its length. Some services escape the padding,
+    /// so what stands before the first escape is taken as it is.
     fn bytes(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.scan.skip_space();
         let at = self.scan.offset();

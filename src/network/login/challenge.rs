@@ -1,7 +1,7 @@
 //! Challenge: what a proxy writes in `Proxy-Authenticate` (RFC 9110, section 11), read leniently.
 //!
-//! Several challenges may stand in one header or in several. Each has a token, parameters or nothing. The proxy
-//! chooses all of this text, so every byte is legal here and none is trusted.
+//! Several challenges may stand in one header or in several. Each has a token, parameters or
+//! nothing. The proxy chooses all of this text, so every byte is legal here and none is trusted.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,8 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// The challenges of these headers, in their order, at most [`MAX_CHALLENGES`]. What is no challenge is left out.
+    /// The challenges of these headers, in their order, at most [`MAX_CHALLENGES`]. What is no
+    /// challenge is left out.
     pub(crate) fn read_all<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<Self> {
         let mut challenges = Vec::new();
         for header in headers {
@@ -76,8 +77,8 @@ impl Challenge {
     }
 }
 
-/// Splits at the commas outside of quotes; without white space around the parts, and without empty ones. A quote
-/// that is never closed ends with the text.
+/// Splits at the commas outside of quotes; without white space around the parts, and without empty
+/// ones. A quote that is never closed ends with the text.
 fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |byte| {

@@ -1,4 +1,5 @@
-//! Login: how the bridge logs in at an HTTP proxy: which schemes it may use, and what it has learnt there.
+//! Login: how the bridge logs in at an HTTP proxy: which schemes it may use, and what it has learnt
+//! there.
 
 mod account;
 mod challenge;

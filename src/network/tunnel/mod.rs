@@ -1,5 +1,5 @@
-//! Tunnel: CONNECT through an HTTP proxy, in as many rounds as the login takes; whatever the proxy answers instead
-//! is kept as evidence.
+//! Tunnel: CONNECT through an HTTP proxy, in as many rounds as the login takes; whatever the proxy
+//! answers instead is kept as evidence.
 
 mod answer;
 mod page;
@@ -24,8 +24,9 @@ pub(crate) use answer::fuzzed;
 #[cfg(test)]
 pub(super) use page::{DRAIN_PATIENCE, MAX_PAGE, SKIM_PATIENCE};
 
-/// Asks the proxy for a tunnel to `target` and logs in where it asks for that, over as few connections of `dial` as
-/// the proxy allows. Returns the bytes, too, that came with its consent and already belong to the tunnel.
+/// Asks the proxy for a tunnel to `target` and logs in where it asks for that, over as few
+/// connections of `dial` as the proxy allows. Returns the bytes, too, that came with its consent
+/// and already belong to the tunnel.
 pub(super) async fn open_tunnel<S, Dial>(
     dial: impl Fn() -> Dial,
     target: &Address,
@@ -41,7 +42,8 @@ where
         let refused = match ask(&mut stream, target, Round::of(login), deadline).await {
             Ok(Answer::Opened(after)) => return Ok((stream, after)),
             Ok(Answer::WantsLogin(refused)) => refused,
-            // The proxy closed a connection that it had promised to keep, and saw nothing of the request.
+            // The proxy closed a connection that it had promised to keep, and saw nothing of the
+            // request.
             Err(fault) if is_reused && fault.is_without_answer() => {
                 login.repeat().await.map_err(|_| fault)?;
                 (stream, is_reused) = (dial().await?, false);

@@ -1,10 +1,12 @@
-//! Inquiry: what to do about a connection that is silent: wait, ask, ask elsewhere, or take it for lost.
+//! Inquiry: what to do about a connection that is silent: wait, ask, ask elsewhere, or take it for
+//! lost.
 //!
-//! A dead connection looks like a model that thinks, and like a network that is away for a while. So silence alone never
-//! decides, nor does an unanswered question: the service must have answered on another way, and after that the
-//! connection gets as much time again as it was silent. For so long, at most, TCP waits before it sends once more what
-//! was lost: its waits double ([RFC 6298, section 5.5](https://www.rfc-editor.org/rfc/rfc6298#section-5)), so the next
-//! one is about as long as all before it, on our side as on the peer's.
+//! A dead connection looks like a model that thinks, and like a network that is away for a while.
+//! So silence alone never decides, nor does an unanswered question: the service must have answered
+//! on another way, and after that the connection gets as much time again as it was silent. For so
+//! long, at most, TCP waits before it sends once more what was lost: its waits double ([RFC 6298,
+//! section 5.5](https://www.rfc-editor.org/rfc/rfc6298#section-5)), so the next one is about as
+//! long as all before it, on our side as on the peer's.
 
 use std::time::Duration;
 
@@ -45,7 +47,8 @@ impl Patience {
         self.silence / 30
     }
 
-    /// Between two questions, and before TCP sends again: Linux waits two minutes at most, and few peers longer than one.
+    /// Between two questions, and before TCP sends again: Linux waits two minutes at most, and few
+    /// peers longer than one.
     fn longest(self) -> Duration {
         self.silence * 20
     }

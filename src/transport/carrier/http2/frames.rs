@@ -1,7 +1,8 @@
 //! HTTP/2 frames of one direction, walked by their headers as the bytes pass by.
 //!
-//! Only what decides about a connection is read: SETTINGS, GOAWAY and the window of the whole connection. All other
-//! payload is stepped over ([RFC 9113, section 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
+//! Only what decides about a connection is read: SETTINGS, GOAWAY and the window of the whole
+//! connection. All other payload is stepped over ([RFC 9113, section
+//! 4.1](https://www.rfc-editor.org/rfc/rfc9113#section-4.1)).
 
 /// What the bytes of one direction tell.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,9 +31,9 @@ pub(crate) struct Http2Settings {
     pub(crate) keep_alive_interval: Duration,
     /// Time for the answer to that.
     pub(crate) keep_alive_timeout: Duration,
-    /// Most bytes of a header list that h2 reads. What is beyond it h2 drops from trailers without a word, and far
-    /// beyond it the whole connection goes, so this is far above what anybody may want: `grpc-status-details-bin`
-    /// and the message of a status may be long.
+    /// Most bytes of a header list that h2 reads. What is beyond it h2 drops from trailers without
+    /// a word, and far beyond it the whole connection goes, so this is far above what anybody may
+    /// want: `grpc-status-details-bin` and the message of a status may be long.
     pub(crate) max_header_list_size: u32,
 }
 

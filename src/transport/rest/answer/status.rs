@@ -29,8 +29,8 @@ pub(crate) fn read_status(schema: &Schema, http: u16, body: &[u8]) -> Option<Sta
     Some(with_details(code, style.message_of(object), details))
 }
 
-/// The failure that headers or trailers tell as those of gRPC do. Envoy writes so, unless it is told
-/// to write errors as JSON.
+/// The failure that headers or trailers tell as those of gRPC do. Envoy writes so, unless it is
+/// told to write errors as JSON.
 pub(super) fn failure_in(headers: &HeaderMap) -> Option<Status> {
     status_in(headers).filter(|status| status.code() != Code::Ok)
 }

@@ -193,7 +193,8 @@ impl Query<'_> {
     }
 }
 
-/// The next field and its value without the tag; of a repeated one, all elements that follow each other.
+/// The next field and its value without the tag; of a repeated one, all elements that follow each
+/// other.
 fn next_field<'m, 'w>(
     message: &'m crate::schema::Message,
     rest: &mut Wire<'w>,
