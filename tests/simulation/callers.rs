@@ -11,10 +11,11 @@ use genai_bridge::v1beta::{
 };
 use genai_bridge::{ActiveTransport, Bridge, CallOptions, Delivery, Error, ErrorKind, SymptomKind};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::log::Log;
-use crate::run::MARK;
+use crate::run::{MARK, MARK_AT_END};
 use crate::service::{content, text_of};
 use crate::world::{Call, Shape};
 
@@ -31,6 +32,8 @@ pub(crate) struct Outcome {
     pub(crate) messages: Vec<String>,
     /// The number in the metadata of the answer.
     pub(crate) mark: Option<usize>,
+    /// The same in the trailers: of a stream, or of an error.
+    pub(crate) mark_at_end: Option<usize>,
     /// How many connections of REST were open when it ended.
     pub(crate) rest_connections: usize,
     pub(crate) end: End,
@@ -85,6 +88,7 @@ pub(crate) async fn make(call: Call, bridge: Bridge, began: Instant) -> Outcome 
         transport: None,
         messages: Vec::new(),
         mark: None,
+        mark_at_end: None,
         rest_connections: 0,
         end: End::Cancelled,
     };
@@ -93,7 +97,10 @@ pub(crate) async fn make(call: Call, bridge: Bridge, began: Instant) -> Outcome 
     outcome.end = match ended {
         Err(_) => End::Cancelled,
         Ok(Ok(())) => End::Complete,
-        Ok(Err(status)) => End::Failed(Failure::of(&status)),
+        Ok(Err(status)) => {
+            outcome.mark_at_end = number(status.metadata(), MARK_AT_END);
+            End::Failed(Failure::of(&status))
+        }
     };
     outcome.ended = Instant::now();
     outcome.rest_connections = bridge.stats().connections(ActiveTransport::Rest);
@@ -151,7 +158,9 @@ impl Outcome {
 
     fn begin<T>(&mut self, reply: &Response<T>) {
         self.transport = reply.extensions().get().copied();
-        self.mark = reply.metadata().get(MARK).and_then(|mark| mark.to_str().ok()?.parse().ok());
+        self.mark = number(reply.metadata(), MARK);
+        // Those of a unary answer are among the rest.
+        self.mark_at_end = number(reply.metadata(), MARK_AT_END);
     }
 
     /// Keeps what tells the messages apart.
@@ -173,7 +182,13 @@ async fn read<M>(
             outcome.looked = Instant::now();
         }
     }
+    let trailers = messages.trailers().await?;
+    outcome.mark_at_end = trailers.and_then(|trailers| number(&trailers, MARK_AT_END));
     Ok(())
+}
+
+fn number(metadata: &MetadataMap, name: &str) -> Option<usize> {
+    metadata.get(name)?.to_str().ok()?.parse().ok()
 }
 
 fn request<M>(call: &Call, message: M) -> Request<M> {

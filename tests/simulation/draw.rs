@@ -20,6 +20,17 @@ enum Kind {
     Prompt,
     /// As before, and connections are cut.
     Cut,
+    /// As before, and a firewall forgets them.
+    Forgotten,
+    /// As before, and a proxy changes its mind about gRPC, again and again.
+    Fickle,
+}
+
+impl Kind {
+    /// The network is near, and all are quick.
+    fn is_prompt(self) -> bool {
+        !matches!(self, Self::Wild | Self::Calm)
+    }
 }
 
 impl World {
@@ -34,14 +45,20 @@ impl World {
             Kind::Prompt,
             Kind::Prompt,
             Kind::Cut,
+            Kind::Forgotten,
+            Kind::Fickle,
         ]);
-        let span = if random.one_in(8) { 7_200_000 } else { random.of_any_size(100, 600_000) };
+        let span = if kind == Kind::Fickle || random.one_in(8) {
+            7_200_000
+        } else {
+            random.of_any_size(100, 600_000)
+        };
         let proxies = draw_proxies(&mut random, kind);
         let options = Options::draw(&mut random);
         let calls = draw_count(&mut random);
         let calls = (0..calls).map(|number| Call::draw(&mut random, kind, number, span));
         let mut calls: Vec<Call> = calls.collect();
-        if matches!(kind, Kind::Prompt | Kind::Cut) && random.one_in(2) {
+        if kind.is_prompt() && random.one_in(2) {
             for call in &mut calls {
                 (call.answer.error, call.answer.refused) = (None, 0);
             }
@@ -57,12 +74,16 @@ impl World {
                 breaks.push(Break::draw(&mut random));
             }
         }
-        if kind == Kind::Cut {
+        if matches!(kind, Kind::Cut | Kind::Forgotten) {
             for place in 1..=random.between(1, 5) {
-                let what = What::Cut(random.choose(&[How::Close, How::Reset]));
+                let cut = What::Cut(random.choose(&[How::Close, How::Reset]));
+                let what = if kind == Kind::Cut { cut } else { What::Forget };
                 let at = millis(place * 15_000 + random.between(0, 3_000));
                 events.push(Event { at, what });
             }
+        }
+        if kind == Kind::Fickle {
+            draw_changes(&mut random, span, &mut events);
         }
         events.sort_by_key(|event| event.at);
         let service = Service::draw(&mut random, kind);
@@ -81,18 +102,34 @@ fn draw_count(random: &mut Random) -> u64 {
 }
 
 fn draw_proxies(random: &mut Random, kind: Kind) -> Vec<Fault> {
-    let count = random.choose(&[0, 0, 1, 1, 1, 2]);
+    let count = random.choose(&[0, 0, 1, 1, 1, 2]).max(usize::from(kind == Kind::Fickle));
     let one = |random: &mut Random| match kind {
-        _ if kind == Kind::Cut || random.one_in(3) => Fault::Pass,
+        Kind::Cut | Kind::Forgotten | Kind::Fickle => Fault::Pass,
+        _ if random.one_in(3) => Fault::Pass,
         Kind::Prompt if random.one_in(2) => random.choose(SELECTIVE),
         _ => draw_fault(random),
     };
     (0..count).map(|_| one(random)).collect()
 }
 
+/// The proxy breaks gRPC for some minutes, and lets it pass for some.
+fn draw_changes(random: &mut Random, span: u64, events: &mut Vec<Event>) {
+    let fault = random.choose(&[Fault::TrailersStripped, Fault::Page502, Fault::NoStreams]);
+    let mut at = 0;
+    for fault in [fault, Fault::Pass].into_iter().cycle() {
+        at += random.between(20_000, 600_000);
+        if at > span {
+            return;
+        }
+        events.push(Event { at: millis(at), what: What::FaultAndCut(0, fault) });
+    }
+}
+
 /// They hit some calls, and leave others alone.
 const SELECTIVE: &[Fault] = &[
     Fault::SecondMessageReset,
+    Fault::SecondMessageReset,
+    Fault::LargeAnswerReset,
     Fault::LargeAnswerReset,
     Fault::CallLimited,
     Fault::SlowAnswerPage,
@@ -181,7 +218,7 @@ impl Break {
 
 impl Call {
     fn draw(random: &mut Random, kind: Kind, number: u64, span: u64) -> Self {
-        let is_prompt = matches!(kind, Kind::Prompt | Kind::Cut);
+        let is_prompt = kind.is_prompt();
         let shape = match random.between(0, 9) {
             0..=4 => Shape::Unary,
             5..=7 => Shape::Stream,
@@ -223,6 +260,8 @@ impl Answer {
             [Code::Unavailable, Code::ResourceExhausted, Code::Internal, Code::InvalidArgument];
         let messages = if is_stream { random.of_any_size(1, 12) } else { 1 };
         let most = random.choose(&[200, 2_000, 40_000]);
+        // An image, now and then.
+        let most = if is_stream && random.one_in(100) { 4_000_000 } else { most };
         Self {
             thought: millis(if has_thought { random.of_any_size(1, 240_000) } else { 0 }),
             messages: usize::try_from(messages).expect("small"),
@@ -236,7 +275,7 @@ impl Answer {
 }
 
 fn draw_conditions(random: &mut Random, kind: Kind) -> Conditions {
-    if matches!(kind, Kind::Prompt | Kind::Cut) {
+    if kind.is_prompt() {
         return Conditions { latency: millis(random.between(1, 20)), rate: None };
     }
     let rate = random.one_in(4).then(|| random.of_any_size(2_000, 2_000_000));

@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::callers::{End, Outcome, make};
 use crate::log::Log;
 use crate::network::{FarEnd, Network};
-use crate::service::{Account, Logins, begin_service, number_in};
+use crate::service::{Account, LoginAccount, Logins, begin_service, number_in};
 use crate::setting::{begin_bridge, begin_emulator, begin_proxies};
 use crate::weather::Weather;
 use crate::world::{Answer, Call, Shape, What, World};
@@ -34,13 +34,14 @@ pub(crate) struct Record {
     /// A verdict against gRPC although REST had never reached the service.
     pub(crate) rash_verdict: Option<String>,
     /// A verdict that was taken back sooner than it may be.
-    pub(crate) short_verdict: Option<Duration>,
+    pub(crate) short_verdict: Option<(Duration, Duration)>,
     /// How often gRPC was found broken before the network healed.
     pub(crate) verdicts: usize,
     /// How often it was proven, before that.
     pub(crate) probes: u64,
-    /// How often the service refused a token.
-    pub(crate) login_refusals: u64,
+    pub(crate) logins: LoginAccount,
+    /// What the bridge still knew just after it was told to forget.
+    pub(crate) remembered: Option<String>,
     /// Most connections of REST at a time, as far as it was seen.
     pub(crate) most_connections: usize,
     /// What was left when all had ended.
@@ -102,6 +103,8 @@ pub(crate) struct Left {
     /// With the bridge idle for long.
     pub(crate) idle_connections: usize,
     pub(crate) counted_connections: usize,
+    /// Calls for which a bridge waits that closes.
+    pub(crate) is_waiting: bool,
     /// Without the bridge.
     pub(crate) tasks: usize,
     pub(crate) connections: usize,
@@ -109,6 +112,8 @@ pub(crate) struct Left {
 
 /// Metadata of each call, and of its answer: its number.
 pub(crate) const MARK: &str = "x-number";
+/// The same in the trailers of an answer.
+pub(crate) const MARK_AT_END: &str = "x-number-at-end";
 /// Tokens begin with it, too.
 pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
 const LONGEST_EXPIRY: Duration = Duration::from_secs(25 * 3600);
@@ -157,6 +162,7 @@ struct Run<'a> {
     account: Account,
     logins: Logins,
     slept: Vec<(Instant, Instant)>,
+    remembered: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -176,8 +182,20 @@ impl<'a> Run<'a> {
         let network = Network::new(weather, far_end, world.breaks.clone(), log.clone());
         let network = Arc::new(network);
         let bridge = begin_bridge(world, &network, &logins);
-        let slept = Vec::new();
-        Self { world, log, began, emulator, proxies, network, bridge, account, logins, slept }
+        let (slept, remembered) = Default::default();
+        Self {
+            world,
+            log,
+            began,
+            emulator,
+            proxies,
+            network,
+            bridge,
+            account,
+            logins,
+            slept,
+            remembered,
+        }
     }
 
     async fn run(mut self) -> Record {
@@ -205,7 +223,7 @@ impl<'a> Run<'a> {
         let _ = watching.await;
         let stats = self.bridge.stats();
         let received = self.emulator.received().iter().map(Arrival::of).collect();
-        let login_refusals = self.logins.refusals();
+        let (logins, remembered) = (self.logins.account(), self.remembered.take());
         let (account, slept) = (self.account.clone(), std::mem::take(&mut self.slept));
         let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
         let most_connections = outcomes.iter().map(|it| it.rest_connections).max().unwrap_or(0);
@@ -224,7 +242,8 @@ impl<'a> Run<'a> {
             short_verdict: seen.short,
             verdicts,
             probes,
-            login_refusals,
+            logins,
+            remembered,
             most_connections,
             left,
             panics,
@@ -258,7 +277,21 @@ impl<'a> Run<'a> {
                 sleep(Duration::from_millis(1)).await;
                 self.slept.push((now, Instant::now()));
             }
-            What::Reset => self.bridge.reset(),
+            What::Reset => {
+                self.bridge.reset();
+                self.look_for_memories();
+            }
+        }
+    }
+
+    /// What was learnt of the network is forgotten at once, and its connections take no calls.
+    fn look_for_memories(&mut self) {
+        let state = self.bridge.transport_state();
+        let is_known = state.transport().is_some() || self.bridge.verdict().is_some();
+        let is_chosen = self.world.options.transport != Transport::Auto;
+        let connections = self.bridge.stats().connections(ActiveTransport::Grpc);
+        if is_known && !is_chosen || connections > 0 {
+            self.remembered = Some(format!("{state}, {connections} connections"));
         }
     }
 
@@ -281,12 +314,15 @@ impl<'a> Run<'a> {
 
     /// Drops all, and looks at what is left.
     async fn end(self) -> Left {
-        let Self { bridge, network, proxies, emulator, log, .. } = self;
+        let Self { world, bridge, network, proxies, emulator, log, .. } = self;
         sleep(Duration::from_secs(120)).await;
         let stats = bridge.stats();
         let idle_connections = network.open();
         let counted_connections =
             stats.connections(ActiveTransport::Grpc) + stats.connections(ActiveTransport::Rest);
+        // Half of the bridges are closed, the others go without a word.
+        let closes = world.seed.is_multiple_of(2);
+        let is_waiting = closes && timeout(Duration::from_secs(1), bridge.close()).await.is_err();
         drop(bridge);
         sleep(Duration::from_secs(1)).await;
         let connections = network.open();
@@ -300,7 +336,7 @@ impl<'a> Run<'a> {
         let _ = timeout(Duration::from_secs(600), none_left).await;
         let tasks = Handle::current().metrics().num_alive_tasks();
         log.note(format_args!("ends"));
-        Left { idle_connections, counted_connections, tasks, connections }
+        Left { idle_connections, counted_connections, is_waiting, tasks, connections }
     }
 }
 
@@ -308,8 +344,30 @@ impl<'a> Run<'a> {
 #[derive(Default)]
 struct Seen {
     rash: Option<String>,
-    short: Option<Duration>,
+    /// How long it held, and how long it should have, at least.
+    short: Option<(Duration, Duration)>,
     verdicts: usize,
+    /// How many in a row, each soon after the one before.
+    row: u32,
+    ended: Option<Instant>,
+}
+
+impl Seen {
+    /// One that comes soon after another holds for twice as long.
+    fn begin_verdict(&mut self, now: Instant) {
+        self.verdicts += 1;
+        let is_relapse = self.ended.is_some_and(|ended| now < ended + SHORTEST_VERDICT);
+        self.row = if is_relapse { self.row + 1 } else { 1 };
+    }
+
+    fn end_verdict(&mut self, held: Duration, now: Instant) {
+        self.ended = Some(now);
+        let doublings = self.row.saturating_sub(1).min(20);
+        let least = (SHORTEST_VERDICT * (1 << doublings)).min(LONGEST_VERDICT);
+        if held < least {
+            self.short = Some((held, least));
+        }
+    }
 }
 
 /// A verdict needs an answer over REST, and holds for its time.
@@ -321,19 +379,21 @@ async fn watch(bridge: Bridge, emulator: Arc<Emulator>, seen: Arc<Mutex<Seen>>) 
         let state = changes.borrow_and_update().clone();
         let is_verdict = state.transport() == Some(ActiveTransport::Rest);
         let mut seen = seen.lock().expect("no panic");
-        seen.verdicts += usize::from(is_verdict);
+        if is_verdict && verdict.is_none() {
+            seen.begin_verdict(state.since());
+        }
         if is_verdict && !emulator.received().iter().any(Received::is_rest) {
             seen.rash = Some(state.to_string());
         }
-        let held = verdict.map(|since| state.since() - since);
-        if let Some(held) = held.filter(|held| !is_verdict && *held < SHORTEST_VERDICT) {
-            seen.short = Some(held);
+        if let Some(since) = verdict.filter(|_| !is_verdict) {
+            seen.end_verdict(state.since() - since, state.since());
         }
-        verdict = is_verdict.then(|| state.since());
+        verdict = is_verdict.then(|| verdict.unwrap_or(state.since()));
     }
 }
 
 const SHORTEST_VERDICT: Duration = Duration::from_secs(300);
+const LONGEST_VERDICT: Duration = Duration::from_secs(24 * 3600);
 
 /// One after the other, each for itself.
 fn healed_calls(world: &World) -> Vec<Call> {

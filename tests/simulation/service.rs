@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::log::Log;
-use crate::run::{KEY, MARK};
+use crate::run::{KEY, MARK, MARK_AT_END};
 use crate::world::{Answer, Call, Service, Shape};
 
 /// What the service did, by the number of the call.
@@ -70,6 +70,19 @@ struct Tokens {
     /// So many of them, the oldest, are not taken any more.
     revoked: usize,
     refusals: u64,
+    /// Refused without a login of any kind.
+    strangers: u64,
+}
+
+/// What came of all that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoginAccount {
+    /// Tokens that were given out.
+    pub(crate) given: u64,
+    /// Requests whose login was refused.
+    pub(crate) refusals: u64,
+    /// Those among them that brought none.
+    pub(crate) strangers: u64,
 }
 
 impl Logins {
@@ -99,7 +112,12 @@ impl Logins {
             return Ok(());
         }
         self.log.note(format_args!("service refuses the login"));
-        self.tokens().refusals += 1;
+        let name = if self.plan.token_life.is_some() { "authorization" } else { "x-goog-api-key" };
+        let is_stranger = !header(name).is_some_and(|login| login.contains(KEY));
+        let mut tokens = self.tokens();
+        tokens.refusals += 1;
+        tokens.strangers += u64::from(is_stranger);
+        drop(tokens);
         Err(Status::unauthenticated("who are you?"))
     }
 
@@ -118,8 +136,10 @@ impl Logins {
         tokens.revoked = tokens.given.len();
     }
 
-    pub(crate) fn refusals(&self) -> u64 {
-        self.tokens().refusals
+    pub(crate) fn account(&self) -> LoginAccount {
+        let tokens = self.tokens();
+        let given = tokens.given.len() as u64;
+        LoginAccount { given, refusals: tokens.refusals, strangers: tokens.strangers }
     }
 
     fn tokens(&self) -> MutexGuard<'_, Tokens> {
@@ -138,7 +158,7 @@ pub(crate) fn begin_service(emulator: &Emulator, calls: &[Call], log: Log) -> Ac
         let is_refused = told.take(number, call.answer.refused);
         log.note(format_args!("service takes {number}, refused: {is_refused}"));
         Some(if is_refused {
-            Reply::error(Status::unavailable("a moment, please"))
+            Reply::error(Status::unavailable(REFUSAL)).trailer(MARK_AT_END, number.to_string())
         } else {
             reply(call)
         })
@@ -161,12 +181,18 @@ fn reply(call: &Call) -> Reply {
         ),
     };
     let mark = call.number.to_string();
-    let reply = reply.metadata(MARK, mark).thinking(thought).pause(pause);
+    let reply = reply.metadata(MARK, &mark).trailer(MARK_AT_END, &mark);
+    let reply = reply.thinking(thought).pause(pause);
     match error {
-        Some(code) => reply.then_error(Status::new(code, "the service's own word")),
+        Some(code) => reply.then_error(Status::new(code, WORD)),
         None => reply,
     }
 }
+
+/// What it says with the error that is planned for a call.
+pub(crate) const WORD: &str = "the service's own word";
+/// What it says to a call that it does not take up yet.
+pub(crate) const REFUSAL: &str = "a moment, please";
 
 fn text(call: &Call, index: usize) -> String {
     format!("{}/{index}/{}", call.number, "x".repeat(call.answer.size))

@@ -22,7 +22,7 @@ pub(crate) struct World {
 }
 
 /// How the service stands behind all calls.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) max_streams: Option<u32>,
     /// Bytes that a stream may send at once.
@@ -201,6 +201,20 @@ impl World {
         let cuts: Vec<Duration> = cuts.map(|event| event.at).collect();
         let are_apart = cuts.windows(2).all(|two| two[1] > two[0] + MOMENT);
         self.breaks.is_empty() && are_apart && self.events.iter().all(is_cut)
+    }
+
+    /// A firewall forgets the open connections now and then, and the network is good.
+    pub(crate) fn only_forgets(&self) -> bool {
+        let is_meant = |event: &Event| match event.what {
+            What::Conditions(conditions) => {
+                event.at.is_zero()
+                    && conditions.rate.is_none()
+                    && conditions.latency <= Duration::from_millis(20)
+            }
+            What::Forget => true,
+            _ => false,
+        };
+        self.breaks.is_empty() && self.events.iter().all(is_meant)
     }
 
     /// The service answers each call at once, and nobody is in a hurry.

@@ -10,7 +10,7 @@ use super::SLACK;
 use super::faults::{does_no_harm, is_seen_by_a_free_call, is_silent, is_tunnel};
 use crate::callers::{End, Failure, Outcome};
 use crate::run::{Record, transport_of};
-use crate::service::{Work, invites_another};
+use crate::service::{REFUSAL, WORD, Work, invites_another};
 use crate::world::{Call, Shape, What, World};
 
 pub(super) struct Judged<'a> {
@@ -33,13 +33,16 @@ impl Judged<'_> {
             self.true_delivery(),
             self.on_its_transport(),
             self.own_words(),
+            self.word_for_word(),
             self.carried(),
             self.not_held_up(),
             self.not_stalled(),
             self.marked(),
+            self.told_of_its_transport(),
             self.at_its_hop(),
             self.asked_again_in_time(),
             self.stays_on_grpc(),
+            self.finds_out_in_time(),
         ];
         checks.into_iter().flatten().collect()
     }
@@ -150,6 +153,24 @@ impl Judged<'_> {
         (!may_be_forged).then(|| format!("the service never said {}", failure.text))
     }
 
+    /// The service's own words arrive as it said them, and what stands beside them.
+    fn word_for_word(&self) -> Option<String> {
+        let End::Failed(failure) = &self.outcome.end else { return None };
+        let is_planned = self.call.answer.error == Some(failure.code);
+        let is_refusal = self.call.answer.refused > 0 && failure.code == Code::Unavailable;
+        if failure.kind.is_some() || self.world.has_proxy() || !(is_planned || is_refusal) {
+            return None;
+        }
+        let is_said = is_planned && failure.text.ends_with(WORD)
+            || is_refusal && failure.text.ends_with(REFUSAL);
+        if !is_said {
+            return Some(format!("the service never said {}", failure.text));
+        }
+        // REST has no trailers.
+        let is_marked = self.rest > 0 || self.outcome.mark_at_end == Some(self.call.number);
+        (!is_marked).then(|| format!("its error is marked {:?}", self.outcome.mark_at_end))
+    }
+
     fn is_planned(&self, failure: &Failure) -> bool {
         let is_error = self.call.answer.error == Some(failure.code);
         let is_refusal = self.call.answer.refused > 0 && failure.code == Code::Unavailable;
@@ -251,9 +272,26 @@ impl Judged<'_> {
 
     /// Metadata goes both ways.
     fn marked(&self) -> Option<String> {
+        if !matches!(self.outcome.end, End::Complete) {
+            return None;
+        }
+        let Outcome { mark, mark_at_end, transport, .. } = self.outcome;
+        let number = Some(self.call.number);
+        let has_end = *transport == Some(ActiveTransport::Grpc);
+        let is_marked = *mark == number && (!has_end || *mark_at_end == number);
+        (!is_marked).then(|| format!("its answer is marked {mark:?}, at its end {mark_at_end:?}"))
+    }
+
+    /// The caller hears which transport brought the answer.
+    fn told_of_its_transport(&self) -> Option<String> {
         let is_complete = matches!(self.outcome.end, End::Complete);
-        (is_complete && self.outcome.mark != Some(self.call.number))
-            .then(|| format!("its answer is marked {:?}", self.outcome.mark))
+        let arrived = match self.outcome.transport {
+            Some(ActiveTransport::Grpc) => self.grpc,
+            Some(ActiveTransport::Rest) => self.rest,
+            _ => 0,
+        };
+        (is_complete && arrived == 0)
+            .then(|| format!("came over {:?}, it is said", self.outcome.transport))
     }
 
     /// What failed on the way to the proxy, or at it, is told of the proxy; nothing is where there

@@ -2,6 +2,7 @@
 //! account.
 
 mod call;
+mod counters;
 mod faults;
 mod on_grpc;
 mod whole;
@@ -25,6 +26,7 @@ pub(crate) fn violations(world: &World, record: &Record) -> Vec<String> {
         );
     }
     found.extend(whole::violations(world, record));
+    found.extend(counters::violations(world, record));
     found
 }
 

@@ -7,7 +7,7 @@ use genai_bridge::emulator::Fault;
 use super::call::Judged;
 use super::faults::{does_no_harm, is_tunnel};
 use crate::callers::End;
-use crate::world::{Shape, What};
+use crate::world::{Event, Service, Shape, What};
 
 impl Judged<'_> {
     /// Calls that are quick, on a network that is near, and that harms none of their kind: at most,
@@ -40,6 +40,41 @@ impl Judged<'_> {
         Some(format!("failed although gRPC works: {}", failure.text))
     }
 
+    /// A connection that a firewall forgot is found out before TCP gives it up: by one that is idle
+    /// no call is lost.
+    pub(super) fn finds_out_in_time(&self) -> Option<String> {
+        let (world, outcome) = (self.world, self.outcome);
+        let silence = world.options.silence_limit;
+        let is_meant = world.only_forgets()
+            && !world.is_calm()
+            && world.is_prompt()
+            && world.proxies.iter().all(|fault| is_tunnel(*fault))
+            && world.service == Service::default()
+            && silence <= Duration::from_secs(3)
+            && self.call.answer.error.is_none()
+            && self.call.answer.refused == 0
+            && self.is_auto();
+        if !is_meant {
+            return None;
+        }
+        let took = outcome.ended - outcome.began;
+        if took > silence * 4 + NOTICED {
+            return Some(format!("took {took:?} on a network that forgets"));
+        }
+        let End::Failed(failure) = &outcome.end else { return None };
+        let is_alone = self.record.outcomes.iter().all(|other| {
+            other.number == outcome.number
+                || other.ended + IDLE < outcome.began
+                || other.began > outcome.ended
+        });
+        let forgot = |event: &Event| {
+            let at = self.record.began + event.at;
+            event.what == What::Forget && at >= outcome.began && at <= outcome.ended
+        };
+        let is_hit = world.events.iter().any(forgot);
+        (is_alone && !is_hit).then(|| format!("failed on a forgotten connection: {}", failure.text))
+    }
+
     /// Whether its connection may have been cut, or the one that was to show whether gRPC works.
     fn is_hit(&self) -> bool {
         let (began, ended) = (self.outcome.began, self.outcome.ended);
@@ -62,3 +97,8 @@ impl Judged<'_> {
 const NEAR: Duration = Duration::from_millis(20);
 const HEAD_START: Duration = Duration::from_millis(300);
 const AROUND: Duration = Duration::from_secs(1);
+/// To ask an idle connection in vain, and to open another one, beside the silence and as long a one
+/// again.
+const NOTICED: Duration = Duration::from_secs(4);
+/// A connection that was idle for so long is asked before it gets a call.
+const IDLE: Duration = Duration::from_secs(4);

@@ -20,6 +20,7 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
         counted(world, record),
         verdicts(world, record),
         received(world, record),
+        logins(world, record),
         ended(record),
         switched(record),
         asked_seldom(world, record),
@@ -45,10 +46,10 @@ fn counted(world: &World, record: &Record) -> Vec<String> {
     require(stats.calls() == calls, format!("{} calls counted, {calls} made", stats.calls()));
     let attempts = stats.attempts(ActiveTransport::Grpc) + stats.attempts(ActiveTransport::Rest);
     let most = calls + stats.resends() + stats.retries();
-    let most = most + record.login_refusals;
+    let most = most + record.logins.refusals;
     require(attempts <= most, format!("{attempts} attempts of {most}"));
     // Each attempt that the service invites may be sent again four times, the switch among them.
-    let most = (calls + stats.retries() + record.login_refusals) * 4;
+    let most = (calls + stats.retries() + record.logins.refusals) * 4;
     require(stats.resends() <= most, format!("{} resends, {most} at most", stats.resends()));
     for (transport, is_rest) in [(ActiveTransport::Grpc, false), (ActiveTransport::Rest, true)] {
         let paid = |it: &&Arrival| it.number.is_some() && it.is_rest == is_rest;
@@ -128,9 +129,27 @@ fn verdicts(world: &World, record: &Record) -> Vec<String> {
         !is_unharmed || record.verdicts == 0,
         "a verdict, though connections were only cut".to_owned(),
     );
-    if let Some(held) = record.short_verdict {
-        require(was_reset, format!("a verdict held for {held:?} only"));
+    if let Some((held, least)) = record.short_verdict {
+        require(was_reset, format!("a verdict held for {held:?}, not {least:?}"));
     }
+    found
+}
+
+/// Nobody comes without a login; a key is good for ever, and a token as long as nobody says
+/// otherwise.
+fn logins(world: &World, record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let logins = record.logins;
+    if logins.strangers > 0 {
+        found.push(format!("{} requests without a login", logins.strangers));
+    }
+    if world.service.token_life.is_some() && !world.service.tells_life {
+        let most = logins.refusals + 1;
+        if logins.given > most {
+            found.push(format!("asked for {} tokens, {most} at most", logins.given));
+        }
+    }
+    found.extend(record.remembered.iter().map(|it| format!("told to forget, it knows: {it}")));
     found
 }
 
@@ -151,8 +170,24 @@ fn received(world: &World, record: &Record) -> Vec<String> {
             format!("call {:?} brings no deadline", it.number),
         );
     }
+    found.extend(early_deadlines(world, record));
     found.extend(late_deadlines(world, record));
     found
+}
+
+/// The service has all the time that the caller gives.
+fn early_deadlines(world: &World, record: &Record) -> Vec<String> {
+    let early = record.received.iter().filter_map(|it| {
+        let place = world.calls.iter().position(|call| Some(call.number) == it.number)?;
+        let outcome = record.outcomes.get(place)?;
+        let deadline = outcome.began + world.calls[place].timeout?;
+        // REST is told of whole seconds.
+        let rounded = Duration::from_secs(u64::from(it.is_rest));
+        let told = it.at + it.timeout? + rounded;
+        let early = deadline.checked_duration_since(told).filter(|early| !early.is_zero())?;
+        Some(format!("the service hears of a deadline that is {early:?} too early"))
+    });
+    early.collect()
 }
 
 /// What the service hears of a deadline is the time that is left: also with a second attempt.
@@ -205,7 +240,7 @@ fn ended(record: &Record) -> Vec<String> {
 fn switched(record: &Record) -> Vec<String> {
     let both = record.arrivals().values().filter(|(grpc, rest)| *grpc > 0 && *rest > 0).count();
     let stats = &record.stats;
-    let told = stats.switches() + stats.retries() + record.login_refusals;
+    let told = stats.switches() + stats.retries() + record.logins.refusals;
     let is_told = both as u64 <= told;
     if is_told { Vec::new() } else { vec![format!("{both} calls on both transports, {told} told")] }
 }
@@ -216,6 +251,12 @@ fn asked_seldom(world: &World, record: &Record) -> Vec<String> {
     let is_still = world.is_calm() && world.is_prompt() && !does_no_harm(world.fault());
     let is_auto = world.options.transport == Transport::Auto;
     let probes = record.probes;
+    let last = record.outcomes.iter().map(|outcome| outcome.ended).max();
+    let took = last.map_or(Duration::ZERO, |last| last - record.began);
+    let paced = PROBES_AT_ONCE + took.as_secs() / 5;
+    if world.is_calm() && world.is_prompt() && probes > paced {
+        return vec![format!("gRPC was proven {probes} times in {took:?}")];
+    }
     if is_broken && is_still && is_auto && probes > MOST_PROBES {
         return vec![format!("gRPC, which is broken, was proven {probes} times")];
     }
@@ -250,6 +291,8 @@ fn learnt(world: &World, record: &Record) -> Vec<String> {
 /// The first ones, and one with each expiry, which doubles.
 const MOST_PROBES: u64 = 14;
 const MOST_FAILURES: usize = 8;
+/// Of calls that come together, ten; the next ones are 5 s apart.
+const PROBES_AT_ONCE: u64 = 11;
 
 /// Callers who are refused at one time do not come back at one time.
 fn spread(world: &World, record: &Record) -> Vec<String> {
