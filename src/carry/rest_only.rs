@@ -64,4 +64,4 @@ pub(super) fn only_over_rest(field: &str) -> Error {
 }
 
 const LET_GO: &str =
-    "let this call go over REST: by `CallOptions::transport`, or by `Transport::Auto` for all";
+    "let the call go over REST: set the transport to auto or rest, for this call or for all";

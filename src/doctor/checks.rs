@@ -46,7 +46,7 @@ impl Checks {
         let failed = self.ended.iter().filter(|check| check.has_failed()).map(Check::step).min();
         let why = failed.map_or_else(
             || "there is nothing to look at".to_owned(),
-            |step| format!("left out: it would tell nothing new after {}", step.name()),
+            |step| format!("it would tell nothing new after {}", step.name()),
         );
         for step in Step::ALL {
             if !self.ended.iter().any(|check| check.step() == *step) {

@@ -358,5 +358,5 @@ async fn the_refusal_says_how_the_call_can_go() {
     let status = client.generate_content(request).await.expect_err("refused");
     let advice = genai_bridge::gemini::advice(&status);
     let said = format!("{advice:?}");
-    assert!(said.contains("CallOptions::transport"), "{said}");
+    assert!(said.contains("set the transport to auto or rest"), "{said}");
 }

@@ -28,7 +28,7 @@ impl Schema {
     ///
     /// # Errors
     /// The schema has no such method, the method has no HTTP rule ([`ErrorKind::Unsupported`]), or
-    /// the message fits no binding ([`ErrorKind::InvalidRequest`]; the text names each binding,
+    /// the message fits no HTTP rule ([`ErrorKind::InvalidRequest`]; the text names each rule,
     /// field, pattern and value).
     pub fn http_request(&self, path: &str, wire: &[u8]) -> Result<::http::Request<Bytes>, Error> {
         let unknown =
