@@ -85,11 +85,7 @@ fn detailed() -> String {
     let status = Status::with_details(Code::ResourceExhausted, "slow down", details);
     status.add_header(&mut headers).expect("headers");
     let line = |(name, value): (&HeaderName, &HeaderValue)| {
-        format!(
-            "{name}: {}
-",
-            value.to_str().expect("text")
-        )
+        format!("{name}: {}\r\n", value.to_str().expect("text"))
     };
     headers.iter().map(line).collect::<Vec<_>>().concat()
 }
