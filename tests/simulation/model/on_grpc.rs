@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use genai_bridge::emulator::Fault;
+use genai_bridge::{ActiveTransport, Transport};
 
 use super::call::Judged;
 use super::faults::{does_no_harm, is_tunnel};
 use crate::callers::End;
-use crate::world::{Event, Service, Shape, What};
+use crate::run::transport_of;
+use crate::world::{Call, Event, Service, Shape, What};
 
 impl Judged<'_> {
     /// Calls that are quick, on a network that is near, and that harms none of their kind: at most,
@@ -53,7 +55,8 @@ impl Judged<'_> {
             && silence <= Duration::from_secs(3)
             && self.call.answer.error.is_none()
             && self.call.answer.refused == 0
-            && self.is_auto();
+            && self.is_auto()
+            && self.is_rest_idle();
         if !is_meant {
             return None;
         }
@@ -73,6 +76,13 @@ impl Judged<'_> {
         };
         let is_hit = world.events.iter().any(forgot);
         (is_alone && !is_hit).then(|| format!("failed on a forgotten connection: {}", failure.text))
+    }
+
+    /// No call takes REST but by its own choice: of a silent connection of REST, TCP alone tells.
+    fn is_rest_idle(&self) -> bool {
+        let is_chosen = |call: &&Call| transport_of(self.world, call) == Transport::Rest;
+        let chosen = self.world.calls.iter().filter(is_chosen).count() as u64;
+        self.record.stats.attempts(ActiveTransport::Rest) <= chosen
     }
 
     /// Whether its connection may have been cut, or the one that was to show whether gRPC works.
@@ -99,6 +109,6 @@ const HEAD_START: Duration = Duration::from_millis(300);
 const AROUND: Duration = Duration::from_secs(1);
 /// To ask an idle connection in vain, and to open another one, beside the silence and as long a one
 /// again.
-const NOTICED: Duration = Duration::from_secs(4);
+const NOTICED: Duration = Duration::from_secs(6);
 /// A connection that was idle for so long is asked before it gets a call.
 const IDLE: Duration = Duration::from_secs(4);
