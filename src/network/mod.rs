@@ -51,7 +51,6 @@ pub(crate) use crypto::crypto_provider;
 pub(crate) use dial::kind_of as kind_of_connect;
 pub(crate) use hop::ProxyHop;
 pub(crate) use hop_name::HopName;
-pub(crate) use io::Io;
 pub use login::{ProxyLogin, ProxyTunnel};
 pub(crate) use per_runtime::{PerRuntime, require_runtime};
 pub use proxy::Proxy;

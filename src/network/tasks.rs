@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::rt::Executor;
+use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -33,7 +34,15 @@ impl Tasks {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        let task = self.0.tracker.spawn(task);
+        self.spawn_on(task, &Handle::current())
+    }
+
+    /// Runs a task on a runtime, from anywhere.
+    pub(crate) fn spawn_on<F>(&self, task: F, runtime: &Handle) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let task = self.0.tracker.spawn_on(task, runtime);
         let mut handles = self.handles();
         if handles.all.len() >= handles.sweep_at {
             handles.all.retain(|handle| !handle.is_finished());
@@ -67,7 +76,7 @@ impl Tasks {
     }
 }
 
-/// As hyper's client runs its own.
+/// As hyper's connections of HTTP/2 run theirs.
 impl<F> Executor<F> for Tasks
 where
     F: Future<Output: Send + 'static> + Send + 'static,

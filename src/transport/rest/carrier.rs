@@ -5,8 +5,8 @@ use tonic::body::Body;
 use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::transport::carrier::foreign::{Carrier, ForeignCarrier};
-use crate::transport::carrier::http1::HttpVersions;
-use crate::transport::carrier::http1::client::{Client, HttpAnswer, HttpBody, SentBody};
+use crate::transport::carrier::http1::client::{Client, HttpAnswer, HttpBody};
+use crate::transport::carrier::http1::{HttpVersions, SentBody};
 
 pub(super) enum RestCarrier {
     Own(Box<Client>),

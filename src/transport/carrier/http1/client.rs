@@ -1,47 +1,34 @@
-//! Client: HTTP over our own connections, pooled by hyper's client; what breaks becomes a
-//! `Symptom`.
+//! Client: HTTP over our own connections; what breaks becomes a `Symptom`.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http::header::{self, HeaderMap};
+use http::uri::{PathAndQuery, Uri};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Empty, Full};
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioTimer;
+use http_body_util::{BodyExt, Empty};
 
+use super::connection::Dialler;
+use super::places::Places;
+use super::pool::{Loan, Pool};
+use super::{HttpVersions, SentBody, failure};
 use crate::error::{BoxError, Error};
-use crate::json::JsonBody;
-use crate::network::{Alpn, Network, Origin, PerRuntime, Tasks};
+use crate::network::{Alpn, Network, Origin, PerRuntime};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
-use crate::transport::carrier::http1::HttpVersions;
-use crate::transport::carrier::http1::dialler::{Dialler, Issuer, waiting};
-use crate::transport::carrier::http1::failure;
-use crate::transport::carrier::http1::places::Places;
 
 /// Sends HTTP requests to one origin.
 pub(crate) struct Client {
     network: Network,
     origin: Origin,
-    pools: PerRuntime<Pools>,
+    /// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
+    one: PerRuntime<Pool>,
+    any: PerRuntime<Pool>,
     places: Arc<Places>,
 }
-
-/// HTTP/1.1 only, and HTTP/2 as well. The lists of protocols differ, so their connections do.
-struct Pools {
-    one: Pool,
-    any: Pool,
-    /// How failures name the service, behind the proxy of these connections.
-    hop: Arc<str>,
-}
-
-type Pool = legacy::Client<Dialler, SentBody>;
-/// What a request carries: JSON that is put together while it is sent, bytes, or a stream of them.
-pub(crate) type SentBody = Either<JsonBody, Either<Full<Bytes>, tonic::body::Body>>;
 
 /// An answer whose body is still on its way.
 pub(crate) struct HttpAnswer {
@@ -54,15 +41,17 @@ pub(crate) struct HttpAnswer {
 pub(crate) struct HttpBody {
     body: UnsyncBoxBody<Bytes, BoxError>,
     hop: Arc<str>,
-    issuer: Option<Issuer>,
+    issuer: Option<Arc<str>>,
+    /// Kept for the exchange that this body ends.
+    loan: Option<Loan>,
     trailers: Option<HeaderMap>,
 }
 
 impl Client {
     /// Each runtime has at most so many HTTP/1.1 connections.
     pub(crate) fn new(network: Network, origin: Origin, limit: usize) -> Self {
-        let (pools, places) = (PerRuntime::default(), Arc::new(Places::new(limit)));
-        Self { network, origin, pools, places }
+        let (one, any) = Default::default();
+        Self { network, origin, one, any, places: Arc::new(Places::new(limit)) }
     }
 
     /// How failures name the service, as the network is now.
@@ -72,7 +61,8 @@ impl Client {
 
     /// Leaves the connections to the calls that are on them; idle ones close.
     pub(crate) fn forget(&self) {
-        self.pools.clear();
+        self.one.clear();
+        self.any.clear();
     }
 
     /// How many connections are open.
@@ -90,39 +80,64 @@ impl Client {
         self.network.connect(&self.origin, Alpn::Http1).await.map(drop)
     }
 
+    /// Sends a request. It is sent again only if its connection was closed before any of it was
+    /// written.
+    ///
+    /// # Errors
+    /// There is no connection, or it broke.
     pub(crate) async fn send(
         &self,
-        mut request: http::Request<SentBody>,
+        mut request: Request<SentBody>,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
-        if versions == HttpVersions::One {
-            request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
-        }
-        let pools = self.pools.up_to_date(|| self.make_pools()).await;
-        let pool = match versions {
-            HttpVersions::One => &pools.one,
-            HttpVersions::Any => &pools.any,
+        let pools = match versions {
+            HttpVersions::One => &self.one,
+            HttpVersions::Any => &self.any,
         };
-        match waiting(pool.request(request)).await {
-            Ok(answer) => {
-                let (head, body) = answer.into_parts();
-                let issuer = head.extensions.get().cloned();
-                let body = HttpBody { issuer, ..HttpBody::new(body, Arc::clone(&pools.hop)) };
-                Ok(HttpAnswer { status: head.status, headers: head.headers, body })
+        let pool = pools.up_to_date(|| self.make_pool(versions)).await;
+        loop {
+            let mut loan = pool.take().await?;
+            self.address(&mut request, loan.connection.is_http2());
+            match loan.connection.send(request).await {
+                Ok(answer) => return Ok(HttpAnswer::over(loan, answer, pool.hop())),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if loan.connection.is_reused => request = unsent,
+                    _ => return Err(failure::before_answer(error.into_error().into(), pool.hop())),
+                },
             }
-            Err(error) => Err(failure::before_answer(error.into(), &pools.hop)),
         }
     }
 
-    fn make_pools(&self) -> Pools {
-        let pool = |versions: HttpVersions| {
-            let (network, origin) = (self.network.clone(), self.origin.clone());
-            let places = Arc::clone(&self.places);
-            let drivers = network.drivers().clone();
-            build(Dialler::new(network, origin, versions.alpn(), places), versions, drivers)
-        };
-        let hop = self.hop().into();
-        Pools { one: pool(HttpVersions::One), any: pool(HttpVersions::Any), hop }
+    fn make_pool(&self, versions: HttpVersions) -> Pool {
+        let (network, origin) = (self.network.clone(), self.origin.clone());
+        let (alpn, places) = (versions.alpn(), Arc::clone(&self.places));
+        Pool::new(Dialler { network, origin, alpn, places }, self.hop().into())
+    }
+
+    /// HTTP/1.1 names the path and the host apart, HTTP/2 the whole address.
+    fn address(&self, request: &mut Request<SentBody>, is_http2: bool) {
+        let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if is_http2 {
+            request.headers_mut().remove(header::HOST);
+            let mut parts = self.origin.uri().clone().into_parts();
+            parts.path_and_query = Some(path);
+            *request.uri_mut() =
+                Uri::from_parts(parts).expect("an origin and a path are an address");
+        } else {
+            request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
+            *request.uri_mut() = Uri::from(path);
+        }
+    }
+}
+
+impl HttpAnswer {
+    fn over(loan: Loan, answer: http::Response<hyper::body::Incoming>, hop: &Arc<str>) -> Self {
+        let (head, body) = answer.into_parts();
+        let mut body = HttpBody::new(body, Arc::clone(hop));
+        body.issuer = loan.connection.issuer();
+        body.loan = Some(loan);
+        Self { status: head.status, headers: head.headers, body }
     }
 }
 
@@ -133,7 +148,13 @@ impl HttpBody {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { body: body.map_err(Into::into).boxed_unsync(), hop, issuer: None, trailers: None }
+        Self {
+            body: body.map_err(Into::into).boxed_unsync(),
+            hop,
+            issuer: None,
+            loan: None,
+            trailers: None,
+        }
     }
 
     /// The next bytes; `None` at a clean end.
@@ -171,6 +192,9 @@ impl HttpBody {
     /// Lets go of the connection: nothing more is read.
     pub(crate) fn close(&mut self) {
         self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
+        if let Some(loan) = self.loan.take() {
+            loan.end();
+        }
     }
 
     #[cfg(feature = "cli")]
@@ -191,7 +215,7 @@ impl HttpBody {
     /// A failure that this answer shows.
     pub(crate) fn symptom(&self, kind: SymptomKind, evidence: Evidence) -> Symptom {
         let evidence = match &self.issuer {
-            Some(Issuer(issuer)) => evidence.with_issuer(issuer),
+            Some(issuer) => evidence.with_issuer(issuer),
             None => evidence,
         };
         Symptom::new(kind, &*self.hop).with_evidence(evidence)
@@ -203,41 +227,11 @@ impl HttpBody {
     }
 }
 
-/// hyper's client sends a request again by itself only if the connection was closed before any of
-/// it was written. It makes `Host` anew for each request on HTTP/1.1, so that is left to it only
-/// where HTTP/2, which has none, may be spoken.
-fn build(dialler: Dialler, versions: HttpVersions, drivers: Tasks) -> Pool {
-    legacy::Client::builder(drivers)
-        .set_host(versions == HttpVersions::Any)
-        .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http1_max_headers(MAX_HEADER_COUNT)
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_LIMIT)
-        .timer(TokioTimer::new())
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .build(dialler)
+impl Drop for HttpBody {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
-
-/// Headers of an answer on HTTP/1.1: gateways add their own.
-const MAX_HEADER_COUNT: usize = 300;
-/// An idle connection is closed after this. Whether it still carries anything cannot be asked: in
-/// HTTP/1.1 only the next call would show it, and be lost if it does not. A new connection takes
-/// some round trips.
-const IDLE_LIMIT: Duration = Duration::from_secs(3);
-/// Silence on an HTTP/2 connection with calls in flight before it is asked whether it lives.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// An answer with inline images has about 10 MB; a window below the bandwidth-delay product slows
-/// it.
-const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// Over HTTP/2; hyper's own limit is 16 KiB.
-const MAX_HEADERS: u32 = 1024 * 1024;
 
 #[cfg(test)]
 impl HttpBody {
@@ -253,7 +247,7 @@ impl HttpBody {
 
     fn of(chunks: Chunks) -> Self {
         let body = chunks.map_err(BoxError::from).boxed_unsync();
-        Self { body, hop: "a service".into(), issuer: None, trailers: None }
+        Self { body, hop: "a service".into(), issuer: None, loan: None, trailers: None }
     }
 }
 

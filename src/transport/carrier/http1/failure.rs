@@ -8,13 +8,9 @@ use hyper_util::client::legacy;
 use crate::error::{BoxError, Error};
 use crate::network::late_refusal;
 use crate::symptom::{Evidence, Symptom, SymptomKind};
-use crate::transport::carrier::http1::dialler::FailedDial;
 
-/// A request without an answer. A failed dial says itself what it met.
+/// A request without an answer.
 pub(crate) fn before_answer(error: BoxError, hop: &str) -> Error {
-    if let Some(FailedDial(dial)) = find(error.as_ref()) {
-        return dial.repeat();
-    }
     let refused = late_refusal(error.as_ref());
     let (kind, evidence) =
         refused.unwrap_or_else(|| (kind_of(error.as_ref()), evidence_of(error.as_ref())));
@@ -32,7 +28,7 @@ pub(crate) fn within_body(error: &BoxError) -> (SymptomKind, Evidence) {
     (kind, evidence_of(error.as_ref()))
 }
 
-/// Whether hyper-util's client, ours or another, got no connection.
+/// Whether hyper-util's client got no connection.
 pub(crate) fn is_without_connection(error: &(dyn StdError + 'static)) -> bool {
     find::<legacy::Error>(error).is_some_and(legacy::Error::is_connect)
 }

@@ -1,13 +1,22 @@
-//! HTTP/1.1, carrier of REST: hyper's pooling client on our own connections.
+//! HTTP/1.1, carrier of REST: a pool of hyper's connections.
 
 pub(crate) mod client;
-mod dialler;
+mod connection;
 pub(crate) mod failure;
+mod idle;
 mod places;
+mod pool;
 
 pub(crate) use places::default_connections;
 
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+
+use crate::json::JsonBody;
 use crate::network::Alpn;
+
+/// What a request carries: JSON that is put together while it is sent, bytes, or a stream of them.
+pub(crate) type SentBody = Either<JsonBody, Either<Full<Bytes>, tonic::body::Body>>;
 
 /// The versions of HTTP that are offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use http_body_util::{Either, Full};
 
 use super::form::{JSON, RequestBody, RestRequest, header_value};
 use crate::error::Error;
-use crate::transport::carrier::http1::client::SentBody;
+use crate::transport::carrier::http1::SentBody;
 
 /// The request with the caller's `headers` and those that its body needs.
 ///
