@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::Request;
 use http::header::{self, HeaderMap};
 use http::uri::{PathAndQuery, Uri};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
 
 use super::connection::Dialler;
 use super::places::Places;
@@ -39,12 +40,19 @@ pub(crate) struct HttpAnswer {
 
 /// The body of an answer. Dropped or closed before its end, it cancels the request.
 pub(crate) struct HttpBody {
-    body: UnsyncBoxBody<Bytes, BoxError>,
+    source: Source,
     hop: Arc<str>,
     issuer: Option<Arc<str>>,
     /// Kept for the exchange that this body ends.
     loan: Option<Loan>,
     trailers: Option<HeaderMap>,
+}
+
+/// Where the bytes come from.
+enum Source {
+    Own(Incoming),
+    Foreign(UnsyncBoxBody<Bytes, BoxError>),
+    Closed,
 }
 
 impl Client {
@@ -132,9 +140,9 @@ impl Client {
 }
 
 impl HttpAnswer {
-    fn over(loan: Loan, answer: http::Response<hyper::body::Incoming>, hop: &Arc<str>) -> Self {
+    fn over(loan: Loan, answer: http::Response<Incoming>, hop: &Arc<str>) -> Self {
         let (head, body) = answer.into_parts();
-        let mut body = HttpBody::new(body, Arc::clone(hop));
+        let mut body = HttpBody::of(Source::Own(body), Arc::clone(hop));
         body.issuer = loan.connection.issuer();
         body.loan = Some(loan);
         Self { status: head.status, headers: head.headers, body }
@@ -148,13 +156,11 @@ impl HttpBody {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self {
-            body: body.map_err(Into::into).boxed_unsync(),
-            hop,
-            issuer: None,
-            loan: None,
-            trailers: None,
-        }
+        Self::of(Source::Foreign(body.map_err(Into::into).boxed_unsync()), hop)
+    }
+
+    fn of(source: Source, hop: Arc<str>) -> Self {
+        Self { source, hop, issuer: None, loan: None, trailers: None }
     }
 
     /// The next bytes; `None` at a clean end.
@@ -166,7 +172,7 @@ impl HttpBody {
         messages: u64,
     ) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            match ready!(self.source.poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
                     Ok(_) => {}
@@ -191,7 +197,7 @@ impl HttpBody {
 
     /// Lets go of the connection: nothing more is read.
     pub(crate) fn close(&mut self) {
-        self.body = Empty::new().map_err(BoxError::from).boxed_unsync();
+        self.source = Source::Closed;
         if let Some(loan) = self.loan.take() {
             loan.end();
         }
@@ -199,12 +205,20 @@ impl HttpBody {
 
     #[cfg(feature = "cli")]
     pub(crate) fn is_end_stream(&self) -> bool {
-        http_body::Body::is_end_stream(&self.body)
+        match &self.source {
+            Source::Own(body) => body.is_end_stream(),
+            Source::Foreign(body) => body.is_end_stream(),
+            Source::Closed => true,
+        }
     }
 
     #[cfg(feature = "cli")]
     pub(crate) fn size_hint(&self) -> http_body::SizeHint {
-        http_body::Body::size_hint(&self.body)
+        match &self.source {
+            Source::Own(body) => body.size_hint(),
+            Source::Foreign(body) => body.size_hint(),
+            Source::Closed => http_body::SizeHint::with_exact(0),
+        }
     }
 
     /// How failures name who answers.
@@ -227,6 +241,19 @@ impl HttpBody {
     }
 }
 
+impl Source {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Own(body) => Pin::new(body).poll_frame(context).map_err(BoxError::from),
+            Self::Foreign(body) => Pin::new(body).poll_frame(context),
+            Self::Closed => Poll::Ready(None),
+        }
+    }
+}
+
 impl Drop for HttpBody {
     fn drop(&mut self) {
         self.close();
@@ -237,17 +264,12 @@ impl Drop for HttpBody {
 impl HttpBody {
     /// A body that arrives in chunks of this size, and ends well.
     pub(crate) fn in_chunks(bytes: &[u8], size: usize) -> Self {
-        Self::of(Chunks { left: chunks_of(bytes, size), stalls: false })
+        Self::new(Chunks { left: chunks_of(bytes, size), stalls: false }, "a service".into())
     }
 
     /// A body of which this arrives, and then nothing.
     pub(crate) fn stalling(bytes: &[u8]) -> Self {
-        Self::of(Chunks { left: chunks_of(bytes, usize::MAX), stalls: true })
-    }
-
-    fn of(chunks: Chunks) -> Self {
-        let body = chunks.map_err(BoxError::from).boxed_unsync();
-        Self { body, hop: "a service".into(), issuer: None, loan: None, trailers: None }
+        Self::new(Chunks { left: chunks_of(bytes, usize::MAX), stalls: true }, "a service".into())
     }
 }
 
@@ -270,10 +292,10 @@ impl http_body::Body for Chunks {
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.left.pop_front() {
             None if self.stalls => Poll::Pending,
-            chunk => Poll::Ready(chunk.map(|chunk| Ok(http_body::Frame::data(chunk)))),
+            chunk => Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk)))),
         }
     }
 }
