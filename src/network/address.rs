@@ -180,6 +180,13 @@ impl Origin {
         &self.uri
     }
 
+    /// The address of a path and a query there.
+    pub(crate) fn address_of(&self, target: PathAndQuery) -> Uri {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).expect("scheme, authority and path are an address")
+    }
+
     /// The authority, as the value of `Host`.
     pub(crate) fn host_header(&self) -> &HeaderValue {
         &self.host_header

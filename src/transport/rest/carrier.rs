@@ -5,12 +5,12 @@ use tonic::body::Body;
 use crate::error::Error;
 use crate::network::{Network, Origin};
 use crate::transport::carrier::foreign::{Carrier, ForeignCarrier};
-use crate::transport::carrier::http1::client::{Client, HttpAnswer, HttpBody};
+use crate::transport::carrier::http1::client::{Client, HttpAnswer, HttpBody, take_target};
 use crate::transport::carrier::http1::{HttpVersions, SentBody};
 
 pub(super) enum RestCarrier {
     Own(Box<Client>),
-    Foreign(ForeignCarrier),
+    Foreign(ForeignCarrier, Box<Origin>),
 }
 
 impl RestCarrier {
@@ -25,7 +25,9 @@ impl RestCarrier {
         connections: usize,
     ) -> Result<Self, Error> {
         Ok(match carrier {
-            Some(carrier) => Self::Foreign(ForeignCarrier::new(carrier, origin)?),
+            Some(carrier) => {
+                Self::Foreign(ForeignCarrier::new(carrier, origin)?, Box::new(origin.clone()))
+            }
             None => Self::Own(Box::new(Client::new(network.clone(), origin.clone(), connections))),
         })
     }
@@ -35,7 +37,7 @@ impl RestCarrier {
     pub(super) async fn connect(&self) -> Result<(), Error> {
         match self {
             Self::Own(client) => client.connect().await,
-            Self::Foreign(foreign) => foreign.reserve().await.map(drop),
+            Self::Foreign(foreign, _) => foreign.reserve().await.map(drop),
         }
     }
 
@@ -43,7 +45,7 @@ impl RestCarrier {
     pub(super) fn connections(&self) -> usize {
         match self {
             Self::Own(client) => client.connections(),
-            Self::Foreign(_) => 0,
+            Self::Foreign(..) => 0,
         }
     }
 
@@ -51,7 +53,7 @@ impl RestCarrier {
     pub(super) fn queued(&self) -> u64 {
         match self {
             Self::Own(client) => client.queued(),
-            Self::Foreign(_) => 0,
+            Self::Foreign(..) => 0,
         }
     }
 
@@ -59,7 +61,7 @@ impl RestCarrier {
     pub(super) fn hop(&self) -> String {
         match self {
             Self::Own(client) => client.hop(),
-            Self::Foreign(foreign) => foreign.hop().to_owned(),
+            Self::Foreign(foreign, _) => foreign.hop().to_owned(),
         }
     }
 
@@ -67,7 +69,7 @@ impl RestCarrier {
     pub(super) fn forget(&self) {
         match self {
             Self::Own(client) => client.forget(),
-            Self::Foreign(_) => {}
+            Self::Foreign(..) => {}
         }
     }
 
@@ -75,19 +77,21 @@ impl RestCarrier {
     pub(super) fn close(&self) {
         match self {
             Self::Own(client) => client.forget(),
-            Self::Foreign(foreign) => foreign.close(),
+            Self::Foreign(foreign, _) => foreign.close(),
         }
     }
 
-    /// The program's own carrier chooses the version of HTTP by itself.
+    /// Sends a request of path and query. The program's own carrier chooses the version of HTTP by
+    /// itself.
     pub(super) async fn send(
         &self,
-        request: http::Request<SentBody>,
+        mut request: http::Request<SentBody>,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
         match self {
             Self::Own(client) => client.send(request, versions).await,
-            Self::Foreign(foreign) => {
+            Self::Foreign(foreign, origin) => {
+                *request.uri_mut() = origin.address_of(take_target(&mut request));
                 let reserved = foreign.reserve().await?;
                 let (answer, peer) = reserved.send(request.map(Body::new)).await?;
                 let (head, body) = answer.into_parts();

@@ -98,7 +98,7 @@ impl RestTransport {
 
     /// Whether the program brought the carrier.
     pub(crate) fn has_foreign_carrier(&self) -> bool {
-        matches!(self.carrier, RestCarrier::Foreign(_))
+        matches!(self.carrier, RestCarrier::Foreign(..))
     }
 
     /// How failures name the service.
@@ -203,7 +203,7 @@ impl RestTransport {
         headers: HeaderMap,
         versions: HttpVersions,
     ) -> Result<HttpAnswer, Error> {
-        self.carrier.send(write_http(request, headers, &self.origin)?, versions).await
+        self.carrier.send(write_http(request, headers)?, versions).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::Request;
 use http::header::{self, HeaderMap};
-use http::uri::{PathAndQuery, Uri};
+use http::uri::PathAndQuery;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -124,19 +124,21 @@ impl Client {
 
     /// HTTP/1.1 names the path and the host apart, HTTP/2 the whole address.
     fn address(&self, request: &mut Request<SentBody>, is_http2: bool) {
-        let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
-        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let target = take_target(request);
         if is_http2 {
             request.headers_mut().remove(header::HOST);
-            let mut parts = self.origin.uri().clone().into_parts();
-            parts.path_and_query = Some(path);
-            *request.uri_mut() =
-                Uri::from_parts(parts).expect("an origin and a path are an address");
+            *request.uri_mut() = self.origin.address_of(target);
         } else {
             request.headers_mut().insert(header::HOST, self.origin.host_header().clone());
-            *request.uri_mut() = Uri::from(path);
+            *request.uri_mut() = target.into();
         }
     }
+}
+
+/// Path and query of a request, which is left without an address.
+pub(crate) fn take_target<B>(request: &mut Request<B>) -> PathAndQuery {
+    let target = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+    target.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
 impl HttpAnswer {

@@ -1,7 +1,7 @@
-//! HTTP: a call's verb, path, query and body as one HTTP request to an origin.
+//! HTTP: a call's verb, path, query and body as one HTTP request. The carrier adds the origin.
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::uri::{PathAndQuery, Uri};
+use http::uri::PathAndQuery;
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 
@@ -16,10 +16,9 @@ use crate::transport::carrier::http1::SentBody;
 pub(crate) fn write_http(
     request: RestRequest,
     headers: HeaderMap,
-    origin: &Uri,
 ) -> Result<http::Request<SentBody>, Error> {
     let RestRequest { verb, path, query, body } = request;
-    let uri = address_of(origin, &path, &query)?;
+    let target = target_of(&path, &query)?;
     let whole = |data: Full<_>| Either::Right(Either::Left(data));
     let (content_type, length, body) = match body {
         RequestBody::None if verb == http::Method::GET => (None, None, whole(Full::default())),
@@ -39,7 +38,7 @@ pub(crate) fn write_http(
     };
     let mut built = http::Request::new(body);
     *built.method_mut() = verb;
-    *built.uri_mut() = uri;
+    *built.uri_mut() = target.into();
     *built.headers_mut() = headers;
     let headers = built.headers_mut();
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
@@ -58,7 +57,7 @@ fn named(content_type: &str) -> Result<Option<HeaderValue>, Error> {
 }
 
 /// What we encoded must reach the wire as it is, or not at all.
-fn address_of(origin: &Uri, path: &str, query: &str) -> Result<Uri, Error> {
+fn target_of(path: &str, query: &str) -> Result<PathAndQuery, Error> {
     let refused = || {
         Error::invalid_request(format!("the request does not map to a valid URL path: `{path}`"))
     };
@@ -67,9 +66,7 @@ fn address_of(origin: &Uri, path: &str, query: &str) -> Result<Uri, Error> {
     if target.path() != path || target.query().unwrap_or_default() != query {
         return Err(refused());
     }
-    let mut parts = origin.clone().into_parts();
-    parts.path_and_query = Some(target);
-    Uri::from_parts(parts).map_err(|_| refused())
+    Ok(target)
 }
 
 /// Google's front end compresses for clients that say "gzip" here too
