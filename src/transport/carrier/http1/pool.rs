@@ -96,7 +96,7 @@ impl Pool {
                 });
                 Ok(connection)
             }
-            dialled = &mut dial => dialled.inspect(|connection| {
+            opened = &mut dial => opened.inspect(|connection| {
                 connection.share().into_iter().for_each(|shared| self.put(shared));
             }),
         }
