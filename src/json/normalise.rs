@@ -126,6 +126,8 @@ fn write_run(schema: &Schema, run: &[Record<'_>], depth: u32, out: &mut Vec<u8>)
         (Shape::Explicit, Kind::Message(_) | Kind::Group(_)) if run.len() > 1 => {
             let mut merged = Vec::new();
             for record in run {
+                // Each part by itself: one that is cut would go on in the next.
+                check_replaced(schema, record.field, record.wire.value, depth)?;
                 merged.extend_from_slice(fields_of_value(last.field, record.wire.value)?);
             }
             last.field.tag.append_to(out);

@@ -85,6 +85,7 @@ fn what_no_parser_reads_is_refused_also_where_it_is_replaced() {
     let schema = schema();
     let value = |inside: &[u8]| field(7, &field(1, inside));
     let text = |text: &[u8]| field(2, &field(3, text));
+    let (cut, rest) = (|number| field(number, &[0x1a, 2]), |number| field(number, &[0x08, 5]));
     for wire in [
         // A string of a proto3 message, a cut one, the end of no group.
         [value(&field(3, b"\xff")), field(3, b"a")].concat(),
@@ -93,6 +94,10 @@ fn what_no_parser_reads_is_refused_also_where_it_is_replaced() {
         // A key that another one of the same entry replaces, and a value.
         value(&field(5, &field(1, &[field(1, b"\xff"), field(1, b"a")].concat()))),
         value(&field(5, &field(1, &[text(b"\xff"), text(b"a")].concat()))),
+        // A part of a message that is cut, and would go on in the next one.
+        [field(3, b"a"), field(3, b"b"), cut(4), rest(4)].concat(),
+        [field(8, &field(1, b"a")), field(8, &[field(1, b"a"), cut(2), rest(2)].concat())].concat(),
+        field(8, &[cut(2), rest(2), field(1, b"a")].concat()),
     ] {
         assert!(schema.json_from_message(AGAIN, &wire).is_err(), "{wire:02x?}");
     }

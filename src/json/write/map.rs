@@ -175,8 +175,14 @@ impl<'a> MapEntry<'a> {
                 continue;
             }
             found = Some(match (found.take(), value.kind) {
-                // A message that comes twice is merged, as anywhere.
-                (Some(first), Kind::Message(_)) => merged(&first, bytes)?.into(),
+                // A message that comes twice is merged, as anywhere; each part is read by itself.
+                (Some(first), Kind::Message(_)) => {
+                    if let Cow::Borrowed(part) = first {
+                        check_replaced(schema, value, part, depth)?;
+                    }
+                    check_replaced(schema, value, bytes, depth)?;
+                    merged(&first, bytes)?.into()
+                }
                 (Some(first), _) => {
                     check_replaced(schema, value, &first, depth)?;
                     bytes.into()
