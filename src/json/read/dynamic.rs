@@ -1,6 +1,7 @@
 //! Dynamic values, read: `google.protobuf.Struct`, `Value` and `ListValue`, which take any JSON.
 
-use super::{Reader, varint_length};
+use super::Reader;
+use super::length::varint_length;
 use crate::json::block::append_short;
 use crate::json::fault::Result;
 use crate::json::scan::Start;

@@ -38,7 +38,7 @@ impl Reader<'_> {
         self.in_list = false;
         self.scan.expect(b']')?;
         match length {
-            Some(at) if out.len() == at + self.slot => out.truncate(start),
+            Some(at) if self.slot.is_empty(at, out) => out.truncate(start),
             Some(at) => self.close(at, out)?,
             None => {}
         }
