@@ -134,9 +134,12 @@ impl Jitter {
         let mut hasher = FxHasher::default();
         (self.used, self.began.elapsed().as_nanos()).hash(&mut hasher);
         let bits = mix(hasher.finish()) >> 32;
-        f64::from(u32::try_from(bits).unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
+        f64::from(u32::try_from(bits).unwrap_or_default()) / VALUES
     }
 }
+
+/// So many values a number of 32 bits has.
+const VALUES: f64 = 4_294_967_296.0;
 
 /// Each bit of the outcome depends on all bits: the last step of `SplitMix64`.
 fn mix(bits: u64) -> u64 {
@@ -297,6 +300,21 @@ mod tests {
         assert_eq!((0..60).filter(|_| is_retried()).count(), 49, "half of a hundred tokens");
         (0..1_000).for_each(|_| retries.note_success());
         assert!(is_retried());
+    }
+
+    /// The first numbers of the reference implementation, from its seed 1234567.
+    #[test]
+    fn bits_are_mixed_as_split_mix_64_mixes_them() {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let drawn = (1..=5).map(|step: u64| mix(step.wrapping_mul(STEP).wrapping_add(1_234_567)));
+        let published = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ];
+        assert!(drawn.eq(published));
     }
 
     #[tokio::test(start_paused = true)]

@@ -201,8 +201,11 @@ const MAX_LINE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
     use super::*;
     use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt as _;
 
     /// Whether the page ended, how much was left unread, or that it cannot be read.
     fn feed(framing: Framing, pieces: &[&[u8]]) -> Option<(bool, usize)> {
@@ -241,6 +244,53 @@ mod tests {
             assert_eq!(feed(framing, &[page.as_bytes()]), expected, "{framing:?} {page:?}");
         }
         assert_eq!(feed(Framing::Chunked, &[&[b'0'; MAX_LINE + 1]]), None);
+    }
+
+    fn head(lines: &str) -> Head {
+        let text = format!("HTTP/1.1 407 Login\r\n{lines}\r\n\r\n");
+        Head::parse(text.as_bytes()).expect("legal").expect("whole")
+    }
+
+    /// What is read of a page, of which the head brought the beginning, and how long it takes.
+    async fn read(lines: &str, with_head: &[u8], later: &[u8], limit: usize) -> (Page, Duration) {
+        let (mut near, mut far) = tokio::io::duplex(4096);
+        far.write_all(later).await.expect("room");
+        let began = Instant::now();
+        let patience = began + Duration::from_secs(5);
+        let page = Page::read(&mut near, &head(lines), with_head.into(), limit, patience).await;
+        (page, began.elapsed())
+    }
+
+    /// The connection stays open behind each.
+    #[tokio::test(start_paused = true)]
+    async fn a_page_is_waited_for_to_its_end_or_its_limit() {
+        let (none, all) = (Duration::ZERO, Duration::from_secs(5));
+        for (lines, with_head, later, is_whole, took) in [
+            ("Content-Length: 8", "pagepage", "", true, none),
+            ("Content-Length: 8", "page", "page", true, none),
+            ("Content-Length: 8", "page", "pag", false, all),
+            ("Content-Length: 9", "page", "page", false, none),
+            ("Content-Length: 4", "pagepage", "", false, none),
+            ("Via: x", "page", "pag", false, all),
+            ("Via: x", "pagepage", "", false, none),
+            ("Via: x", "page", "page and more", false, none),
+            ("Transfer-Encoding: chunked", "x\r\n", "", false, none),
+        ] {
+            let (page, waited) = read(lines, with_head.as_bytes(), later.as_bytes(), 8).await;
+            let case = format!("{lines}, {with_head} {later}");
+            assert_eq!((page.is_whole, waited), (is_whole, took), "{case}");
+            let sent = format!("{with_head}{later}");
+            assert_eq!(page.first, &sent.as_bytes()[..sent.len().min(8)], "{case}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_bytes_of_a_long_page_are_kept() {
+        let long = [b'x'; 2 * Evidence::MAX_FIRST_BYTES];
+        let (begin, rest) = long.split_at(1_000);
+        let (page, _) = read("Content-Length: 2048", begin, rest, MAX_PAGE).await;
+        assert!(page.is_whole);
+        assert_eq!(page.first.len(), Evidence::MAX_FIRST_BYTES);
     }
 
     proptest! {

@@ -216,3 +216,174 @@ impl AnswerBytes {
         self.rest.symptom(kind, evidence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use http::HeaderValue;
+    use http_body_util::{BodyExt as _, Full};
+    use tonic::Code;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::transport::carrier::http1::client::HttpBody;
+    use crate::transport::rest::answer::tests::answer_of;
+    use Expected::{Bytes as Any, Events, Whole};
+
+    async fn read(expected: Expected, answer: HttpAnswer) -> Result<Exchanged, Error> {
+        let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema");
+        let origin = Uri::from_static("https://service.test");
+        let (max_body, max_error) = (64, 1 << 10);
+        let terms = Terms { schema: &schema, origin: &origin, expected, max_body, max_error };
+        read_exchange(answer, terms).await
+    }
+
+    async fn text_of(bytes: &mut AnswerBytes) -> String {
+        let mut text = Vec::new();
+        while let Some(chunk) = poll_fn(|context| bytes.poll_chunk(context, 0)).await {
+            text.extend_from_slice(&chunk.expect("bytes"));
+        }
+        String::from_utf8(text).expect("UTF-8")
+    }
+
+    /// What becomes of an answer, in words.
+    async fn told(expected: Expected, head: &str, body: &str) -> String {
+        let body = HttpBody::in_chunks(body.as_bytes(), 7);
+        match read(expected, answer_of(head, body)).await {
+            Ok(Exchanged::Answered(mut response)) => {
+                format!("{} {}", response.status().as_u16(), text_of(response.body_mut()).await)
+            }
+            Ok(Exchanged::Refused(status)) => format!("{:?}", status.code()),
+            Ok(Exchanged::Redirected(target)) => format!("to {}", target.path),
+            Err(error) => match error.symptom() {
+                Some(symptom) => format!("{:?}", symptom.kind()),
+                None => format!("{:?}", error.kind()),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_a_success_a_refusal_or_somebody_elses() {
+        let page = "<html>a page</html>";
+        let not_found = r#"{"error":{"code":404,"status":"NOT_FOUND"}}"#;
+        let moved = "302\nlocation: /v1/files";
+        let too_large = format!("{:?}", ErrorKind::MessageTooLarge);
+        for (expected, head, body, end) in [
+            (Whole, "200", r#"{"a":1}"#, r#"200 {"a":1}"#),
+            (Whole, "201", "plain text", "201 plain text"),
+            (Whole, "204", "", "204 "),
+            (Whole, "200", " \n<html>", "NotJson"),
+            (Whole, "200\ncontent-type: Text/HTML; charset=utf-8", "blocked", "NotJson"),
+            (Whole, "200", not_found, "NotFound"),
+            (Whole, "200", &format!("[{not_found}]"), "NotFound"),
+            (
+                Whole,
+                "200",
+                r#"{"name":"n","error":{"code":5}}"#,
+                r#"200 {"name":"n","error":{"code":5}}"#,
+            ),
+            (Whole, "200", r#"{"error":"none"}"#, r#"200 {"error":"none"}"#),
+            (Whole, "200", &"x".repeat(64), &format!("200 {}", "x".repeat(64))),
+            (Whole, "200", &"x".repeat(65), &too_large),
+            (Whole, "200\ngrpc-status: 14", "", "Unavailable"),
+            (Whole, "200\ngrpc-status: 0", "{}", "200 {}"),
+            (Events, "200", "\r\n \ndata: 1\n\n", "200 data: 1\n\n"),
+            (Events, "200", "\n\n", "200 "),
+            (Events, "200", &format!("\n{page}"), "NotJson"),
+            (Any, "200", page, "200 <html>a page</html>"),
+            (Any, "200", not_found, &format!("200 {not_found}")),
+            (Any, moved, "", "to /v1/files"),
+            (Any, "302\nlocation: https://service.test/v1/files", "", "to /v1/files"),
+            (Any, "302\nlocation: https://elsewhere.test/v1/files", "", "Redirected"),
+            (Any, "302", "", "Redirected"),
+            (Whole, moved, "", "Redirected"),
+            (Events, moved, "", "Redirected"),
+        ] {
+            assert_eq!(told(expected, head, body).await, end, "{expected:?} {head} {body}");
+        }
+        for expected in [Whole, Events, Any] {
+            for (head, body, end) in [
+                ("404", not_found, "NotFound"),
+                ("502", page, "ForeignError"),
+                ("502\ngrpc-status: 8", "", "ResourceExhausted"),
+            ] {
+                assert_eq!(told(expected, head, body).await, end, "{expected:?} {head} {body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_behind_the_bytes_is_one_of_the_whole_answer() {
+        let body = || {
+            let end = HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static("14"),
+            )]);
+            let bytes = Full::new(Bytes::from_static(b"data: 1\n\n"));
+            HttpBody::new(bytes.with_trailers(async { Some(Ok(end)) }), "a service".into())
+        };
+        let Ok(Exchanged::Refused(status)) = read(Whole, answer_of("200", body())).await else {
+            panic!("it failed");
+        };
+        assert_eq!(status.code(), Code::Unavailable);
+        let Ok(Exchanged::Answered(mut response)) = read(Events, answer_of("200", body())).await
+        else {
+            panic!("it has begun");
+        };
+        let bytes = response.body_mut();
+        assert!(bytes.failure().is_none(), "nobody knows yet");
+        assert_eq!(text_of(bytes).await, "data: 1\n\n");
+        assert_eq!(bytes.failure().map(|status| status.code()), Some(Code::Unavailable));
+    }
+
+    #[tokio::test]
+    async fn bytes_that_were_put_back_come_once_more_and_none_after_a_close() {
+        let body = HttpBody::in_chunks(b"and more", 8);
+        let Ok(Exchanged::Answered(mut response)) = read(Any, answer_of("200", body)).await else {
+            panic!("a success");
+        };
+        let bytes = response.body_mut();
+        bytes.put_back(Bytes::from_static(b"first "));
+        assert_eq!(text_of(bytes).await, "first and more");
+        bytes.put_back(Bytes::from_static(b"first "));
+        bytes.close();
+        assert_eq!(text_of(bytes).await, "");
+    }
+
+    #[tokio::test]
+    async fn headers_of_the_connection_and_of_a_coding_that_is_off_are_left_out() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        let gzip = gzip.write_all(b"{}").and_then(|()| gzip.finish()).expect("memory");
+        let lines = "content-length: 22\nconnection: x-hop\nx-hop: 1\nx-own: 2";
+        for (coding, body, kept) in [
+            ("gzip", gzip, &["x-own"][..]),
+            ("br", b"{}".to_vec(), &["content-encoding", "content-length", "x-own"]),
+        ] {
+            let head = format!("200\ncontent-encoding: {coding}\n{lines}");
+            let answer = answer_of(&head, HttpBody::in_chunks(&body, 5));
+            let Ok(Exchanged::Answered(mut response)) = read(Whole, answer).await else {
+                panic!("a success");
+            };
+            assert_eq!(text_of(response.body_mut()).await, "{}");
+            let mut names: Vec<_> = response.headers().keys().map(|name| name.as_str()).collect();
+            names.sort_unstable();
+            assert_eq!(names, kept);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_comes_with_its_headers_and_details() {
+        let body = r#"{"error":{"code":429,"message":"m","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}"#;
+        let head = "429\nretry-after: 7\ncontent-type: application/json";
+        let body = HttpBody::in_chunks(body.as_bytes(), 9);
+        let Ok(Exchanged::Refused(status)) = read(Whole, answer_of(head, body)).await else {
+            panic!("a refusal");
+        };
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "m"));
+        assert!(!status.details().is_empty());
+        assert_eq!(status.metadata().get("retry-after").map(AsRef::as_ref), Some(&b"7"[..]));
+    }
+}

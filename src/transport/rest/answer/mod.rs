@@ -140,4 +140,6 @@ impl HttpBodyTrait for WholeBody {
 }
 
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod tests;

@@ -2,8 +2,6 @@
 
 use http_body_util::BodyExt as _;
 
-use http::header::HeaderMap;
-
 use super::frame::message_of;
 use super::*;
 use crate::schema::Schema;
@@ -14,6 +12,16 @@ const STREAM: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/Str
 
 /// Messages, and how the answer ends: a code, the kind of a symptom, or the kind of another error.
 type Outcome = (Vec<Bytes>, String);
+
+/// An answer of a status and headers, a line each.
+pub(super) fn answer_of(head: &str, body: HttpBody) -> HttpAnswer {
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|status| status.parse().ok()).expect("a status");
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    let headers = headers
+        .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+    HttpAnswer { status, headers: headers.collect(), body }
+}
 
 async fn read(path: &str, status: u16, body: &str, chunk: usize) -> Outcome {
     let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("the schema");
@@ -35,11 +43,7 @@ async fn read_body(schema: Schema, path: &str, status: u16, body: HttpBody) -> O
         end_fields: &[],
         leniences: std::sync::Arc::default(),
     };
-    let answer = HttpAnswer {
-        status: http::StatusCode::from_u16(status).expect("a status"),
-        headers: HeaderMap::new(),
-        body,
-    };
+    let answer = answer_of(&status.to_string(), body);
     let answer = match read_http_answer(answer, reading).await {
         Ok(answer) => answer,
         Err(error) => return (Vec::new(), name(&error)),
@@ -64,7 +68,7 @@ async fn read_body(schema: Schema, path: &str, status: u16, body: HttpBody) -> O
     }
 }
 
-fn name(error: &Error) -> String {
+pub(super) fn name(error: &Error) -> String {
     let symptom = error.symptom().map(|symptom| format!("{:?}", symptom.kind()));
     symptom.unwrap_or_else(|| format!("{:?}", error.kind()))
 }
@@ -239,7 +243,7 @@ async fn blanks_before_a_stream_are_not_held() {
     }
 }
 
-fn shop() -> Schema {
+pub(super) fn shop() -> Schema {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler = protox::Compiler::new([root.join("proto"), root.join("tests/data")]);
     let compiler = compiler.as_mut().expect("folders");
