@@ -245,6 +245,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn of_the_late_calls_of_a_method_one_asks_about_rest() {
+        let calls = Calls::new();
+        let [one, other] =
+            [(); 2].map(|()| Observer::new(Arc::clone(&calls.methods), Arc::clone(&calls.method)));
+        assert!(one.begin_question());
+        assert!(!other.begin_question() && !one.begin_question());
+        advance(one.patience()).await;
+        assert!(other.begin_question());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_services_own_deadline_counts_as_long_as_ours() {
         let said = Code::DeadlineExceeded;
         for (took, expected) in

@@ -551,6 +551,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_verdict_that_has_expired_only_the_count_is_left() {
+        let remembering = |seconds: u64| {
+            let mut story = Story::new();
+            let until = story.now + Duration::from_secs(seconds);
+            let term = Term { until, verdicts: 1 };
+            story.machine.remember(symptom(SymptomKind::NotGrpc), term, story.now);
+            story
+        };
+        assert_eq!((remembering(1).state(), remembering(1).expiry().as_secs()), ("rest", 1));
+        let expired = remembering(0);
+        assert_eq!(expired.state(), "unproven");
+        let next = expired.failed_probe(SymptomKind::NotGrpc).on(Event::RestAnswered);
+        assert_eq!(next.expiry().as_secs(), 600);
+        let for_years = remembering(1_000_000_000);
+        assert_eq!(for_years.expiry(), Expiry::default().longest);
+    }
+
+    #[test]
     fn probes_are_few_however_often_one_is_due() {
         let failing = |mut story: Story| {
             let mut probes = 0;

@@ -272,6 +272,13 @@ fn a_call_that_is_late_sends_the_next_one_over_rest_if_rest_answers() {
 }
 
 #[test]
+fn a_late_call_that_is_answered_before_the_next_one_leaves_no_suspicion() {
+    let late = Story::new().carried().call().wait(10).ends(Outcome::Late);
+    assert_eq!(late.route(), MethodRoute::Rest);
+    assert_eq!(late.answered_after(1).route(), MethodRoute::Open);
+}
+
+#[test]
 fn only_the_answer_to_the_late_call_shows_that_it_was_slow() {
     let story = Story::new().carried().call();
     let prompt = story.call;
