@@ -68,14 +68,17 @@ async fn a_slow_consent_is_a_consent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_does_not_wait_for_its_page() {
-    let head = b"HTTP/1.1 403 Filtered\r\nServer: tinyproxy\r\n\r\n<html>".to_vec();
-    let (outcome, elapsed) = dripping(vec![head, vec![b'x'; 10]], false).await;
-    let fault = outcome.expect_err("refused").at("proxy");
-    let evidence = fault.symptom().expect("symptom").evidence();
-    assert_eq!(evidence.first_bytes(), b"<html>");
-    assert_eq!(evidence.reason(), Some("Filtered"));
-    assert_eq!(evidence.header("server"), Some("tinyproxy"));
-    assert_eq!(elapsed, Duration::from_secs(1) + SKIM_PATIENCE);
+    // Nobody can log in here.
+    for status in ["403", "407"] {
+        let head = format!("HTTP/1.1 {status} Filtered\r\nServer: tinyproxy\r\n\r\n<html>");
+        let (outcome, elapsed) = dripping(vec![head.into_bytes(), vec![b'x'; 10]], false).await;
+        let fault = outcome.expect_err("refused").at("proxy");
+        let evidence = fault.symptom().expect("symptom").evidence();
+        assert_eq!(evidence.first_bytes(), b"<html>");
+        assert_eq!(evidence.reason(), Some("Filtered"));
+        assert_eq!(evidence.header("server"), Some("tinyproxy"));
+        assert_eq!(elapsed, Duration::from_secs(1) + SKIM_PATIENCE, "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,6 +104,18 @@ async fn an_oversized_head_is_cut_off() {
     let symptom = fault.symptom().expect("symptom");
     assert_eq!(symptom.kind(), SymptomKind::ProxyMalformed);
     assert_eq!(elapsed.as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_may_be_as_long_as_its_limit() {
+    for (length, is_read) in [(MAX_HEAD, true), (MAX_HEAD + 1, false)] {
+        let (begin, end) = ("HTTP/1.1 200 OK\r\nX: ", "\r\n\r\n");
+        let filling = "x".repeat(length - begin.len() - end.len());
+        let head = format!("{begin}{filling}{end}").into_bytes();
+        let (first, rest) = head.split_at(1);
+        let (outcome, _) = dripping(vec![first.to_vec(), rest.to_vec()], false).await;
+        assert_eq!(outcome.is_ok(), is_read, "{length}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

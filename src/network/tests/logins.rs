@@ -12,7 +12,7 @@ use crate::error::BoxError;
 use crate::network::address::Address;
 use crate::network::fault::Fault;
 use crate::network::login::{Custom, Login, Password, ProxyLogin, Rounds};
-use crate::network::tunnel::{DRAIN_PATIENCE, MAX_PAGE, open_tunnel};
+use crate::network::tunnel::{DRAIN_PATIENCE, MAX_PAGE, SKIM_PATIENCE, open_tunnel};
 use crate::symptom::SymptomKind;
 
 /// A proxy with an answer for each CONNECT.
@@ -189,6 +189,18 @@ async fn a_connection_that_is_not_kept_is_dialled_anew() {
         proxy.open(&login).await.expect(name);
         assert_eq!(proxy.seen(), ["1: -", "2: Own 1[]", "2: Own 2[two]"], "{name}");
         assert!(began.elapsed() <= DRAIN_PATIENCE, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_of_a_connection_that_is_not_kept_is_hardly_waited_for() {
+    let slow = OWN.replace("4\r\n\r\n", "400\r\n\r\n");
+    let closing = slow.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    for (first, patience) in [(slow, DRAIN_PATIENCE), (closing, SKIM_PATIENCE)] {
+        let (proxy, login) = (Proxy::new(&[&first, OWN_2, OPENED]), by_own());
+        let began = Instant::now();
+        proxy.open(&login).await.expect("opened");
+        assert_eq!(began.elapsed(), patience);
     }
 }
 

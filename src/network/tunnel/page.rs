@@ -203,9 +203,12 @@ const MAX_LINE: usize = 4096;
 mod tests {
     #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
     use proptest::prelude::*;
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::ReadBuf;
 
     /// Whether the page ended, how much was left unread, or that it cannot be read.
     fn feed(framing: Framing, pieces: &[&[u8]]) -> Option<(bool, usize)> {
@@ -251,10 +254,22 @@ mod tests {
         Head::parse(text.as_bytes()).expect("legal").expect("whole")
     }
 
+    /// A connection that stays open.
+    struct Silence;
+
+    impl AsyncRead for Silence {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
     /// What is read of a page, of which the head brought the beginning, and how long it takes.
     async fn read(lines: &str, with_head: &[u8], later: &[u8], limit: usize) -> (Page, Duration) {
-        let (mut near, mut far) = tokio::io::duplex(4096);
-        far.write_all(later).await.expect("room");
+        let mut near = AsyncReadExt::chain(later, Silence);
         let began = Instant::now();
         let patience = began + Duration::from_secs(5);
         let page = Page::read(&mut near, &head(lines), with_head.into(), limit, patience).await;
