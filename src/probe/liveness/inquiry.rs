@@ -432,6 +432,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_question_has_its_time_however_late_it_comes() {
+        let mut story = Story::new();
+        story.doubt();
+        let found = Elsewhere { kind: SymptomKind::Unanswered, at: story.now };
+        story.wait(20.0);
+        story.inquiry.take_elsewhere(Some(found), &story.sight, story.now);
+        assert_eq!(story.next(), (24.35, Step::Ask));
+        assert_eq!(story.next(), (25.6, Step::Lose(SymptomKind::Unanswered)));
+    }
+
+    #[test]
     fn a_long_outage_ends_the_wait_for_tcp_after_a_minute() {
         let mut story = Story::new();
         story.doubt();
