@@ -1,4 +1,5 @@
 //! What an answer says around its messages: headers, coding, trailers, its end.
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -148,7 +149,9 @@ async fn a_coded_answer_is_read_and_a_cut_one_is_no_success() {
         assert_eq!(told(reading(path), answer("identity", text.as_bytes())).await, ok, "{path}");
     }
     let unknown = answer_of("200\ncontent-encoding: br", body(b"\x0b\x02", ""));
-    let error = read_http_answer(unknown, reading(UNARY)).await.err().expect("not readable");
+    let Err(error) = read_http_answer(unknown, reading(UNARY)).await else {
+        panic!("nobody can read it");
+    };
     let symptom = error.symptom().expect("a symptom");
     assert_eq!(symptom.kind(), SymptomKind::NotJson);
     assert!(symptom.evidence().detail().is_some_and(|detail| detail.contains("br")));
@@ -228,13 +231,16 @@ async fn what_broke_a_stream_is_told_with_the_messages_before_it() {
 #[tokio::test]
 async fn a_message_may_be_as_large_as_the_limit_and_its_json_larger() {
     let too_large = format!("{:?}", ErrorKind::MessageTooLarge);
-    let event = ("data: {\"responseId\":\"", "\"}\n\n");
-    for (before, after) in [event, ("[{\"responseId\":\"", "\"}]")] {
-        // Tag and length take three bytes.
-        for (length, end) in [(1 << 10, "Ok"), ((1 << 10) + 1, too_large.as_str())] {
-            let text = format!("{before}{}{after}", "\\n".repeat(length - 3));
-            let found = told(reading(STREAM), answer_of("200", body(text.as_bytes(), ""))).await;
-            assert_eq!(found, (usize::from(end == "Ok"), end.to_owned()), "{length}");
+    let json = format!("{{\"responseId\":\"{}\"}}", "\\u00e9".repeat(100));
+    let limited = |limit| Reading { max_message_size: limit, ..reading(STREAM) };
+    let message = limited(0).read(json.as_bytes(), Position::Alone).ok().expect("a message");
+    let size = message.frame.len() - PREFIX_LENGTH;
+    assert!(size < json.len() / 2, "{size}");
+    for text in [format!("data: {json}\n\n"), format!("[{json}]")] {
+        for (limit, messages, end) in [(size, 1, "Ok"), (size - 1, 0, too_large.as_str())] {
+            let answer = answer_of("200", body(text.as_bytes(), ""));
+            let found = told(limited(limit), answer).await;
+            assert_eq!(found, (messages, end.to_owned()), "{limit}");
         }
     }
 }
@@ -258,7 +264,8 @@ async fn the_first_message_of_bytes_names_their_type() {
     let reading = reading("/shop.v1.Shop/Pages");
     let mut body = read_http_answer(answer, reading).await.expect("an answer").into_body();
     let mut pages = Vec::new();
-    while let Some(Ok(Ok(frame))) = body.frame().await.map(|frame| frame.map(|it| it.into_data())) {
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame.expect("a frame").into_data() else { break };
         let page = shop().json_from_message("google.api.HttpBody", message_of(&frame));
         pages.push(String::from_utf8(page.expect("JSON")).expect("UTF-8"));
     }

@@ -219,11 +219,13 @@ impl AnswerBytes {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::panic, reason = "a test fails by panicking")]
+
     use std::io::Write as _;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
     use http_body_util::{BodyExt as _, Full};
     use tonic::Code;
 
@@ -319,7 +321,7 @@ mod tests {
     async fn a_failure_behind_the_bytes_is_one_of_the_whole_answer() {
         let body = || {
             let end = HeaderMap::from_iter([(
-                http::HeaderName::from_static("grpc-status"),
+                HeaderName::from_static("grpc-status"),
                 HeaderValue::from_static("14"),
             )]);
             let bytes = Full::new(Bytes::from_static(b"data: 1\n\n"));
@@ -368,7 +370,7 @@ mod tests {
                 panic!("a success");
             };
             assert_eq!(text_of(response.body_mut()).await, "{}");
-            let mut names: Vec<_> = response.headers().keys().map(|name| name.as_str()).collect();
+            let mut names: Vec<_> = response.headers().keys().map(HeaderName::as_str).collect();
             names.sort_unstable();
             assert_eq!(names, kept);
         }

@@ -67,7 +67,7 @@ impl Reading {
     /// The message of an answer of any type, or that of which it is the one field.
     pub(super) fn raw_frame(&self, content_type: Option<&HeaderValue>, data: &[u8]) -> Bytes {
         let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
-        let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
+        let mut body = Vec::new();
         for (tag, bytes) in [(CONTENT_TYPE, content_type), (DATA, data)] {
             if !bytes.is_empty() {
                 body.push(tag);
@@ -75,8 +75,7 @@ impl Reading {
                 body.extend_from_slice(bytes);
             }
         }
-        let mut frame = Vec::with_capacity(PREFIX_LENGTH + body.len() + 16);
-        frame.resize(PREFIX_LENGTH, 0);
+        let mut frame = vec![0; PREFIX_LENGTH];
         if let Some(field) = self.response_body() {
             frame.extend_from_slice(field.tag.as_bytes());
             push_varint(&mut frame, body.len() as u64);
