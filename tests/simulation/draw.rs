@@ -6,56 +6,19 @@ use genai_bridge::emulator::Fault;
 use genai_bridge::{ResendPolicy, Transport};
 use tonic::Code;
 
+use crate::kinds::{KINDS, Kind, draw_events, draw_span, shape, surround};
 use crate::random::Random;
 use crate::weather::Conditions;
 use crate::world::{Answer, Break, Call, Event, How, Options, Service, Shape, What, World, faults};
 
-/// What kind of a world it is: some promises hold in such worlds alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Wild,
-    /// Nothing changes.
-    Calm,
-    /// Nothing changes, the network is near, and all are quick.
-    Prompt,
-    /// As before, and connections are cut.
-    Cut,
-    /// As before, and a firewall forgets them.
-    Forgotten,
-    /// As before, and a proxy changes its mind about gRPC, again and again.
-    Fickle,
-}
-
-impl Kind {
-    /// The network is near, and all are quick.
-    fn is_prompt(self) -> bool {
-        !matches!(self, Self::Wild | Self::Calm)
-    }
-}
-
 impl World {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let kind = random.choose(&[
-            Kind::Wild,
-            Kind::Wild,
-            Kind::Wild,
-            Kind::Wild,
-            Kind::Calm,
-            Kind::Prompt,
-            Kind::Prompt,
-            Kind::Cut,
-            Kind::Forgotten,
-            Kind::Fickle,
-        ]);
-        let span = if kind == Kind::Fickle || random.one_in(8) {
-            7_200_000
-        } else {
-            random.of_any_size(100, 600_000)
-        };
+        let kind = random.choose(KINDS);
+        let span = draw_span(&mut random, kind);
         let proxies = draw_proxies(&mut random, kind);
-        let options = Options::draw(&mut random);
-        let calls = draw_count(&mut random);
+        let mut options = Options::draw(&mut random);
+        let calls = draw_count(&mut random, kind);
         let calls = (0..calls).map(|number| Call::draw(&mut random, kind, number, span));
         let mut calls: Vec<Call> = calls.collect();
         if kind.is_prompt() && random.one_in(2) {
@@ -74,26 +37,21 @@ impl World {
                 breaks.push(Break::draw(&mut random));
             }
         }
-        if matches!(kind, Kind::Cut | Kind::Forgotten) {
-            for place in 1..=random.between(1, 5) {
-                let cut = What::Cut(random.choose(&[How::Close, How::Reset]));
-                let what = if kind == Kind::Cut { cut } else { What::Forget };
-                let at = millis(place * 15_000 + random.between(0, 3_000));
-                events.push(Event { at, what });
-            }
-        }
-        if kind == Kind::Fickle {
-            draw_changes(&mut random, span, &mut events);
-        }
+        draw_events(&mut random, kind, span, &mut events);
         events.sort_by_key(|event| event.at);
         let service = Service::draw(&mut random, kind);
+        shape(&mut random, kind, &mut options, &mut calls);
+        if matches!(kind, Kind::Forgotten | Kind::Off) {
+            surround(&mut random, &events, &mut calls);
+        }
         Self { seed, proxies, options, service, events, breaks, calls }
     }
 }
 
 /// Some fifty calls on average: few show what is rare, and many what happens between them.
-fn draw_count(random: &mut Random) -> u64 {
+fn draw_count(random: &mut Random, kind: Kind) -> u64 {
     match random.between(0, 19) {
+        _ if kind == Kind::Heavy => random.between(1, 6),
         0..=2 => random.between(1, 4),
         3..=13 => random.between(5, 60),
         14..=18 => random.between(60, 120),
@@ -102,28 +60,32 @@ fn draw_count(random: &mut Random) -> u64 {
 }
 
 fn draw_proxies(random: &mut Random, kind: Kind) -> Vec<Fault> {
-    let count = random.choose(&[0, 0, 1, 1, 1, 2]).max(usize::from(kind == Kind::Fickle));
+    let count = random.choose(&[0, 0, 1, 1, 1, 2]);
+    let breaks_grpc = [Fault::TrailersStripped, Fault::Page502, Fault::NoStreams];
     let one = |random: &mut Random| match kind {
-        Kind::Cut | Kind::Forgotten | Kind::Fickle => Fault::Pass,
+        Kind::Dim => random.choose(&breaks_grpc),
+        Kind::OneBad => Fault::SecondMessageReset,
+        _ if kind.is_good() => Fault::Pass,
         _ if random.one_in(3) => Fault::Pass,
         Kind::Prompt if random.one_in(2) => random.choose(SELECTIVE),
+        Kind::Calm | Kind::Prompt if random.one_in(4) => random.choose(SILENT),
         _ => draw_fault(random),
+    };
+    let count = match kind {
+        Kind::Fickle => count.max(1),
+        Kind::Dim | Kind::OneBad => 1,
+        _ => count,
     };
     (0..count).map(|_| one(random)).collect()
 }
 
-/// The proxy breaks gRPC for some minutes, and lets it pass for some.
-fn draw_changes(random: &mut Random, span: u64, events: &mut Vec<Event>) {
-    let fault = random.choose(&[Fault::TrailersStripped, Fault::Page502, Fault::NoStreams]);
-    let mut at = 0;
-    for fault in [fault, Fault::Pass].into_iter().cycle() {
-        at += random.between(20_000, 600_000);
-        if at > span {
-            return;
-        }
-        events.push(Event { at: millis(at), what: What::FaultAndCut(0, fault) });
-    }
-}
+/// They leave gRPC without an answer.
+const SILENT: &[Fault] = &[
+    Fault::PrefaceSwallowed,
+    Fault::SettingsThenSilence,
+    Fault::CallSwallowed,
+    Fault::AnswerSwallowed,
+];
 
 /// They hit some calls, and leave others alone.
 const SELECTIVE: &[Fault] = &[
@@ -147,12 +109,17 @@ impl Service {
             connection_age: age,
             ..Self::default()
         };
+        if matches!(kind, Kind::OneBad | Kind::Moved | Kind::Heavy | Kind::Down) || random.one_in(2)
+        {
+            (service.max_streams, service.connection_age) = (None, None);
+        }
         if matches!(kind, Kind::Wild | Kind::Calm) {
             service.window =
                 random.one_in(6).then(|| random.choose(&[0, 1, 100, 16_000, 1_000_000]));
             let life = random.one_in(6).then(|| random.of_any_size(1_000, 3_600_000));
             service.token_life = life.map(millis);
             service.tells_life = random.one_in(2);
+            service.token_delay = millis(random.of_any_size(0, 2_000));
         }
         service
     }
@@ -181,7 +148,8 @@ impl Options {
 impl Event {
     fn draw(random: &mut Random, span: u64, proxies: usize) -> Self {
         let at = millis(random.between(0, span));
-        let kinds = if proxies > 0 { 13 } else { 11 };
+        let kinds = if proxies > 0 { 14 } else { 12 };
+        let ends = [Some(How::Stall), Some(How::Close), Some(How::Reset), None];
         let place = usize::from(proxies > 1 && random.one_in(2));
         let minute = millis(random.of_any_size(1, 60_000));
         let what = match random.between(0, kinds) {
@@ -197,7 +165,8 @@ impl Event {
             9 => What::Reset,
             10 => What::Narrow(minute),
             11 => What::Revoke,
-            12 => What::Fault(place, draw_fault(random)),
+            12 => What::Move(random.choose(&ends), minute),
+            13 => What::Fault(place, draw_fault(random)),
             _ => What::FaultAndCut(place, draw_fault(random)),
         };
         Self { at, what }
@@ -270,12 +239,13 @@ impl Answer {
             error: random.one_in(10).then(|| random.choose(&codes)),
             is_endless: shape == Shape::Stream && random.one_in(20),
             refused: if random.one_in(8) { random.choose(&[1, 1, 2, 7]) } else { 0 },
+            asks: random.one_in(3).then(|| millis(random.of_any_size(1, 20_000))),
         }
     }
 }
 
 fn draw_conditions(random: &mut Random, kind: Kind) -> Conditions {
-    if kind.is_prompt() {
+    if kind.is_prompt() || kind == Kind::Queue {
         return Conditions { latency: millis(random.between(1, 20)), rate: None };
     }
     let rate = random.one_in(4).then(|| random.of_any_size(2_000, 2_000_000));

@@ -15,7 +15,7 @@
 //! smaller before it is told.
 //!
 //! `tests/simulation/plant` breaks the deciding code on purpose, in the ways of `planted.tsv`, and
-//! tells how soon each is found.
+//! tells how soon each is found. `tests/simulation/replay` compares the logs of two builds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,8 +26,11 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "nobody uses a test")]
 
+mod arrival;
 mod callers;
 mod draw;
+mod hosts;
+mod kinds;
 mod log;
 mod model;
 mod named;
@@ -37,6 +40,7 @@ mod run;
 mod service;
 mod setting;
 mod shrink;
+mod verdicts;
 mod weather;
 mod wire;
 mod world;
@@ -45,12 +49,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, exit};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use genai_bridge::SymptomKind;
+use tokio::time::Instant;
 
 use crate::model::violations;
 use crate::named::named;
@@ -115,11 +121,13 @@ fn stops() -> bool {
 /// Runs these seeds on as many threads as there are processors: each world is on one.
 fn run_all(seeds: Range<u64>) -> Tally {
     let (next, tally) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()));
+    let running = Mutex::new(BTreeMap::new());
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= seeds.end || (stops() && tally.lock().expect("no panic").is_broken()) {
             return;
         }
+        running.lock().expect("no panic").insert(seed, Instant::now());
         let world = World::draw(seed);
         let record = run(&world);
         if let Some(folder) = std::env::var_os("SIMULATION_LOGS") {
@@ -127,16 +135,40 @@ fn run_all(seeds: Range<u64>) -> Tally {
         }
         let found = violations(&world, &record);
         tally.lock().expect("no panic").add(&world, &record, found);
+        running.lock().expect("no panic").remove(&seed);
     };
     let threads = std::env::var("SIMULATION_THREADS").ok().and_then(|text| text.parse().ok());
     let all = || thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.unwrap_or_else(all);
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
+        let watching = scope.spawn(|| end_the_endless(&running, &is_over, &next));
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        is_over.store(true, Ordering::Relaxed);
+        watching.thread().unpark();
+        assert!(ended.iter().all(Result::is_ok), "a world panicked");
     });
     tally.into_inner().expect("no panic")
+}
+
+/// Tells of a world that goes round in circles, and ends the program: nothing else would end it.
+fn end_the_endless(
+    running: &Mutex<BTreeMap<u64, Instant>>,
+    is_over: &AtomicBool,
+    next: &AtomicU64,
+) {
+    let limit = Duration::from_secs(if stops() { 30 } else { 600 });
+    while !is_over.load(Ordering::Relaxed) {
+        thread::park_timeout(Duration::from_secs(1));
+        let running = running.lock().expect("no panic");
+        let endless = running.iter().find(|(_, began)| began.elapsed() > limit);
+        if let Some((seed, _)) = endless {
+            let worlds = next.load(Ordering::Relaxed);
+            println!("found after {worlds} worlds: seed {seed}: is not over after {limit:?}");
+            exit(i32::from(!stops()));
+        }
+    }
 }
 
 #[test]

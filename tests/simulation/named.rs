@@ -106,6 +106,7 @@ fn unary(number: usize, at: u64) -> Call {
             pause: Duration::ZERO,
             error: None,
             refused: 0,
+            asks: None,
             is_endless: false,
         },
     }

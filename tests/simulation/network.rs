@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use genai_bridge::emulator::{Emulator, HostileProxy};
+use genai_bridge::emulator::HostileProxy;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
+use crate::hosts::Hosts;
 use crate::log::Log;
 use crate::weather::Weather;
 use crate::wire::{End, Link, connection};
@@ -27,13 +28,13 @@ pub(crate) struct Network {
 
 #[derive(Clone)]
 pub(crate) enum FarEnd {
-    Service(Arc<Emulator>),
+    Service(Arc<Hosts>),
     Proxy(Arc<HostileProxy>),
 }
 
 #[derive(Default)]
 struct State {
-    opened: usize,
+    opened: Vec<Instant>,
     links: Vec<Weak<Link>>,
     breaks: Vec<Break>,
     refused_until: Option<Instant>,
@@ -69,7 +70,7 @@ impl Network {
         self.weather.clear(latency);
         self.cut(How::Close);
         let mut state = self.state();
-        *state = State { opened: state.opened, ..State::default() };
+        *state = State { opened: std::mem::take(&mut state.opened), ..State::default() };
     }
 
     pub(crate) fn cut(&self, how: How) {
@@ -83,6 +84,11 @@ impl Network {
     /// How many connections the bridge holds open.
     pub(crate) fn open(&self) -> usize {
         self.links().iter().filter(|link| link.is_open()).count()
+    }
+
+    /// When its connections were opened.
+    pub(crate) fn opened(&self) -> Vec<Instant> {
+        self.state().opened.clone()
     }
 
     fn links(&self) -> Vec<Arc<Link>> {
@@ -110,23 +116,23 @@ impl Network {
         sleep_until(connected).await;
         if !is_over(self.state().refused_until) {
             // A firewall before it resets what it does not let through.
-            let is_reset = self.state().opened.is_multiple_of(4);
+            let is_reset = self.state().opened.len().is_multiple_of(4);
             let kinds = [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset];
             let kind = kinds[usize::from(is_reset)];
             self.log.note(format_args!("{kind}"));
             return Err(kind.into());
         }
         let mut state = self.state();
-        let number = state.opened;
+        let number = state.opened.len();
         let breaks = state.breaks.iter().filter(|of| of.connection == number).copied().collect();
         let (here, there, link) = connection(&self.weather, breaks, self.log.clone(), number);
-        state.opened += 1;
+        state.opened.push(Instant::now());
         state.links.retain(|link| link.strong_count() > 0);
         state.links.push(Arc::downgrade(&link));
         drop(state);
         self.log.note(format_args!("connection {number}"));
         match &self.far_end {
-            FarEnd::Service(emulator) => emulator.serve(there),
+            FarEnd::Service(hosts) => hosts.serve(there),
             FarEnd::Proxy(proxy) => proxy.serve(there),
         }
         Ok(TokioIo::new(here))

@@ -2,23 +2,26 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Received};
+use genai_bridge::emulator::{Fault, HostileProxy};
 use genai_bridge::{ActiveTransport, Bridge, Stats, Transport};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, sleep_until, timeout};
 use tonic::Code;
 
+use crate::arrival::Arrival;
 use crate::callers::{End, Outcome, make};
+use crate::hosts::Hosts;
 use crate::log::Log;
 use crate::network::{FarEnd, Network};
-use crate::service::{Account, LoginAccount, Logins, begin_service, number_in};
+use crate::service::{Account, LoginAccount, Logins, begin_service};
 use crate::setting::{begin_bridge, begin_emulator, begin_proxies};
+use crate::verdicts::{SeenVerdict, row, watch};
 use crate::weather::Weather;
-use crate::world::{Answer, Call, Shape, What, World};
+use crate::world::{Answer, Call, How, Shape, What, World};
 
 /// What is known of a run once it is over.
 pub(crate) struct Record {
@@ -31,12 +34,14 @@ pub(crate) struct Record {
     pub(crate) stats: Stats,
     /// When the machine slept.
     pub(crate) slept: Vec<(Instant, Instant)>,
-    /// A verdict against gRPC although REST had never reached the service.
-    pub(crate) rash_verdict: Option<String>,
-    /// A verdict that was taken back sooner than it may be.
-    pub(crate) short_verdict: Option<(Duration, Duration)>,
-    /// How often gRPC was found broken before the network healed.
-    pub(crate) verdicts: usize,
+    /// The verdicts against gRPC, in order.
+    pub(crate) verdicts: Vec<SeenVerdict>,
+    /// The place in a row of the verdict that held then.
+    pub(crate) row: Option<u32>,
+    /// When the last call was over.
+    pub(crate) ended: Instant,
+    /// When the network healed.
+    pub(crate) healed_at: Instant,
     /// How often it was proven, before that.
     pub(crate) probes: u64,
     pub(crate) logins: LoginAccount,
@@ -44,58 +49,12 @@ pub(crate) struct Record {
     pub(crate) remembered: Option<String>,
     /// Most connections of REST at a time, as far as it was seen.
     pub(crate) most_connections: usize,
+    /// When the bridge opened its connections.
+    pub(crate) opened: Vec<Instant>,
     /// What was left when all had ended.
     pub(crate) left: Left,
     pub(crate) panics: usize,
     pub(crate) log: String,
-}
-
-/// What reached the service, in order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
-    /// Of the call; `None` where its message did not arrive whole, and for free calls of the
-    /// bridge's own.
-    pub(crate) number: Option<usize>,
-    /// As its metadata says.
-    pub(crate) marked: Option<usize>,
-    pub(crate) at: Instant,
-    /// What it may still take, as it says.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) is_rest: bool,
-    pub(crate) is_probe: bool,
-}
-
-impl Arrival {
-    fn of(it: &Received) -> Self {
-        let header = |name| it.headers().get(name).and_then(|value| value.to_str().ok());
-        let timeout = header("grpc-timeout").and_then(grpc_timeout).or_else(|| {
-            let seconds: f64 = header("x-server-timeout")?.parse().ok()?;
-            Some(Duration::from_secs_f64(seconds))
-        });
-        Self {
-            number: number_in(it.method(), it.message()),
-            marked: header(MARK).and_then(|mark| mark.parse().ok()),
-            at: it.at(),
-            timeout,
-            is_rest: it.is_rest(),
-            is_probe: it.method().ends_with("/ListModels"),
-        }
-    }
-}
-
-/// A number and its unit.
-fn grpc_timeout(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let nanos: u64 = match unit {
-        "n" => 1,
-        "u" => 1_000,
-        "m" => 1_000_000,
-        "S" => 1_000_000_000,
-        "M" => 60_000_000_000,
-        "H" => 3_600_000_000_000,
-        _ => return None,
-    };
-    Some(Duration::from_nanos(number.parse::<u64>().ok()?.saturating_mul(nanos)))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -117,6 +76,8 @@ pub(crate) const MARK_AT_END: &str = "x-number-at-end";
 /// Tokens begin with it, too.
 pub(crate) const KEY: &str = "a-key-that-nobody-may-see";
 const LONGEST_EXPIRY: Duration = Duration::from_secs(25 * 3600);
+/// The first verdict, and the pause after an outage.
+const LEAST_WAIT: Duration = Duration::from_secs(300 + 60);
 
 /// Runs a world on virtual time, on this thread alone.
 pub(crate) fn run(world: &World) -> Record {
@@ -154,7 +115,7 @@ struct Run<'a> {
     world: &'a World,
     log: Log,
     began: Instant,
-    emulator: Arc<Emulator>,
+    hosts: Arc<Hosts>,
     /// The bridge's own is the first.
     proxies: Vec<Arc<HostileProxy>>,
     network: Arc<Network>,
@@ -170,13 +131,13 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         log.begin(began);
         let logins = Logins::new(world.service, log.clone());
-        let emulator = Arc::new(begin_emulator(world, &logins));
+        let hosts = Hosts::new(|| begin_emulator(world, &logins));
         let calls = [&world.calls[..], &healed_calls(world)].concat();
-        let account = begin_service(&emulator, &calls, log.clone());
-        let proxies = begin_proxies(&emulator, &world.proxies, began, &log);
+        let account = begin_service(hosts.all(), &calls, &log);
+        let proxies = begin_proxies(&hosts, &world.proxies, began, &log);
         let far_end = match proxies.first() {
             Some(proxy) => FarEnd::Proxy(Arc::clone(proxy)),
-            None => FarEnd::Service(Arc::clone(&emulator)),
+            None => FarEnd::Service(Arc::clone(&hosts)),
         };
         let weather = Arc::new(Weather::new(world, began));
         let network = Network::new(weather, far_end, world.breaks.clone(), log.clone());
@@ -187,7 +148,7 @@ impl<'a> Run<'a> {
             world,
             log,
             began,
-            emulator,
+            hosts,
             proxies,
             network,
             bridge,
@@ -199,8 +160,8 @@ impl<'a> Run<'a> {
     }
 
     async fn run(mut self) -> Record {
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let watching = watch(self.bridge.clone(), Arc::clone(&self.emulator), Arc::clone(&seen));
+        let verdicts = Arc::default();
+        let watching = watch(self.bridge.clone(), Arc::clone(&self.hosts), Arc::clone(&verdicts));
         let watching = tokio::spawn(watching);
         let mut running = JoinSet::new();
         for call in &self.world.calls {
@@ -217,15 +178,17 @@ impl<'a> Run<'a> {
             outcome.note(self.began, &self.log);
         }
         let probes = self.bridge.stats().probes(ActiveTransport::Grpc);
-        let verdicts = seen.lock().expect("no panic").verdicts;
+        let (healed_at, row) = (Instant::now(), row(&self.bridge));
         let healed = self.heal().await;
+        let ended = Instant::now();
         watching.abort();
         let _ = watching.await;
         let stats = self.bridge.stats();
-        let received = self.emulator.received().iter().map(Arrival::of).collect();
+        let received = self.hosts.received().iter().map(Arrival::of).collect();
         let (logins, remembered) = (self.logins.account(), self.remembered.take());
         let (account, slept) = (self.account.clone(), std::mem::take(&mut self.slept));
-        let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
+        let verdicts = std::mem::take(&mut *verdicts.lock().expect("no panic"));
+        let opened = self.network.opened();
         let most_connections = outcomes.iter().map(|it| it.rest_connections).max().unwrap_or(0);
         let began = self.began;
         let left = self.end().await;
@@ -238,13 +201,15 @@ impl<'a> Run<'a> {
             received,
             stats,
             slept,
-            rash_verdict: seen.rash,
-            short_verdict: seen.short,
             verdicts,
+            row,
+            ended,
+            healed_at,
             probes,
             logins,
             remembered,
             most_connections,
+            opened,
             left,
             panics,
             log,
@@ -266,11 +231,22 @@ impl<'a> Run<'a> {
             What::Forget => self.network.forget(),
             What::Cut(how) => self.network.cut(how),
             What::Restart(length) => {
-                self.network.cut(crate::world::How::Close);
+                self.network.cut(How::Close);
                 self.network.refuse_until(now + length);
             }
             What::Unanswered(length) => self.network.be_silent_until(now + length),
             What::Nameless(length) => self.network.be_nameless_until(now + length),
+            What::Move(old, length) => {
+                self.hosts.move_at(now + length);
+                match old {
+                    Some(How::Stall) => self.network.be_silent_until(now + length),
+                    Some(_) => self.network.refuse_until(now + length),
+                    None => {}
+                }
+                if let Some(how) = old {
+                    self.network.cut(how);
+                }
+            }
             What::Sleep(length) => {
                 advance(length).await;
                 // Awake for a moment at least.
@@ -295,12 +271,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Good weather, and the longest verdict over.
+    /// Good weather, and each verdict over: it holds for as long as all before it and five minutes.
     async fn heal(&self) -> Vec<Outcome> {
+        // What asks whether a connection lives has ended.
+        sleep(Duration::from_secs(5)).await;
         self.log.note(format_args!("heals"));
         self.network.heal(Duration::from_millis(1));
         self.proxies.iter().for_each(|proxy| proxy.set_and_cut(Fault::Pass));
-        sleep(LONGEST_EXPIRY).await;
+        sleep((self.began.elapsed() + LEAST_WAIT).min(LONGEST_EXPIRY)).await;
         let mut healed = Vec::new();
         for call in healed_calls(self.world) {
             sleep(Duration::from_secs(10)).await;
@@ -314,7 +292,7 @@ impl<'a> Run<'a> {
 
     /// Drops all, and looks at what is left.
     async fn end(self) -> Left {
-        let Self { world, bridge, network, proxies, emulator, log, .. } = self;
+        let Self { world, bridge, network, proxies, hosts, log, .. } = self;
         sleep(Duration::from_secs(120)).await;
         let stats = bridge.stats();
         let idle_connections = network.open();
@@ -326,7 +304,7 @@ impl<'a> Run<'a> {
         drop(bridge);
         sleep(Duration::from_secs(1)).await;
         let connections = network.open();
-        drop((network, proxies, emulator));
+        drop((network, proxies, hosts));
         // A proof, or a watch, may still wait for its limit.
         let none_left = async {
             while Handle::current().metrics().num_alive_tasks() > 0 {
@@ -340,61 +318,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Verdicts that should not be.
-#[derive(Default)]
-struct Seen {
-    rash: Option<String>,
-    /// How long it held, and how long it should have, at least.
-    short: Option<(Duration, Duration)>,
-    verdicts: usize,
-    /// How many in a row, each soon after the one before.
-    row: u32,
-    ended: Option<Instant>,
-}
-
-impl Seen {
-    /// One that comes soon after another holds for twice as long.
-    fn begin_verdict(&mut self, now: Instant) {
-        self.verdicts += 1;
-        let is_relapse = self.ended.is_some_and(|ended| now < ended + SHORTEST_VERDICT);
-        self.row = if is_relapse { self.row + 1 } else { 1 };
-    }
-
-    fn end_verdict(&mut self, held: Duration, now: Instant) {
-        self.ended = Some(now);
-        let doublings = self.row.saturating_sub(1).min(20);
-        let least = (SHORTEST_VERDICT * (1 << doublings)).min(LONGEST_VERDICT);
-        if held < least {
-            self.short = Some((held, least));
-        }
-    }
-}
-
-/// A verdict needs an answer over REST, and holds for its time.
-async fn watch(bridge: Bridge, emulator: Arc<Emulator>, seen: Arc<Mutex<Seen>>) {
-    let mut changes = bridge.watch();
-    drop(bridge);
-    let mut verdict = None;
-    while changes.changed().await.is_ok() {
-        let state = changes.borrow_and_update().clone();
-        let is_verdict = state.transport() == Some(ActiveTransport::Rest);
-        let mut seen = seen.lock().expect("no panic");
-        if is_verdict && verdict.is_none() {
-            seen.begin_verdict(state.since());
-        }
-        if is_verdict && !emulator.received().iter().any(Received::is_rest) {
-            seen.rash = Some(state.to_string());
-        }
-        if let Some(since) = verdict.filter(|_| !is_verdict) {
-            seen.end_verdict(state.since() - since, state.since());
-        }
-        verdict = is_verdict.then(|| verdict.unwrap_or(state.since()));
-    }
-}
-
-const SHORTEST_VERDICT: Duration = Duration::from_secs(300);
-const LONGEST_VERDICT: Duration = Duration::from_secs(24 * 3600);
-
 /// One after the other, each for itself.
 fn healed_calls(world: &World) -> Vec<Call> {
     let answer = Answer {
@@ -404,12 +327,14 @@ fn healed_calls(world: &World) -> Vec<Call> {
         pause: Duration::ZERO,
         error: None::<Code>,
         refused: 0,
+        asks: None,
         is_endless: false,
     };
-    let call = |number| Call {
+    let shapes = [Shape::Unary, Shape::Stream, Shape::Free];
+    let call = |number: usize| Call {
         number: world.calls.iter().map(|call| call.number + 1).max().unwrap_or(0) + number,
         at: Duration::ZERO,
-        shape: Shape::Unary,
+        shape: shapes[number % shapes.len()],
         size: 10,
         timeout: Some(Duration::from_secs(60)),
         patience: None,
@@ -421,7 +346,8 @@ fn healed_calls(world: &World) -> Vec<Call> {
     (0..HEALED_CALLS).map(call).collect()
 }
 
-pub(crate) const HEALED_CALLS: usize = 3;
+/// Of each shape one that tries gRPC anew, and one that knows.
+pub(crate) const HEALED_CALLS: usize = 6;
 
 impl Record {
     /// How often a call reached the service, by transport.

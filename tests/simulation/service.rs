@@ -15,10 +15,11 @@ use genai_bridge::v1beta::{
     BidiGenerateContentServerMessage, BidiGenerateContentSetup, Candidate, Content,
     CountTokensRequest, CountTokensResponse, GenerateContentRequest, GenerateContentResponse, Part,
 };
-use genai_bridge::{Credentials, Token};
+use genai_bridge::{Credentials, Token, rpc};
 use http::HeaderMap;
 use prost::Message as _;
-use tokio::time::Instant;
+use prost_types::Any;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use crate::log::Log;
@@ -94,11 +95,15 @@ impl Logins {
         let Some(life) = self.plan.token_life else { return Credentials::api_key(KEY) };
         let logins = self.clone();
         Credentials::bearer(move || {
-            let mut tokens = logins.tokens();
-            let token = Token::new(format!("{KEY}-{}", tokens.given.len()));
-            tokens.given.push(Instant::now());
-            let token = if logins.plan.tells_life { token.expires_in(life) } else { token };
-            async move { Ok::<_, std::io::Error>(token) }
+            let logins = logins.clone();
+            async move {
+                sleep(logins.plan.token_delay).await;
+                let mut tokens = logins.tokens();
+                let token = Token::new(format!("{KEY}-{}", tokens.given.len()));
+                tokens.given.push(Instant::now());
+                let token = if logins.plan.tells_life { token.expires_in(life) } else { token };
+                Ok::<_, std::io::Error>(token)
+            }
         })
     }
 
@@ -147,22 +152,24 @@ impl Logins {
     }
 }
 
-/// Has the emulator answer these calls as planned.
-pub(crate) fn begin_service(emulator: &Emulator, calls: &[Call], log: Log) -> Account {
+/// Has the hosts answer these calls as planned.
+pub(crate) fn begin_service(hosts: &[Emulator], calls: &[Call], log: &Log) -> Account {
     let account = Account::default();
-    let (plans, told): (HashMap<_, _>, _) =
-        (calls.iter().map(|call| (call.number, *call)).collect(), account.clone());
-    emulator.answer_with(move |method, message| {
-        let number = number_in(method, message)?;
-        let call = plans.get(&number)?;
-        let is_refused = told.take(number, call.answer.refused);
-        log.note(format_args!("service takes {number}, refused: {is_refused}"));
-        Some(if is_refused {
-            Reply::error(Status::unavailable(REFUSAL)).trailer(MARK_AT_END, number.to_string())
-        } else {
-            reply(call)
-        })
-    });
+    let plans: HashMap<_, _> = calls.iter().map(|call| (call.number, *call)).collect();
+    for host in hosts {
+        let (plans, told, log) = (plans.clone(), account.clone(), log.clone());
+        host.answer_with(move |method, message| {
+            let number = number_in(method, message)?;
+            let call = plans.get(&number)?;
+            let is_refused = told.take(number, call.answer.refused);
+            log.note(format_args!("service takes {number}, refused: {is_refused}"));
+            Some(if is_refused {
+                Reply::error(refusal(call.answer.asks)).trailer(MARK_AT_END, number.to_string())
+            } else {
+                reply(call)
+            })
+        });
+    }
     account
 }
 
@@ -187,6 +194,19 @@ fn reply(call: &Call) -> Reply {
         Some(code) => reply.then_error(Status::new(code, WORD)),
         None => reply,
     }
+}
+
+/// A moment, which may be told.
+fn refusal(asks: Option<Duration>) -> Status {
+    let Some(delay) = asks.and_then(|asks| asks.try_into().ok()) else {
+        return Status::unavailable(REFUSAL);
+    };
+    let info = rpc::RetryInfo { retry_delay: Some(delay) };
+    let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
+    let details = vec![Any { type_url, value: info.encode_to_vec() }];
+    let code = Code::Unavailable;
+    let packed = rpc::Status { code: code.into(), message: REFUSAL.to_owned(), details };
+    Status::with_details(code, REFUSAL, packed.encode_to_vec().into())
 }
 
 /// What it says with the error that is planned for a call.

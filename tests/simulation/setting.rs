@@ -8,6 +8,7 @@ use genai_bridge::{Bridge, Proxy, RetryPolicy};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::time::Instant;
 
+use crate::hosts::Hosts;
 use crate::log::Log;
 use crate::network::{Connector, Network};
 use crate::service::Logins;
@@ -61,7 +62,7 @@ pub(crate) fn begin_bridge(world: &World, network: &Arc<Network>, logins: &Login
 
 /// In a row: each one asks the next for its tunnels.
 pub(crate) fn begin_proxies(
-    emulator: &Arc<Emulator>,
+    hosts: &Arc<Hosts>,
     faults: &[Fault],
     began: Instant,
     log: &Log,
@@ -69,12 +70,12 @@ pub(crate) fn begin_proxies(
     let near = Arc::new(Weather::calm(began));
     let mut proxies: Vec<Arc<HostileProxy>> = Vec::new();
     for fault in faults.iter().rev() {
-        let (emulator, near, log) = (Arc::clone(emulator), Arc::clone(&near), log.clone());
+        let (hosts, near, log) = (Arc::clone(hosts), Arc::clone(&near), log.clone());
         let next = proxies.last().cloned();
         let proxy = HostileProxy::builder().authority(authority()).dial(move |_| {
             let (here, there, _) = connection(&near, Vec::new(), log.clone(), usize::MAX);
             match &next {
-                None => emulator.serve(there),
+                None => hosts.serve(there),
                 Some(next) => {
                     let (to_next, taken, _) =
                         connection(&near, Vec::new(), log.clone(), usize::MAX);

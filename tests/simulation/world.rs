@@ -33,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) token_life: Option<Duration>,
     /// Whether the source of the tokens says how long they live.
     pub(crate) tells_life: bool,
+    /// The source takes so long for each.
+    pub(crate) token_delay: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +84,9 @@ pub(crate) enum What {
     Nameless(Duration),
     /// The machine sleeps for so long: time goes on, and nothing runs.
     Sleep(Duration),
+    /// The service moves to another host. The name leads there after so long; till then the old
+    /// host takes no connections if those that were open end so, and else it serves on.
+    Move(Option<How>, Duration),
     /// The program forgets what it has learnt of the network.
     Reset,
 }
@@ -146,6 +151,8 @@ pub(crate) struct Answer {
     pub(crate) error: Option<Code>,
     /// The first attempts get this error at once.
     pub(crate) refused: u32,
+    /// It says with that how long to wait.
+    pub(crate) asks: Option<Duration>,
     /// The last message of a stream does not say that it is the last.
     pub(crate) is_endless: bool,
 }
@@ -215,6 +222,65 @@ impl World {
             _ => false,
         };
         self.breaks.is_empty() && self.events.iter().all(is_meant)
+    }
+
+    /// The outages of a network that is good but for them: nothing leads anywhere, and no connection
+    /// is hurt.
+    pub(crate) fn only_outages(&self) -> Option<Vec<(Duration, Duration)>> {
+        let is_near = |conditions: Conditions| {
+            conditions.rate.is_none() && conditions.latency <= Duration::from_millis(20)
+        };
+        let mut outages = Vec::new();
+        for event in &self.events {
+            match event.what {
+                What::Conditions(conditions) if event.at.is_zero() && is_near(conditions) => {}
+                // There is no connection yet.
+                What::Restart(length) if event.at.is_zero() => outages.push((event.at, length)),
+                What::Nameless(length) => outages.push((event.at, event.at + length)),
+                _ => return None,
+            }
+        }
+        let are_apart = outages.windows(2).all(|two| two[1].0 > two[0].1 + MOMENT);
+        (self.breaks.is_empty() && are_apart).then_some(outages)
+    }
+
+    /// When the name of the service has moved for the last time, where nothing else happens on a
+    /// good network.
+    pub(crate) fn moved(&self) -> Option<Duration> {
+        let is_meant = |event: &Event| match event.what {
+            What::Conditions(conditions) => {
+                event.at.is_zero()
+                    && conditions.rate.is_none()
+                    && conditions.latency <= Duration::from_millis(20)
+            }
+            What::Move(..) => true,
+            _ => false,
+        };
+        let moves = self.events.iter().filter_map(|event| match event.what {
+            What::Move(_, length) => Some(event.at + length),
+            _ => None,
+        });
+        let is_only = self.breaks.is_empty() && self.events.iter().all(is_meant);
+        moves.max().filter(|_| is_only)
+    }
+
+    /// When connections become good, where the first one is bad and stays so: it ends streams.
+    pub(crate) fn mended(&self) -> Option<Duration> {
+        let [Fault::SecondMessageReset] = self.proxies[..] else { return None };
+        let [first, event] = &self.events[..] else { return None };
+        let is_near = |conditions: Conditions| {
+            conditions.rate.is_none() && conditions.latency <= Duration::from_millis(20)
+        };
+        let is_good = matches!(first.what, What::Conditions(conditions) if is_near(conditions));
+        let is_mended = event.what == What::Fault(0, Fault::Pass);
+        let is_quiet = self.calls.iter().all(|call| {
+            let answer = call.answer;
+            let is_late = call.at > event.at + MOMENT || call.shape == Shape::Unary;
+            is_late && answer.error.is_none() && answer.refused == 0 && !answer.is_endless
+        });
+        let begins_early = self.calls.iter().any(|call| call.at + MOMENT < event.at);
+        let holds = is_good && is_mended && is_quiet && begins_early && self.is_prompt();
+        (holds && self.breaks.is_empty()).then_some(event.at)
     }
 
     /// The service answers each call at once, and nobody is in a hurry.

@@ -43,6 +43,9 @@ impl Judged<'_> {
             self.asked_again_in_time(),
             self.stays_on_grpc(),
             self.finds_out_in_time(),
+            self.leaves_the_bad_connection(),
+            self.in_good_time(),
+            self.follows_the_name(),
         ];
         checks.into_iter().flatten().collect()
     }
@@ -213,7 +216,10 @@ impl Judged<'_> {
         // REST has no form for some calls.
         let is_due = [ErrorKind::DeadlineExceeded, ErrorKind::Unsupported];
         let is_due = failure.kind.is_some_and(|kind| is_due.contains(&kind));
-        let is_slow = is_due || self.longest_wait() >= self.world.options.stream_idle_limit;
+        // The client's own silence may be what the service waits for.
+        let has_limit = self.call.shape != Shape::Bidi;
+        let is_silent = self.longest_wait() >= self.world.options.stream_idle_limit;
+        let is_slow = is_due || has_limit && is_silent;
         (!is_slow).then(|| format!("failed though the network carries it: {}", failure.text))
     }
 
@@ -324,15 +330,18 @@ impl Judged<'_> {
         let times = self.work.times.windows(2).take(refused);
         let waits: Vec<Duration> = times.map(|two| two[1] - two[0]).collect();
         let mut longest = Duration::from_secs(1);
+        let asks = self.call.answer.asks;
         for wait in &waits {
-            let most = longest + conditions.latency * 12 + SLACK;
-            if *wait > most {
-                return Some(format!("asked again after {wait:?}, {most:?} at most"));
+            let most = asks.unwrap_or(longest) + conditions.latency * 12 + SLACK;
+            let least = asks.unwrap_or_default();
+            if *wait > most || *wait < least {
+                return Some(format!("asked again after {wait:?}, {least:?} to {most:?} allowed"));
             }
             longest = longest.mul_f64(1.3);
         }
         let in_all: Duration = waits.iter().sum();
-        let is_hasty = waits.len() >= 4 && in_all < conditions.latency * 8 + HASTE;
+        let is_hasty =
+            asks.is_none() && waits.len() >= 4 && in_all < conditions.latency * 8 + HASTE;
         is_hasty.then(|| format!("asked again and again within {in_all:?}"))
     }
 }

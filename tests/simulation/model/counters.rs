@@ -61,7 +61,7 @@ fn where_all_is_well(world: &World, record: &Record) -> Vec<String> {
     if counted != arrived {
         found.push(format!("{arrived} free calls over gRPC arrived, {counted} counted"));
     }
-    if record.verdicts > 0 && world.options.transport == Transport::Auto {
+    if !record.verdicts.is_empty() && world.options.transport == Transport::Auto {
         found.push("a verdict, though all is well".to_owned());
     }
     found

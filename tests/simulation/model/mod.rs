@@ -5,6 +5,9 @@ mod call;
 mod counters;
 mod faults;
 mod on_grpc;
+mod pace;
+mod pool;
+mod verdicts;
 mod whole;
 
 use std::time::Duration;
@@ -27,6 +30,8 @@ pub(crate) fn violations(world: &World, record: &Record) -> Vec<String> {
     }
     found.extend(whole::violations(world, record));
     found.extend(counters::violations(world, record));
+    found.extend(pool::violations(world, record));
+    found.extend(verdicts::violations(world, record));
     found
 }
 

@@ -10,15 +10,15 @@ use tonic::Code;
 
 use super::SLACK;
 use super::faults::{does_no_harm, is_seen_by_a_free_call};
+use crate::arrival::Arrival;
 use crate::callers::{End, Outcome};
-use crate::run::{Arrival, HEALED_CALLS, KEY, Left, Record, transport_of};
+use crate::run::{HEALED_CALLS, KEY, Left, Record, transport_of};
 use crate::service::invites_another;
-use crate::world::{Shape, What, World};
+use crate::world::{Call, Shape, World};
 
 pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     let checks = [
         counted(world, record),
-        verdicts(world, record),
         received(world, record),
         logins(world, record),
         ended(record),
@@ -104,33 +104,12 @@ fn after_healing(world: &World, record: &Record) -> Vec<String> {
         Transport::Rest => ActiveTransport::Rest,
         _ => ActiveTransport::Grpc,
     };
-    let last = record.healed.last().and_then(|outcome| outcome.transport);
-    if found.is_empty() && last != Some(wanted) {
-        found.push(format!("on a good network calls go over {last:?}"));
-    }
-    found
-}
-
-/// A verdict needs a reason, and holds for its time.
-fn verdicts(world: &World, record: &Record) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut require = |holds: bool, what: String| {
-        if !holds {
-            found.push(what);
+    // Of each shape the second one.
+    for outcome in record.healed.iter().skip(HEALED_CALLS / 2) {
+        if !matches!(outcome.end, End::Failed(_)) && outcome.transport != Some(wanted) {
+            let (number, transport) = (outcome.number, outcome.transport);
+            found.push(format!("on a good network call {number} goes over {transport:?}"));
         }
-    };
-    let rash = record.rash_verdict.clone().unwrap_or_default();
-    require(rash.is_empty(), format!("a verdict without an answer over REST: {rash}"));
-    let was_reset = world.events.iter().any(|event| event.what == What::Reset);
-    let is_unharmed = world.only_cuts()
-        && world.is_prompt()
-        && world.proxies.iter().all(|fault| does_no_harm(*fault));
-    require(
-        !is_unharmed || record.verdicts == 0,
-        "a verdict, though connections were only cut".to_owned(),
-    );
-    if let Some((held, least)) = record.short_verdict {
-        require(was_reset, format!("a verdict held for {held:?}, not {least:?}"));
     }
     found
 }
@@ -149,9 +128,32 @@ fn logins(world: &World, record: &Record) -> Vec<String> {
             found.push(format!("asked for {} tokens, {most} at most", logins.given));
         }
     }
+    if let Some(life) = world.service.token_life.filter(|_| world.service.tells_life) {
+        // It is used for three quarters of its life.
+        let used = (record.ended - record.began).as_millis() / (life * 3 / 4).as_millis().max(1);
+        let most = logins.refusals + 2 + u64::try_from(used).unwrap_or(u64::MAX);
+        if logins.given > most {
+            found.push(format!("asked for {} tokens, {most} at most", logins.given));
+        }
+        let is_calm = world.is_calm() && world.options.attempts == 1 && has_room(world);
+        let is_near = world.conditions().iter().all(|(_, it)| it.latency <= NEAR);
+        if is_calm && is_near && life >= LONG && logins.refusals > 2 + logins.given / 4 {
+            let (refusals, given) = (logins.refusals, logins.given);
+            found.push(format!("{refusals} refusals of {given} tokens whose life was told"));
+        }
+    }
     found.extend(record.remembered.iter().map(|it| format!("told to forget, it knows: {it}")));
     found
 }
+
+fn has_room(world: &World) -> bool {
+    world.options.rest_connections > world.calls.len()
+        && world.service.max_streams.is_none()
+        && world.service.window.is_none()
+}
+
+const NEAR: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(30);
 
 /// What the service was told with each call.
 fn received(world: &World, record: &Record) -> Vec<String> {
@@ -181,9 +183,7 @@ fn early_deadlines(world: &World, record: &Record) -> Vec<String> {
         let place = world.calls.iter().position(|call| Some(call.number) == it.number)?;
         let outcome = record.outcomes.get(place)?;
         let deadline = outcome.began + world.calls[place].timeout?;
-        // REST is told of whole seconds.
-        let rounded = Duration::from_secs(u64::from(it.is_rest));
-        let told = it.at + it.timeout? + rounded;
+        let told = it.at + it.timeout?;
         let early = deadline.checked_duration_since(told).filter(|early| !early.is_zero())?;
         Some(format!("the service hears of a deadline that is {early:?} too early"))
     });
@@ -193,10 +193,7 @@ fn early_deadlines(world: &World, record: &Record) -> Vec<String> {
 /// What the service hears of a deadline is the time that is left: also with a second attempt.
 fn late_deadlines(world: &World, record: &Record) -> Vec<String> {
     let (_, conditions) = world.conditions().pop().expect("the first ones");
-    let has_room = world.options.rest_connections > world.calls.len()
-        && world.service.max_streams.is_none()
-        && world.service.window.is_none();
-    if !world.is_calm() || conditions.rate.is_some() || !has_room {
+    if !world.is_calm() || conditions.rate.is_some() || !has_room(world) {
         return Vec::new();
     }
     let on_the_way = conditions.latency * 20 + SLACK;
@@ -257,7 +254,11 @@ fn asked_seldom(world: &World, record: &Record) -> Vec<String> {
     if world.is_calm() && world.is_prompt() && probes > paced {
         return vec![format!("gRPC was proven {probes} times in {took:?}")];
     }
-    if is_broken && is_still && is_auto && probes > MOST_PROBES {
+    // A call that has no other way may ask several times whether its connection lives.
+    let has_to =
+        |call: &&Call| call.shape == Shape::Bidi || transport_of(world, call) == Transport::Grpc;
+    let most = MOST_PROBES + 4 * world.calls.iter().filter(has_to).count() as u64;
+    if is_broken && is_still && is_auto && probes > most {
         return vec![format!("gRPC, which is broken, was proven {probes} times")];
     }
     Vec::new()
@@ -279,10 +280,11 @@ fn learnt(world: &World, record: &Record) -> Vec<String> {
         let failed = calls.filter(|(_, outcome)| matches!(outcome.end, End::Failed(_)));
         let mut times: Vec<Instant> = failed.map(|(_, outcome)| outcome.began).collect();
         times.sort();
-        // Those at one time did not know of each other.
+        // Those at one time did not know of each other; what was long ago is not held against gRPC.
         times.dedup_by(|later, first| *later < *first + Duration::from_secs(1));
-        if times.len() > MOST_FAILURES {
-            found.push(format!("{} calls of {shape:?} failed by the same fault", times.len()));
+        let failed = times.windows(2).filter(|two| two[1] < two[0] + LAPSE).count();
+        if failed > MOST_FAILURES {
+            found.push(format!("{failed} calls of {shape:?} failed by the same fault"));
         }
     }
     found
@@ -290,7 +292,9 @@ fn learnt(world: &World, record: &Record) -> Vec<String> {
 
 /// The first ones, and one with each expiry, which doubles.
 const MOST_PROBES: u64 = 14;
-const MOST_FAILURES: usize = 8;
+const MOST_FAILURES: usize = 7;
+/// A suspicion is dropped after that.
+const LAPSE: Duration = Duration::from_secs(300);
 /// Of calls that come together, ten; the next ones are 5 s apart.
 const PROBES_AT_ONCE: u64 = 11;
 
