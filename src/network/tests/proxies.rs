@@ -1,6 +1,8 @@
 //! The way through HTTP and SOCKS proxies.
 
+use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
+use tokio::time::Instant;
 
 use super::*;
 use crate::symptom::SymptomKind;
@@ -66,29 +68,40 @@ async fn a_page_that_repeats_the_login_is_kept_without_it() {
     );
 }
 
-#[tokio::test]
+/// Gives streams whose other end stays open and says nothing.
+fn silence() -> UserConnector {
+    UserConnector::new(tower::service_fn(|_| async {
+        let (near, far) = tokio::io::duplex(4096);
+        tokio::spawn(async move {
+            let _open = far;
+            std::future::pending::<()>().await;
+        });
+        Ok::<_, std::io::Error>(TokioIo::new(near))
+    }))
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_proxy_takes_the_connect_budget_and_no_more() {
-    let address = peer(|stream| async move {
-        let _open = stream;
-        std::future::pending::<()>().await;
-    })
-    .await;
+    let budget = Duration::from_millis(50);
     for (scheme, kind) in [
         ("http", SymptomKind::ProxyTimeout),
         ("socks5h", SymptomKind::ProxyTimeout),
         ("https", SymptomKind::TlsTimeout),
     ] {
         let settings = NetworkSettings {
-            proxy: Proxy::url(&format!("{scheme}://{address}")).expect("url"),
+            proxy: Proxy::url(&format!("{scheme}://proxy.test:8080")).expect("url"),
             tls: TlsSettings {
                 roots: vec![Authority::new("Test CA").pem.into_bytes()],
                 ..Default::default()
             },
-            connect_timeout: Some(Duration::from_millis(50)),
+            connect_timeout: Some(budget),
+            connector: Some(silence()),
             ..Default::default()
         };
         let network = Network::new(settings).expect("network");
+        let began = Instant::now();
         let outcome = network.connect(&plain_origin(), Alpn::Http2).await;
+        assert_eq!(began.elapsed(), budget, "{scheme}");
         assert_eq!(symptom(outcome).kind(), kind);
     }
 }
