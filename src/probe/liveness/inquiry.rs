@@ -432,6 +432,12 @@ mod tests {
     }
 
     #[test]
+    fn another_way_has_as_long_to_answer_as_a_connection_may_be_silent() {
+        let (silence, _) = Story::new().next();
+        assert_eq!(Patience::default().answer(), Duration::from_secs_f64(silence));
+    }
+
+    #[test]
     fn the_last_question_has_its_time_however_late_it_comes() {
         let mut story = Story::new();
         story.doubt();

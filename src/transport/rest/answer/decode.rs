@@ -215,6 +215,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_text_that_fills_the_room_for_a_step_is_whole_too() {
+        for length in ROOM - 2..ROOM + 300 {
+            let text = vec![b'x'; length];
+            for body in [zlib(&text), deflate(&text)] {
+                let found = read("deflate", &body, body.len());
+                assert_eq!(found.map(|text| text.len()), Some(length));
+            }
+        }
+    }
+
     /// A stream is read as it is written, not at its end.
     #[test]
     fn what_was_flushed_is_there_at_once() {

@@ -226,6 +226,8 @@ mod tests {
             ),
             ("event: done\ndata: [DONE]\n\n", &["done"]),
             ("data: 1\r\n\r\ndata: [DONE]", &["//1", "done"]),
+            ("data: 1\n\nevent: last\ndata: 2", &["//1", "last//2"]),
+            ("data: {\"a\":[1]}", &["//{\"a\":[1]}"]),
             (": hi\nretry: 1\nevent: ping\ndata:\n\n", &["ping//"]),
             ("data: a\ndata:b\n\n", &["//a\nb"]),
             ("event: x\n\ndata: 1\n\n", &["//1"]),
