@@ -195,6 +195,20 @@ async fn a_stream_without_its_last_word_was_cut_unless_its_bracket_closed_it() {
     }
 }
 
+/// Of the message that is the answer, and of the one around it.
+#[tokio::test]
+async fn a_newer_member_beside_a_known_one_is_no_strangers() {
+    for (text, messages, end) in [
+        ("{\"id\":\"a\",\"new\":1}", 1, "Ok"),
+        ("{\"new\":1}", 0, "NotJson"),
+        ("{\"result\":{\"id\":\"a\"}}", 0, "NotJson"),
+    ] {
+        let answer = answer_of("200", body(text.as_bytes(), ""));
+        let found = told(reading("/shop.v1.Shop/Inner"), answer).await;
+        assert_eq!(found, (messages, end.to_owned()), "{text}");
+    }
+}
+
 /// What broke a stream, as it is shown.
 async fn broken(text: &str) -> Symptom {
     let reading = Reading { end_fields: END, ..reading(STREAM) };
