@@ -226,6 +226,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_stands_behind_the_end_is_left() {
+        let whole = zlib(b"text");
+        let body = [whole.as_slice(), b"more"].concat();
+        for chunk in [1, whole.len() - 1, whole.len(), body.len()] {
+            assert_eq!(read("deflate", &body, chunk).as_deref(), Some(&b"text"[..]), "by {chunk}");
+        }
+    }
+
     /// A stream is read as it is written, not at its end.
     #[test]
     fn what_was_flushed_is_there_at_once() {
