@@ -270,6 +270,11 @@ async fn an_error_over_its_limit_is_not_read() {
         let end = if length == 100 { "NotFound" } else { "NotJson" };
         assert_eq!(found.1, end, "{length} in a success");
     }
+    let answer = answer_of("404", body(&[b'x'; 101], ""));
+    let Err(error) = read_http_answer(answer, reading(UNARY)).await else {
+        panic!("it is too long");
+    };
+    assert!(error.to_string().contains("the error of a service"), "{error}");
 }
 
 #[tokio::test]
