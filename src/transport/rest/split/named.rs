@@ -227,6 +227,7 @@ mod tests {
             ("event: done\ndata: [DONE]\n\n", &["done"]),
             ("data: 1\r\n\r\ndata: [DONE]", &["//1", "done"]),
             ("data: 1\n\nevent: last\ndata: 2", &["//1", "last//2"]),
+            ("data: 1\nno field\n\n other: 2\ndata: 3\n\n", &["//1", "//3"]),
             ("data: {\"a\":[1]}", &["//{\"a\":[1]}"]),
             (": hi\nretry: 1\nevent: ping\ndata:\n\n", &["ping//"]),
             ("data: a\ndata:b\n\n", &["//a\nb"]),
