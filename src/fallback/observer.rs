@@ -245,6 +245,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn after_one_failure_a_call_wants_a_connection_that_is_younger() {
+        let calls = Calls::new();
+        let observer = || Observer::new(Arc::clone(&calls.methods), Arc::clone(&calls.method));
+        let mut first = observer();
+        assert!(first.is_open_to(true, Instant::now()));
+        assert_eq!(first.younger_than(), None);
+        calls.call(|observer| observer.failed(Grpc, &expired(), LONG_WAIT)).await;
+        let failed = Instant::now();
+        advance(Duration::from_secs(1)).await;
+        let mut next = observer();
+        assert!(next.is_open_to(true, Instant::now()));
+        assert_eq!(next.younger_than(), Some(failed));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn of_the_late_calls_of_a_method_one_asks_about_rest() {
         let calls = Calls::new();
         let [one, other] =

@@ -256,6 +256,7 @@ mod tests {
             ("[{}", SplitFault::Truncated),
             ("data: 1\n\n{\"error\":", SplitFault::Truncated),
             ("upstream timed out", SplitFault::NotAStream),
+            ("upstream timed out\ndata: 1\n\n", SplitFault::NotAStream),
             ("upstream timed out\n\n", SplitFault::NotAStream),
             ("data: 1\n\nupstream timed out", SplitFault::NotAStream),
         ] {
