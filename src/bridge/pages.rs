@@ -11,11 +11,11 @@ use tonic::Status;
 
 use crate::error::{Error, ErrorKind};
 
-/// The pages of any List method, as a [`Stream`]: `call` asks for the page of a token, the first
-/// one by an empty token, and `next` reads the token of the page after it. A page is asked for when
-/// it is waited for.
+/// Turns any List method into a [`Stream`] of its pages. `call` requests the page of a token; the
+/// first token is empty. `next` reads the next page's token from a page. A page is requested only
+/// when somebody waits for it.
 ///
-/// A token that comes twice would go round in a circle: it ends the stream with an error.
+/// If the service repeats a token, the stream ends with an error, because it would never end.
 ///
 /// ```no_run
 /// # async fn example(bridge: genai_bridge::Bridge) -> Result<(), tonic::Status> {

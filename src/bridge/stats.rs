@@ -1,4 +1,4 @@
-//! Stats: what happened so far, counted.
+//! Stats: counters of what has happened so far.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,7 +36,7 @@ pub struct Stats {
 pub(crate) type End = (Code, Option<SymptomKind>);
 
 impl Stats {
-    /// Connections of this transport that stand at this moment and take calls.
+    /// Connections of this transport that are open and accept calls at this moment.
     pub fn connections(&self, transport: ActiveTransport) -> usize {
         match transport {
             ActiveTransport::Grpc => self.grpc_connections,
@@ -44,18 +44,18 @@ impl Stats {
         }
     }
 
-    /// Requests over REST that waited because all connections were in use. A number that grows asks
-    /// for more [`rest_connections`](crate::BridgeBuilder::rest_connections).
+    /// Requests over REST that waited because all connections were in use. If this number grows,
+    /// raise [`rest_connections`](crate::BridgeBuilder::rest_connections).
     pub fn queued(&self) -> u64 {
         self.queued
     }
 
-    /// Calls that were begun, whatever became of them.
+    /// Calls that began, whether or not they succeeded.
     pub fn calls(&self) -> u64 {
         self.calls
     }
 
-    /// Calls handed to this transport, resends and retries included, probes not.
+    /// Calls handed to this transport, including resends and retries, without probes.
     pub fn attempts(&self, transport: ActiveTransport) -> u64 {
         match transport {
             ActiveTransport::Grpc => self.grpc_attempts,
@@ -63,8 +63,8 @@ impl Stats {
         }
     }
 
-    /// Free calls of the bridge's own over this transport: to prove gRPC, to ask whether a silent
-    /// connection lives, or whether REST reaches the service.
+    /// Free calls that the bridge itself made over this transport: to prove gRPC, to check a silent
+    /// connection, or to check that REST reaches the service.
     pub fn probes(&self, transport: ActiveTransport) -> u64 {
         match transport {
             ActiveTransport::Grpc => self.grpc_probes,
@@ -72,28 +72,30 @@ impl Stats {
         }
     }
 
-    /// Calls that went over REST because gRPC had failed them, or its probe while they waited for
-    /// it; where only the head start ran out, nothing had failed.
+    /// Calls that went over REST because gRPC failed: for the call itself, or in the probe that the
+    /// call waited for. Calls whose head start merely ran out are not counted.
     pub fn switches(&self) -> u64 {
         self.switches
     }
 
-    /// Attempts that followed an answer of the service which invites another.
+    /// Attempts that followed an error of the service, by the [`RetryPolicy`](crate::RetryPolicy).
     pub fn retries(&self) -> u64 {
         self.retries
     }
 
-    /// Attempts that followed a failure of the network.
+    /// Attempts that followed a failure of the network, by the
+    /// [`ResendPolicy`](crate::ResendPolicy).
     pub fn resends(&self) -> u64 {
         self.resends
     }
 
-    /// Calls that ended with this code, whoever said it: the service, or the bridge.
+    /// Calls that ended with this code, from the service or from the bridge.
     pub fn failures(&self, code: Code) -> u64 {
         self.failures_where(|failure| failure.0 == code)
     }
 
-    /// Calls that ended by this symptom, also where only the free call met it that they waited for.
+    /// Calls that failed with this symptom, including calls that failed because the probe they
+    /// waited for met it.
     pub fn failures_by(&self, kind: SymptomKind) -> u64 {
         self.failures_where(|failure| failure.1 == Some(kind))
     }
@@ -108,19 +110,19 @@ impl Stats {
         self.failures.iter().map(|(failure, count)| (*failure, *count))
     }
 
-    /// Ids and metadata of answers that requests over gRPC went without, because only REST has such
-    /// fields; each attempt counts.
+    /// Fields that requests over gRPC left out because only REST has them: ids and metadata of
+    /// earlier answers. Each attempt counts.
     pub fn fields_left_out(&self) -> u64 {
         self.fields_left_out
     }
 
-    /// How often a call met this symptom: in an attempt, or because the free call failed by it that
-    /// the call waited for. A call that was sent again may have met it and succeeded.
+    /// How often a call met this symptom, in an attempt or in the probe that it waited for. A call
+    /// that was sent again may have succeeded in the end.
     pub fn symptoms(&self, kind: SymptomKind) -> u64 {
         self.symptoms.get(&kind).copied().unwrap_or_default()
     }
 
-    /// In how many messages of answers over REST this had to be overlooked.
+    /// The number of messages over REST that were read despite this oddity.
     pub fn leniences(&self, lenience: Lenience) -> u64 {
         self.leniences.get(&lenience).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Verdict: what was learnt of a network, as a text that outlives the process.
+//! Verdict: what was learnt about a network, as a text that outlives the process.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +13,12 @@ use crate::symptom::{Mark, SymptomKind};
 /// What a [`Bridge`](crate::Bridge) has learnt against gRPC on one network: for all calls, or for
 /// single methods.
 ///
-/// [`Bridge::verdict`](crate::Bridge::verdict) gives it, and
-/// [`BridgeBuilder::verdict`](crate::BridgeBuilder::verdict) takes it, so that a program that is
-/// started anew behind a bad proxy need not prove that gRPC is broken there. As a text
-/// (`to_string`, `parse`, and for serde) it is a few lines: the endpoint and the proxy that it
-/// holds for, and for each verdict the time by the wall's clock at which it expires. No secret is
-/// in it.
+/// [`Bridge::verdict`](crate::Bridge::verdict) returns it, and
+/// [`BridgeBuilder::verdict`](crate::BridgeBuilder::verdict) takes it. So a program that restarts
+/// behind a bad proxy need not find out again that gRPC is broken there.
+///
+/// Its text (`to_string`, `parse`, serde) has a few lines: the endpoint and the proxy that it holds
+/// for, and the time at which each part expires. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     network: String,
@@ -55,17 +55,17 @@ impl Verdict {
         }
     }
 
-    /// The endpoint and the way to it that this was learnt on, in words.
+    /// The endpoint and the proxy that it holds for, in words.
     pub fn network(&self) -> &str {
         &self.network
     }
 
-    /// Why gRPC carries no calls there; `None` if that is so for single methods only.
+    /// Why gRPC carries no calls there; `None` if it holds for single methods only.
     pub fn symptom(&self) -> Option<SymptomKind> {
         self.grpc.map(|(kind, _)| kind)
     }
 
-    /// When the last part of it expires.
+    /// The time at which its last part expires.
     pub fn until(&self) -> SystemTime {
         let grpc = self.grpc.iter().map(|(_, expiring)| expiring.until);
         let last = grpc.chain(self.methods.iter().map(|(_, expiring)| expiring.until)).max();
@@ -118,9 +118,8 @@ impl FromStr for Verdict {
     type Err = Error;
 
     /// # Errors
-    /// The text is none that this release writes: of a later version, cut, changed, or of something
-    /// else ([`ErrorKind::Configuration`]). Whoever keeps a verdict may drop it then: it is learnt
-    /// anew.
+    /// This release cannot read the text ([`ErrorKind::Configuration`]): it is from a later version,
+    /// damaged, or not a verdict. Drop it then; the bridge learns again.
     fn from_str(text: &str) -> Result<Self, Error> {
         if text.len() > LONGEST {
             return Err(wrong("is too long"));

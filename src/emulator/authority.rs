@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
 
-/// A certificate authority of a test; clones share its key.
+/// A certificate authority for tests. Clones share its key.
 #[derive(Clone)]
 pub struct Authority(Arc<Inner>);
 
@@ -21,7 +21,7 @@ struct Inner {
 }
 
 impl Authority {
-    /// Makes a key and a root certificate with that common name.
+    /// Makes a key, and a root certificate with this common name.
     ///
     /// # Panics
     /// The process's random numbers fail.
@@ -35,19 +35,18 @@ impl Authority {
         Self(Arc::new(Inner { pem: root.pem(), issuer: Issuer::new(parameters, key) }))
     }
 
-    /// The root certificate, for those who are to trust it.
+    /// The root certificate, as PEM.
     pub fn pem(&self) -> &str {
         &self.0.pem
     }
 
-    /// The root certificate and its private key, for a real proxy that signs in the authority's
-    /// name.
+    /// The root certificate and its private key, as PEM, for a real proxy that issues certificates.
     pub fn pem_with_key(&self) -> String {
         format!("{}{}", self.pem(), self.0.issuer.key().serialize_pem())
     }
 
-    /// TLS for a server with these names (or IP addresses), which offers these protocols; none: no
-    /// ALPN.
+    /// The TLS configuration of a server with these names or IP addresses. `alpn` are the protocols
+    /// that it offers; if empty, it does not use ALPN.
     ///
     /// # Panics
     /// A name is not ASCII, or the process's crypto provider cannot do TLS.

@@ -1,8 +1,8 @@
 //! Emulator: a local Gemini, on gRPC and REST from one script.
 //!
-//! It is an oracle: it shares no transcoding with the bridge. Its JSON is prost-reflect's, its HTTP
-//! rules are matched by code of its own, its gRPC is written by hand. This module stands outside
-//! the crate's promise of compatibility.
+//! It shares no transcoding with the bridge, so that a test does not compare the bridge with itself:
+//! its JSON is prost-reflect's, and it has its own HTTP rules and its own gRPC. This module has no
+//! semver guarantees.
 //!
 //! ```no_run
 //! use genai_bridge::emulator::{Emulator, Reply};
@@ -77,10 +77,10 @@ use script::Script;
 use service::Service;
 use tasks::Tasks;
 
-/// A running service on a port of its own. Dropped, it stops with all its connections.
+/// A running service on its own port. Dropping it stops it and closes all its connections.
 ///
 /// # Panics
-/// When dropped, if it panicked while it ran: a test must not pass on that.
+/// When it is dropped, if one of its tasks panicked: the test must not pass then.
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
@@ -108,17 +108,17 @@ impl Emulator {
     /// Starts Gemini's v1 and v1beta with built-in answers, over TLS.
     ///
     /// # Errors
-    /// No port can be had.
+    /// No port is free.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// The same with options.
+    /// Begins the options of an emulator.
     pub fn builder() -> EmulatorBuilder {
         EmulatorBuilder::default()
     }
 
-    /// Scheme, host and port.
+    /// The endpoint for [`BridgeBuilder::endpoint`](crate::BridgeBuilder::endpoint).
     pub fn endpoint(&self) -> String {
         match self.authority {
             Some(_) => format!("https://localhost:{}", self.address.port()),
@@ -126,8 +126,7 @@ impl Emulator {
         }
     }
 
-    /// Serves one client on this stream, as if it had connected: TLS, unless it is plaintext, and
-    /// HTTP.
+    /// Serves a client on this stream, as if the client had connected to the port.
     ///
     /// With [`EmulatorBuilder::unbound`] and
     /// [`BridgeBuilder::connector`](crate::BridgeBuilder::connector) there is no socket between
@@ -139,17 +138,18 @@ impl Emulator {
         self.tasks.spawn(self.port.clone().serve(stream));
     }
 
-    /// Where it listens, or seems to.
+    /// The address that it listens on. An [unbound](EmulatorBuilder::unbound) emulator has an
+    /// address for its URL only.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The certificate to trust, as PEM; empty in plaintext.
+    /// The root certificate to trust, as PEM; empty in plaintext.
     pub fn root_certificate(&self) -> &str {
         self.authority.as_ref().map_or("", Authority::pem)
     }
 
-    /// Lays down the answer to each call of a method (`/package.Service/Method`) from now on.
+    /// Scripts the answer to every call of a method (`/package.Service/Method`) from now on.
     ///
     /// # Panics
     /// If there is no such method.
@@ -158,7 +158,8 @@ impl Emulator {
         self.service.script.set(method, reply);
     }
 
-    /// Queues the answer to one call of a method, before its standing answer.
+    /// Scripts the answer to the next call of a method. Several are used in order, before the answer
+    /// of [`on`](Self::on).
     ///
     /// # Panics
     /// If there is no such method.
@@ -167,20 +168,20 @@ impl Emulator {
         self.service.script.push(method, reply);
     }
 
-    /// Lays down the answer to each request of a verb and a path from now on, also of one that no
-    /// proto names. The query does not count.
+    /// Scripts the answer to every request with this verb and path from now on, whether or not a
+    /// proto has the path. The query is ignored.
     pub fn on_path(&self, verb: &http::Method, path: &str, page: Page) {
         self.service.pages.set(&page_key(verb, path), page);
     }
 
-    /// Queues the answer to one request of a verb and a path, before its standing answer.
+    /// Scripts the answer to the next request with this verb and path, before the answer of
+    /// [`on_path`](Self::on_path).
     pub fn once_path(&self, verb: &http::Method, path: &str, page: Page) {
         self.service.pages.push(&page_key(verb, path), page);
     }
 
-    /// Answers each call by its method and its message, unless an answer is laid down for it;
-    /// `None` leaves it to the built-in answers. It is asked once for each call that the service
-    /// takes up.
+    /// Computes the answer to each call that has no scripted answer, from its method and its message.
+    /// `None` means the built-in answer. The function runs once for each call that is not refused.
     pub fn answer_with(
         &self,
         author: impl Fn(&str, &Bytes) -> Option<Reply> + Send + Sync + 'static,
@@ -188,7 +189,7 @@ impl Emulator {
         self.service.author.set(author);
     }
 
-    /// Asks this of the headers of each call before it is taken up; the call gets the error as its
+    /// Checks the headers of each call. If the function returns an error, the call gets it as its
     /// answer.
     pub fn admit_with(
         &self,
@@ -197,17 +198,17 @@ impl Emulator {
         self.service.admission.set(admit);
     }
 
-    /// The content of a file that was uploaded: `files/file-1` is the first one.
+    /// The content of an uploaded file. The first one is `files/file-1`.
     pub fn file(&self, name: &str) -> Option<Bytes> {
         self.service.files.content(name.strip_prefix("files/").unwrap_or(name))
     }
 
-    /// How many uploads have begun, and were neither finished nor cancelled.
+    /// The number of uploads that began and are neither complete nor cancelled.
     pub fn open_uploads(&self) -> usize {
         self.service.files.uploads()
     }
 
-    /// Forgets the answers laid down and the calls received.
+    /// Forgets all scripted answers and all received calls.
     pub fn clear(&self) {
         self.service.script.clear();
         self.service.author.clear();
@@ -215,28 +216,29 @@ impl Emulator {
         self.service.record.clear();
     }
 
-    /// The calls so far, in the order in which their requests were complete.
+    /// The calls so far, in the order in which their requests arrived completely.
     pub fn received(&self) -> Vec<Received> {
         self.service.record.received()
     }
 
-    /// How many calls of a method there were.
+    /// The number of calls of a method so far.
     pub fn count(&self, method: &str) -> usize {
         self.received().iter().filter(|call| call.method() == method).count()
     }
 
-    /// How many calls the client gave up: a reset stream, or a closed connection over HTTP/1.1.
+    /// The number of calls that the client cancelled: by resetting the stream, or over HTTP/1.1 by
+    /// closing the connection.
     pub fn reset_streams(&self) -> usize {
         self.service.record.cancelled()
     }
 
-    /// Waits for so many calls, and gives them. What never comes ends the wait after 20 s.
+    /// Waits until `count` calls have arrived, at most 20 s, and returns all calls so far.
     pub async fn received_when(&self, count: usize) -> Vec<Received> {
         self.service.record.received_when(count).await
     }
 
-    /// Waits until the client has given up so many calls. What never comes ends the wait after 20
-    /// s.
+    /// Waits until the client has cancelled `count` calls, at most 20 s. Returns the number of
+    /// cancelled calls.
     pub async fn cancelled_when(&self, count: usize) -> usize {
         self.service.record.cancelled_when(count).await
     }
@@ -262,46 +264,46 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Speaks HTTP/1.1, and HTTP/2 to who begins with it, without TLS.
+    /// Serves HTTP/1.1 and HTTP/2 (with prior knowledge) without TLS.
     pub fn plaintext(mut self) -> Self {
         self.is_plaintext = true;
         self
     }
 
-    /// Takes its certificate from this authority in place of a fresh one.
+    /// Issues its certificate with this authority. Default: a new authority.
     pub fn authority(mut self, authority: Authority) -> Self {
         self.authority = Some(authority);
         self
     }
 
-    /// Allows so many streams at a time on an HTTP/2 connection; hyper's default is 200.
+    /// The most concurrent streams on an HTTP/2 connection. Default: hyper's, 200.
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.max_concurrent_streams = Some(streams);
         self
     }
 
-    /// Lets a client send so many bytes on a new stream of HTTP/2 before it must wait for more
-    /// room; none comes where this is 0.
+    /// The initial flow-control window of an HTTP/2 stream, in bytes. With 0, a client can send no
+    /// body at all.
     pub fn initial_window(mut self, bytes: u32) -> Self {
         self.initial_window = Some(bytes);
         self
     }
 
-    /// Ends each connection gracefully at this age, as front ends do: over HTTP/2 by GOAWAY, after
-    /// which it carries what is under way to its end.
+    /// Closes each connection gracefully at this age, as front ends do. Over HTTP/2 it sends GOAWAY
+    /// and finishes the running calls.
     pub fn connection_age(mut self, age: Duration) -> Self {
         self.connection_age = Some(age);
         self
     }
 
-    /// Asks for this API key, in `x-goog-api-key` or the parameter `key`.
+    /// Requires this API key, in `x-goog-api-key` or in the parameter `key`.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// What is not the last piece of an upload has a multiple of so many bytes. Default: 8 MiB, as
-    /// at the service.
+    /// Requires that every piece of an upload, except the last, is a multiple of this size. Default:
+    /// 8 MiB, as at the service.
     pub fn upload_granularity(mut self, bytes: usize) -> Self {
         self.upload_granularity = Some(bytes);
         self
@@ -310,7 +312,7 @@ impl EmulatorBuilder {
     /// Starts it on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// The descriptors cannot be read, one of their HTTP rules is wrong, or no port can be had.
+    /// The descriptors cannot be read, one of their HTTP rules is wrong, or no port is free.
     pub async fn start(self) -> io::Result<Emulator> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let emulator = self.serve_as(listener.local_addr()?)?;
@@ -319,8 +321,8 @@ impl EmulatorBuilder {
         Ok(emulator)
     }
 
-    /// Makes one that listens nowhere: it serves the streams of [`Emulator::serve`] alone. Its
-    /// endpoint names port 443 of `localhost`, or port 80 of 127.0.0.1 in plaintext.
+    /// Makes an emulator that has no port and serves only the streams given to [`Emulator::serve`].
+    /// Its endpoint is port 443 of `localhost`, or in plaintext port 80 of 127.0.0.1.
     ///
     /// # Errors
     /// The descriptors cannot be read, or one of their HTTP rules is wrong.

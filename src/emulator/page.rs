@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::record::{Attendance, Received, Record};
 
-/// An HTTP answer, as it stands on the wire.
+/// An HTTP response, sent exactly as given.
 #[derive(Debug, Clone)]
 pub struct Page {
     status: StatusCode,
@@ -27,7 +27,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// An answer with this status and no body.
+    /// A response with this status and no body.
     ///
     /// # Panics
     /// If there is no such status.
@@ -36,12 +36,12 @@ impl Page {
         Self { status, headers: HeaderMap::new(), pieces: Vec::new(), rounds: 1, gate: None }
     }
 
-    /// A success of JSON.
+    /// A response with status 200 and this JSON.
     pub fn json(text: impl Into<Bytes>) -> Self {
         Self::new(200).header("content-type", "application/json; charset=UTF-8").piece(text)
     }
 
-    /// A success of server-sent events, as they stand on the wire, one a piece.
+    /// A response with status 200 and these server-sent events. Each is one piece, sent as given.
     pub fn events(events: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
         let page = Self::new(200).header("content-type", "text/event-stream");
         events.into_iter().fold(page, Self::piece)
@@ -58,21 +58,21 @@ impl Page {
         self
     }
 
-    /// Adds a piece of the body, sent by itself.
+    /// Adds a piece of the body. It is sent by itself.
     #[must_use]
     pub fn piece(mut self, piece: impl Into<Bytes>) -> Self {
         self.pieces.push(piece.into());
         self
     }
 
-    /// Sends all pieces so many times.
+    /// Sends all pieces this many times.
     #[must_use]
     pub fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = rounds;
         self
     }
 
-    /// Takes a permit before each piece.
+    /// Waits for a permit of this semaphore before each piece.
     #[must_use]
     pub fn gate(mut self, gate: Arc<Semaphore>) -> Self {
         self.gate = Some(gate);

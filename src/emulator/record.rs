@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Version};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A call as it came in.
+/// A call as it arrived.
 #[derive(Debug, Clone)]
 pub struct Received {
     method: Box<str>,
@@ -41,7 +41,8 @@ impl Received {
         }
     }
 
-    /// The method's gRPC path, over REST too; empty for a REST request that matches no rule.
+    /// The method's gRPC path, also if the call came over REST. Empty if a REST request matches no
+    /// HTTP rule.
     pub fn method(&self) -> &str {
         &self.method
     }
@@ -51,12 +52,12 @@ impl Received {
         self.is_rest
     }
 
-    /// The version of HTTP it came over.
+    /// The HTTP version of the request.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// Path and query as they stood on the wire.
+    /// Path and query, exactly as received.
     pub fn target(&self) -> &str {
         &self.target
     }
@@ -71,13 +72,13 @@ impl Received {
         &self.headers
     }
 
-    /// When its request was complete.
+    /// The time at which the request had arrived completely.
     pub fn at(&self) -> Instant {
         self.at
     }
 
-    /// The message in protobuf, decompressed; empty where the request held none that could be read.
-    /// Of a path that [`on_path`](super::Emulator::on_path) answers, the body as it came.
+    /// The message in protobuf, decompressed. Empty if the request has none that can be read. For a
+    /// path that [`on_path`](super::Emulator::on_path) answers, it is the body as received.
     pub fn message(&self) -> &Bytes {
         &self.message
     }

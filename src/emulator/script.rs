@@ -29,13 +29,12 @@ impl Reply {
         Self::encoded(message.encode_to_vec())
     }
 
-    /// One message, already in protobuf; over gRPC it may be anything.
+    /// One message that is already encoded. Over gRPC its bytes are not checked.
     pub fn encoded(message: impl Into<Bytes>) -> Self {
         Self { messages: vec![message.into()], ..Self::default() }
     }
 
-    /// A stream of messages. A method without server streaming sends them all over gRPC, the first
-    /// over REST.
+    /// A stream of messages. If the method is unary, gRPC gets all of them and REST only the first.
     pub fn messages(messages: impl IntoIterator<Item = impl prost::Message>) -> Self {
         let messages = messages.into_iter().map(|message| message.encode_to_vec().into()).collect();
         Self { messages, ..Self::default() }
@@ -46,19 +45,21 @@ impl Reply {
         Self { error: Some(status), ..Self::default() }
     }
 
-    /// Silence: the request is read and nothing ever comes back.
+    /// No answer: the request is read, and nothing is sent back.
     pub fn never() -> Self {
         Self { is_never: true, ..Self::default() }
     }
 
-    /// Ends in an error after the messages. A unary answer over REST becomes the error alone.
+    /// Ends with this error after the messages. For a unary call over REST, the error replaces the
+    /// answer.
     #[must_use]
     pub fn then_error(mut self, status: Status) -> Self {
         self.error = Some(status);
         self
     }
 
-    /// Adds initial metadata, a header on both transports. A name in `-bin` takes any bytes.
+    /// Adds initial metadata: a header, on both transports. A name that ends in `-bin` takes any
+    /// bytes.
     ///
     /// # Panics
     /// If `name` or `value` cannot be a header.
@@ -68,7 +69,7 @@ impl Reply {
         self
     }
 
-    /// Adds a trailer over gRPC. It cannot travel over REST.
+    /// Adds a trailer. Only gRPC has trailers.
     ///
     /// # Panics
     /// If `name` or `value` cannot be a header.
@@ -92,15 +93,15 @@ impl Reply {
         self
     }
 
-    /// Takes a permit before each message, or before an error that comes alone.
+    /// Waits for a permit of this semaphore before each message, or before an error without messages.
     #[must_use]
     pub fn gate(mut self, gate: Arc<Semaphore>) -> Self {
         self.gate = Some(gate);
         self
     }
 
-    /// Compresses with gzip what the client accepts in gzip: each gRPC message, a unary REST
-    /// answer.
+    /// Compresses with gzip, if the client accepts it: each message over gRPC, a unary answer over
+    /// REST.
     #[must_use]
     pub fn compressed(mut self) -> Self {
         self.is_compressed = true;

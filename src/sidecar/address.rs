@@ -10,15 +10,15 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddress {
-    /// For TLS and plaintext.
+    /// Accepts TLS and plaintext.
     Tcp(SocketAddr),
-    /// For plaintext, from programs of the user who runs the sidecar: nobody else may open the
-    /// socket's file. Does not exist on Windows.
+    /// Accepts plaintext, from programs of the user who runs the sidecar: nobody else may open the
+    /// socket's file. Not supported on Windows.
     Unix(PathBuf),
 }
 
 impl ListenAddress {
-    /// The address and port, if it is one.
+    /// The address and port; `None` for a Unix socket.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),

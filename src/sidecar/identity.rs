@@ -19,10 +19,11 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::error::{Error, ErrorKind};
 use crate::network::crypto_provider;
 
-/// A certificate chain with its key; of a self-made one also the root that clients must trust.
+/// A certificate chain with its private key. A generated one also has the root certificate that
+/// clients must trust.
 ///
-/// The key of a self-made root is thrown away when it has signed the one certificate: who trusts
-/// the root trusts this sidecar and nothing else.
+/// The private key of a generated root is deleted once it has signed this one certificate. So
+/// whoever trusts the root trusts this sidecar and nothing else.
 #[derive(Debug, Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
@@ -46,27 +47,28 @@ struct Pem {
 }
 
 impl Identity {
-    /// A certificate of one's own: the chain and its private key, both PEM.
+    /// Your own certificate: the chain and its private key, both PEM.
     ///
     /// # Errors
-    /// One of the two cannot be read, or they do not belong together.
+    /// One of them cannot be read, or they do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         Ok(Self { config: server_config(chain, key)?, names: Vec::new(), root: None })
     }
 
-    /// A new certificate for loopback and these names, for as long as the process runs.
+    /// Generates a certificate for loopback and these names. It is not written to a file.
     ///
     /// # Errors
-    /// A name is not one that a certificate can hold.
+    /// A certificate cannot contain one of the names.
     pub fn self_made(names: &[String]) -> Result<Self, Error> {
         Self::from_self_made(Pem::new(names)?, names)
     }
 
-    /// The certificate kept in `folder`, made anew where there is none, where it lacks one of the
-    /// names, or where it ends within 30 days. So clients that trust `ca.pem` go on over a restart.
+    /// Reads the certificate in `folder`, so that clients which trust `ca.pem` still do after a
+    /// restart. Generates a new one if there is none, if it lacks one of the names, or if it expires
+    /// within 30 days.
     ///
     /// # Errors
-    /// The folder cannot be written or read, or a name is not one that a certificate can hold.
+    /// The folder cannot be read or written, or a certificate cannot contain one of the names.
     pub fn kept_in(folder: &Path, names: &[String]) -> Result<Self, Error> {
         let files = Files::below(folder);
         if let Some(pem) = files.read()?
@@ -87,7 +89,7 @@ impl Identity {
         })
     }
 
-    /// The root to trust, as PEM, if the certificate is self-made.
+    /// The root certificate that clients must trust, as PEM; `None` for your own certificate.
     pub fn root_certificate(&self) -> Option<&str> {
         self.root.as_deref()
     }

@@ -1,6 +1,6 @@
 //! Sidecar: a local server that passes each call to a `Bridge`, for clients not in Rust.
 //!
-//! It serves the command line, and stands outside the crate's promise of compatibility.
+//! The command line uses it. It has no semver guarantees.
 //!
 //! ```no_run
 //! use genai_bridge::Bridge;

@@ -20,7 +20,7 @@ use super::listener::accept;
 use super::socket_file::SocketFile;
 use super::workers::Workers;
 
-/// A server that has its ports and waits to be run by [`serve`](Self::serve).
+/// A server that has taken its ports. [`serve`](Self::serve) runs it.
 #[derive(Debug)]
 pub struct Sidecar {
     pub(super) listener: Listener,
@@ -33,19 +33,19 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Where clients call.
+    /// The address that clients call.
     pub fn address(&self) -> &ListenAddress {
         &self.address
     }
 
-    /// Where `/healthz` and `/metrics` are, if they are asked for.
+    /// The address of `/healthz` and `/metrics`, if they are served.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(_, address, _)| *address)
     }
 
-    /// Serves until `stop` is done; then takes no more connections, lets the calls in flight finish
-    /// within the time for it, ends what is left in order, and returns when every connection has
-    /// gone.
+    /// Serves until `stop` completes. Then it accepts no more connections, and running calls have
+    /// [`shutdown_timeout`](super::SidecarBuilder::shutdown_timeout) to finish; after that they fail
+    /// with `UNAVAILABLE`. Returns when every connection is closed.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, port, workers, admin, max_connections, patience, .. } = self;
         let shutdown = Arc::clone(&port.service.shutdown);

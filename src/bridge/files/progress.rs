@@ -1,4 +1,4 @@
-//! Progress: how far a transfer is, told to whoever watches it.
+//! Progress: the bytes of a transfer so far, for its watchers.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-/// How far a transfer is.
+/// The progress of a transfer at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transferred {
     bytes: u64,
@@ -20,14 +20,14 @@ impl Transferred {
         self.bytes
     }
 
-    /// Bytes in all, where that is known.
+    /// Bytes in all, if known.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 }
 
-/// A [`Stream`] of how far a transfer is: what is new since the last look. It ends with the
-/// transfer.
+/// A [`Stream`] of a transfer's progress. Each item is the newest state; states in between may be
+/// skipped. It ends with the transfer.
 pub struct Progress {
     shared: Arc<Shared>,
     seen: u64,
@@ -62,7 +62,7 @@ impl Shared {
 }
 
 impl Progress {
-    /// The next news; `None` when the transfer has ended.
+    /// Waits for progress; `None` when the transfer has ended.
     pub async fn next(&mut self) -> Option<Transferred> {
         std::future::poll_fn(|context| self.poll(context)).await
     }

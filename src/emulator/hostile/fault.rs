@@ -4,10 +4,10 @@ use super::stages::Stages;
 
 /// What a [`HostileProxy`](super::HostileProxy) does to those who use it.
 ///
-/// Faults hit gRPC or HTTP/2, as the real ones do, and let REST over HTTP/1.1 pass; those that hit
-/// REST as well say so. Up to `NoApplicationProtocol` and in the three `TunnelIdle…` faults TLS
-/// stays closed to the proxy; all later ones inspect, and the client must trust the proxy's root
-/// certificate.
+/// Faults affect gRPC or HTTP/2, as in real networks, and let REST over HTTP/1.1 pass; those that
+/// also hit REST say so. Up to `NoApplicationProtocol`, and with the three `TunnelIdle…` faults, the
+/// proxy does not read TLS. With all later faults it inspects TLS, so the client must trust the
+/// proxy's root certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {

@@ -62,7 +62,7 @@ pub struct HostileProxy {
 }
 
 impl HostileProxy {
-    /// Starts a proxy with this fault and otherwise defaults.
+    /// Starts a proxy with this fault and default options.
     ///
     /// # Errors
     /// No port is free.
@@ -70,7 +70,7 @@ impl HostileProxy {
         Self::builder().start(fault).await
     }
 
-    /// A proxy with options.
+    /// Begins the options of a proxy.
     pub fn builder() -> HostileProxyBuilder {
         HostileProxyBuilder::default()
     }
@@ -88,12 +88,12 @@ impl HostileProxy {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The root, as PEM, of the certificates that it shows where it inspects.
+    /// The root certificate, as PEM, of the certificates that it shows when it inspects TLS.
     pub fn root_certificate(&self) -> &str {
         self.proxy.authority.pem()
     }
@@ -108,15 +108,15 @@ impl HostileProxy {
         *self.proxy.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
-    /// Changes the fault and cuts the open connections: nobody meets the old one any more.
+    /// Changes the fault and closes all open connections, so that no client meets the old fault.
     pub fn set_and_cut(&self, fault: Fault) {
         self.set(fault);
         self.proxy.tasks.abort_all();
     }
 
-    /// Changes the fault under the feet of its clients: where it hits requests, open connections
-    /// that the proxy reads meet it with their next one; otherwise all are cut. Returns whether
-    /// they were.
+    /// Changes the fault for open connections too. If the fault affects single requests, open
+    /// connections that the proxy reads meet it with their next request. Otherwise the proxy closes
+    /// them all, and returns true.
     pub fn set_live(&self, fault: Fault) -> bool {
         let stages = fault.stages();
         if !stages.hits_requests() || !self.fault().stages().reads_along() {
@@ -130,7 +130,7 @@ impl HostileProxy {
         false
     }
 
-    /// What it saw and did so far.
+    /// What it has seen and done so far.
     pub fn counts(&self) -> Counts {
         self.proxy.tally.counts()
     }
@@ -145,7 +145,7 @@ impl HostileProxy {
         self.counts().rest_requests()
     }
 
-    /// Waits, without a limit, until the counts are as wanted.
+    /// Waits until the counts meet the condition, without a time limit.
     ///
     /// # Panics
     /// The condition panics.
@@ -176,14 +176,14 @@ pub struct HostileProxyBuilder {
 }
 
 impl HostileProxyBuilder {
-    /// Inspects under this authority. Default: one of its own.
+    /// The authority whose certificates it shows when it inspects TLS. Default: a new one.
     #[must_use]
     pub fn authority(mut self, authority: Authority) -> Self {
         self.authority = Some(authority);
         self
     }
 
-    /// Asks for this login (Basic), and answers 407 without it. Default: none.
+    /// Requires this login (Basic), and answers 407 without it. Default: none.
     #[must_use]
     pub fn login(mut self, user: &str, password: &str) -> Self {
         let login = base64_simd::STANDARD.encode_to_string(format!("{user}:{password}"));
@@ -191,37 +191,36 @@ impl HostileProxyBuilder {
         self
     }
 
-    /// Sends every tunnel to this address, whatever name is asked for. Default: the name that is
-    /// asked for.
+    /// Connects every tunnel to this address. Default: to the host that CONNECT names.
     #[must_use]
     pub fn target(mut self, target: SocketAddr) -> Self {
         self.dial = Dial::Tcp { target: Some(target) };
         self
     }
 
-    /// Lets requests to this path pass where a fault hits single requests. Default: none.
+    /// Exempts requests to this path from faults that affect single requests. Default: none.
     #[must_use]
     pub fn spare(mut self, path: impl Into<Box<str>>) -> Self {
         self.spared.push(path.into());
         self
     }
 
-    /// How long a tunnel is without traffic before a `TunnelIdle…` fault strikes, and an answer
-    /// away before [`Fault::SlowAnswerPage`] does. Default: one second.
+    /// How long a tunnel must be without traffic for a `TunnelIdle…` fault, and how long an answer
+    /// must take for [`Fault::SlowAnswerPage`]. Default: one second.
     #[must_use]
     pub fn idle_limit(mut self, idle_limit: Duration) -> Self {
         self.idle_limit = Some(idle_limit);
         self
     }
 
-    /// Stands at the far end of this line. Default: as near as the loopback is.
+    /// Puts this link between the clients and the proxy. Default: none.
     #[must_use]
     pub fn link(mut self, link: &Link) -> Self {
         self.link = Some(link.clone());
         self
     }
 
-    /// Reaches targets by these streams, asked for `host:port`, in place of TCP.
+    /// Opens connections to targets with this function, which gets `host:port`. Default: TCP.
     #[must_use]
     pub fn dial<W: Wire>(
         mut self,
@@ -251,8 +250,8 @@ impl HostileProxyBuilder {
         Ok(started)
     }
 
-    /// Makes a proxy that listens nowhere: it serves the streams of [`HostileProxy::serve`] alone.
-    /// Its URL names port 8080 of 127.0.0.1.
+    /// Makes a proxy that has no port and serves only the streams given to [`HostileProxy::serve`].
+    /// Its URL is that of port 8080 of 127.0.0.1.
     pub fn unbound(self, fault: Fault) -> HostileProxy {
         self.serve_as((Ipv4Addr::LOCALHOST, 8080).into(), fault)
     }

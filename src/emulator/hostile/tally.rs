@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// How often something happened since the proxy was started.
+/// Counters since the proxy was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     tunnels: usize,
@@ -23,10 +23,10 @@ impl Counts {
         self.handshakes
     }
 
-    /// gRPC calls that the proxy could read; also those that it did not pass on.
+    /// gRPC calls that the proxy could read, including those that it did not pass on.
     ///
-    /// Under a fault that sends GOAWAY in place of a request, all of HTTP/2 counts as gRPC: its
-    /// header compression stays closed to the proxy.
+    /// With a fault that sends GOAWAY in place of a request, every HTTP/2 request counts as gRPC,
+    /// because the proxy cannot read compressed headers then.
     pub fn grpc_requests(&self) -> usize {
         self.grpc_requests
     }
@@ -36,8 +36,8 @@ impl Counts {
         self.rest_requests
     }
 
-    /// How often the fault struck. Inspecting alone, or granting CONNECT in another form, is no
-    /// strike.
+    /// How often the fault took effect. Inspecting TLS without a fault, or another form of a
+    /// successful answer to CONNECT, is not counted.
     pub fn strikes(&self) -> usize {
         self.strikes
     }

@@ -1,4 +1,4 @@
-//! Collect: a stream of chunks becomes one response; what had come before a break is kept.
+//! Collect: joins a stream of chunks to one response, and keeps what arrived before a break.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,11 +10,11 @@ use super::merge::{ReplyMerger, SignedText};
 use crate::error::{Error, ErrorKind};
 use crate::gemini::schema;
 
-/// Reads a stream to its end, and gives it as the one response that a unary call would have given.
+/// Reads a stream to its end, and returns the response that a unary call would have returned.
 ///
-/// Neighbouring texts are joined, each candidate's parts and citations stand together, and of usage
-/// and ratings the last ones count. There is no way to read the whole before it is there, so
-/// Python's `IncompleteIterationError` cannot happen.
+/// It joins neighbouring texts, and collects each candidate's parts and citations. Of usage and
+/// ratings, it keeps the last ones. The reply exists only when it is complete, so Python's
+/// `IncompleteIterationError` cannot happen.
 ///
 /// ```no_run
 /// use genai_bridge::gemini::reply::{Reply, collect_reply};
@@ -31,13 +31,13 @@ use crate::gemini::schema;
 /// ```
 ///
 /// # Errors
-/// The stream broke, the service ended it with an error, or it ended while no message had said why
-/// the model stopped (`DATA_LOSS`); nothing that had been received is lost.
+/// The stream broke, the service ended it with an error, or it ended without a finish reason
+/// (`DATA_LOSS`). The error has what had arrived.
 pub async fn collect_reply<R: Reply>(stream: Streaming<R>) -> Result<R, BrokenReply<R>> {
     collect_reply_with(stream, |_| {}).await
 }
 
-/// The same, with a look at each chunk as it comes.
+/// As [`collect_reply`], and hands each chunk to `on_chunk` as it arrives.
 ///
 /// # Errors
 /// As for [`collect_reply`].
@@ -96,17 +96,18 @@ impl<R: Reply> BrokenReply<R> {
 }
 
 impl<R> BrokenReply<R> {
-    /// What had been received, merged as [`collect_reply`] does.
+    /// What had arrived, joined as by [`collect_reply`].
     pub fn so_far(&self) -> &R {
         &self.0.so_far
     }
 
-    /// What ended the stream: [`Error::of`](crate::Error::of) tells whether the service said it.
+    /// What ended the stream. [`Error::of`](crate::Error::of) finds the bridge's error in it; without
+    /// one, the service ended the stream.
     pub fn status(&self) -> &Status {
         &self.0.status
     }
 
-    /// Both.
+    /// What had arrived, and what ended the stream.
     pub fn into_parts(self) -> (R, Status) {
         (self.0.so_far, self.0.status)
     }

@@ -1,4 +1,4 @@
-//! Content: what one reply holds, or why it holds nothing.
+//! Content: what a reply holds, or why it holds nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,28 +23,28 @@ use v1beta::safety_rating::HarmProbability;
 /// assert!(matches!(reply.text(), Err(ReplyError::Empty)));
 /// ```
 pub trait Reply: Message + Default + AsV1beta {
-    /// A part of the answer in this version of the API.
+    /// The type of a part in this version of the API.
     type Part;
 
-    /// The text of the answer, without the model's thoughts. Empty where the answer is calls of
-    /// functions.
+    /// The text of the answer, without the model's thoughts. It is empty if the answer consists of
+    /// function calls.
     ///
     /// # Errors
-    /// The prompt was blocked, the model stopped before its end, nothing says that it reached its
-    /// end, or nothing came. The text that had been written is kept: [`ReplyError::text`].
+    /// The prompt was blocked, the model stopped early, the reply has no finish reason, or it has no
+    /// content. [`ReplyError::text`] returns the text that the model had written.
     fn text(&self) -> Result<String, ReplyError> {
         let reply = self.as_v1beta();
         candidate_of(&reply).map(text_of)
     }
 
-    /// The text so far, without the model's thoughts, whether or not the answer is complete: what a
-    /// chunk of a stream adds to it.
+    /// The text of this message, without the model's thoughts, even if the answer is incomplete. For
+    /// the chunks of a stream.
     fn text_so_far(&self) -> String {
         let reply = self.as_v1beta();
         reply.candidates.first().map(text_of).unwrap_or_default()
     }
 
-    /// The functions that the model calls, in its order. v1 has none.
+    /// The model's function calls, in its order. v1 has none.
     ///
     /// # Errors
     /// As for [`text`](Self::text).
@@ -63,7 +63,7 @@ pub trait Reply: Message + Default + AsV1beta {
     /// As for [`text`](Self::text).
     fn parts(&self) -> Result<&[Self::Part], ReplyError>;
 
-    /// How the answer ended: `STOP`, or unspecified where only another candidate says how it ended.
+    /// The finish reason: `STOP`, or unspecified if only another candidate has one.
     ///
     /// # Errors
     /// As for [`text`](Self::text).
@@ -77,39 +77,39 @@ pub trait Reply: Message + Default + AsV1beta {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// The service did not let the model see the prompt. Python's `BlockedPromptException`.
+    /// The service blocked the prompt. Python's `BlockedPromptException`.
     #[non_exhaustive]
     PromptBlocked {
-        /// Why; unspecified where the service gave ratings only.
+        /// The reason; unspecified if the service gave only ratings.
         reason: BlockReason,
-        /// How the prompt was rated.
+        /// The prompt's safety ratings.
         ratings: Vec<v1beta::SafetyRating>,
     },
     /// The model stopped before the end of its answer. Python's `StopCandidateException`.
     #[non_exhaustive]
     CandidateStopped {
-        /// Why.
+        /// The finish reason.
         finish_reason: FinishReason,
-        /// The service's own words about it, often empty.
+        /// The service's message about it, often empty.
         finish_message: String,
-        /// How the answer was rated.
+        /// The answer's safety ratings.
         ratings: Vec<v1beta::SafetyRating>,
-        /// The text that had been written, without thoughts.
+        /// The text that the model had written, without thoughts.
         text: String,
     },
-    /// No candidate says why the model stopped: the answer was cut, or this is a chunk of a stream
-    /// that is not its last.
+    /// No candidate has a finish reason: the answer was cut, or this is a chunk of a stream that is
+    /// not the last one.
     #[non_exhaustive]
     Unfinished {
-        /// The text that had been written, without thoughts.
+        /// The text that the model had written, without thoughts.
         text: String,
     },
-    /// There is no candidate, or one without any part, and no reason for it.
+    /// The reply has no candidate, or a candidate without parts, and gives no reason.
     Empty,
 }
 
 impl ReplyError {
-    /// What had been written before the model stopped, or the answer was cut.
+    /// The text that the model had written before it stopped, or before the answer was cut.
     pub fn text(&self) -> &str {
         match self {
             Self::CandidateStopped { text, .. } | Self::Unfinished { text } => text,
@@ -130,7 +130,7 @@ impl ReplyError {
     }
 }
 
-/// Says nothing of what the model wrote.
+/// Contains nothing that the model wrote.
 impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,9 @@
-//! Reply: what a model's answer holds: text, calls of functions, or why it holds none.
+//! Reply: reads a model's answer: its text, its function calls, or why it has none.
 //!
-//! Decide by [`Reply`], or by the numbers that the fields hold, not by prost's getters:
-//! `candidate.finish_reason()` turns a reason that is newer than this crate into `Unspecified`,
-//! which looks like a good end. Over gRPC such a reason is its number; over REST, where it comes as
-//! a name, it is -1.
+//! Use [`Reply`], or the numbers in the fields, and not prost's getters. If a finish reason is newer
+//! than this crate, `candidate.finish_reason()` returns `Unspecified`, which looks like a complete
+//! answer. The field itself then has the reason's number (over gRPC) or -1 (over REST, which sends
+//! names).
 
 mod collect;
 mod content;

@@ -6,12 +6,12 @@ use crate::proto::google::ai::generativelanguage::v1beta;
 use v1beta::candidate::FinishReason as Finish;
 use v1beta::generate_content_response::prompt_feedback::BlockReason as Block;
 
-/// Why a candidate ended: a number of the API's enum, known or not.
+/// Why a candidate ended: a number of the API's enum, which may be newer than this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FinishReason(i32);
 
 impl FinishReason {
-    /// Any number, as it stands in a response of v1 or v1beta.
+    /// From the number in a response of v1 or v1beta.
     pub const fn new(number: i32) -> Self {
         Self(number)
     }
@@ -26,8 +26,8 @@ impl FinishReason {
         Finish::try_from(self.0).ok()
     }
 
-    /// Whether the model said less than it would have: anything but `STOP` and unspecified, a
-    /// reason that is newer than this crate included.
+    /// Whether the model stopped early: true for every reason except `STOP` and unspecified, also
+    /// for reasons that are newer than this crate.
     pub fn is_early(self) -> bool {
         !matches!(self.known(), Some(Finish::Unspecified | Finish::Stop))
     }
@@ -100,12 +100,12 @@ impl fmt::Display for FinishReason {
     }
 }
 
-/// Why a prompt was blocked: a number of the API's enum, known or not.
+/// Why a prompt was blocked: a number of the API's enum, which may be newer than this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlockReason(i32);
 
 impl BlockReason {
-    /// Any number, as it stands in a response of v1 or v1beta.
+    /// From the number in a response of v1 or v1beta.
     pub const fn new(number: i32) -> Self {
         Self(number)
     }

@@ -21,8 +21,8 @@ use crate::emulator::tasks::Tasks;
 /// A line between a [`HostileProxy`](super::HostileProxy) and its clients, which all their
 /// connections share.
 ///
-/// Clones are handles to the same line, so a test can change it while calls run. What waits for a
-/// slow line stands in the buffers of sockets: its sender takes it for sent.
+/// Clones are handles to the same line, so a test can change it while calls run. Bytes that wait
+/// for a slow line are in socket buffers, so their sender believes that they were sent.
 ///
 /// ```no_run
 /// use genai_bridge::emulator::hostile::{Fault, HostileProxy, Link};
@@ -90,21 +90,21 @@ impl Link {
         }))
     }
 
-    /// Limits the way from the clients to so many bytes a second.
+    /// Limits the rate from the clients to the proxy, in bytes a second.
     #[must_use]
     pub fn up(self, rate: u32) -> Self {
         self.0.up.limit(rate);
         self
     }
 
-    /// Limits the way to the clients to so many bytes a second.
+    /// Limits the rate from the proxy to the clients, in bytes a second.
     #[must_use]
     pub fn down(self, rate: u32) -> Self {
         self.0.down.limit(rate);
         self
     }
 
-    /// When a lost packet is sent again; the next times after twice as long each, as TCP does.
+    /// The time until a lost packet is sent again. It doubles each time, as in TCP.
     /// Default: 200 ms, the least on Linux.
     #[must_use]
     pub fn first_retransmission(self, after: Duration) -> Self {
@@ -112,41 +112,41 @@ impl Link {
         self
     }
 
-    /// The time of a packet on its way in one direction; a new connection takes twice that.
+    /// The latency of a packet in one direction. A new connection takes twice this time.
     #[must_use]
     pub fn latency(self, one_way: Duration) -> Self {
         lock(&self.0.shape).latency = one_way;
         self
     }
 
-    /// Loses one packet in so many. It is sent again when TCP would do so, and holds up what
-    /// follows.
+    /// Loses one packet in this many. It is sent again when TCP would do so, and delays what follows
+    /// it.
     #[must_use]
     pub fn loses_one_in(self, packets: u64) -> Self {
         lock(&self.0.shape).lost = Some(packets.max(1));
         self
     }
 
-    /// Loses what a client writes in a packet of more bytes, however often it is sent, and so all
-    /// that follows on that connection; below 1,460, or all pass.
+    /// Always loses packets of a client that are larger than this, and so all that follows on their
+    /// connection. Give less than 1,460 bytes: no packet is larger than that.
     #[must_use]
     pub fn narrow(self, largest: usize) -> Self {
         *lock(&self.0.up.largest) = Some(largest);
         self
     }
 
-    /// An outage: nothing passes from here on, in neither direction.
+    /// Begins an outage: nothing passes in either direction.
     pub fn interrupt(&self) {
         self.0.state.send_modify(|state| state.is_interrupted = true);
     }
 
-    /// Ends the outage. What was lost in it comes when TCP would have sent it again.
+    /// Ends the outage. What was lost arrives when TCP would send it again.
     pub fn restore(&self) {
         self.0.state.send_modify(|state| state.is_interrupted = false);
     }
 
-    /// The open connections carry nothing any more, as when a firewall has forgotten them; new ones
-    /// do.
+    /// Stops all traffic of the open connections, as a firewall does that has forgotten them. New
+    /// connections work.
     pub fn forget_connections(&self) {
         self.0.state.send_modify(|state| state.forgotten += 1);
     }
