@@ -17,11 +17,11 @@ use crate::gemini;
 use crate::proto::google::longrunning::Operation;
 use crate::proto::google::longrunning::operation::Result as Outcome;
 
-/// The operations of the API, whatever began them; made by
+/// The API's long-running operations, whichever call began them; made by
 /// [`Bridge::operations`](crate::Bridge::operations).
 ///
-/// They are asked over REST, where each has its name as its path: also those of stores and batches,
-/// for which gRPC has no method.
+/// It requests them over REST, where an operation's name is its path. So it also reaches operations
+/// of stores and batches, for which gRPC has no method.
 ///
 /// ```no_run
 /// # async fn example(bridge: genai_bridge::Bridge) -> Result<(), tonic::Status> {
@@ -45,14 +45,14 @@ impl Operations {
         Self { core, version: "v1beta" }
     }
 
-    /// The version of the API is v1. Default: v1beta.
+    /// Uses version v1 of the API. Default: v1beta.
     #[must_use]
     pub fn v1(mut self) -> Self {
         self.version = "v1";
         self
     }
 
-    /// An operation as it stands.
+    /// Returns the current state of an operation.
     ///
     /// # Errors
     /// As for [`JsonRequest::send`].
@@ -61,17 +61,17 @@ impl Operations {
         Ok(gemini::read_json("google.longrunning.Operation", answer.bytes())?)
     }
 
-    /// Looks at an operation until it is done: at once, then after 1 s and up to 20 s. To drop the
-    /// future ends the wait, not the operation.
+    /// Polls an operation until it is done: at once, and then with pauses that grow from 1 s to 20
+    /// s. Dropping the future ends the wait, not the operation.
     ///
     /// # Errors
-    /// The operation failed: its own code, words and details. Or it is not done after `limit`
-    /// (`DEADLINE_EXCEEDED`), or as for [`get`](Self::get).
+    /// The operation failed: the error has the operation's code, message and details. The operation
+    /// is not done after `limit` (`DEADLINE_EXCEEDED`). Or as for [`get`](Self::get).
     pub async fn wait(&self, name: &str, limit: Duration) -> Result<Operation, Status> {
         self.wait_with(name, limit, |_| {}).await
     }
 
-    /// The same, with a look at each state as it comes: its metadata tells how far it is.
+    /// As [`wait`](Self::wait), and hands each state to `on_look`. Its metadata may have the progress.
     ///
     /// # Errors
     /// As for [`wait`](Self::wait).
@@ -92,12 +92,12 @@ impl Operations {
                     return Err(Status::with_details(code, error.message, details));
                 }
                 operation if operation.done => return Ok(operation),
-                _ => pauses.pause("the operation is not done").await?,
+                _ => pauses.pause("the operation is not done").await.map_err(wait_longer)?,
             }
         }
     }
 
-    /// Asks the service to give an operation up.
+    /// Asks the service to cancel an operation.
     ///
     /// # Errors
     /// As for [`JsonRequest::send`].
@@ -111,11 +111,11 @@ impl Operations {
     }
 }
 
-/// The metadata or the response of an operation as its type: `any` is of the type `name`, such as
+/// Decodes the metadata or the response of an operation. `name` is the expected type, such as
 /// `google.ai.generativelanguage.v1beta.CreateTunedModelMetadata`.
 ///
-/// A type that the crate does not know comes as a `google.protobuf.Struct` of its JSON: read it as
-/// [`prost_types::Struct`], by that name.
+/// A type that the crate does not know arrives as a `google.protobuf.Struct` with its JSON. Decode
+/// it as [`prost_types::Struct`], with that name.
 ///
 /// # Errors
 /// It is of another type, or cannot be read ([`ErrorKind::MalformedAnswer`]).
@@ -134,6 +134,10 @@ impl fmt::Debug for Operations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Operations").field("version", &self.version).finish_non_exhaustive()
     }
+}
+
+fn wait_longer(late: Error) -> Error {
+    late.with_remedy("wait longer: give `Operations::wait` a longer limit")
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

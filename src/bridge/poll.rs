@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tonic::Status;
 
 use crate::call::deadline::{Deadline, expired};
+use crate::error::Error;
 use crate::retry::Jitter;
 
 /// From one look to the next.
@@ -31,10 +31,10 @@ impl Pauses {
     ///
     /// # Errors
     /// The limit would pass: `what` says what is not ready.
-    pub(crate) async fn pause(&mut self, what: &str) -> Result<(), Status> {
+    pub(crate) async fn pause(&mut self, what: &str) -> Result<(), Error> {
         let pause = self.next.mul_f64(0.75 + 0.5 * self.jitter.next());
         if self.time_left().is_some_and(|left| left <= pause) {
-            return Err(expired(&format!(": {what}")).into());
+            return Err(expired(&format!(": {what}")));
         }
         sleep(pause).await;
         self.next = self.next.mul_f64(1.5).min(self.longest);

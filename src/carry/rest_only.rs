@@ -63,5 +63,4 @@ pub(super) fn only_over_rest(field: &str) -> Error {
     ))
 }
 
-const LET_GO: &str =
-    "let the call go over REST: set the transport to auto or rest, for this call or for all";
+const LET_GO: &str = "let the call go over REST: set the transport to auto or rest (`CallOptions::transport` for one call, `BridgeBuilder::transport` for all)";

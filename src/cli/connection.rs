@@ -1,12 +1,13 @@
 //! Connection: the arguments that say how the service is reached, the same for each command.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use genai_bridge::{Bridge, BridgeBuilder, Error, Proxy, Transport};
+use genai_bridge::{Bridge, BridgeBuilder, Proxy, Transport};
 
-use super::tell::with_causes;
+use super::files;
+use super::values::seconds;
+use super::wrong_setting::WrongSetting;
 
 /// How the service is reached. A key never comes from an argument.
 #[derive(Debug, clap::Args)]
@@ -104,17 +105,18 @@ impl Connection {
             Choice::Rest => Transport::Rest,
         };
         let mut builder = Bridge::builder().transport(transport).endpoint(&self.endpoint);
-        let proxy = match self.proxy.as_deref() {
+        let proxy = match self.proxy.as_deref().map(str::trim) {
             None => Proxy::system(),
             Some("none") => Proxy::none(),
             Some(url) => Proxy::url(url)?,
         };
         builder = builder.proxy(proxy.negotiate(&self.proxy_negotiate));
         for file in &self.root_certificates {
-            builder = builder.add_root_certificates(read_file(file)?);
+            builder = builder.add_root_certificates(files::read_roots(ROOTS, file)?);
         }
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
-            builder = builder.client_identity(read_file(certificate)?, read_file(key)?);
+            let chain = files::read_certificate("--client-certificate", certificate)?;
+            builder = builder.client_identity(chain, files::read_key("--client-key", key)?);
         }
         if let Some(timeout) = self.connect_timeout {
             builder = builder.connect_timeout(timeout);
@@ -131,45 +133,4 @@ impl Connection {
     }
 }
 
-/// A file's bytes, or an error that names it.
-pub(super) fn read_file(file: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(file)
-        .map_err(|error| io::Error::other(format!("cannot read {}: {error}", file.display())))
-}
-
-/// A setting that cannot be used.
-#[derive(Debug)]
-pub(super) struct WrongSetting {
-    /// What is wrong with which one.
-    pub(super) what: String,
-    /// What to do about it, where that goes beyond the words above.
-    pub(super) remedy: Option<&'static str>,
-}
-
-impl From<Error> for WrongSetting {
-    fn from(error: Error) -> Self {
-        Self { remedy: error.advice(), what: with_causes(&error) }
-    }
-}
-
-impl From<io::Error> for WrongSetting {
-    fn from(error: io::Error) -> Self {
-        Self { what: error.to_string(), remedy: None }
-    }
-}
-
-/// For lines on stderr.
-impl From<WrongSetting> for io::Error {
-    fn from(WrongSetting { what, remedy }: WrongSetting) -> Self {
-        Self::other(remedy.map_or(what.clone(), |remedy| format!("{what}\n  to do: {remedy}")))
-    }
-}
-
-/// # Errors
-/// It is no number of seconds, or less than one.
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "not a whole number of seconds, 1 or more".to_owned())
-}
+const ROOTS: &str = "--root-certificates";

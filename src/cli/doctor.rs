@@ -2,34 +2,37 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use genai_bridge::doctor::{Check, Doctor, Report};
 
-use super::connection::{Connection, WrongSetting, seconds};
+use super::connection::Connection;
+use super::remedy::on_the_command_line;
+use super::report::ReportOptions;
+use super::tell::write_result;
+use super::wrong_setting::WrongSetting;
 
 /// Examines the network between this machine and the service, station by station.
 ///
 /// It examines both transports. If the network breaks the calls, it prints a letter for the network
 /// team.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
+#[command(
+    after_help = EXIT_CODES,
+    mut_arg("transport", |option| option.hide(true)),
+    mut_arg("timeout", |option| option.help(TIMEOUT)),
+    mut_arg("spend_tokens", |option| option.help(SPEND_TOKENS)),
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
-    /// The model to look for
-    #[arg(long, default_value = "gemini-2.5-flash")]
-    model: String,
-    /// Time limit for all checks; the checks that do not fit into it are skipped [default: 14]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
-    /// Also lets the model write a few hundred tokens, to see whether something delays streams
-    #[arg(long)]
-    spend_tokens: bool,
-    /// Writes JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportOptions,
 }
+
+const TIMEOUT: &str =
+    "Time limit for all checks; the checks that do not fit into it are skipped [default: 14]";
+const SPEND_TOKENS: &str =
+    "Also lets the model write a few hundred tokens, to see whether something delays streams";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -44,26 +47,27 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let report = match arguments.doctor() {
         Ok(doctor) => examine(doctor).await?,
         Err(WrongSetting { what, remedy }) => {
-            Report::misconfigured(arguments.connection.endpoint(), what, remedy)
+            Report::misconfigured(arguments.connection.endpoint(), what, remedy.as_deref())
         }
     };
-    let mut out = io::stdout();
-    if arguments.json {
-        writeln!(out, "{}", report.to_json())?;
+    let report = report.reword_advice(|advice| on_the_command_line(advice).into_owned());
+    let text = if arguments.report.json {
+        format!("{}\n", report.to_json())
     } else {
-        write!(out, "{}", report.to_text(out.is_terminal() && wants_colour()))?;
-    }
+        report.to_text(io::stdout().is_terminal() && wants_colour())
+    };
+    write_result(text.as_bytes())?;
     Ok(ExitCode::from(report.diagnosis().exit_code()))
 }
 
 impl Arguments {
     fn doctor(&self) -> Result<Doctor, WrongSetting> {
         let mut doctor =
-            Doctor::new(self.connection.builder_with_credentials()?).model(&self.model);
-        if self.spend_tokens {
+            Doctor::new(self.connection.builder_with_credentials()?).model(&self.report.model);
+        if self.report.spend_tokens {
             doctor = doctor.spend_tokens();
         }
-        if let Some(limit) = self.timeout {
+        if let Some(limit) = self.report.timeout {
             doctor = doctor.time_limit(limit);
         }
         Ok(doctor)

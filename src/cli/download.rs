@@ -6,14 +6,17 @@ use std::process::ExitCode;
 
 use tokio::io::stdout;
 
-use super::connection::{Connection, WrongSetting};
+use super::connection::Connection;
 use super::transfer::{Version, failed, show};
+use super::values::resource;
+use super::wrong_setting::WrongSetting;
 
 /// Downloads a file that the service made, over REST. Resumes after an interruption.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
 pub(super) struct Arguments {
     /// The file's name, such as files/abc-123
+    #[arg(value_parser = resource)]
     name: String,
     #[command(flatten)]
     connection: Connection,

@@ -1,29 +1,33 @@
 //! Generate: `genai-bridge generate`.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use genai_bridge::gemini::reply::{Reply, ReplyError, collect_reply_with};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{GenerateContentRequest, GenerateContentResponse};
 use genai_bridge::{ActiveTransport, Bridge, gemini};
 use tonic::{Extensions, Status};
 
-use super::connection::{Connection, WrongSetting, seconds};
+use super::connection::Connection;
 use super::state::KeptVerdict;
-use super::tell::tell;
+use super::tell::{explain, tell, write_result};
+use super::values::{model, seconds};
+use super::wrong_setting::WrongSetting;
 
 /// Asks a model and writes its answer to stdout. Everything else goes to stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// What to ask
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     prompt: String,
     #[command(flatten)]
     connection: Connection,
     /// The model to ask
-    #[arg(long, default_value = "gemini-2.5-flash")]
+    #[arg(long, value_parser = model, default_value = "gemini-2.5-flash")]
     model: String,
     /// Writes the answer as it arrives
     #[arg(long)]
@@ -49,7 +53,7 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let client = GenerativeServiceClient::new(bridge.clone());
     let client = client.max_decoding_message_size(LARGEST_ANSWER);
     let request = gemini::prompt(&arguments.model, &arguments.prompt);
-    let mut out = Output { out: io::stdout(), written: String::new(), failure: None };
+    let mut out = Output { written: String::new(), failure: None };
     let ended = if arguments.stream {
         stream(client, request, &mut out).await
     } else {
@@ -86,7 +90,6 @@ fn tell_transport(extensions: &Extensions) {
 
 /// The terminal, and what it has been told.
 struct Output {
-    out: io::Stdout,
     written: String,
     failure: Option<io::Error>,
 }
@@ -95,8 +98,7 @@ impl Output {
     /// After a failure, such as a reader that has gone, nothing more is written.
     fn write(&mut self, text: &str) {
         if self.failure.is_none() {
-            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-            self.failure = written.err();
+            self.failure = write_result(text.as_bytes()).err();
             self.written.push_str(text);
         }
     }
@@ -105,10 +107,7 @@ impl Output {
     fn end(mut self, ended: Result<GenerateContentResponse, Status>) -> io::Result<ExitCode> {
         let reply = match ended {
             Ok(reply) => reply.text().map_err(|error| (error.text().to_owned(), words_of(&error))),
-            Err(status) => {
-                let advice = gemini::advice(&status).map(|advice| advice.to_string());
-                Err((String::new(), advice.unwrap_or_default()))
-            }
+            Err(status) => Err((String::new(), explain(&status))),
         };
         let text = match &reply {
             Ok(text) | Err((text, _)) => text,

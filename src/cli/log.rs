@@ -16,13 +16,16 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
 use super::tell::{in_full, tell};
+use super::values::level;
+use super::wrong_setting::WrongSetting;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]
 pub(super) struct LogOptions {
-    /// What is logged: off, error, warn, info (each call and each change of transport), debug
+    /// What is logged: off, error, warn, info (each call and each change of transport), debug,
+    /// trace
     /// [default: info for `serve`, warn for `run`]
-    #[arg(long = "log-level", value_name = "LEVEL", env = "GENAI_BRIDGE_LOG_LEVEL")]
+    #[arg(long = "log-level", value_name = "LEVEL", env = "GENAI_BRIDGE_LOG_LEVEL", value_parser = level)]
     level: Option<LevelFilter>,
 
     /// One line of text, or one JSON object, for each event
@@ -101,7 +104,8 @@ enum Destination {
 impl Destination {
     fn file(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-            io::Error::other(format!("cannot open the log {}: {error}", path.display()))
+            let what = format!("cannot open the log {}: {error}", path.display());
+            WrongSetting::new(what, "choose another file with --log-file")
         })?;
         Ok(Self::File(file, path.to_owned()))
     }

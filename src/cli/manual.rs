@@ -1,10 +1,13 @@
 //! Manual: the scripts and pages that a package installs beside the binary.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use clap::Command;
+use clap::error::ErrorKind;
 use clap_complete::Shell;
+
+use super::tell::write_result;
 
 /// Writes a script that completes commands and options: `genai-bridge completions bash`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +26,7 @@ pub(super) struct Man {
 pub(super) fn complete(arguments: &Completions, mut command: Command) -> io::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "genai-bridge", &mut script);
-    io::stdout().write_all(&script)?;
+    write_result(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -33,9 +36,18 @@ pub(super) fn write_page(arguments: &Man, mut command: Command) -> io::Result<Ex
         None => command,
         Some(name) => {
             let found = command.find_subcommand(name).cloned();
-            found.ok_or_else(|| io::Error::other(format!("there is no command {name}")))?
+            found.unwrap_or_else(|| no_such_command(name, &mut command))
         }
     };
-    clap_mangen::Man::new(command).render(&mut io::stdout())?;
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    write_result(&page)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A wrong argument, though clap does not know it: ends the process as one.
+fn no_such_command(name: &str, command: &mut Command) -> ! {
+    let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    let text = format!("there is no command {name:?}; the commands are {}", names.join(", "));
+    command.error(ErrorKind::InvalidValue, text).exit()
 }

@@ -1,12 +1,16 @@
 //! Cli: reads the arguments and hands them to one module per subcommand.
 #![allow(clippy::doc_markdown, reason = "doc comments of arguments are the text of --help")]
 
+mod arguments;
 mod connection;
 mod doctor;
 mod download;
+mod files;
 mod generate;
 mod log;
 mod manual;
+mod remedy;
+mod report;
 mod run;
 mod serve;
 mod sidecar;
@@ -14,7 +18,9 @@ mod state;
 mod tell;
 mod transfer;
 mod upload;
+mod values;
 mod verify;
+mod wrong_setting;
 
 use std::io;
 use std::process::ExitCode;
@@ -46,7 +52,7 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = arguments::read();
     let ended = runtime().and_then(|runtime| {
         let ended = runtime.block_on(async {
             match arguments.command {

@@ -15,10 +15,11 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::connection::read_file;
+use super::files;
 use super::log::LogOptions;
 use super::sidecar::{SidecarOptions, tell_reach};
 use super::tell::{in_full, tell};
+use super::wrong_setting::WrongSetting;
 
 /// Runs a program with a sidecar of its own, and ends with the program's exit code.
 ///
@@ -64,7 +65,7 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let root = identity.root_certificate().unwrap_or_default().to_owned();
     let bridge = arguments.sidecar.bridge()?;
     let sidecar = arguments.sidecar.sidecar(bridge.clone()).identity(identity);
-    let sidecar = sidecar.bind().await.map_err(in_full)?;
+    let sidecar = sidecar.bind().await.map_err(WrongSetting::from)?;
     let trust = Trust::write(&root)?;
     let signals = Signals::listen()?;
     let mut child = match command(&arguments, &sidecar, &trust).spawn() {
@@ -102,8 +103,13 @@ fn command(arguments: &Arguments, sidecar: &Sidecar, trust: &Trust) -> Command {
 
 /// A shell's convention: 127 for a program that is not there, 126 for one that cannot be run.
 fn not_started(arguments: &Arguments, error: &io::Error) -> ExitCode {
-    tell(&format!("cannot start {}: {error}", arguments.program().0.to_string_lossy()));
-    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
+    let (remedy, code) = match error.kind() {
+        io::ErrorKind::NotFound => ("check the program's name, and PATH", 127),
+        _ => ("check that this user may run the file", 126),
+    };
+    let program = arguments.program().0.to_string_lossy();
+    tell(&format!("cannot start {program:?}: {error}\n  to do: {remedy}"));
+    ExitCode::from(code)
 }
 
 /// What SDKs read: where the service is, what to trust, where no proxy stands.
@@ -137,31 +143,30 @@ struct Trust {
 
 impl Trust {
     fn write(root: &str) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("genai-bridge-").tempdir()?;
+        let folder =
+            tempfile::Builder::new().prefix("genai-bridge-").tempdir().map_err(|error| {
+                let place = std::env::temp_dir();
+                let what = format!("cannot make a folder in {}: {error}", place.display());
+                WrongSetting::new(what, "name another folder in TMPDIR")
+            })?;
         let write = |name: &str, before: String| {
             let path = folder.path().join(name);
             fs::write(&path, format!("{before}\n{root}")).map(|()| path)
         };
-        let grpc = match std::env::var_os("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH") {
-            Some(path) => read_text(Path::new(&path))?,
-            None => system_roots(),
-        };
-        let node = match std::env::var_os("NODE_EXTRA_CA_CERTS") {
-            Some(path) => read_text(Path::new(&path))?,
-            None => String::new(),
-        };
-        let all = match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
-            Some(path) => read_text(Path::new(&path))?,
-            None => system_roots(),
-        };
+        let grpc = named_by("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")?.unwrap_or_else(system_roots);
+        let node = named_by("NODE_EXTRA_CA_CERTS")?.unwrap_or_default();
+        let all = named_by("SSL_CERT_FILE")?.unwrap_or_else(system_roots);
         let [grpc, node, all] =
             [write("grpc.pem", grpc)?, write("node.pem", node)?, write("all.pem", all)?];
         Ok(Self { grpc, node, all, _folder: folder })
     }
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
-    Ok(String::from_utf8_lossy(&read_file(path)?).into_owned())
+/// The text of the file that a variable names; `None` if the variable is not set, or empty.
+fn named_by(variable: &str) -> Result<Option<String>, WrongSetting> {
+    let path = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let text = path.map(|path| files::read(variable, Path::new(&path))).transpose()?;
+    Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// A file of its own would take the place of gRPC's built-in roots for all of the program.

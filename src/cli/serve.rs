@@ -9,11 +9,13 @@ use genai_bridge::sidecar::{Identity, ListenAddress};
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
-use super::connection::read_file;
+use super::files;
 use super::log::LogOptions;
 use super::sidecar::{SidecarOptions, tell_reach};
 use super::state::state_folder;
 use super::tell::in_full;
+use super::values::{address, host};
+use super::wrong_setting::WrongSetting;
 
 /// Serves gRPC and REST clients on a local address, and carries their calls to the Gemini API.
 ///
@@ -65,7 +67,7 @@ struct ClientOptions {
     certificate_folder: Option<PathBuf>,
 
     /// An additional host name that clients may use; it is added to the generated certificate
-    #[arg(long, value_name = "NAME", env = "GENAI_BRIDGE_ALLOW_HOST", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", env = "GENAI_BRIDGE_ALLOW_HOST", value_delimiter = ',', value_parser = host)]
     allow_host: Vec<String>,
 
     /// Accepts calls from other machines, over TLS only. Whoever reaches the port can use the key
@@ -107,7 +109,7 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
         sidecar = sidecar.host(host);
     }
     let stop = stop_signal()?;
-    let sidecar = sidecar.bind().await.map_err(in_full)?;
+    let sidecar = sidecar.bind().await.map_err(WrongSetting::from)?;
     let admin = sidecar.admin_address().map(|address| address.to_string());
     info!(address = %sidecar.address(), admin, trust = root, "listening");
     let reach = tokio::spawn(tell_reach(bridge.clone()));
@@ -124,23 +126,20 @@ impl ClientOptions {
     /// The certificate to show, and the file that clients trust for it.
     fn identity(&self) -> io::Result<(Identity, Option<String>)> {
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-            let identity = Identity::from_pem(&read_file(certificate)?, &read_file(key)?);
+            let chain = files::read_certificate("--certificate", certificate)?;
+            let identity = Identity::from_pem(&chain, &files::read_key("--key", key)?);
             return Ok((identity.map_err(in_full)?, None));
         }
         let folder = self.certificate_folder.clone().or_else(state_folder).ok_or_else(|| {
             io::Error::other("this user has no home folder: set --certificate-folder")
         })?;
         let names: Vec<String> = self.allow_host.iter().map(|host| without_port(host)).collect();
-        let identity = Identity::kept_in(&folder, &names).map_err(in_full)?;
+        let identity = Identity::kept_in(&folder, &names).map_err(|error| {
+            let remedy = "choose another folder with --certificate-folder";
+            WrongSetting { remedy: Some(remedy.into()), ..WrongSetting::from(error) }
+        })?;
         Ok((identity, Some(folder.join("ca.pem").display().to_string())))
     }
-}
-
-/// # Errors
-/// It is a name, or a port alone.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let expected = "not an IP address with a port, such as 127.0.0.1:50051";
-    text.parse().map_err(|_| expected.to_owned())
 }
 
 fn without_port(host: &str) -> String {

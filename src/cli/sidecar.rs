@@ -9,9 +9,12 @@ use genai_bridge::sidecar::{Sidecar, SidecarBuilder};
 use genai_bridge::{Bridge, RetryPolicy, Schema};
 use tracing::{info, warn};
 
-use super::connection::{Connection, WrongSetting, read_file};
+use super::connection::Connection;
+use super::files;
+use super::remedy::on_the_command_line;
 use super::state::KeptVerdict;
-use super::tell::in_full;
+use super::values::{count, seconds, seconds_or_none};
+use super::wrong_setting::WrongSetting;
 
 #[derive(Debug, Args)]
 pub(super) struct SidecarOptions {
@@ -43,7 +46,7 @@ pub(super) struct SidecarOptions {
 #[command(next_help_heading = "Limits")]
 struct LimitOptions {
     /// Limit for one message, of a request or of an answer
-    #[arg(long, value_name = "MIB", env = "GENAI_BRIDGE_MAX_MESSAGE", default_value = "64")]
+    #[arg(long, value_name = "MIB", env = "GENAI_BRIDGE_MAX_MESSAGE", value_parser = count::<usize>, default_value = "64")]
     max_message: usize,
 
     /// Limit for the memory of all requests in flight together
@@ -51,6 +54,7 @@ struct LimitOptions {
         long,
         value_name = "MIB",
         env = "GENAI_BRIDGE_MAX_REQUEST_MEMORY",
+        value_parser = count::<usize>,
         default_value = "512"
     )]
     max_request_memory: usize,
@@ -60,21 +64,22 @@ struct LimitOptions {
         long,
         value_name = "NUMBER",
         env = "GENAI_BRIDGE_MAX_CONNECTIONS",
+        value_parser = count::<usize>,
         default_value = "1000"
     )]
     max_connections: usize,
 
     /// Limit for concurrent calls on one connection; further calls wait
-    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_STREAMS", default_value = "1000")]
+    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_STREAMS", value_parser = count::<u32>, default_value = "1000")]
     max_streams: u32,
 
     /// Limit for concurrent calls over all connections; further calls are refused
-    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", default_value = "4000")]
+    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_MAX_CALLS", value_parser = count::<usize>, default_value = "4000")]
     max_calls: usize,
 
     /// Limit for the connections to the service while calls go over REST; further calls wait
     /// [default: a quarter of the file descriptors, at most 1024]
-    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_REST_CONNECTIONS")]
+    #[arg(long, value_name = "NUMBER", env = "GENAI_BRIDGE_REST_CONNECTIONS", value_parser = count::<usize>)]
     rest_connections: Option<usize>,
 
     /// Time limit for a whole request to arrive
@@ -82,22 +87,24 @@ struct LimitOptions {
         long,
         value_name = "SECONDS",
         env = "GENAI_BRIDGE_REQUEST_TIMEOUT",
+        value_parser = seconds,
         default_value = "60"
     )]
-    request_timeout: u64,
+    request_timeout: Duration,
 
     /// Closes a client's connection that has had no call for this time
-    #[arg(long, value_name = "SECONDS", env = "GENAI_BRIDGE_IDLE_TIMEOUT", default_value = "300")]
-    idle_timeout: u64,
+    #[arg(long, value_name = "SECONDS", env = "GENAI_BRIDGE_IDLE_TIMEOUT", value_parser = seconds, default_value = "300")]
+    idle_timeout: Duration,
 
     /// Time limit for running calls after SIGTERM; then the sidecar ends them
     #[arg(
         long,
         value_name = "SECONDS",
         env = "GENAI_BRIDGE_SHUTDOWN_TIMEOUT",
+        value_parser = seconds_or_none,
         default_value = "30"
     )]
-    shutdown_timeout: u64,
+    shutdown_timeout: Duration,
 }
 
 impl SidecarOptions {
@@ -110,9 +117,9 @@ impl SidecarOptions {
             .streams(limits.max_streams)
             .calls(limits.max_calls)
             .request_memory(limits.max_request_memory.saturating_mul(MIB))
-            .request_timeout(Duration::from_secs(limits.request_timeout))
-            .idle_timeout(Duration::from_secs(limits.idle_timeout))
-            .shutdown_timeout(Duration::from_secs(limits.shutdown_timeout));
+            .request_timeout(limits.request_timeout)
+            .idle_timeout(limits.idle_timeout)
+            .shutdown_timeout(limits.shutdown_timeout);
         if self.has_credentials() { sidecar.replace_placeholder_key() } else { sidecar }
     }
 
@@ -141,10 +148,8 @@ impl SidecarOptions {
         if let Some(variable) = &self.api_key_env {
             // Not repeated: it may be the key itself, given by mistake.
             let key = std::env::var(variable).map_err(|_| {
-                io::Error::other(
-                    "--api-key-env takes the name of an environment variable, not the key: no variable of that name \
-                     is set, or its value is not text",
-                )
+                let what = "--api-key-env: no environment variable of that name is set, or its value is not text";
+                WrongSetting::new(what, "give the name of the variable that holds the key, not the key")
             })?;
             bridge = bridge.api_key(key);
         }
@@ -160,12 +165,20 @@ impl SidecarOptions {
     }
 
     /// Descriptor sets one after the other are one set of all their files.
-    fn schema(&self) -> io::Result<Schema> {
+    fn schema(&self) -> Result<Schema, WrongSetting> {
         let mut all = Vec::new();
         for path in &self.descriptors {
-            all.extend(read_file(path)?);
+            let set = files::read(DESCRIPTORS, path)?;
+            if set.is_empty() {
+                let what = format!("{} is empty", path.display());
+                return Err(WrongSetting::new(what, USE_PROTOC));
+            }
+            all.extend(set);
         }
-        Schema::from_descriptor_set(&all).map_err(in_full)
+        Schema::from_descriptor_set(&all).map_err(|error| {
+            let what = format!("{DESCRIPTORS}: {}", WrongSetting::from(error).what);
+            WrongSetting::new(what, USE_PROTOC)
+        })
     }
 }
 
@@ -181,10 +194,14 @@ pub(super) async fn tell_reach(bridge: Bridge) {
     match bridge.connect().await {
         Ok(transport) => info!(transport = transport.as_str(), "the service answers"),
         Err(error) => {
-            let advice = error.advice();
+            let advice = error.advice().map(on_the_command_line);
+            let advice = advice.as_deref();
             warn!(%error, advice, "the service cannot be reached now; the sidecar tries each call anyway");
         }
     }
 }
 
+const DESCRIPTORS: &str = "--descriptors";
+const USE_PROTOC: &str =
+    "write it with protoc --include_imports --descriptor_set_out=FILE your.proto";
 const MIB: usize = 1024 * 1024;

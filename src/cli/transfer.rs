@@ -4,11 +4,10 @@
 use std::process::ExitCode;
 
 use genai_bridge::files::{Files, Progress};
-use genai_bridge::gemini;
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
 
-use super::tell::tell;
+use super::tell::{explain, tell};
 
 /// The version of the API.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -50,8 +49,7 @@ pub(super) fn show(mut progress: Progress) -> impl Future<Output = ()> {
 
 /// Says on stderr why a transfer failed.
 pub(super) fn failed(status: &Status) -> ExitCode {
-    let advice = gemini::advice(status).map(|advice| advice.to_string());
-    tell(&advice.unwrap_or_else(|| status.message().to_owned()));
+    tell(&explain(status));
     ExitCode::FAILURE
 }
 

@@ -1,17 +1,20 @@
 //! Upload: `genai-bridge upload`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use genai_bridge::files::{Files, Upload};
 use tokio::io::stdin;
 use tonic::Status;
 
-use super::connection::{Connection, WrongSetting, seconds};
-use super::tell::tell;
+use super::connection::Connection;
+use super::tell::{tell, write_result};
 use super::transfer::{Version, failed, show};
+use super::values::{mime_type, resource, seconds};
+use super::wrong_setting::WrongSetting;
 
 /// Uploads a file over REST, and writes its name to stdout. Resumes after an interruption.
 #[derive(Debug, clap::Args)]
@@ -22,14 +25,14 @@ pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// The file's MIME type, such as video/mp4 [default: from the file's name]
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = mime_type)]
     mime_type: Option<String>,
     /// The name that people see [default: the file's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     display_name: Option<String>,
-    /// Uploads a document to this store, such as fileSearchStores/mine, and writes the name of the
-    /// operation
-    #[arg(long, value_name = "STORE")]
+    /// Uploads a document to this store, such as fileSearchStores/mine, and writes the operation's
+    /// name in place of the file's
+    #[arg(long, value_name = "STORE", value_parser = resource)]
     store: Option<String>,
     /// Waits until the service has processed the file, up to this time
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "store")]
@@ -52,7 +55,7 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let bridge = builder.build().map_err(WrongSetting::from)?;
     let files = arguments.api_version.of(bridge.files());
     match upload(&arguments, &files).await {
-        Ok(name) => writeln!(io::stdout(), "{name}").map(|()| ExitCode::SUCCESS),
+        Ok(name) => write_result(format!("{name}\n").as_bytes()).map(|()| ExitCode::SUCCESS),
         Err(status) => Ok(failed(&status)),
     }
 }

@@ -102,13 +102,17 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 fn missing(error: impl Into<BoxError>) -> Error {
     let places = places_looked_at(|name| std::env::var_os(name));
     let text = format!("Application Default Credentials gave no access token: {places}");
-    Error::new(ErrorKind::Credentials, text).with_source(error)
+    Error::new(ErrorKind::Credentials, text).with_source(error).with_remedy(
+        "log in with `gcloud auth application-default login`, or name a file of credentials in GOOGLE_APPLICATION_CREDENTIALS",
+    )
 }
 
 /// The places in the order of [AIP-4110](https://google.aip.dev/auth/4110), and what was there.
 fn places_looked_at(lookup: impl Fn(&str) -> Option<OsString>) -> String {
     if let Some(path) = lookup(FILE_VARIABLE) {
-        return format!("{FILE_VARIABLE} names {}", describe(&PathBuf::from(path)));
+        let file = PathBuf::from(path);
+        let what = if file.exists() { "was used" } else { "does not exist" };
+        return format!("{FILE_VARIABLE} names {}, which {what}", file.display());
     }
     let (home, below) =
         if cfg!(windows) { ("APPDATA", "gcloud") } else { ("HOME", ".config/gcloud") };
@@ -120,18 +124,16 @@ fn places_looked_at(lookup: impl Fn(&str) -> Option<OsString>) -> String {
     );
     match file {
         Some(file) if file.exists() => {
-            format!("{FILE_VARIABLE} is not set, and there is {}", describe(&file))
+            format!("{FILE_VARIABLE} is not set, and {} was used", file.display())
         }
         Some(file) => {
-            format!("{FILE_VARIABLE} is not set, {}, and {server} gave none", describe(&file))
+            format!(
+                "{FILE_VARIABLE} is not set, {} does not exist, and {server} gave no token",
+                file.display()
+            )
         }
-        None => format!("{FILE_VARIABLE} and {home} are not set, and {server} gave none"),
+        None => format!("{FILE_VARIABLE} and {home} are not set, and {server} gave no token"),
     }
-}
-
-fn describe(file: &std::path::Path) -> String {
-    let exists = if file.exists() { "" } else { ", which does not exist" };
-    format!("the file {}{exists}", file.display())
 }
 
 const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
@@ -147,13 +149,13 @@ mod tests {
         for (set, expected) in [
             (
                 &[("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")][..],
-                &["names the file /nonexistent/key.json, which does not exist"][..],
+                &["names /nonexistent/key.json, which does not exist"][..],
             ),
             (
                 &[("HOME", "/nonexistent"), ("APPDATA", "/nonexistent")],
                 &[
                     "GOOGLE_APPLICATION_CREDENTIALS is not set",
-                    "application_default_credentials.json, which does not exist",
+                    "application_default_credentials.json does not exist",
                     "metadata.google.internal",
                 ],
             ),

@@ -122,10 +122,11 @@ impl Credentials {
     /// Finds at `build()` what would otherwise fail each call.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.0 {
-            Kind::ApiKey(None) => Err(Error::new(
-                ErrorKind::Configuration,
-                "the API key is empty or has characters that a header does not allow",
-            )),
+            Kind::ApiKey(None) => {
+                let what = "the API key is empty or has characters that a header does not allow";
+                let remedy = "check the key for line breaks and for characters outside ASCII";
+                Err(Error::new(ErrorKind::Configuration, what).with_remedy(remedy))
+            }
             Kind::ApiKey(Some(_)) | Kind::None | Kind::Bearer(_) => Ok(()),
             #[cfg(feature = "adc")]
             Kind::Adc(_) => Ok(()),

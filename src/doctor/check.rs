@@ -148,6 +148,10 @@ impl Check {
         self
     }
 
+    pub(super) fn reword_advice(&mut self, reword: impl Fn(&str) -> String) {
+        self.advice.iter_mut().for_each(|advice| *advice = reword(advice));
+    }
+
     pub(super) fn took(mut self, took: Duration) -> Self {
         self.took = Some(took);
         self

@@ -67,7 +67,7 @@ impl Doctor {
 
     /// The time for everything; what it does not suffice for is skipped. Default: 14 s.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+        self.time_limit = limit.min(ONE_YEAR);
         self
     }
 
@@ -86,4 +86,6 @@ impl Doctor {
     }
 }
 
+/// So that no limit overflows the clock.
+const ONE_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const DEFAULT_MODEL: &str = "models/gemini-2.5-flash";

@@ -106,6 +106,14 @@ impl Report {
         Self { target, checks }
     }
 
+    /// Rewrites each advice. For a program whose own settings have other names than the methods of
+    /// [`BridgeBuilder`](crate::BridgeBuilder) that the advice names.
+    #[must_use]
+    pub fn reword_advice(mut self, reword: impl Fn(&str) -> String) -> Self {
+        self.checks.iter_mut().for_each(|check| check.reword_advice(&reword));
+        self
+    }
+
     /// The checks in the order of the way.
     pub fn checks(&self) -> &[Check] {
         &self.checks

@@ -29,11 +29,11 @@ impl Address {
         let port = match port {
             None | Some("") => default_port,
             // `u16::from_str` takes a sign.
-            Some(digits) if digits.starts_with('+') => return Err("the port is not a number"),
-            Some(digits) => digits.parse().map_err(|_| "the port is not a number")?,
+            Some(digits) if digits.starts_with('+') => return Err(NO_PORT),
+            Some(digits) => digits.parse().map_err(|_| NO_PORT)?,
         };
         if port == 0 {
-            return Err("the port is 0");
+            return Err(NO_PORT);
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| "the host is neither a name nor an IP address")?;
@@ -103,13 +103,10 @@ impl Origin {
     /// # Errors
     /// It is no such thing, or is plain `http://` to another machine without `allow_plaintext`.
     pub(crate) fn parse(endpoint: &str, allow_plaintext: bool) -> Result<Self, Error> {
-        let fault = |what: &str| {
-            Error::new(ErrorKind::Configuration, format!("endpoint: {what}"))
-                .with_remedy("give the endpoint as https://host or https://host:port")
-        };
+        let fault = |what: &str| wrong(what, GIVE_URL);
         if let Some(path) = endpoint.trim().strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return Self::over_socket(path).map_err(fault);
+            return Self::over_socket(path).map_err(|what| wrong(what, GIVE_SOCKET));
         }
         let (scheme, rest) = split_scheme(endpoint.trim());
         let is_https = match scheme.as_deref() {
@@ -127,9 +124,8 @@ impl Origin {
         let default_port = if is_https { 443 } else { 80 };
         let address = Address::parse(authority, default_port).map_err(fault)?;
         if !(is_https || allow_plaintext || address.is_loopback()) {
-            return Err(fault(
-                "plain http:// to another machine shows keys and messages to the network",
-            ));
+            let what = "plain http:// to another machine shows keys and messages to the network";
+            return Err(wrong(what, USE_TLS));
         }
         let authority = if address.port == default_port {
             address.bracketed_host()
@@ -150,6 +146,9 @@ impl Origin {
         }
         if !path.starts_with('/') {
             return Err("the path of the Unix socket does not begin with /");
+        }
+        if path.len() > LONGEST_SOCKET_PATH {
+            return Err("the path of the Unix socket is longer than the system allows");
         }
         let host = "localhost";
         let uri = uri_of(host.to_owned(), false).map_err(|_| "`localhost` is no host")?;
@@ -192,6 +191,18 @@ impl Origin {
         &self.host_header
     }
 }
+
+fn wrong(what: &str, remedy: &'static str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("endpoint: {what}")).with_remedy(remedy)
+}
+
+const NO_PORT: &str = "the port is not a number from 1 to 65535";
+const GIVE_URL: &str =
+    "give the endpoint as https://host or https://host:port (`BridgeBuilder::endpoint`)";
+const GIVE_SOCKET: &str = "give the socket as unix:/path (`BridgeBuilder::endpoint`)";
+const USE_TLS: &str = "give the endpoint as https://host or https://host:port (`BridgeBuilder::endpoint`), or allow plain HTTP (`BridgeBuilder::allow_plaintext`)";
+/// What `sun_path` takes, beside its last zero.
+const LONGEST_SOCKET_PATH: usize = if cfg!(target_vendor = "apple") { 103 } else { 107 };
 
 fn uri_of(authority: String, is_https: bool) -> Result<Uri, http::Error> {
     Uri::builder()

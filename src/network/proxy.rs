@@ -136,12 +136,12 @@ impl Proxy {
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Proxies, Error> {
         if self.custom.iter().any(|custom| !is_token(custom.scheme())) {
-            return Err(wrong(
-                "proxy",
-                "the name of a login scheme has other characters than letters, digits, `-`, `_` and `.`",
+            let what = "proxy: the name of a login scheme has other characters than letters, digits, `-`, `_` and `.`";
+            return Err(Error::new(ErrorKind::Configuration, what).with_remedy(
+                "give the scheme's name as the proxy writes it in Proxy-Authenticate (`Proxy::login_with`)",
             ));
         }
-        self.kerberos.check().map_err(|what| wrong("proxy", what))?;
+        self.kerberos.check()?;
         let mut proxies = match self.choice {
             Choice::None => Proxies::default(),
             Choice::Named(hop) => {

@@ -125,7 +125,13 @@ impl Tls {
 const NO_TRUST: &str = if cfg!(any(windows, target_vendor = "apple")) {
     "the trust store of the operating system cannot be used with these roots"
 } else {
-    "no root certificate to trust: install ca-certificates, set SSL_CERT_FILE or add roots"
+    "no root certificate to trust"
+};
+
+const GIVE_ROOTS: &str = if cfg!(any(windows, target_vendor = "apple")) {
+    "check the root certificates that you give (`BridgeBuilder::add_root_certificates`)"
+} else {
+    "install ca-certificates, set SSL_CERT_FILE, or give root certificates (`BridgeBuilder::add_root_certificates`)"
 };
 
 fn wrong(what: &'static str, error: rustls::Error) -> Error {
@@ -133,11 +139,14 @@ fn wrong(what: &'static str, error: rustls::Error) -> Error {
 }
 
 fn nothing_to_trust(store_faults: &[String], error: rustls::Error) -> Error {
-    let what = match store_faults {
-        [] => NO_TRUST.into(),
-        faults => format!("no root certificate to trust: {}", faults.join("; ")),
+    let (what, remedy) = match store_faults {
+        [] => (NO_TRUST.into(), GIVE_ROOTS),
+        faults => {
+            let what = format!("no root certificate to trust: {}", faults.join("; "));
+            (what, TlsTrouble::BadStore.advice())
+        }
     };
-    Error::new(ErrorKind::Configuration, what).with_source(error)
+    Error::new(ErrorKind::Configuration, what).with_source(error).with_remedy(remedy)
 }
 
 pub(super) type TlsStream = tokio_rustls::client::TlsStream<Io>;

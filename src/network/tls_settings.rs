@@ -26,7 +26,7 @@ impl TlsSettings {
                 let what =
                     "a prepared TLS configuration excludes added roots and a client certificate";
                 Err(Error::new(ErrorKind::Configuration, what).with_remedy(
-                    "put roots and client certificate into the prepared configuration",
+                    "put roots and client certificate into the configuration that `BridgeBuilder::tls` gets",
                 ))
             }
             Some(config) => {

@@ -216,7 +216,7 @@ fn parse_segment(segment: &str) -> Result<Segment, TemplateError> {
             Err(TemplateError("a literal holds what cannot stand in a path"))
         }
         literal if refuse_dots(literal).is_err() => {
-            Err(TemplateError("a segment of dots would leave its place"))
+            Err(TemplateError("a segment `.` or `..` would lead to another path"))
         }
         literal => Ok(Segment::Literal(literal.into())),
     }

@@ -47,7 +47,7 @@ pub struct SidecarBuilder {
 }
 
 impl Sidecar {
-    /// The options of a sidecar over this bridge.
+    /// Begins the settings of a sidecar that sends its calls through this bridge.
     pub fn builder(bridge: Bridge) -> SidecarBuilder {
         SidecarBuilder::new(bridge)
     }
@@ -74,92 +74,93 @@ impl SidecarBuilder {
         }
     }
 
-    /// Where to listen. Default: a free port of 127.0.0.1.
+    /// The address to listen on. Default: a free port of 127.0.0.1.
     ///
-    /// A Unix socket's file is made so that only this user may open it, takes the place of a socket
-    /// that nobody listens to, and is removed at the end.
+    /// Only this user may open the file of a Unix socket. The sidecar replaces a socket that nobody
+    /// listens to, and removes its own at the end.
     pub fn listen(mut self, address: impl Into<ListenAddress>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// Where `/healthz` and `/metrics` are. Default: nowhere.
+    /// The address of `/healthz` and `/metrics`. Default: not served.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);
         self
     }
 
-    /// The certificate to show to clients that begin with TLS. Default: none, plaintext only.
+    /// The certificate for clients that use TLS. Default: none, so only plaintext is accepted.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// Accepts addresses that other machines reach. There only TLS is spoken. Default: refused.
+    /// Allows addresses that other machines can reach. They accept only TLS. Default: refused.
     pub fn allow_remote(mut self) -> Self {
         self.allow_remote = true;
         self
     }
 
-    /// A name, or `name:port`, under which clients may call besides the listener's own. Default:
-    /// none.
+    /// An additional host name that clients may use in their requests, as `name` or `name:port`.
+    /// Default: only the listener's own names.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self
     }
 
-    /// A call with [`PLACEHOLDER_KEY`](super::PLACEHOLDER_KEY) counts as one without a key, so that
-    /// the bridge adds its own. Default: all keys are passed on.
+    /// Removes the key [`PLACEHOLDER_KEY`](super::PLACEHOLDER_KEY) from calls, so that the bridge
+    /// adds its own. Default: the sidecar passes on every key.
     pub fn replace_placeholder_key(mut self) -> Self {
         self.replaces_placeholder = true;
         self
     }
 
-    /// Threads that serve the connections in turn, each with a runtime of its own, and so with
-    /// connections of its own to the service. Default: 0, the caller's runtime serves them.
+    /// The number of threads that serve connections. Each has its own runtime, and its own
+    /// connections to the service. Default: 0, which means that the caller's runtime serves them.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Most connections; further ones wait to be accepted. Default: 1000.
+    /// The most connections of clients. Further connections wait. Default: 1000.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// Most calls at a time on one connection; HTTP/2 clients wait beyond it. Default: 1000.
+    /// The most concurrent calls on one connection. Further calls wait. Default: 1000.
     pub fn streams(mut self, streams: u32) -> Self {
         self.streams = streams;
         self
     }
 
-    /// Most calls at a time in all; further ones are refused as `UNAVAILABLE`. Default: 4000.
+    /// The most concurrent calls over all connections. Further calls fail with `UNAVAILABLE`.
+    /// Default: 4000.
     pub fn calls(mut self, calls: usize) -> Self {
         self.calls = calls;
         self
     }
 
-    /// Most bytes of requests in hand at a time, all calls together; further ones are refused as
+    /// The most memory, in bytes, for all requests in flight together. Further requests fail with
     /// `RESOURCE_EXHAUSTED`. Default: 512 MiB.
     pub fn request_memory(mut self, bytes: usize) -> Self {
         self.request_memory = bytes;
         self
     }
 
-    /// Time for a request of one message to arrive. Default: 60 s.
+    /// The time limit for a request of one message to arrive. Default: 60 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
-    /// A connection without a call for so long is closed. Default: 5 min.
+    /// Closes a connection that has had no call for this time. Default: 5 min.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
-    /// Time for the calls in flight to finish at shutdown. Default: 30 s.
+    /// The time that running calls have to finish at shutdown. Default: 30 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
@@ -168,13 +169,13 @@ impl SidecarBuilder {
     /// Checks the settings and takes the ports.
     ///
     /// # Errors
-    /// A port or a socket is taken, the system gives no thread, or other machines could reach one
-    /// without `allow_remote`, or without TLS.
+    /// A port or a socket is in use, or cannot be used. The system provides no thread. Or other
+    /// machines could reach an address without [`allow_remote`](Self::allow_remote), or without TLS.
     pub async fn bind(self) -> Result<Sidecar, Error> {
         self.check()?;
         let (listener, address) = listen(&self.listen).await?;
         let admin = match self.admin {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind("serve /healthz and /metrics", address).await?),
             None => None,
         };
         let workers = Workers::start(self.threads);
@@ -226,17 +227,18 @@ impl SidecarBuilder {
         let listen = self.listen.tcp();
         for address in [listen, self.admin].into_iter().flatten() {
             if !address.ip().is_loopback() && !self.allow_remote {
-                return Err(wrong(format!(
-                    "{address} can be reached by other machines, which could then spend your key: \
-                     listen on 127.0.0.1, or allow it with --allow-remote"
-                )));
+                let text =
+                    format!("other machines can reach {address}, and could then spend your key");
+                return Err(wrong(text).with_remedy(
+                    "listen on 127.0.0.1, or allow it (`SidecarBuilder::allow_remote`)",
+                ));
             }
         }
         if let Some(address) = listen.filter(|listen| !listen.ip().is_loopback())
             && self.identity.is_none()
         {
-            let text = format!("{address} can be reached by other machines: TLS is needed");
-            return Err(wrong(text));
+            let text = format!("other machines can reach {address}, so it needs TLS");
+            return Err(wrong(text).with_remedy("give a certificate (`SidecarBuilder::identity`)"));
         }
         Ok(())
     }
@@ -245,14 +247,14 @@ impl SidecarBuilder {
 async fn listen(address: &ListenAddress) -> Result<(Listener, ListenAddress), Error> {
     match address {
         ListenAddress::Tcp(address) => {
-            let (listener, address) = bind(*address).await?;
+            let (listener, address) = bind("listen", *address).await?;
             Ok((Listener::Tcp(listener), address.into()))
         }
         #[cfg(unix)]
         ListenAddress::Unix(path) => {
             let listening = SocketFile::listen(path);
-            let (listener, file) = listening
-                .map_err(|error| wrong(format!("cannot listen on {address}")).with_source(error))?;
+            let refused = |error| taken(format!("cannot listen on {address}"), error);
+            let (listener, file) = listening.map_err(refused)?;
             Ok((Listener::Unix(listener, file), address.clone()))
         }
         #[cfg(not(unix))]
@@ -260,12 +262,27 @@ async fn listen(address: &ListenAddress) -> Result<(Listener, ListenAddress), Er
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let refused =
-        |error: io::Error| wrong(format!("cannot listen on {address}")).with_source(error);
+/// `what` is what cannot be done there.
+async fn bind(what: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let refused = |error| taken(format!("cannot {what} on {address}"), error);
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     Ok((listener, address))
+}
+
+/// An address that cannot be had.
+fn taken(text: String, error: io::Error) -> Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "end the program that listens there, or choose another address",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on, or a folder that this user can write"
+        }
+        io::ErrorKind::InvalidInput => "choose a shorter path",
+        io::ErrorKind::NotFound => "make the folder first, or choose another address",
+        _ => "choose another address",
+    };
+    wrong(text).with_source(error).with_remedy(remedy)
 }
 
 /// So that a timeout that is meant as none does not overflow the clock.

@@ -25,7 +25,10 @@ impl SocketFile {
     /// # Errors
     /// Somebody listens there, or something that is no socket has the name.
     pub(super) fn listen(path: &Path) -> io::Result<(UnixListener, Self)> {
+        // A longer path is refused here: a client could not call it.
+        SockAddr::unix(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::metadata(folder.unwrap_or(Path::new(".")))?;
         // Made where nobody else may look, so that it is never open to others.
         let own = tempfile::Builder::new()
             .prefix(".")

@@ -67,11 +67,10 @@ const NO_CONNECT: &str =
 const PORTAL: &str = "log in to the network's portal in a browser first";
 const TOO_MANY_CALLS: &str = "an intermediary, not the service, limits the rate of calls: wait; if it happens again, ask the network team which proxy or gateway does so";
 const GATEWAY_FAILED: &str = "a gateway on the way failed, or did not reach the service in time; the service may have processed the call: send it again only if paying twice is acceptable";
-const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the error quotes it; if it refuses only gRPC, set the transport to auto or rest";
+const NOT_THE_SERVICE_ON_GRPC: &str = "something on the way answered in place of the service: the error quotes it; if it refuses only gRPC, set the transport to auto or rest (`BridgeBuilder::transport`)";
 const UNREADABLE: &str = "something on the way damaged the answer, or answered in place of the service; the service may have processed the call: send it again only if paying twice is acceptable";
-const USE_REST: &str =
-    "the network does not carry HTTP/2, which gRPC needs: set the transport to auto or rest";
+const USE_REST: &str = "the network does not carry HTTP/2, which gRPC needs: set the transport to auto or rest (`BridgeBuilder::transport`)";
 const DAMAGED_AND_PROCESSED: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again";
-const DAMAGED_AND_PROCESSED_ON_GRPC: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again; for the next calls set the transport to auto or rest";
-const DAMAGED_ON_GRPC: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable; for the next calls set the transport to auto or rest";
+const DAMAGED_AND_PROCESSED_ON_GRPC: &str = "the answer was damaged on the way, and the service has processed this call: if you send it again, you pay again; for the next calls set the transport to auto or rest (`BridgeBuilder::transport`)";
+const DAMAGED_ON_GRPC: &str = "the answer was damaged on the way, and the service may have processed the call: send it again only if paying twice is acceptable; for the next calls set the transport to auto or rest (`BridgeBuilder::transport`)";
 const PROCESSED: &str = "the service has processed this call: if you send it again, you pay again";

@@ -203,6 +203,17 @@ impl Evidence {
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_without_io(f)?;
+        match self.io {
+            Some(kind) => write!(f, " ({kind})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Evidence {
+    /// For whoever has said already what the socket's error was.
+    pub(super) fn write_without_io(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(status) = self.status {
             write!(f, " (status {})", status.as_u16())?;
         }
@@ -215,32 +226,42 @@ impl fmt::Display for Evidence {
         if let Some(reason) = self.http2_reason {
             write!(f, " (HTTP/2 {:?})", h2::Reason::from(reason))?;
         }
-        match self.io {
-            Some(kind) => write!(f, " ({kind})"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// Shows the page's length, not its text: a page may repeat what the caller sent.
+/// Shows what was seen, and no more. Of a page it shows the length, not the text: a page may repeat
+/// what the caller sent.
 impl fmt::Debug for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evidence")
-            .field("status", &self.status)
-            .field("reason", &self.reason)
-            .field("headers", &self.headers)
-            .field("first_bytes", &self.first_bytes.len())
-            .field("words", &self.words.as_deref().map(str::len))
-            .field("issuer", &self.issuer)
-            .field("protocol", &self.protocol)
-            .field("http2_reason", &self.http2_reason)
-            .field("io", &self.io)
-            .field("detail", &self.detail)
-            .field("login", &self.login)
-            .field("tls", &self.tls)
-            .field("messages", &self.messages)
-            .finish()
+        let mut debug = f.debug_struct("Evidence");
+        let mut show = |name: &str, part: Option<&dyn fmt::Debug>| {
+            if let Some(part) = part {
+                debug.field(name, part);
+            }
+        };
+        let headers = Some(&self.headers).filter(|headers| !headers.is_empty());
+        let bytes = Some(self.first_bytes.len()).filter(|length| *length > 0);
+        let messages = Some(self.messages).filter(|count| *count > 0);
+        show("status", shown(self.status.as_ref()));
+        show("reason", shown(self.reason.as_ref()));
+        show("headers", shown(headers));
+        show("first_bytes", shown(bytes.as_ref()));
+        show("words", shown(self.words.as_deref().map(str::len).as_ref()));
+        show("issuer", shown(self.issuer.as_ref()));
+        show("protocol", shown(self.protocol.as_ref()));
+        show("http2_reason", shown(self.http2_reason.as_ref()));
+        show("io", shown(self.io.as_ref()));
+        show("detail", shown(self.detail.as_ref()));
+        show("login", shown(self.login.as_ref()));
+        show("tls", shown(self.tls.as_ref()));
+        show("messages", shown(messages.as_ref()));
+        debug.finish()
     }
+}
+
+fn shown<T: fmt::Debug>(part: Option<&T>) -> Option<&dyn fmt::Debug> {
+    part.map(|part| part as &dyn fmt::Debug)
 }
 
 /// The same with stars in place of the secret; `None` if it is not there.

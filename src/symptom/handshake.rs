@@ -61,7 +61,7 @@ impl TlsTrouble {
                 "the server shows the certificate of an authority as its own (CA:TRUE), which no client should accept: ask its administrator to let that authority issue a certificate for the server"
             }
             Self::SelfSigned => {
-                "the server signed its certificate itself: if you know that it is the right server, trust this certificate as an additional root, or by SSL_CERT_FILE; else ask the network team what answers there"
+                "the server signed its certificate itself: if you know that it is the right server, trust this certificate (`BridgeBuilder::add_root_certificates` or SSL_CERT_FILE); else ask the network team what answers there"
             }
             Self::NotYetValid => {
                 "check the clock of this machine, which may be slow; if it is right, ask the server's administrator for a certificate that is already valid"
@@ -70,16 +70,16 @@ impl TlsTrouble {
                 "check the clock of this machine, which may be fast; if it is right, ask the administrator of the server, or of the proxy that made the certificate, to renew it"
             }
             Self::IssuerNotSent => {
-                "the server sent its own certificate alone: if the issuer that the error names is an intermediate authority, ask the server's administrator to send its certificate too; if it is the root of a proxy that inspects TLS, add it to the operating system's store, to SSL_CERT_FILE, or to the additional root certificates of this program"
+                "the server sent its own certificate alone: if the issuer that the error names is an intermediate authority, ask the server's administrator to send the issuer's certificate too; if the issuer is the root of a proxy that inspects TLS, add its certificate to the operating system's store or to SSL_CERT_FILE, or give it to this program (`BridgeBuilder::add_root_certificates`)"
             }
             Self::UnknownRoot => {
-                "a proxy inspects TLS, or a company's authority issues certificates: add the root that the error names to the operating system's store, to SSL_CERT_FILE, or to the additional root certificates of this program"
+                "a proxy inspects TLS, or a company's authority issues certificates: add the root that the error names to the operating system's store or to SSL_CERT_FILE, or give it to this program (`BridgeBuilder::add_root_certificates`)"
             }
             Self::OtherKey => {
                 "the trust store has an old certificate of the issuer that the error names, with another key: replace it with the new one"
             }
             Self::ClientCertificate => {
-                "the server wants a certificate of this client: set a client certificate of an authority that the server trusts"
+                "the server wants a client certificate: give one from an authority that the server trusts (`BridgeBuilder::client_identity`)"
             }
             Self::BadStore => {
                 "correct the setting that the error names: it replaces the operating system's store"

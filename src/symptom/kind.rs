@@ -295,7 +295,7 @@ const CHECK_WHO_ANSWERS: &str = "check the proxy's address and port: this server
 const CHECK_SCHEME_OR_WAIT: &str = "check the proxy's address, port and scheme (http, https, socks5); a proxy that cannot reach the service may also close the connection";
 const CHECK_SCHEME: &str = "check the proxy's address, port and scheme (http, https, socks5)";
 const CHECK_SOCKS: &str = "if the proxy asks for a login, write socks5h://user:password@proxy:port; else ask its administrator whether the proxy may reach this host and port";
-const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, or to the additional root certificates of this program";
+const TRUST_ISSUER: &str = "a proxy inspects TLS: add its root certificate to the operating system's store, or give it to this program (`BridgeBuilder::add_root_certificates`)";
 const CHECK_CLOCK: &str =
     "check the clock of this machine, then the certificate that the error names";
 const CHECK_HOST: &str =
@@ -320,7 +320,7 @@ const PROXY_UNREACHABLE: Option<&str> = Some(
     "the proxy itself cannot be reached: check its address and port, whether it runs, and whether this machine is in its network",
 );
 const TRUST_PROXY: Option<&str> = Some(
-    "the proxy's URL says https://, and its certificate is not trusted: add its root to the operating system's store, or to the additional root certificates of this program",
+    "the proxy's URL says https://, and its certificate is not trusted: add its root certificate to the operating system's store, or give it to this program (`BridgeBuilder::add_root_certificates`)",
 );
 const CHECK_PROXY_NAME: Option<&str> = Some(
     "write the proxy's name in its URL as in its certificate, or ask the proxy's administrator for a valid certificate",

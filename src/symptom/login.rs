@@ -42,13 +42,13 @@ impl LoginTrouble {
                 "check user, password and domain before you try again: the proxy counts wrong logins and may lock the account; the bridge sends this one again only after some minutes"
             }
             Self::NotSupported => {
-                "NTLM is not supported, since Microsoft has deprecated it: ask the proxy's administrator for Kerberos (Negotiate), Digest or Basic; or run a local proxy that logs in (px, cntlm); or let the program bring a login of its own"
+                "NTLM is not supported, since Microsoft has deprecated it: ask the proxy's administrator for Kerberos (Negotiate), Digest or Basic; or run a local proxy that logs in (px, cntlm), or let the program log in itself (`Proxy::login_with`)"
             }
             Self::NeedsFeature => {
                 "build with the feature that the error names, or run a local proxy that logs in (px, cntlm)"
             }
             Self::NotAllowed => {
-                "allow Kerberos (Negotiate) for this proxy by its name, such as proxy.example.com; a user and password do not help here"
+                "allow Kerberos (Negotiate) for this proxy by its name, such as proxy.example.com (`Proxy::negotiate`); a user and password do not help here"
             }
             Self::NotBegun => "the login was not sent: look at the reason in the error",
             Self::NoLibrary => {

@@ -12,6 +12,7 @@ mod unknown_name;
 pub(crate) mod words;
 
 use std::fmt;
+use std::io;
 
 pub use delivery::Delivery;
 pub use evidence::Evidence;
@@ -115,7 +116,25 @@ impl Symptom {
 
 impl fmt::Display for Symptom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.hop, self.kind.row().text, self.evidence)
+        write!(f, "{} {}", self.hop, self.kind.row().text)?;
+        if self.evidence.io().is_some_and(|io| is_said(self.kind, io)) {
+            self.evidence.write_without_io(f)
+        } else {
+            self.evidence.fmt(f)
+        }
+    }
+}
+
+/// Whether the kind's own text says the error of the socket.
+fn is_said(kind: SymptomKind, io: io::ErrorKind) -> bool {
+    match io {
+        io::ErrorKind::ConnectionRefused => kind == SymptomKind::ConnectionRefused,
+        io::ErrorKind::ConnectionReset => matches!(
+            kind,
+            SymptomKind::ConnectReset | SymptomKind::TlsReset | SymptomKind::ResetBeforeSettings
+        ),
+        io::ErrorKind::TimedOut => kind == SymptomKind::ConnectTimeout,
+        _ => false,
     }
 }
 
@@ -159,6 +178,29 @@ mod tests {
             let is_unsent = matches!(symptom.delivery(), Delivery::NotSent | Delivery::Refused);
             assert!(is_unsent || !advice.contains("nothing was processed"), "{place}");
             assert!(!is_unsent || !advice.contains("paying twice"), "{place}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_socket_is_said_once() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, TimedOut};
+        for (kind, io, text) in [
+            (SymptomKind::ConnectionRefused, ConnectionRefused, "a:1 refused the connection"),
+            (
+                SymptomKind::TlsReset,
+                ConnectionReset,
+                "a:1 reset the connection during the TLS handshake",
+            ),
+            (SymptomKind::ConnectTimeout, TimedOut, "a:1 did not accept a connection in time"),
+            (SymptomKind::Unreachable, HostUnreachable, "a:1 cannot be reached (host unreachable)"),
+            (
+                SymptomKind::NameNotFound,
+                TimedOut,
+                "a:1 could not be resolved to an address (timed out)",
+            ),
+        ] {
+            let symptom = Symptom::new(kind, "a:1").with_evidence(Evidence::new().with_io(io));
+            assert_eq!(symptom.to_string(), text);
         }
     }
 

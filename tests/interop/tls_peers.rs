@@ -119,7 +119,7 @@ const PEERS: &[Peer] = &[
         options: &[],
         kind: Kind::CertificateUnknownIssuer,
         error: "Test Issuing CA",
-        advice: "send its certificate too",
+        advice: "send the issuer's certificate too",
     },
     Peer {
         name: "below an unknown root",

@@ -202,7 +202,7 @@ async fn without_credentials_every_place_is_named() {
     for part in [
         "Unauthenticated: ",
         "GOOGLE_APPLICATION_CREDENTIALS is not set",
-        "application_default_credentials.json, which does not exist",
+        "application_default_credentials.json does not exist",
         &address,
     ] {
         assert!(text.contains(part), "{part}: {text}");

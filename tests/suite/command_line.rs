@@ -211,7 +211,7 @@ fn completions_and_manual_pages_name_the_options() {
         assert!(code == Some(0) && out.starts_with(".ie") && out.contains(words), "{err}{out}");
     }
     let (code, _, err) = alone(&["man", "nothing"], &[]);
-    assert!(code == Some(1) && err.contains("nothing"), "{err}");
+    assert!(code == Some(2) && err.contains("nothing") && err.contains("doctor"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

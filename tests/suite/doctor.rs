@@ -304,10 +304,12 @@ async fn without_a_key_the_network_is_examined_all_the_same() {
 
 #[tokio::test]
 async fn settings_that_cannot_be_used_are_the_first_station() {
-    let report =
-        Doctor::new(Bridge::builder().api_key(KEY).endpoint("ftp://a.test")).examine().await;
+    let doctor = Doctor::new(Bridge::builder().api_key(KEY).endpoint("ftp://a.test"));
+    let report = doctor.time_limit(Duration::MAX).examine().await;
+    let report = report.reword_advice(|advice| advice.replace("`BridgeBuilder::endpoint`", "URL"));
     let cause = report.cause().expect("a cause");
     assert_eq!((report.diagnosis(), cause.step()), (Diagnosis::Misconfigured, Step::Settings));
+    assert_eq!(cause.advice(), ["give the endpoint as https://host or https://host:port (URL)"]);
     assert_eq!(report.diagnosis().exit_code(), 6);
     check_form(&report);
 }

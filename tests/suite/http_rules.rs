@@ -281,7 +281,7 @@ fn a_rule_that_cannot_be_used_costs_its_method_the_rest_form_and_says_why() {
         ("get: '/v1/{name={big}}'", "stands inside a variable"),
         ("get: '/v1/a b'", "cannot stand in a path"),
         ("get: '/v1?a=b'", "cannot stand in a path"),
-        ("get: '/v1/../v2'", "leave its place"),
+        ("get: '/v1/../v2'", "would lead to another path"),
         ("post: '/v1' body: 'nothing_like_it'", "does not exist"),
         ("post: '/v1' body: 'item.name'", "does not exist"),
         ("get: '/v1' response_body: 'nothing_like_it'", "does not exist"),

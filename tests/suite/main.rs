@@ -71,3 +71,5 @@ mod verdicts;
 mod verify;
 mod vertex;
 mod weather;
+#[cfg(feature = "cli")]
+mod wrong_options;

@@ -125,7 +125,7 @@ fn assert_too_large(outcome: &Outcome) {
     assert_eq!((error.kind(), error.symptom().is_none()), (ErrorKind::MetadataTooLarge, true));
     let text = format!("{error}; {}", error.advice().expect("advice"));
     for words in
-        ["host 127.0.0.1:", "limit of 1000", "raise its limit for metadata", "has answered"]
+        ["host 127.0.0.1:", "limit of 1000", "`BridgeBuilder::max_metadata_size`", "has answered"]
     {
         assert!(text.contains(words), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Download: the bytes of a file as they come; after a break only the rest is asked for.
+//! Download: the bytes of a file as they arrive; after an interruption only the rest is requested.
 
 use std::fmt;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::carry::exchange::WatchedBytes;
 use crate::error::{Error, ErrorKind};
 use crate::transport::rest::Expected;
 
-/// A file on its way from the service; made by [`Files::download`](crate::files::Files::download).
+/// A download that has not begun yet; made by [`Files::download`](crate::files::Files::download).
 #[must_use = "a download does nothing before it is written somewhere"]
 pub struct Download {
     core: Arc<Core>,
@@ -34,26 +34,27 @@ impl Download {
         Self { core, target, patience: PATIENCE, reporter: Reporter::default() }
     }
 
-    /// How long the network may be away, from one byte that arrives to the next. Default: 2
-    /// minutes.
+    /// How long the download may go on without a new byte. Within this time, interruptions are
+    /// retried. Default: 2 minutes.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How far it is, as it goes on. It ends with the download.
+    /// The bytes that have arrived so far, as a stream. It ends with the download.
     pub fn progress(&self) -> Progress {
         self.reporter.watch()
     }
 
-    /// Writes the file as it comes, in constant memory; gives its length in bytes.
+    /// Writes the bytes as they arrive, in constant memory. Returns the file's length.
     ///
     /// # Errors
-    /// The service refused it; or, with an [`Error`], the writer failed, the network was away for
-    /// longer than the patience, or the file changed meanwhile. What was written by then is not the
-    /// file.
+    /// The service refused the download. Or, with an [`Error`]: the service was not reached at all,
+    /// the writer failed, nothing arrived for longer than [`patience`](Self::patience), or the file
+    /// changed during the download. What was written by then is incomplete.
     pub async fn write_to(self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<u64, Status> {
-        let mut copy = Copy { download: self, written: 0, total: None, tag: None };
+        let mut copy =
+            Copy { download: self, written: 0, has_begun: false, total: None, tag: None };
         let mut pauses = None;
         loop {
             let before = copy.written;
@@ -80,14 +81,17 @@ impl Download {
         }
     }
 
-    /// The same into a file, which is made anew. What was written is removed where the download
-    /// fails.
+    /// Writes to a file. An existing file is replaced. If the download fails, the file is removed.
     ///
     /// # Errors
     /// As for [`write_to`](Self::write_to).
     pub async fn write_to_path(self, path: impl AsRef<Path>) -> Result<u64, Status> {
         let path = path.as_ref();
-        let mut file = tokio::fs::File::create(path).await.map_err(unwritten)?;
+        let mut file = tokio::fs::File::create(path).await.map_err(|error| {
+            Error::invalid_request(format!("cannot write {}", path.display()))
+                .with_source(error)
+                .with_remedy("check the path, and that this user may write the file")
+        })?;
         let written = self.write_to(&mut file).await;
         if written.is_err() {
             drop(file);
@@ -103,6 +107,8 @@ impl Download {
 struct Copy {
     download: Download,
     written: u64,
+    /// The service has answered: what breaks now is an interruption.
+    has_begun: bool,
     total: Option<u64>,
     /// The strong validator of the file, if the service gives one.
     tag: Option<String>,
@@ -120,6 +126,7 @@ impl Copy {
             }
         }
         let (head, mut bytes) = request.exchange(Expected::Bytes).await?.into_parts();
+        self.has_begun = true;
         let skipped = self.begin(&head)?;
         skip(&mut bytes, skipped).await?;
         while let Some(piece) = bytes.next().await {
@@ -172,7 +179,8 @@ impl Copy {
             );
         };
         match error.kind() {
-            ErrorKind::Interrupted | ErrorKind::Connect | ErrorKind::DeadlineExceeded => true,
+            ErrorKind::Connect => self.has_begun,
+            ErrorKind::Interrupted | ErrorKind::DeadlineExceeded => true,
             ErrorKind::Truncated => error.symptom().is_some(),
             ErrorKind::ForeignAnswer => {
                 let status = error.symptom().and_then(|symptom| symptom.evidence().status());

@@ -1,4 +1,4 @@
-//! Files: what is uploaded and downloaded, on the bridge's own network.
+//! Files: uploads and downloads, over the bridge's own network.
 
 mod download;
 mod progress;
@@ -21,6 +21,7 @@ pub use upload::Upload;
 use crate::bridge::json::JsonRequest;
 use crate::bridge::poll::Pauses;
 use crate::carry::Core;
+use crate::error::Error;
 use crate::gemini;
 use crate::proto::google::ai::generativelanguage::v1beta::File;
 use crate::proto::google::ai::generativelanguage::v1beta::file::State;
@@ -50,14 +51,14 @@ impl Files {
         Self { core, version: "v1beta" }
     }
 
-    /// The version of the API is v1. Default: v1beta.
+    /// Uses version v1 of the API. Default: v1beta.
     #[must_use]
     pub fn v1(mut self) -> Self {
         self.version = "v1";
         self
     }
 
-    /// Uploads the file at a path. Its MIME type is yours to say: [`Upload::mime_type`].
+    /// Uploads the file at a path. Set its MIME type with [`Upload::mime_type`].
     pub fn upload(&self, path: impl AsRef<Path>) -> Upload {
         Upload::new(Arc::clone(&self.core), self.version, path.as_ref().into())
     }
@@ -67,7 +68,7 @@ impl Files {
         Upload::new(Arc::clone(&self.core), self.version, Source::Bytes(bytes.into()))
     }
 
-    /// Uploads what a reader gives, of this length, or up to its end.
+    /// Uploads what a reader gives: `length` bytes, or with `None` everything up to its end.
     pub fn upload_from(
         &self,
         reader: impl AsyncRead + Send + 'static,
@@ -77,14 +78,14 @@ impl Files {
         Upload::new(Arc::clone(&self.core), self.version, source)
     }
 
-    /// Downloads the content of `files/my-file`, where the service lets it go: it gives back what
-    /// it made itself.
+    /// Downloads the content of `files/my-file`. The service allows this only for files that it has
+    /// made itself, such as a generated video.
     pub fn download(&self, name: &str) -> Download {
         let target = format!("/{}/{name}:download?alt=media", self.version);
         Download::new(Arc::clone(&self.core), target)
     }
 
-    /// What the service knows of `files/my-file`.
+    /// Returns the metadata of `files/my-file`.
     ///
     /// # Errors
     /// As for [`JsonRequest::send`].
@@ -93,7 +94,7 @@ impl Files {
         Ok(gemini::read_json("google.ai.generativelanguage.v1beta.File", answer.bytes())?)
     }
 
-    /// Removes `files/my-file`.
+    /// Deletes `files/my-file`.
     ///
     /// # Errors
     /// As for [`JsonRequest::send`].
@@ -101,12 +102,13 @@ impl Files {
         self.request(http::Method::DELETE, name).send().await.map(drop)
     }
 
-    /// Looks at `files/my-file` until the service has processed it: at once, then after 1 s and up
-    /// to 10 s.
+    /// Polls `files/my-file` until the service has processed it: at once, and then with pauses that
+    /// grow from 1 s to 10 s.
     ///
     /// # Errors
-    /// The service could not process it (its own code and words), it is still at work after `limit`
-    /// (`DEADLINE_EXCEEDED`), or as for [`get`](Self::get).
+    /// The service could not process the file (the error has the service's code and message). The
+    /// service still processes it after `limit` (`DEADLINE_EXCEEDED`). Or as for
+    /// [`get`](Self::get).
     pub async fn wait_until_active(&self, name: &str, limit: Duration) -> Result<File, Status> {
         let mut pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(10), limit);
         loop {
@@ -115,7 +117,10 @@ impl Files {
                 Ok(State::Active) => return Ok(file),
                 Ok(State::Failed) => return Err(failure_of(&file)),
                 Ok(State::Processing | State::Unspecified) | Err(_) => {
-                    pauses.pause("the service still processes the file").await?;
+                    pauses
+                        .pause("the service still processes the file")
+                        .await
+                        .map_err(wait_longer)?;
                 }
             }
         }
@@ -124,6 +129,10 @@ impl Files {
     fn request(&self, verb: http::Method, name: &str) -> JsonRequest {
         JsonRequest::new(Arc::clone(&self.core), verb, &format!("/{}/{name}", self.version))
     }
+}
+
+fn wait_longer(late: Error) -> Status {
+    late.with_remedy("wait longer: give `Files::wait_until_active` a longer limit").into()
 }
 
 fn failure_of(file: &File) -> Status {

@@ -1,5 +1,6 @@
 //! Source: where the bytes of an upload come from, and the piece of them that is in hand.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
@@ -37,17 +38,21 @@ impl Source {
         let (reader, length): (Pin<Box<dyn AsyncRead + Send>>, _) = match self {
             Self::Bytes(bytes) => {
                 let length = bytes.len() as u64;
-                (Box::pin(std::io::Cursor::new(bytes)), Some(length))
+                (Box::pin(io::Cursor::new(bytes)), Some(length))
             }
             Self::Reader { reader, length } => (reader, length),
             Self::Path(path) => {
-                let refuse = |error| {
-                    let text = format!("cannot read {}", path.display());
-                    Error::invalid_request(text).with_source(error)
+                let refuse = |error: io::Error| {
+                    Error::invalid_request(format!("cannot read {}", path.display()))
+                        .with_source(error)
+                        .with_remedy("check the path, and that this user may read the file")
                 };
                 let file = File::open(&path).await.map_err(refuse)?;
-                let length = file.metadata().await.map_err(refuse)?.len();
-                (Box::pin(file), Some(length))
+                let metadata = file.metadata().await.map_err(refuse)?;
+                if metadata.is_dir() {
+                    return Err(refuse(io::ErrorKind::IsADirectory.into()));
+                }
+                (Box::pin(file), Some(metadata.len()))
             }
         };
         let (held, ahead) = (Bytes::new(), BytesMut::new());

@@ -1,4 +1,4 @@
-//! Upload: the bytes of a source reach the service once, whatever the network breaks.
+//! Upload: the bytes of a source reach the service once, despite interruptions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use crate::json::member;
 use crate::proto::google::ai::generativelanguage::v1beta;
 use crate::proto::google::longrunning::Operation;
 
-/// A file on its way to the service; made by [`Files::upload`](crate::files::Files::upload).
+/// An upload that has not begun yet; made by [`Files::upload`](crate::files::Files::upload).
 ///
-/// It goes up in pieces. After a break the service is asked how much has arrived, and only the rest
-/// is sent. What fails or is dropped is cancelled at the service. One piece is held in memory.
+/// It sends the file in pieces and holds one piece in memory. After an interruption it asks the
+/// service how much has arrived, and sends only the rest. If the upload fails or is dropped, it is
+/// cancelled at the service.
 #[must_use = "an upload does nothing before it is sent"]
 pub struct Upload {
     core: Arc<Core>,
@@ -51,55 +52,55 @@ impl Upload {
         }
     }
 
-    /// What the bytes are. Default: `application/octet-stream`, which models do not read.
+    /// The MIME type. Default: `application/octet-stream`, which models do not read.
     pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
         self.mime_type = mime_type.into();
         self
     }
 
-    /// A name for people.
+    /// The name that people see.
     pub fn display_name(self, name: impl Into<String>) -> Self {
         self.about("displayName", name.into())
     }
 
-    /// The name of the resource, `files/my-file`. Default: the service makes one.
+    /// The resource name, `files/my-file`. Default: the service chooses one.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.about("name", name.into())
     }
 
-    /// Any other member of what the upload says of itself, such as `customMetadata` or
-    /// `chunkingConfig` of a store.
+    /// Sets any other member of the request that begins the upload, such as `customMetadata` or
+    /// `chunkingConfig` for a store.
     pub fn about(mut self, member: impl Into<String>, value: impl Into<Value>) -> Self {
         self.about.insert(member.into(), value.into());
         self
     }
 
-    /// Bytes that are sent at a time, and held meanwhile; rounded to what the service takes.
-    /// Default: 8 MiB.
+    /// The size of a piece in bytes, rounded to a multiple that the service accepts. Default: 8
+    /// MiB.
     pub fn piece_size(mut self, bytes: usize) -> Self {
         self.piece_size = bytes.max(1);
         self
     }
 
-    /// How long the network may be away, from one piece that arrives to the next. Default: 2
-    /// minutes.
+    /// How long the upload may go on without progress. Within this time, interruptions are retried.
+    /// Default: 2 minutes.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How far it is, as it goes on. It ends with the upload.
+    /// The bytes that have arrived so far, as a stream. It ends with the upload.
     pub fn progress(&self) -> Progress {
         self.reporter.watch()
     }
 
-    /// Sends it to the files. The service may go on to process it:
+    /// Uploads the file. The service may process it afterwards: wait with
     /// [`wait_until_active`](crate::files::Files::wait_until_active).
     ///
     /// # Errors
-    /// The service refused it; or, with an [`Error`], the source broke off or has another length
-    /// than it said, the network was away for longer than the patience, or the service named
-    /// another host for the bytes.
+    /// The service refused the upload. Or, with an [`Error`]: the source cannot be read or has
+    /// another length than announced, there was no progress for longer than
+    /// [`patience`](Self::patience), or the service named another host for the bytes.
     pub async fn send(mut self) -> Result<v1beta::File, Status> {
         let file = std::mem::take(&mut self.about);
         let target = format!("/upload/{}/files", self.version);
@@ -108,8 +109,8 @@ impl Upload {
         Ok(gemini::read_json("google.ai.generativelanguage.v1beta.File", file)?)
     }
 
-    /// Sends it to a store of documents, `fileSearchStores/my-store`; the operation goes on until
-    /// it is indexed.
+    /// Uploads a document to a store, `fileSearchStores/my-store`. The operation is done when the
+    /// document is indexed.
     ///
     /// # Errors
     /// As for [`send`](Self::send).
@@ -129,7 +130,7 @@ impl Upload {
         if let Some(length) = pieces.length {
             request = request.header("x-goog-upload-header-content-length", length.to_string());
         }
-        if let Some(name) = file_name.filter(|name| name.is_ascii()) {
+        if let Some(name) = file_name.filter(|name| name.bytes().all(is_visible)) {
             request = request.header("x-goog-upload-file-name", name);
         }
         self.reporter.begin(pieces.length);
@@ -147,6 +148,10 @@ impl Upload {
         };
         transfer.run(&mut pieces).await
     }
+}
+
+fn is_visible(byte: u8) -> bool {
+    byte == b' ' || byte.is_ascii_graphic()
 }
 
 /// What the upload says of itself: of a file within `file`, of a document for a store as it is.

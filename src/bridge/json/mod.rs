@@ -79,7 +79,12 @@ impl JsonRequest {
                 value.set_sensitive(name == header::AUTHORIZATION || name == API_KEY);
                 self.headers.insert(name, value);
             }
-            _ => self.refuse(Error::invalid_request("a header's name or value is invalid")),
+            // What is no name may be a value, and a secret.
+            (Err(_), _) => self.refuse(Error::invalid_request("a header's name is invalid")),
+            (Ok(name), Err(_)) => {
+                let text = format!("the value of the header `{name}` is invalid");
+                self.refuse(Error::invalid_request(text));
+            }
         }
         self
     }

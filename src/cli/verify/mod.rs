@@ -5,7 +5,7 @@ mod paid;
 mod question;
 mod transfer;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use genai_bridge::{Bridge, BridgeBuilder, Transport};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Connection, WrongSetting, seconds};
-use super::tell::tell;
+use super::connection::Connection;
+use super::report::ReportOptions;
+use super::tell::{tell, write_result};
+use super::wrong_setting::WrongSetting;
 use question::{Question, Seen, Setting, Verdict};
 
 /// Checks what genai-bridge assumes about the real service, and shows each answer.
@@ -22,23 +24,21 @@ use question::{Question, Seen, Setting, Verdict};
 /// You need a key. The command checks both transports. The calls are free, unless you add
 /// --spend-tokens. One file of 1 KB is uploaded and removed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, mut_arg("transport", |option| option.hide(true)))]
+#[command(
+    after_help = EXIT_CODES,
+    mut_arg("transport", |option| option.hide(true)),
+    mut_arg("timeout", |option| option.help(TIMEOUT)),
+    mut_arg("spend_tokens", |option| option.help(SPEND_TOKENS)),
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
-    /// The model to ask about
-    #[arg(long, default_value = "gemini-2.5-flash")]
-    model: String,
-    /// Time limit for each question [default: 20]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
-    /// Also asks four questions that cost some hundred tokens
-    #[arg(long)]
-    spend_tokens: bool,
-    /// Writes JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportOptions,
 }
+
+const TIMEOUT: &str = "Time limit for each question [default: 20]";
+const SPEND_TOKENS: &str = "Also asks four questions that cost some hundred tokens";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -52,18 +52,16 @@ Exit codes:
 pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let setting = match arguments.setting() {
         Ok(setting) => setting,
-        Err(wrong) => {
-            tell(&io::Error::from(wrong).to_string());
-            return Ok(ExitCode::from(MISCONFIGURED));
-        }
+        Err(wrong) => return arguments.tell_misconfigured(wrong),
     };
     let mut report = Report { answers: Vec::new(), refuses_key: false };
     for question in all() {
-        if !question.costs || arguments.spend_tokens {
+        if !question.costs || arguments.report.spend_tokens {
             if io::stderr().is_terminal() {
                 tell(&format!("asking: {}", question.name));
             }
-            let answer = ask(question, &setting, arguments.timeout.unwrap_or(PATIENCE)).await;
+            let patience = arguments.report.timeout.unwrap_or(PATIENCE);
+            let answer = ask(question, &setting, patience).await;
             report.refuses_key |= answer.refuses_key;
             report.answers.push(answer);
         } else {
@@ -72,8 +70,9 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
         }
     }
     let endpoint = arguments.connection.endpoint();
-    let text = if arguments.json { report.to_json(endpoint) } else { report.to_text(endpoint) };
-    write!(io::stdout(), "{}", without_secrets(text))?;
+    let text =
+        if arguments.report.json { report.to_json(endpoint) } else { report.to_text(endpoint) };
+    write_result(without_secrets(text).as_bytes())?;
     Ok(ExitCode::from(report.exit_code()))
 }
 
@@ -84,8 +83,25 @@ impl Arguments {
             Ok(builder.transport(transport).build()?)
         };
         let (grpc, rest) = (bridge(Transport::Grpc)?, bridge(Transport::Rest)?);
-        let model = self.model.trim_start_matches("models/");
+        let model = self.report.model.trim_start_matches("models/");
         Ok(Setting { grpc, rest, model: format!("models/{model}") })
+    }
+
+    /// A program that reads JSON reads why nothing was asked, too.
+    fn tell_misconfigured(&self, wrong: WrongSetting) -> io::Result<ExitCode> {
+        if self.report.json {
+            let report = json!({
+                "endpoint": self.connection.endpoint(),
+                "exit_code": MISCONFIGURED,
+                "answers": [],
+                "error": wrong.what,
+                "advice": wrong.remedy,
+            });
+            write_result(format!("{report:#}\n").as_bytes())?;
+        } else {
+            tell(&io::Error::from(wrong).to_string());
+        }
+        Ok(ExitCode::from(MISCONFIGURED))
     }
 }
 

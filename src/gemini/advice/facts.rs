@@ -39,7 +39,7 @@ impl Facts {
         let others = details
             .others()
             .iter()
-            .map(|detail| format!("a detail of type {}, see Details::others()", detail.type_url));
+            .map(|detail| format!("a detail of type {}, see `Details::others`", detail.type_url));
         named.extend(others);
         let links = details.help().into_iter().flat_map(|help| &help.links);
         Self {

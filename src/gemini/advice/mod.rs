@@ -3,6 +3,7 @@
 mod facts;
 mod rows;
 
+use std::error::Error as _;
 use std::fmt;
 
 use tonic::{Code, Status};
@@ -131,7 +132,7 @@ fn of_error(error: &Error) -> Advice {
     let remedies = [error.advice(), error.advises_streaming().then_some(STREAM_UNDER)];
     Advice {
         speaker,
-        happened: clean(&error.to_string()),
+        happened: clean(&with_causes(error)),
         facts: Vec::new(),
         cause: None,
         // Of two transports that failed, the second one's: the first one's may be to take the
@@ -140,13 +141,28 @@ fn of_error(error: &Error) -> Advice {
     }
 }
 
+/// Where the network broke the call, the symptom says it all.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source().filter(|_| error.symptom().is_none());
+    while let Some(found) = cause {
+        let told = found.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = found.source();
+    }
+    text
+}
+
 fn of_status(status: &Status, reason: Option<&str>) -> Advice {
     let Row { http, name, mut cause, mut remedies, .. } = *row_of(status.code());
     if let Some(known) = reason.and_then(reason_of) {
         (cause, remedies) = (known.cause, known.remedies);
     }
     // tonic's own statuses have a source: what a server sent has none.
-    let (speaker, who) = if std::error::Error::source(status).is_some() {
+    let (speaker, who) = if status.source().is_some() {
         (Speaker::Client, "the call ended here with")
     } else {
         (Speaker::Service, "the service answered")

@@ -81,7 +81,9 @@ static ROWS: [Row; 15] = [
         401,
         "UNAUTHENTICATED",
         "there is no key or token on the call, or it has expired",
-        &["set GEMINI_API_KEY, or give other credentials"],
+        &[
+            "set GEMINI_API_KEY or GOOGLE_API_KEY, or give other credentials (`BridgeBuilder::credentials`)",
+        ],
     ),
     row(
         Code::PermissionDenied,
@@ -124,7 +126,7 @@ static ROWS: [Row; 15] = [
         "the rate limit or the quota of this project and model is used up",
         &[
             "stay under the limits of the model: https://ai.google.dev/gemini-api/docs/rate-limits",
-            "retry automatically: add RESOURCE_EXHAUSTED to the codes of the retry policy",
+            "retry automatically: add RESOURCE_EXHAUSTED with `RetryPolicy::also`",
             "ask for more quota, or use a model with more",
         ],
     ),
@@ -183,7 +185,7 @@ static ROWS: [Row; 15] = [
 ];
 
 /// For a unary call that was silent for long.
-pub(super) const STREAM_UNDER: &str = "if something on the way ends calls that are silent while the model thinks, ask for the answer as a stream, with StreamGenerateContent; the bridge can also carry a unary call as a stream (stream_under)";
+pub(super) const STREAM_UNDER: &str = "if something on the way ends calls that are silent while the model thinks, ask for the answer as a stream, with StreamGenerateContent; the bridge can also carry a unary call as a stream (`BridgeBuilder::stream_under`)";
 
 static UNKNOWN: Row = row(
     Code::Unknown,
@@ -252,7 +254,7 @@ static REASONS: [Reason; 12] = [
         "too many calls in a short time",
         &[
             "stay under the limits of the model: https://ai.google.dev/gemini-api/docs/rate-limits",
-            "retry automatically: add RESOURCE_EXHAUSTED to the codes of the retry policy",
+            "retry automatically: add RESOURCE_EXHAUSTED with `RetryPolicy::also`",
         ],
     ),
     reason(

@@ -1,5 +1,6 @@
 //! Hosts: the proxies at which the user's ticket may be shown.
 
+use crate::error::{Error, ErrorKind};
 use crate::network::address::Address;
 
 /// Names of hosts, and domains with a dot before them. Empty: Kerberos was not asked for.
@@ -14,24 +15,28 @@ impl KerberosHosts {
 
     /// # Errors
     /// There is no Kerberos in this build, or an entry is no name.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
         if !cfg!(feature = "negotiate") {
-            return Err("Kerberos needs the feature `negotiate` of genai-bridge");
+            return Err(wrong(
+                "Kerberos needs the feature `negotiate` of genai-bridge",
+                "build with this feature, or run a local proxy that logs in (px, cntlm)",
+            ));
         }
         if !cfg!(unix) || cfg!(target_vendor = "apple") {
-            return Err(
-                "Kerberos by the system's login is not supported on this system: give a login of your own with login_with()",
-            );
+            return Err(wrong(
+                "Kerberos by the system's login is not supported on this system",
+                "run a local proxy that logs in (px, cntlm), or let the program log in itself (`Proxy::login_with`)",
+            ));
         }
         let is_name = |entry: &String| {
             let host = entry.strip_prefix('.').unwrap_or(entry);
             Address::parse(host, 1)
                 .is_ok_and(|address| address.ip().is_none() && address.host() == host)
         };
-        if self.0.iter().all(is_name) { Ok(()) } else { Err(NO_NAME) }
+        if self.0.iter().all(is_name) { Ok(()) } else { Err(wrong(NO_NAME, NAME_IT)) }
     }
 
     /// Whether Kerberos may be used at this proxy.
@@ -53,7 +58,12 @@ impl KerberosHosts {
     }
 }
 
-const NO_NAME: &str = "to allow Kerberos, give the proxy's name, such as proxy.example.com, or its domain, such as .example.com";
+fn wrong(what: &str, remedy: &'static str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("proxy: {what}")).with_remedy(remedy)
+}
+
+const NO_NAME: &str = "a name for Kerberos is neither that of a host nor a domain";
+const NAME_IT: &str = "give the proxy's name, such as proxy.example.com, or its domain, such as .example.com (`Proxy::negotiate`)";
 
 #[cfg(test)]
 mod tests {
@@ -89,14 +99,15 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused_and_so_is_kerberos_without_its_feature() {
         for entry in ["", ".", "*", "10.0.0.1", "::1", "p.test:3128", "http://p.test", "a b"] {
-            hosts(&[entry]).check().expect_err(entry);
+            let error = hosts(&[entry]).check().expect_err(entry);
+            assert!(!error.advice().expect("a remedy").contains("http://"), "{entry:?}: {error}");
         }
         assert!(hosts(&[]).check().is_ok());
         let allowed = hosts(&["p.test", ".example.com"]).check();
         if cfg!(all(feature = "negotiate", unix, not(target_vendor = "apple"))) {
             allowed.expect("names");
         } else if !cfg!(feature = "negotiate") {
-            assert!(allowed.expect_err("no feature").contains("`negotiate`"));
+            assert!(allowed.expect_err("no feature").to_string().contains("`negotiate`"));
         }
     }
 }

@@ -129,12 +129,12 @@ async fn what_keeps_it_from_serving_is_one_line_and_a_failure() {
     let missing = format!("{here}/missing.pem");
     for (options, expected) in [
         (vec!["--listen", &taken.1], "cannot listen on 127.0.0.1"),
-        (vec!["--listen", "0.0.0.0:0"], "--allow-remote"),
+        (vec!["--listen", "0.0.0.0:0"], "other machines can reach 0.0.0.0"),
         (vec!["--certificate", &missing, "--key", &missing], "missing.pem: No such file"),
         (vec!["--certificate", &root, "--key", &root], "no PEM private key"),
         (vec!["--certificate", &here, "--key", &root], "cannot read"),
         (vec!["--descriptors", &root], "descriptor"),
-        (vec!["--api-key-env", "A_KEY_BY_MISTAKE"], "no variable of that name"),
+        (vec!["--api-key-env", "A_KEY_BY_MISTAKE"], "no environment variable of that name"),
         (vec!["--log-file", &here], "cannot open the log"),
     ] {
         let mut command = program();
@@ -244,5 +244,5 @@ async fn run_ends_with_the_signal_that_ended_the_program() {
     let mut command = program();
     command.args(["run", "--", "there-is-no-such-program"]);
     let output = output_of(command).await;
-    assert!(line_of(&output).contains("cannot start there-is-no-such-program"));
+    assert!(line_of(&output).contains(r#"cannot start "there-is-no-such-program""#));
 }

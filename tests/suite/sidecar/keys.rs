@@ -129,9 +129,9 @@ async fn other_machines_are_let_in_only_when_asked_for_and_over_tls() {
     let identity = || Identity::self_made(&[]).expect("a certificate");
 
     let refused = builder().identity(identity()).listen(anywhere).bind().await;
-    assert!(refused.expect_err("refused").to_string().contains("--allow-remote"));
+    assert!(refused.expect_err("refused").to_string().contains("other machines can reach"));
     let refused = builder().identity(identity()).admin(anywhere).bind().await;
-    assert!(refused.expect_err("refused").to_string().contains("--allow-remote"));
+    assert!(refused.expect_err("refused").to_string().contains("other machines can reach"));
     let refused = builder().listen(anywhere).allow_remote().bind().await;
     assert!(refused.expect_err("refused").to_string().contains("TLS"));
 

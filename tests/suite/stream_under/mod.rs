@@ -328,7 +328,7 @@ async fn think_behind_an_idle_timer(fault: Fault, transport: Transport) {
 
     let status = client.generate_content(question("?")).await.expect_err("cut");
     let advice = gemini::advice(&status).expect("an error").to_string();
-    assert!(advice.contains("(stream_under)"), "{transport:?} {fault:?}: {advice}");
+    assert!(advice.contains("stream_under`"), "{transport:?} {fault:?}: {advice}");
 
     let mut request = Request::new(question("?"));
     request.extensions_mut().insert(CallOptions::new().stream_under(true));

@@ -105,7 +105,7 @@ fn expand_path(
             Reason::Empty => format!("field `{field}` is empty (`{pattern}` is expected)"),
             Reason::Pattern => format!("field `{field}` is `{value}`, not `{pattern}`"),
             Reason::DotSegment => {
-                format!("field `{field}` is `{value}`, and a segment of dots (`.` or `..`) would leave its place")
+                format!("field `{field}` is `{value}`, and a segment `.` or `..` would lead to another path")
             }
         }
     }))

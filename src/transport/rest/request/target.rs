@@ -29,17 +29,19 @@ impl Target {
         }
         if path.contains("//") || path.contains('\\') {
             return Err(refuse(
-                "holds an empty segment or a backslash, which servers read as another path",
+                "contains an empty segment or a backslash, which servers read as another path",
             ));
         }
         if has_dot_segment(path) {
-            return Err(refuse("holds a segment of dots, which would leave its place"));
+            return Err(refuse("contains a segment `.` or `..`, which would lead to another path"));
         }
         let is_kept = text.is_ascii()
             && PathAndQuery::try_from(text)
                 .is_ok_and(|read| read.path() == path && read.query().unwrap_or_default() == query);
         if !is_kept {
-            return Err(refuse("is no path of a URL: encode what is not ASCII, `#` and blanks"));
+            return Err(refuse(
+                "is not a path of a URL: percent-encode `#`, spaces and characters outside ASCII",
+            ));
         }
         Ok(Self { path: path.to_owned(), query: query.to_owned() })
     }
