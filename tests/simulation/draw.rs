@@ -69,6 +69,7 @@ fn draw_proxies(random: &mut Random, kind: Kind) -> Vec<Fault> {
         _ if random.one_in(3) => Fault::Pass,
         Kind::Prompt if random.one_in(2) => random.choose(SELECTIVE),
         Kind::Calm | Kind::Prompt if random.one_in(4) => random.choose(SILENT),
+        Kind::Calm if random.one_in(6) => Fault::SlowAnswerPage,
         _ => draw_fault(random),
     };
     let count = match kind {
@@ -112,6 +113,9 @@ impl Service {
         if matches!(kind, Kind::OneBad | Kind::Moved | Kind::Heavy | Kind::Down) || random.one_in(2)
         {
             (service.max_streams, service.connection_age) = (None, None);
+        }
+        if kind == Kind::Drained {
+            service.connection_age = Some(millis(random.between(5_000, 15_000)));
         }
         if matches!(kind, Kind::Wild | Kind::Calm) {
             service.window =
@@ -245,7 +249,7 @@ impl Answer {
 }
 
 fn draw_conditions(random: &mut Random, kind: Kind) -> Conditions {
-    if kind.is_prompt() || kind == Kind::Queue {
+    if kind.is_prompt() || matches!(kind, Kind::Queue | Kind::Drained) {
         return Conditions { latency: millis(random.between(1, 20)), rate: None };
     }
     let rate = random.one_in(4).then(|| random.of_any_size(2_000, 2_000_000));

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Dim,
     /// The network is good, but now and then its name is not known.
     Off,
+    /// The service ends connections, gracefully, and they are cut before their calls are over.
+    Drained,
     /// The network is good, and the service fails all calls.
     Down,
     /// The network is good, and the service refuses all calls for a while.
@@ -49,7 +51,7 @@ impl Kind {
 
     /// The network is near, and all are quick.
     pub(crate) fn is_prompt(self) -> bool {
-        !matches!(self, Self::Wild | Self::Calm | Self::Queue)
+        !matches!(self, Self::Wild | Self::Calm | Self::Queue | Self::Drained)
     }
 }
 
@@ -71,6 +73,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::Fickle,
     Kind::Dim,
     Kind::Off,
+    Kind::Drained,
     Kind::Down,
     Kind::Busy,
     Kind::Heavy,
@@ -83,7 +86,7 @@ pub(crate) fn draw_span(random: &mut Random, kind: Kind) -> u64 {
     match kind {
         Kind::Fickle | Kind::Dim => 7_200_000,
         Kind::Forgotten | Kind::Moved | Kind::OneBad | Kind::Off => random.between(60_000, 150_000),
-        Kind::Queue => random.between(1_000, 60_000),
+        Kind::Queue | Kind::Drained => random.between(1_000, 60_000),
         _ if random.one_in(8) => 7_200_000,
         _ => random.of_any_size(100, 600_000),
     }
@@ -98,6 +101,12 @@ pub(crate) fn draw_events(random: &mut Random, kind: Kind, span: u64, events: &m
                 let cut = What::Cut(random.choose(&[How::Close, How::Reset]));
                 let what = if kind == Kind::Cut { cut } else { What::Forget };
                 add(place * 15_000 + random.between(0, 3_000), what);
+            }
+        }
+        Kind::Drained => {
+            for place in 1..=random.between(2, 6) {
+                let how = random.choose(&[How::Close, How::Reset]);
+                add(place * 8_000 + random.between(0, 8_000), What::Cut(how));
             }
         }
         Kind::Fickle => draw_changes(random, span, events),
@@ -162,6 +171,11 @@ pub(crate) fn shape(random: &mut Random, kind: Kind, options: &mut Options, call
                 call.answer.refused = 0;
             }
         }
+        Kind::Drained => {
+            for call in calls.iter_mut() {
+                call.answer.thought = millis(random.between(1, 20_000));
+            }
+        }
         Kind::Off => {
             if let Some(call) = calls.first_mut() {
                 call.at = millis(1);
@@ -176,19 +190,7 @@ pub(crate) fn shape(random: &mut Random, kind: Kind, options: &mut Options, call
         Kind::OneBad => {
             options.transport = Transport::Auto;
             options.head_start = options.head_start.max(millis(300));
-            for (place, call) in calls.iter_mut().enumerate() {
-                call.transport = None;
-                (call.answer.error, call.answer.refused, call.answer.is_endless) = (None, 0, false);
-                if call.shape == Shape::Stream {
-                    call.answer.messages = call.answer.messages.max(2);
-                }
-                if place % 4 == 0 || call.at <= millis(25_000) {
-                    (call.shape, call.answer.messages) = (Shape::Unary, 1);
-                }
-            }
-            if let Some(call) = calls.first_mut() {
-                call.at = millis(1);
-            }
+            stream_late(calls);
         }
         Kind::Queue => {
             (options.transport, options.rest_connections) =
@@ -202,6 +204,23 @@ pub(crate) fn shape(random: &mut Random, kind: Kind, options: &mut Options, call
     }
 }
 
+/// One call opens the first connection; streams come once later ones are good.
+fn stream_late(calls: &mut [Call]) {
+    for (place, call) in calls.iter_mut().enumerate() {
+        call.transport = None;
+        (call.answer.error, call.answer.refused, call.answer.is_endless) = (None, 0, false);
+        if call.shape == Shape::Stream {
+            call.answer.messages = call.answer.messages.max(2);
+        }
+        if place % 4 == 0 || call.at <= millis(25_000) {
+            (call.shape, call.answer.messages) = (Shape::Unary, 1);
+        }
+    }
+    if let Some(call) = calls.first_mut() {
+        call.at = millis(1);
+    }
+}
+
 /// Has calls about the times when connections are forgotten, or when an outage ends.
 pub(crate) fn surround(random: &mut Random, events: &[Event], calls: &mut [Call]) {
     let mut calls = calls.iter_mut().skip(1);
@@ -210,7 +229,9 @@ pub(crate) fn surround(random: &mut Random, events: &[Event], calls: &mut [Call]
         match event.what {
             What::Forget => {
                 add(event.at.saturating_sub(millis(random.between(0, 2_000))));
-                add(event.at + millis(random.of_any_size(0, 10_000)));
+                add(event.at + millis(random.of_any_size(0, 2_500)));
+                // While that is doubted.
+                add(event.at + millis(random.between(6_000, 9_500)));
             }
             What::Restart(length) | What::Nameless(length) => {
                 for _ in 0..3 {

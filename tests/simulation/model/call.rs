@@ -68,8 +68,11 @@ impl Judged<'_> {
     }
 
     fn paid_once(&self) -> Option<String> {
-        let is_allowed =
-            self.resend() == ResendPolicy::WhenUnanswered && self.call.shape != Shape::Bidi;
+        // Where the trailers alone are lost, all was answered.
+        let lost = self.world.is_calm() && self.world.proxies == [Fault::TrailersStripped];
+        let is_allowed = self.resend() == ResendPolicy::WhenUnanswered
+            && self.call.shape != Shape::Bidi
+            && !lost;
         let (taken, invited) = (self.taken(), self.invited());
         (taken > invited && !is_allowed)
             .then(|| format!("was taken up {taken} times, {invited} allowed"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use genai_bridge::{ActiveTransport, SymptomKind, Transport};
+use genai_bridge::{ActiveTransport, Delivery, ResendPolicy, SymptomKind, Transport};
 
 use super::faults::does_no_harm;
 use crate::run::{HEALED_CALLS, Record};
@@ -39,6 +39,13 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     // One tenth of a token for each answer, and half of a hundred to begin with.
     let most = 50 + (completed + HEALED_CALLS as u64) / 10;
     require(retries <= most, format!("{retries} retries, and the budget has {most}"));
+    let never = |resend: Option<ResendPolicy>| resend.is_none_or(|it| it == ResendPolicy::Never);
+    if world.options.resend == ResendPolicy::Never && world.calls.iter().all(|it| never(it.resend))
+    {
+        let unsent = SymptomKind::ALL.iter().filter(|it| it.delivery() == Delivery::NotSent);
+        let unsent: u64 = unsent.map(|kind| stats.symptoms(*kind)).sum();
+        require(resends <= unsent, format!("{resends} resends of {unsent} calls that were unsent"));
+    }
     found.extend(where_all_is_well(world, record));
     found
 }

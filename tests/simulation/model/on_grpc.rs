@@ -67,6 +67,10 @@ impl Judged<'_> {
         if took > silence * 4 + NOTICED {
             return Some(format!("took {took:?} on a network that forgets"));
         }
+        let most = world.options.head_start + DOUBTED;
+        if took > most && self.has_a_stuck_forerunner(silence) {
+            return Some(format!("took {took:?}, beside a call that a silent connection holds"));
+        }
         let End::Failed(failure) = &outcome.end else { return None };
         let is_alone = self.record.outcomes.iter().all(|other| {
             other.number == outcome.number
@@ -76,6 +80,16 @@ impl Judged<'_> {
         let is_hit = self.forgets().any(|at| at >= outcome.began && at <= outcome.ended);
         (is_rest_idle && is_alone && !is_hit)
             .then(|| format!("failed on a forgotten connection: {}", failure.text))
+    }
+
+    /// Whether another call was unanswered for so long that its connection was given up.
+    fn has_a_stuck_forerunner(&self, silence: Duration) -> bool {
+        let Some(first) = self.forgets().next() else { return false };
+        let began = self.outcome.began;
+        let others = self.world.calls.iter().zip(&self.record.outcomes);
+        others
+            .filter(|(call, _)| transport_of(self.world, call) == Transport::Auto)
+            .any(|(_, it)| it.began > first && it.began + silence * 2 < began && it.ended >= began)
     }
 
     /// No call takes REST but by its own choice.
@@ -159,6 +173,8 @@ const AROUND: Duration = Duration::from_secs(1);
 /// To ask an idle connection in vain, and to open another one, beside the silence and as long a one
 /// again.
 const NOTICED: Duration = Duration::from_secs(6);
+/// To ask a connection in vain, and to open another one.
+const DOUBTED: Duration = Duration::from_millis(2_500);
 /// After many proofs in vain the next one is 5 s later.
 const PACED: Duration = Duration::from_secs(6);
 /// An idle connection of REST is closed by then.

@@ -43,9 +43,11 @@ impl Judged<'_> {
         let answer = call.answer;
         let (messages, attempts) = (count(answer.messages), self.work.taken.max(1));
         let windows = count((call.size + answer.size * answer.messages) / WINDOW + 1);
+        // Where few streams fit on a connection, one after the other is opened.
+        let dials = world.service.max_streams.map_or(0, |_| 6 * count(world.calls.len()));
         let attempt = answer.thought
             + answer.pause * messages
-            + conditions.latency * (ROUND_TRIPS + 2 * windows)
+            + conditions.latency * (ROUND_TRIPS + 2 * windows + dials)
             + HEAD_START.min(world.options.head_start);
         let waits = (LONGEST_WAIT + answer.asks.unwrap_or_default()) * (attempts - 1);
         let most = attempt * attempts + waits + call.reading * messages + SLACK;
@@ -59,7 +61,8 @@ fn is_open(world: &World) -> bool {
     let is_near = world.conditions().iter().all(|(_, it)| it.rate.is_none() && it.latency <= NEAR);
     let has_room = world.options.rest_connections > world.calls.len();
     let is_harmless = world.proxies.iter().all(|fault| does_no_harm(*fault));
-    world.is_calm() && is_near && has_room && is_harmless && world.service == Service::default()
+    let service = Service { max_streams: None, ..world.service };
+    world.is_calm() && is_near && has_room && is_harmless && service == Service::default()
 }
 
 fn count(number: usize) -> u32 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use genai_bridge::emulator::Fault;
 use genai_bridge::{ActiveTransport, Transport};
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::SLACK;
@@ -11,7 +12,7 @@ use super::faults::does_no_harm;
 use crate::callers::{End, Outcome};
 use crate::run::{Record, transport_of};
 use crate::verdicts::SeenVerdict;
-use crate::world::{Call, Service, Shape, What, World};
+use crate::world::{Call, Event, Service, Shape, What, World};
 
 pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     let mut found = Vec::new();
@@ -32,6 +33,7 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     }
     found.extend(record.verdicts.iter().filter_map(|verdict| unfounded(world, record, verdict)));
     found.extend(lengthened(world, record));
+    found.extend(unlearnt(world, record));
     found.extend(sent_to_rest(world, record));
     // What was forgotten counts no more.
     let was_reset = world.events.iter().any(|event| event.what == What::Reset);
@@ -113,6 +115,46 @@ fn lengthened(world: &World, record: &Record) -> Option<String> {
     let (row, failed) = (record.row?, failed.count());
     (is_meant && row as usize > failed)
         .then(|| format!("verdict {row} in a row, after {failed} proofs that failed"))
+}
+
+/// What breaks gRPC for one call, for certain, breaks no later one that REST can carry.
+fn unlearnt(world: &World, record: &Record) -> Option<String> {
+    let is_meant = |event: &Event| match event.what {
+        What::Conditions(_) => event.at.is_zero(),
+        What::FaultAndCut(0, fault) => {
+            matches!(fault, Fault::Page502 | Fault::TrailersStripped | Fault::Pass)
+        }
+        _ => false,
+    };
+    let is_plain = world.events.iter().all(is_meant)
+        && world.breaks.is_empty()
+        && world.is_prompt()
+        && world.service == Service::default()
+        && world.proxies.iter().all(|fault| does_no_harm(*fault));
+    if !is_plain {
+        return None;
+    }
+    let changes = world.events.iter().map(|event| record.began + event.at);
+    let changes: Vec<Instant> = changes.collect();
+    let period = |at: Instant| changes.iter().filter(|change| **change <= at).count();
+    let is_whole =
+        |it: &&Outcome| changes.iter().all(|at| *at + MOMENT < it.began || *at > it.ended + MOMENT);
+    let calls = world.calls.iter().zip(&record.outcomes);
+    let failed = calls.filter(|(call, outcome)| {
+        let is_broken = matches!(&outcome.end, End::Failed(it) if it.symptom.is_some());
+        is_broken
+            && call.shape != Shape::Bidi
+            && !call.answer.is_endless
+            && transport_of(world, call) == Transport::Auto
+    });
+    let failed: Vec<&Outcome> = failed.map(|(_, outcome)| outcome).collect();
+    failed.iter().copied().filter(is_whole).find_map(|later| {
+        let known = failed.iter().find(|first| {
+            period(first.began) == period(later.began) && first.ended + MOMENT < later.began
+        })?;
+        let (number, first) = (later.number, known.number);
+        Some(format!("call {number} failed by what had broken call {first}"))
+    })
 }
 
 /// An error that the service says over gRPC, and over REST again, is held against nobody.

@@ -250,15 +250,15 @@ fn asked_seldom(world: &World, record: &Record) -> Vec<String> {
     let probes = record.probes;
     let last = record.outcomes.iter().map(|outcome| outcome.ended).max();
     let took = last.map_or(Duration::ZERO, |last| last - record.began);
-    let paced = PROBES_AT_ONCE + took.as_secs() / 5;
-    if world.is_calm() && world.is_prompt() && probes > paced {
-        return vec![format!("gRPC was proven {probes} times in {took:?}")];
-    }
     // A call that has no other way may ask several times whether its connection lives.
     let has_to =
         |call: &&Call| call.shape == Shape::Bidi || transport_of(world, call) == Transport::Grpc;
-    let most = MOST_PROBES + 4 * world.calls.iter().filter(has_to).count() as u64;
-    if is_broken && is_still && is_auto && probes > most {
+    let questions = 4 * world.calls.iter().filter(has_to).count() as u64;
+    let paced = PROBES_AT_ONCE + took.as_secs() / 5 + questions;
+    if world.is_calm() && world.is_prompt() && probes > paced {
+        return vec![format!("gRPC was proven {probes} times in {took:?}")];
+    }
+    if is_broken && is_still && is_auto && probes > MOST_PROBES + questions {
         return vec![format!("gRPC, which is broken, was proven {probes} times")];
     }
     Vec::new()
