@@ -246,7 +246,9 @@ mod tests {
         ] {
             assert_eq!(feed(framing, &[page.as_bytes()]), expected, "{framing:?} {page:?}");
         }
-        assert_eq!(feed(Framing::Chunked, &[&[b'0'; MAX_LINE + 1]]), None);
+        let line = [b'0'; MAX_LINE + 1];
+        assert_eq!(feed(Framing::Chunked, &[&line[1..]]), Some((false, MAX_LINE)));
+        assert_eq!(feed(Framing::Chunked, &[&line]), None);
     }
 
     fn head(lines: &str) -> Head {
