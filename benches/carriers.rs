@@ -1,8 +1,8 @@
 //! What a carrier of the program's own costs below the bridge: instructions a call, against the same client used bare.
 //!
 //! `cargo bench --bench carriers`. Three figures each: the client bare, the bridge over it, and the bridge over a carrier
-//! that answers from memory, which is the protocol's own work. Instructions are counted by valgrind, as the difference
-//! between two runs. The service, plaintext on loopback, runs in a process of its own.
+//! that answers from memory, which is the protocol's own work. Instructions are counted by valgrind. The service, plaintext
+//! on loopback, runs in a process of its own.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,18 +23,24 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use prost::Message;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::Endpoint;
 
+mod callgrind;
 mod sentence;
+
+use callgrind::counted;
 use sentence::{content, dressed_question, question};
 
 /// What the bridge over a foreign carrier may cost: so many times the client bare and the protocol's own work together.
 const ALLOWED: f64 = 1.05;
 /// What REST over our own carrier may cost, as a part of reqwest bare: bytes in, bytes out, no typed messages.
 const ALLOWED_REST: f64 = 1.00;
+/// Calls that are counted, after some that are not.
 const COUNTED: usize = 1000;
+const WARM: usize = 100;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -44,7 +50,7 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match words.as_slice() {
         ["serve"] => runtime.block_on(serve()),
-        ["call", who, calls, port] => runtime.block_on(call(who, calls.parse()?, port)),
+        ["call", who, calls, port] => call(&runtime, who, calls.parse()?, port),
         _ => measure(),
     }
 }
@@ -87,26 +93,14 @@ fn tell(name: &str, [bare, over]: [f64; 2], protocol: f64) {
 }
 
 /// Instructions of one call.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn instructions(who: &str, port: &str) -> Result<f64, Failure> {
-    let few = counted(who, 100, port)?;
-    let many = counted(who, 100 + COUNTED, port)?;
-    Ok((many - few) as f64 / COUNTED as f64)
-}
-
-fn counted(who: &str, calls: usize, port: &str) -> Result<u64, Failure> {
-    let mut client = Command::new("valgrind");
-    client.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    client.arg(std::env::current_exe()?);
-    let output = client.args(["call", who, &calls.to_string(), port]).output()?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let refs = text.lines().find_map(|line| line.split_once("refs:"));
-    let (_, count) = refs.ok_or_else(|| format!("valgrind counted nothing: {text}"))?;
-    Ok(count.trim().replace(',', "").parse()?)
+    callgrind::instructions(COUNTED, |calls| ["call", who, calls, port].map(str::to_owned).into())
 }
 
 /// Makes the calls, one after the other.
-async fn call(who: &str, calls: usize, port: &str) -> Result<(), Failure> {
+fn call(runtime: &Runtime, who: &str, calls: usize, port: &str) -> Result<(), Failure> {
+    // What connects and spawns belongs to the runtime.
+    let _inside = runtime.enter();
     let address = format!("http://localhost:{port}");
     let channel = || Endpoint::from_shared(address.clone()).map(|endpoint| endpoint.connect_lazy());
     let bridge = |transport| {
@@ -114,32 +108,33 @@ async fn call(who: &str, calls: usize, port: &str) -> Result<(), Failure> {
         builder.api_key("none").transport(transport)
     };
     match who {
-        "channel" => over(channel()?, dressed_question, calls).await,
-        "memory-grpc" => over(Memory::grpc(), dressed_question, calls).await,
+        "channel" => over(runtime, channel()?, dressed_question, calls),
+        "memory-grpc" => over(runtime, Memory::grpc(), dressed_question, calls),
         "bridge-channel" => {
             let builder = bridge(Transport::Grpc).grpc_carrier(Carrier::from(channel()?));
-            over(builder.build()?, question, calls).await
+            over(runtime, builder.build()?, question, calls)
         }
         "bridge-memory-grpc" => {
             let builder = bridge(Transport::Grpc).grpc_carrier(Carrier::service(Memory::grpc()));
-            over(builder.build()?, question, calls).await
+            over(runtime, builder.build()?, question, calls)
         }
         "bridge-memory-rest" => {
             let builder = bridge(Transport::Rest).rest_carrier(Carrier::service(Memory::rest()));
-            over(builder.build()?, question, calls).await
+            over(runtime, builder.build()?, question, calls)
         }
         "bridge-reqwest" => {
             let builder = bridge(Transport::Rest).rest_carrier(reqwest::Client::builder());
-            over(builder.build()?, question, calls).await
+            over(runtime, builder.build()?, question, calls)
         }
-        "reqwest" => over_reqwest(&address, calls).await,
-        "bridge-grpc" => over(bridge(Transport::Grpc).build()?, question, calls).await,
-        "bridge-rest" => over(bridge(Transport::Rest).build()?, question, calls).await,
+        "reqwest" => over_reqwest(runtime, &address, calls),
+        "bridge-grpc" => over(runtime, bridge(Transport::Grpc).build()?, question, calls),
+        "bridge-rest" => over(runtime, bridge(Transport::Rest).build()?, question, calls),
         _ => Err(format!("nobody is called {who}").into()),
     }
 }
 
-async fn over<S>(
+fn over<S>(
+    runtime: &Runtime,
     service: S,
     question: fn() -> tonic::Request<GenerateContentRequest>,
     calls: usize,
@@ -150,34 +145,42 @@ where
     S::Future: Send,
 {
     let mut client = GenerativeServiceClient::new(service);
-    for _ in 0..calls {
-        client.generate_content(question()).await?;
-    }
-    Ok(())
+    let mut many = async |calls| {
+        for _ in 0..calls {
+            client.generate_content(question()).await?;
+        }
+        Ok(())
+    };
+    runtime.block_on(many(WARM))?;
+    counted(|| runtime.block_on(many(calls)))
 }
 
 /// The same request, written once, and the bytes of its answer, as the client is used bare.
-async fn over_reqwest(address: &str, calls: usize) -> Result<(), Failure> {
+fn over_reqwest(runtime: &Runtime, address: &str, calls: usize) -> Result<(), Failure> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{address}/v1beta/models/gemini-2.5-flash:generateContent");
     let body = Bytes::from_static(
         br#"{"contents":[{"parts":[{"text":"Why is the sky blue? Answer in one sentence."}],"role":"user"}]}"#,
     );
-    for _ in 0..calls {
-        let request = client
-            .post(&url)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("x-goog-api-key", "none")
-            .header("x-goog-api-client", "bench/0.14.0 grpc/0.14.0")
-            .header("x-server-timeout", "600")
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .body(body.clone());
-        let answer = request.send().await?.error_for_status()?;
-        if answer.bytes().await?.len() < 50 {
-            return Err("no answer".into());
+    let many = async |calls| {
+        for _ in 0..calls {
+            let request = client
+                .post(&url)
+                .header(header::CONTENT_TYPE, "application/json")
+                .header("x-goog-api-key", "none")
+                .header("x-goog-api-client", "bench/0.14.0 grpc/0.14.0")
+                .header("x-server-timeout", "600")
+                .header(header::ACCEPT_ENCODING, "gzip")
+                .body(body.clone());
+            let answer = request.send().await?.error_for_status()?;
+            if answer.bytes().await?.len() < 50 {
+                return Err("no answer".into());
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    runtime.block_on(many(WARM))?;
+    counted(|| runtime.block_on(many(calls)))
 }
 
 /// A carrier that answers from memory, at once.

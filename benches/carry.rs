@@ -1,7 +1,6 @@
 //! What carrying gRPC costs over a bare tonic `Channel` with the same TLS: instructions a call, and calls a second.
 //!
-//! `cargo bench --bench carry`. Service and proxy run in a process of their own. Instructions are counted by
-//! valgrind, as the difference between two runs, so that starting and connecting do not count.
+//! `cargo bench --bench carry`. Service and proxy run in a process of their own. Instructions are counted by valgrind.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -15,7 +14,7 @@ use bytes::Bytes;
 use genai_bridge::emulator::{Authority, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::v1beta::{Candidate, GenerateContentRequest, GenerateContentResponse};
-use genai_bridge::{Bridge, Proxy, Transport};
+use genai_bridge::{ActiveTransport, Bridge, Proxy, Transport};
 use http::{HeaderMap, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -27,6 +26,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic::Request;
@@ -34,13 +34,18 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::Endpoint;
 
+mod callgrind;
 mod sentence;
+
+use callgrind::counted;
 use sentence::{content, dressed_question, question};
 
 /// What the bridge may cost, by what it is compared with, and how fast it must be at least.
 const ALLOWED_INSTRUCTIONS: [(&str, f64); 2] = [("bare", 1.05), ("same", 0.92)];
 const ALLOWED_AUTO: f64 = 1.005;
 const ALLOWED_SPEED: f64 = 0.97;
+/// Calls that come before those that are measured.
+const WARM: usize = 100;
 const SEQUENTIAL: usize = 1000;
 const CALLERS: usize = 64;
 const CONCURRENT: usize = 6400;
@@ -65,7 +70,7 @@ fn main() -> Result<(), Failure> {
         ["serve"] => runtime.block_on(serve()),
         ["call", who, way, calls, callers, service, proxy, root] => {
             let place = Place { service: service.parse()?, proxy: proxy.parse()?, root };
-            runtime.block_on(call(who, way, calls.parse()?, callers.parse()?, &place))
+            call(&runtime, who, way, calls.parse()?, callers.parse()?, &place)
         }
         _ => measure(),
     }
@@ -126,9 +131,10 @@ fn speeds(place: &[&str]) -> Result<Vec<f64>, Failure> {
     let mut rounds = vec![Vec::new(); CLIENTS.len()];
     for _ in 0..ROUNDS {
         for (speeds, (who, way)) in rounds.iter_mut().zip(CLIENTS) {
+            let (calls, callers) = (CONCURRENT.to_string(), CALLERS.to_string());
             let mut client = Command::new(std::env::current_exe()?);
-            let output =
-                client_arguments(&mut client, who, way, CONCURRENT, CALLERS, place).output()?;
+            client.args(["call", who, way, &calls, &callers]).args(place);
+            let output = client.output()?;
             if !output.status.success() {
                 return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
             }
@@ -144,39 +150,17 @@ fn speeds(place: &[&str]) -> Result<Vec<f64>, Failure> {
         .collect())
 }
 
-/// Instructions of one call.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+/// Instructions of one call of one caller.
 fn instructions(who: &str, way: &str, place: &[&str]) -> Result<f64, Failure> {
-    let few = counted(who, way, 100, place)?;
-    let many = counted(who, way, 100 + SEQUENTIAL, place)?;
-    Ok((many - few) as f64 / SEQUENTIAL as f64)
-}
-
-fn counted(who: &str, way: &str, calls: usize, place: &[&str]) -> Result<u64, Failure> {
-    let mut client = Command::new("valgrind");
-    client.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    client.arg(std::env::current_exe()?);
-    let output = client_arguments(&mut client, who, way, calls, 1, place).output()?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let refs = text.lines().find_map(|line| line.split_once("refs:"));
-    let (_, count) = refs.ok_or_else(|| format!("valgrind counted nothing: {text}"))?;
-    Ok(count.trim().replace(',', "").parse()?)
-}
-
-fn client_arguments<'c>(
-    client: &'c mut Command,
-    who: &str,
-    way: &str,
-    calls: usize,
-    callers: usize,
-    place: &[&str],
-) -> &'c mut Command {
-    let (calls, callers) = (calls.to_string(), callers.to_string());
-    client.args(["call", who, way, &calls, &callers]).args(place)
+    callgrind::instructions(SEQUENTIAL, |calls| {
+        let words = ["call", who, way, calls, "1"];
+        words.iter().chain(place).map(ToString::to_string).collect()
+    })
 }
 
 /// Makes the calls, and prints how many a second.
-async fn call(
+fn call(
+    runtime: &Runtime,
     who: &str,
     way: &str,
     calls: usize,
@@ -194,19 +178,25 @@ async fn call(
         };
         let builder = Bridge::builder().endpoint(endpoint).proxy(way).add_root_certificates(pem);
         let bridge = builder.api_key("none").transport(transport).build()?;
-        return call_over(bridge, question, calls, callers).await;
+        // All that takes long under valgrind comes before the first call: Auto would not wait for gRPC.
+        let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+        random.fill(&mut [0; 32]).map_err(|_| "no randomness")?;
+        if runtime.block_on(bridge.connect())? != ActiveTransport::Grpc {
+            return Err("the calls would go over REST".into());
+        }
+        return call_over(runtime, bridge, question, calls, callers);
     }
     let origin: Uri = endpoint.parse()?;
     let connector = Connector { tls: tls(&pem)?, service: place.service, proxy };
-    let channel = Endpoint::from_shared(format!("http://localhost:{}", place.service.port()))?
-        .origin(origin)
-        .connect_with_connector(connector)
-        .await?;
+    let address = format!("http://localhost:{}", place.service.port());
+    let endpoint = Endpoint::from_shared(address)?.origin(origin);
+    let channel = runtime.block_on(endpoint.connect_with_connector(connector))?;
     let question = if who == "same" { dressed_question } else { question };
-    call_over(channel, question, calls, callers).await
+    call_over(runtime, channel, question, calls, callers)
 }
 
-async fn call_over<S>(
+fn call_over<S>(
+    runtime: &Runtime,
     service: S,
     question: fn() -> Request<GenerateContentRequest>,
     calls: usize,
@@ -218,21 +208,25 @@ where
     S::Future: Send,
 {
     let client = GenerativeServiceClient::new(service);
-    client.clone().generate_content(question()).await?;
+    let many = async |calls: usize| {
+        let mut running = JoinSet::new();
+        for _ in 0..callers {
+            let mut client = client.clone();
+            running.spawn(async move {
+                for _ in 0..calls / callers {
+                    client.generate_content(question()).await?;
+                }
+                Ok::<_, tonic::Status>(())
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        Ok::<_, Failure>(())
+    };
+    runtime.block_on(many(WARM))?;
     let began = Instant::now();
-    let mut running = JoinSet::new();
-    for _ in 0..callers {
-        let mut client = client.clone();
-        running.spawn(async move {
-            for _ in 0..calls / callers {
-                client.generate_content(question()).await?;
-            }
-            Ok::<_, tonic::Status>(())
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended??;
-    }
+    counted(|| runtime.block_on(many(calls)))?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let speed = calls as f64 / began.elapsed().as_secs_f64();
     println!("{speed}");

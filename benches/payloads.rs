@@ -3,6 +3,7 @@
 use genai_bridge_benches::v1beta::{
     BatchEmbedContentsResponse, ContentEmbedding, GenerateContentRequest, GenerateContentResponse,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -139,6 +140,22 @@ pub fn nested() -> GenerateContentResponse {
 /// pbjson reads a `null` inside a `Struct` as no value at all, so there is none.
 fn null_free() -> Value {
     json!({"row": 12, "letter": "D"})
+}
+
+/// As the service prints by default: indented, with what HTML would trip over escaped.
+pub fn pretty<M: Serialize>(message: &M) -> String {
+    escape(&serde_json::to_string_pretty(message).expect("JSON"))
+}
+
+/// As the service prints a chunk of a stream.
+pub fn compact<M: Serialize>(message: &M) -> String {
+    escape(&serde_json::to_string(message).expect("JSON"))
+}
+
+fn escape(json: &str) -> String {
+    let escapes =
+        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027"), ('=', "\\u003d")];
+    escapes.iter().fold(json.to_owned(), |text, (letter, escaped)| text.replace(*letter, escaped))
 }
 
 fn answer(text: &str) -> GenerateContentResponse {

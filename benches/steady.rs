@@ -1,6 +1,7 @@
 //! What a call costs after the verdict, against forced REST: instructions of the client alone, which
 //! runs under valgrind while the service runs in a process of its own.
 
+mod callgrind;
 mod question;
 
 use std::io::{BufRead, BufReader, Read};
@@ -10,20 +11,26 @@ use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, Proxy, Transport};
 
+use tokio::runtime::Builder;
+
+use callgrind::counted;
 use question::question;
 
-const FEW: u64 = 500;
-const MANY: u64 = 2_500;
+const WARM: usize = 500;
+const COUNTED: usize = 2_000;
 /// Instructions of a call in steady state, as a part of those of forced REST.
 const ALLOWED: f64 = 1.02;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve"] => serve().await,
-        ["call", transport, calls, endpoint, proxy] => {
-            call(transport, calls.parse().expect("a number"), endpoint, proxy).await;
+        ["serve"] => runtime.block_on(serve()),
+        ["call", transport, calls, endpoint, proxy, root] => {
+            let bridge = runtime.block_on(connect(transport, endpoint, proxy, root));
+            let calls = calls.parse().expect("a number");
+            runtime.block_on(call(bridge.clone(), WARM));
+            counted(|| runtime.block_on(call(bridge, calls)));
         }
         _ => compare(),
     }
@@ -39,14 +46,17 @@ async fn serve() {
     tokio::task::spawn_blocking(wait).await.expect("no panic").expect("the end");
 }
 
-async fn call(transport: &str, calls: u64, endpoint: &str, proxy: &str) {
+async fn connect(transport: &str, endpoint: &str, proxy: &str, root: &str) -> Bridge {
     let transport = if transport == "auto" { Transport::Auto } else { Transport::Rest };
-    let root = std::env::var("ROOT").expect("what to trust");
     let builder = Bridge::builder().endpoint(endpoint).add_root_certificates(root);
     let proxy = Proxy::url(proxy).expect("a URL");
     let builder = builder.proxy(proxy).api_key("none").transport(transport);
     let bridge = builder.build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Rest);
+    bridge
+}
+
+async fn call(bridge: Bridge, calls: usize) {
     let mut client = GenerativeServiceClient::new(bridge);
     for _ in 0..calls {
         client.generate_content(question()).await.expect("an answer");
@@ -60,29 +70,17 @@ fn compare() {
     let lines: Vec<String> = lines.map_while(Result::ok).take_while(|line| line != "end").collect();
     let [endpoint, proxy, root @ ..] = &lines[..] else { panic!("the server said {lines:?}") };
     let root = root.join("\n");
-    let count = |transport, calls| instructions(transport, calls, endpoint, proxy, &root);
-    let each = |transport| (count(transport, MANY) - count(transport, FEW)) / (MANY - FEW) as f64;
+    let each = |transport: &str| {
+        let arguments = |calls: &str| {
+            ["call", transport, calls, endpoint, proxy, &root].map(str::to_owned).into()
+        };
+        callgrind::instructions(COUNTED, arguments).expect("a count")
+    };
     let (auto, rest) = (each("auto"), each("rest"));
     println!("a call over forced REST:   {rest:>10.0} instructions");
     println!("a call after the verdict:  {auto:>10.0} instructions");
     println!("the part: {:.3} (allowed: {ALLOWED})", auto / rest);
     stop(server);
-}
-
-/// What callgrind counts for so many calls.
-fn instructions(transport: &str, calls: u64, endpoint: &str, proxy: &str, root: &str) -> f64 {
-    let program = std::env::current_exe().expect("itself");
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args(["call", transport, &calls.to_string(), endpoint, proxy])
-        .env("ROOT", root)
-        .output()
-        .expect("valgrind, which counts");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    let line = text.lines().find(|line| line.contains("Collected")).expect("a count");
-    line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number")
 }
 
 fn itself(arguments: &[&str]) -> Command {

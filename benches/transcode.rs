@@ -26,14 +26,32 @@ fn main() {
     let all = Rivals::new();
     let request = "GenerateContentRequest";
     let answer = "GenerateContentResponse";
-    all.measure(&mut criterion, "chat request", request, &[payloads::chat_request()], pretty);
-    all.measure(&mut criterion, "chat answer", answer, &[payloads::chat_answer()], pretty);
-    all.measure(&mut criterion, "text", answer, &[payloads::long_text()], pretty);
-    all.measure(&mut criterion, "image", request, &[payloads::image()], pretty);
-    all.measure(&mut criterion, "chunks", answer, &payloads::chunks(), compact);
+    all.measure(
+        &mut criterion,
+        "chat request",
+        request,
+        &[payloads::chat_request()],
+        payloads::pretty,
+    );
+    all.measure(
+        &mut criterion,
+        "chat answer",
+        answer,
+        &[payloads::chat_answer()],
+        payloads::pretty,
+    );
+    all.measure(&mut criterion, "text", answer, &[payloads::long_text()], payloads::pretty);
+    all.measure(&mut criterion, "image", request, &[payloads::image()], payloads::pretty);
+    all.measure(&mut criterion, "chunks", answer, &payloads::chunks(), payloads::compact);
     let vectors = [payloads::embeddings()];
-    all.measure(&mut criterion, "embeddings", "BatchEmbedContentsResponse", &vectors, pretty);
-    all.measure(&mut criterion, "nested", answer, &[payloads::nested()], pretty);
+    all.measure(
+        &mut criterion,
+        "embeddings",
+        "BatchEmbedContentsResponse",
+        &vectors,
+        payloads::pretty,
+    );
+    all.measure(&mut criterion, "nested", answer, &[payloads::nested()], payloads::pretty);
     measure_first_call(&mut criterion);
     criterion.final_summary();
     table::print();
@@ -182,20 +200,4 @@ fn measure_first_call(criterion: &mut Criterion) {
         serde_json::to_vec(&message).expect("JSON")
     });
     group.finish();
-}
-
-/// As the service prints by default: indented, with what HTML would trip over escaped.
-fn pretty<M: Serialize>(message: &M) -> String {
-    escape(&serde_json::to_string_pretty(message).expect("JSON"))
-}
-
-/// As the service prints a chunk of a stream.
-fn compact<M: Serialize>(message: &M) -> String {
-    escape(&serde_json::to_string(message).expect("JSON"))
-}
-
-fn escape(json: &str) -> String {
-    let escapes =
-        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027"), ('=', "\\u003d")];
-    escapes.iter().fold(json.to_owned(), |text, (letter, escaped)| text.replace(*letter, escaped))
 }

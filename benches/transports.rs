@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench transports`. The service, plain HTTP/1.1 and HTTP/2 on loopback, runs in a process of its own. The
 //! rival is reqwest with pbjson's typed messages; `raw` is reqwest too, with the headers of the bridge, and neither writes nor
-//! reads JSON. Instructions are counted by valgrind, as the difference between two runs.
+//! reads JSON. Instructions are counted by valgrind.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -27,8 +27,11 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+mod callgrind;
 #[allow(dead_code, reason = "the transcoder's bench uses all of them")]
 mod payloads;
+
+use callgrind::counted;
 
 /// The p50 of REST against the rival's, and the instructions of a call.
 const ALLOWED_TIME: f64 = 1.3;
@@ -41,7 +44,9 @@ const ALLOWED_LATER_US: f64 = 50.0;
 const ALLOWED_MORE_KIB: i64 = 1024;
 const ROUNDS: usize = 9;
 const CALLS: usize = 400;
+/// Calls that are counted, after some that are not.
 const COUNTED: usize = 300;
+const WARM: usize = 50;
 const LOADED: usize = 12_800;
 const IMAGE: usize = 20 * 1024 * 1024;
 
@@ -53,7 +58,11 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match words.as_slice() {
         ["serve"] => runtime.block_on(serve()),
-        ["call", who, calls, port] => runtime.block_on(call(who, calls.parse()?, port)).map(drop),
+        ["call", who, calls, port] => {
+            let mut caller = Caller::new(port)?;
+            runtime.block_on(caller.times(who, WARM))?;
+            counted(|| runtime.block_on(caller.times(who, calls.parse()?))).map(drop)
+        }
         ["load", who, callers, port] => runtime.block_on(load(who, callers.parse()?, port)),
         ["image", transport, port] => runtime.block_on(send_image(transport, port)),
         _ => measure(&runtime),
@@ -68,7 +77,7 @@ fn measure(runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
         for (who, times) in
             ["bridge", "rival", "bridge stream", "rival stream"].iter().zip(&mut times)
         {
-            times.extend(runtime.block_on(call(who, CALLS, port))?);
+            times.extend(runtime.block_on(Caller::new(port)?.times(who, CALLS))?);
         }
     }
     let [bridge, rival, bridge_stream, rival_stream] = times.map(|times| micros(median(times)));
@@ -80,9 +89,10 @@ fn measure(runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
     println!(
         "first chunk:        {bridge_stream:.0} µs, rival {rival_stream:.0} µs: {later:.0} µs later (allowed {ALLOWED_LATER_US})"
     );
-    let instructions = |who: &str| -> Result<f64, Failure> {
-        let (many, few) = (counted(who, 2 * COUNTED, port)?, counted(who, COUNTED, port)?);
-        Ok((many - few) as f64 / COUNTED as f64)
+    let instructions = |who: &str| {
+        callgrind::instructions(COUNTED, |calls| {
+            ["call", who, calls, port].map(str::to_owned).into()
+        })
     };
     let bridge = instructions("bridge")?;
     for who in ["rival", "raw"] {
@@ -131,35 +141,12 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn counted(who: &str, calls: usize, port: &str) -> Result<u64, Failure> {
-    let mut client = Command::new("valgrind");
-    client
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe()?);
-    let output = client.args(["call", who, &calls.to_string(), port]).output()?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let refs = text.lines().find_map(|line| line.split_once("refs:"));
-    let (_, count) = refs.ok_or_else(|| format!("valgrind counted nothing: {text}"))?;
-    Ok(count.trim().replace(',', "").parse()?)
-}
-
 /// The peak of a process that sends one image, in KiB.
 fn peak(transport: &str, port: &str) -> Result<i64, Failure> {
     let output =
         Command::new(std::env::current_exe()?).args(["image", transport, port]).output()?;
     let text = String::from_utf8(output.stdout)?;
     text.trim().parse().map_err(|_| format!("no peak: {text} {:?}", output.stderr).into())
-}
-
-/// One call after the other; the time of each, of a stream until its first message.
-async fn call(who: &str, calls: usize, port: &str) -> Result<Vec<Duration>, Failure> {
-    let mut caller = Caller::new(port)?;
-    let mut times = Vec::with_capacity(calls);
-    for _ in 0..calls {
-        let began = Instant::now();
-        times.push(caller.call(who).await? - began);
-    }
-    Ok(times)
 }
 
 /// Many calls at a time; prints the processor time of one in µs. All of it is this thread's.
@@ -218,6 +205,16 @@ impl Caller {
             unary: url("generateContent"),
             stream: url("streamGenerateContent?alt=sse"),
         })
+    }
+
+    /// One call after the other; the time of each, of a stream until its first message.
+    async fn times(&mut self, who: &str, calls: usize) -> Result<Vec<Duration>, Failure> {
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls {
+            let began = Instant::now();
+            times.push(self.call(who).await? - began);
+        }
+        Ok(times)
     }
 
     /// When the answer was there.
