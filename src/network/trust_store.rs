@@ -42,14 +42,14 @@ fn fault_of_file(path: &Path) -> Option<&'static str> {
         Ok(bytes) => bytes,
         Err(error) => return Some(fault_of_io(&error)),
     };
-    let count = CertificateDer::pem_slice_iter(&bytes).flatten().count();
+    let first = CertificateDer::pem_slice_iter(&bytes).flatten().next();
     match bytes.as_slice() {
         [] => Some("is empty"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("is UTF-16: save it as ASCII or UTF-8"),
         marked if marked.starts_with(UTF8_MARK) => Some(
             "begins with a byte order mark, so that its first certificate is not read: save it without",
         ),
-        _ if count > 0 => None,
+        _ if first.is_some() => None,
         other if is_pem(other) => Some("holds no certificate that can be read"),
         _ => Some("holds no PEM certificate"),
     }
