@@ -33,6 +33,10 @@ impl Deadline {
         self.at
     }
 
+    fn has_passed(self) -> bool {
+        Instant::now() >= self.at
+    }
+
     pub(crate) fn time_left(self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
@@ -126,7 +130,7 @@ pub(crate) async fn within<T>(
     let Some(deadline) = deadline else { return work.await };
     let expired = || expired(&format!(" {busy}"));
     // The timer alone would let the work begin, and send.
-    if deadline.time_left().is_zero() {
+    if deadline.has_passed() {
         return Err(expired());
     }
     until(deadline.at(), work).await.unwrap_or_else(|| Err(expired()))

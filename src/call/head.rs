@@ -33,6 +33,15 @@ pub(crate) fn read_head(mut headers: HeaderMap) -> Result<Head, Error> {
     Ok(Head { metadata: headers, encoding, accept_encoding, timeout })
 }
 
+/// A copy of these headers, with room for so many more: a clone would grow at the first one.
+pub(crate) fn copy_with_room(headers: &HeaderMap, more: usize) -> HeaderMap {
+    let mut copy = HeaderMap::with_capacity(headers.len() + more);
+    for (name, value) in headers {
+        copy.append(name, value.clone());
+    }
+    copy
+}
+
 /// Removes the headers of these names.
 pub(crate) fn remove_headers(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {

@@ -22,8 +22,8 @@ use crate::call::deadline::Deadline;
 use crate::call::frame::Frame;
 use crate::schema::Method;
 pub(crate) use head::{
-    GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS, GRPC_TIMEOUT, is_of_http, read_head,
-    remove_headers, trailers_of, trailers_of_success,
+    GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS, GRPC_TIMEOUT, copy_with_room, is_of_http,
+    read_head, remove_headers, trailers_of, trailers_of_success,
 };
 pub(crate) use status::{drop_malformed_details, status_in};
 pub(crate) use timeout::format_timeout;

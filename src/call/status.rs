@@ -7,6 +7,9 @@ use super::head::GRPC_STATUS;
 
 /// The status that these headers hold; of what else they hold, nothing. `None`: they hold none.
 pub(crate) fn status_in(headers: &HeaderMap) -> Option<Status> {
+    if !headers.contains_key(&GRPC_STATUS) {
+        return None;
+    }
     let names = [&GRPC_STATUS, &GRPC_MESSAGE, &GRPC_STATUS_DETAILS];
     let parts =
         names.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));

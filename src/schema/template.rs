@@ -284,7 +284,10 @@ fn refuse_dots(segment: &str) -> Result<(), Reason> {
 
 /// Whether a segment of the path is `.` or `..`, written or encoded.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
-    if !path.contains(['.', '%']) {
+    let bytes = path.as_bytes();
+    let begins_with_dot = bytes.starts_with(b".") || bytes.windows(2).any(|pair| pair == b"/.");
+    // As in almost all names. A dot or a slash may be encoded.
+    if !begins_with_dot && !bytes.contains(&b'%') {
         return false;
     }
     let is_dots = |text: &str| {
@@ -313,9 +316,14 @@ pub(crate) fn encode(text: &str, out: &mut String) {
     out.extend(utf8_percent_encode(text, &ESCAPED));
 }
 
+/// What stands in a path as it is, slashes with it.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/')
+}
+
 /// The same, and slashes stay.
 pub(crate) fn encode_segments(text: &str, out: &mut String) {
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte)) {
+    if text.bytes().all(is_plain) {
         // As almost all names.
         out.push_str(text);
     } else {

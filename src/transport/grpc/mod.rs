@@ -12,7 +12,7 @@ use http::{Method, Request, Uri, Version};
 use tokio::time::Instant;
 
 use crate::call::{
-    Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, Judged, format_timeout,
+    Call, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, Judged, copy_with_room, format_timeout,
 };
 use crate::credentials::hide_secrets;
 use crate::error::Error;
@@ -188,8 +188,7 @@ impl GrpcTransport {
 }
 
 fn write_headers(call: &Call) -> HeaderMap {
-    let mut headers = call.metadata.clone();
-    headers.reserve(OWN_HEADERS);
+    let mut headers = copy_with_room(&call.metadata, OWN_HEADERS);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let agent = match headers.get(header::USER_AGENT) {

@@ -1,5 +1,7 @@
 //! Carrier: who moves the exchanges of REST: our own client, or what the program brought.
 
+use http::header;
+use http_body::Body as _;
 use tonic::body::Body;
 
 use crate::error::Error;
@@ -92,6 +94,10 @@ impl RestCarrier {
             Self::Own(client) => client.send(request, versions).await,
             Self::Foreign(foreign, origin) => {
                 *request.uri_mut() = origin.address_of(take_target(&mut request));
+                // hyper writes it by itself; who knows of the program's carrier?
+                if let Some(length) = request.body().size_hint().exact().filter(|it| *it > 0) {
+                    request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+                }
                 let reserved = foreign.reserve().await?;
                 let (answer, peer) = reserved.send(request.map(Body::new)).await?;
                 let (head, body) = answer.into_parts();

@@ -20,7 +20,7 @@ use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::compression::plain_message;
-use crate::call::{Answer, Call, Judged, Message};
+use crate::call::{Answer, Call, Judged, Message, copy_with_room};
 use crate::credentials::hide_secrets;
 use crate::dialect::{Dialect, name_rest};
 use crate::error::{Error, ErrorKind};
@@ -227,8 +227,7 @@ fn message_of(call: &Call, limit: usize) -> Result<Bytes, Error> {
 
 /// The caller's metadata as HTTP headers.
 fn headers_of(call: &Call, method: &Method) -> HeaderMap {
-    let mut headers = call.metadata.clone();
-    headers.reserve(OWN_HEADERS);
+    let mut headers = copy_with_room(&call.metadata, OWN_HEADERS);
     name_rest(&mut headers);
     if let Some(deadline) = call.deadline {
         headers.insert(SERVER_TIMEOUT, deadline.whole_seconds_left().into());
@@ -239,6 +238,6 @@ fn headers_of(call: &Call, method: &Method) -> HeaderMap {
 }
 
 /// Headers that REST adds to the metadata of a call: the user agent, the server's time, the body's
-/// two, the host and the encodings.
+/// type and, where it is none, its length, the host and the encodings.
 const OWN_HEADERS: usize = 6;
 pub(crate) const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");

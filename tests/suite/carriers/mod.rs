@@ -17,6 +17,7 @@ use genai_bridge::{
     ActiveTransport, BridgeBuilder, Carrier, CarrierFailure, Delivery, Error, SymptomKind,
     Transport,
 };
+use http_body::Body as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -119,6 +120,12 @@ async fn one_service_in_between_sees_both_transports() {
     let signing = |carrier: Channel| {
         tower::ServiceBuilder::new()
             .map_request(|mut request: http::Request<tonic::body::Body>| {
+                let header = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
+                if header("content-type") == Some("application/json") {
+                    // A service that is no HTTP client need not look at the body.
+                    let length = request.body().size_hint().exact().expect("a length");
+                    assert_eq!(header("content-length"), Some(&*length.to_string()));
+                }
                 let signature = http::HeaderValue::from_static("signed");
                 request.headers_mut().insert("x-signature", signature);
                 request
