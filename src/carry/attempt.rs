@@ -174,8 +174,11 @@ impl Core {
         observer: Option<&mut Observer>,
     ) -> Result<Judged, Error> {
         let (deadline, hop) = (call.deadline, self.grpc.hop());
-        let seat = pin!(self.grpc.take_younger_seat(younger_than));
-        let seat = within(deadline, Busy::Connecting(hop), seat).await?;
+        let seat = {
+            // Let go of at the end of the block, so that each call has less room to carry.
+            let taken = pin!(self.grpc.take_younger_seat(younger_than));
+            within(deadline, Busy::Connecting(hop), taken).await?
+        };
         if self.is_auto(call) {
             self.watch_over(&seat, call);
         }

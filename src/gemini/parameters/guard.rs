@@ -31,7 +31,8 @@ pub(crate) struct Guard {
 /// The fields of a `GenerateContentRequest` that are checked: the prompt is passed over unread.
 struct Asked<'a> {
     model: &'a str,
-    generation_config: Option<GenerationConfig>,
+    /// Boxed, as many calls have none.
+    generation_config: Option<Box<GenerationConfig>>,
     service_tier: i32,
 }
 
@@ -81,7 +82,7 @@ impl Guard {
         let Some(asked) = Asked::read(&message) else { return Ok(()) };
         let documented = Limits::documented();
         let limits = self.limits.get(asked.model).unwrap_or(&documented);
-        let config = asked.generation_config.as_ref();
+        let config = asked.generation_config.as_deref();
         let violations = check_parameters(asked.model, config, asked.service_tier, limits);
         if violations.is_empty() {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Head: what the caller sees before the messages.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
@@ -9,9 +9,11 @@ use tonic::metadata::MetadataMap;
 use crate::call::{Answer, is_of_http, remove_headers};
 
 /// An answer with messages.
-pub(super) fn head(metadata: HeaderMap, body: Body) -> Answer {
+pub(super) fn head(mut headers: HeaderMap, body: Body) -> Answer {
+    // The content type is written over.
+    remove_headers(&mut headers, |name| is_no_metadata(name) && *name != header::CONTENT_TYPE);
     let mut answer = Answer::new(body);
-    *answer.headers_mut() = metadata;
+    *answer.headers_mut() = headers;
     let grpc = HeaderValue::from_static("application/grpc");
     answer.headers_mut().insert(header::CONTENT_TYPE, grpc);
     answer
@@ -25,8 +27,13 @@ pub(super) fn failed(status: &Status, metadata: HeaderMap) -> Answer {
         .into_http()
 }
 
-/// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
+/// What of the headers is for the caller.
 pub(super) fn metadata_of(mut headers: HeaderMap) -> HeaderMap {
-    remove_headers(&mut headers, |name| is_of_http(name) || name.as_str().starts_with("grpc-"));
+    remove_headers(&mut headers, is_no_metadata);
     headers
+}
+
+/// Headers of HTTP itself say nothing to the caller; `grpc-*` is ours to write.
+fn is_no_metadata(name: &HeaderName) -> bool {
+    is_of_http(name) || name.as_str().starts_with("grpc-")
 }

@@ -82,7 +82,7 @@ pub(crate) async fn read_http_answer(
         }
     };
     reading.check_size(&frame)?;
-    Ok(head(metadata_of(headers), Body::new(WholeBody { frame: Some(frame), ended: false })))
+    Ok(head(headers, Body::new(WholeBody { frame: Some(frame), ended: false })))
 }
 
 /// The body of an error, as far as it comes, and soon: its status is known.

@@ -15,7 +15,7 @@ use super::body::AnswerBody;
 use super::end::End;
 use super::foreign::{broken, foreign};
 use super::frame::message_of;
-use super::head::{head, metadata_of};
+use super::head::head;
 use super::judge::{Position, Readable, Unreadable};
 use super::raw::{RawStream, content_type_of};
 use super::reading::Reading;
@@ -37,7 +37,7 @@ pub(crate) async fn read_stream(
     if reading.is_raw() {
         let content_type = content_type_of(&headers);
         let stream = RawStream { body, reading, content_type, messages: 0, is_done: false };
-        return Ok(head(metadata_of(headers), Body::new(stream)));
+        return Ok(head(headers, Body::new(stream)));
     }
     let mut start = BytesMut::new();
     let mut ended = false;
@@ -69,7 +69,7 @@ pub(crate) async fn read_stream(
         position: Position::First,
         state: State::of_body(ended),
     };
-    Ok(head(metadata_of(headers), Body::new(stream)))
+    Ok(head(headers, Body::new(stream)))
 }
 
 /// The body of a streamed answer: a frame for each message, as it arrives.
