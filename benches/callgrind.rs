@@ -1,5 +1,5 @@
-//! Callgrind: instructions of a client. Valgrind counts those of one function, so what comes before the calls does not count:
-//! the start, the connection, and the entropy that aws-lc gathers, which differs by millions from run to run.
+//! Callgrind: instructions of a client. Valgrind counts those of one function, so what comes before the calls does not
+//! count: the start, the connection, and aws-lc's entropy, which differs by millions from run to run.
 
 use std::error::Error;
 use std::process::Command;

@@ -29,8 +29,8 @@ pub(crate) fn write_http(
             (named(&content_type)?, Either::Right(Either::Right(body)))
         }
     };
-    // hyper writes the length of what has bytes, and says nothing where there are none. Some proxies
-    // refuse a POST that does not say that it has no body.
+    // hyper writes the length of what has bytes, and says nothing where there are none. Some
+    // proxies refuse a POST that does not say that it has no body.
     let is_empty = verb != http::Method::GET && body.size_hint().exact() == Some(0);
     let mut built = http::Request::new(body);
     *built.method_mut() = verb;
