@@ -148,6 +148,38 @@ async fn socks5_sends_the_address_and_logs_in() {
 }
 
 #[tokio::test]
+async fn socks5_sends_and_reads_an_address_of_ipv6() {
+    let request = b"\x05\x01\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x1f\x90";
+    let reply = b"\x05\x00\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0EARLY";
+    let address = proxy(vec![(b"\x05\x01\x00", b"\x05\x00"), (request, reply)]).await;
+    let origin = Origin::parse("http://[::1]:8080", false).expect("origin");
+    let outcome = through(&format!("socks5h://{address}"), &origin).await;
+    assert_echo(&mut outcome.expect("connected"), b"EARLY").await;
+}
+
+#[tokio::test]
+async fn each_reply_of_a_socks_proxy_has_its_words() {
+    let (refused, failed) = (SymptomKind::SocksRefused, SymptomKind::ProxyUpstreamFailed);
+    for (reply, kind, words) in [
+        (1, refused, "general failure"),
+        (2, refused, "not allowed by its rules"),
+        (3, failed, "network unreachable"),
+        (4, failed, "host unreachable"),
+        (5, failed, "connection refused"),
+        (6, failed, "time to live expired"),
+        (7, refused, "command not supported"),
+        (8, refused, "address type not supported"),
+        (9, refused, "unknown reply"),
+    ] {
+        let request = b"\x05\x01\x00\x03\x0cservice.test\x1f\x90";
+        let answer = Vec::leak(vec![5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+        let address = proxy(vec![(b"\x05\x01\x00", b"\x05\x00"), (request, answer)]).await;
+        let symptom = symptom(through(&format!("socks5h://{address}"), &plain_origin()).await);
+        assert_eq!((symptom.kind(), symptom.evidence().detail()), (kind, Some(words)));
+    }
+}
+
+#[tokio::test]
 async fn a_socks_refusal_says_why() {
     let request = b"\x05\x01\x00\x03\x0cservice.test\x1f\x90";
     for (script, login, kind, detail) in [
