@@ -135,7 +135,7 @@ const PEERS: &[Peer] = &[
         options: &["-Verify", "1", "-verify_return_error", "-alpn", "h2,http/1.1"],
         kind: Kind::TlsAlert,
         error: "refused the TLS handshake",
-        advice: "certificate of this client",
+        advice: "wants a client certificate",
     },
     Peer {
         name: "the same over TLS 1.2",
@@ -143,7 +143,7 @@ const PEERS: &[Peer] = &[
         options: &["-tls1_2", "-Verify", "1", "-verify_return_error"],
         kind: Kind::TlsAlert,
         error: "certificate",
-        advice: "certificate of this client",
+        advice: "wants a client certificate",
     },
 ];
 
