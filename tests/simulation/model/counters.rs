@@ -47,6 +47,28 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
         require(resends <= unsent, format!("{resends} resends of {unsent} calls that were unsent"));
     }
     found.extend(where_all_is_well(world, record));
+    found.extend(as_told(record));
+    found
+}
+
+/// The log has a line for each of these.
+fn as_told(record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let told = |line: &str| record.log.matches(line).count() as u64;
+    let switched = told("the call changes its transport");
+    let resent = told("the call is sent again");
+    let retried = told("the service's answer is tried again");
+    let stats = &record.stats;
+    for (what, counted, told) in [
+        ("switches", stats.switches(), switched..=switched),
+        // A call that waited for a probe changes its transport before it is sent.
+        ("resends", stats.resends(), resent..=resent + switched),
+        ("retries", stats.retries(), retried..=retried),
+    ] {
+        if !told.contains(&counted) {
+            found.push(format!("{counted} {what} counted, {told:?} told"));
+        }
+    }
     found
 }
 
