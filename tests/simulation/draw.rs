@@ -26,6 +26,11 @@ impl World {
                 (call.answer.error, call.answer.refused) = (None, 0);
             }
         }
+        if random.one_in(3) {
+            for call in &mut calls {
+                call.resend = None;
+            }
+        }
         let conditions = draw_conditions(&mut random, kind);
         let mut events = vec![Event { at: Duration::ZERO, what: What::Conditions(conditions) }];
         let mut breaks = Vec::new();
@@ -69,7 +74,9 @@ fn draw_proxies(random: &mut Random, kind: Kind) -> Vec<Fault> {
         _ if random.one_in(3) => Fault::Pass,
         Kind::Prompt if random.one_in(2) => random.choose(SELECTIVE),
         Kind::Calm | Kind::Prompt if random.one_in(4) => random.choose(SILENT),
-        Kind::Calm if random.one_in(6) => Fault::SlowAnswerPage,
+        Kind::Calm if random.one_in(4) => {
+            random.choose(&[Fault::SlowAnswerPage, Fault::TrailersStripped])
+        }
         _ => draw_fault(random),
     };
     let count = match kind {

@@ -229,9 +229,9 @@ pub(crate) fn surround(random: &mut Random, events: &[Event], calls: &mut [Call]
         match event.what {
             What::Forget => {
                 add(event.at.saturating_sub(millis(random.between(0, 2_000))));
-                add(event.at + millis(random.of_any_size(0, 2_500)));
+                add(event.at + millis(random.of_any_size(0, 1_500)));
                 // While that is doubted.
-                add(event.at + millis(random.between(6_000, 9_500)));
+                add(event.at + millis(random.between(6_200, 8_500)));
             }
             What::Restart(length) | What::Nameless(length) => {
                 for _ in 0..3 {

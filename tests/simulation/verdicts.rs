@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use genai_bridge::emulator::Received;
-use genai_bridge::{ActiveTransport, Bridge};
+use genai_bridge::{ActiveTransport, Bridge, Symptom, SymptomKind};
 use tokio::time::Instant;
 
 use crate::hosts::Hosts;
@@ -17,6 +17,7 @@ pub(crate) struct SeenVerdict {
     pub(crate) grpc: Option<(Instant, Instant)>,
     /// The how manieth in a row it is, as the bridge says when it begins.
     pub(crate) row: u32,
+    pub(crate) kind: Option<SymptomKind>,
     pub(crate) text: String,
     /// No request over REST had reached the service.
     pub(crate) is_rash: bool,
@@ -46,6 +47,7 @@ pub(crate) async fn watch(
                 ended: None,
                 grpc: was_on_grpc,
                 row: row(&bridge).unwrap_or_default(),
+                kind: state.symptom().map(Symptom::kind),
                 text: state.to_string(),
                 is_rash: !hosts.received().iter().any(Received::is_rest),
             }),

@@ -11,7 +11,7 @@ use super::faults::{does_no_harm, is_seen_by_a_free_call, is_silent, is_tunnel};
 use crate::callers::{End, Failure, Outcome};
 use crate::run::{Record, transport_of};
 use crate::service::{REFUSAL, WORD, Work, invites_another};
-use crate::world::{Call, Shape, What, World};
+use crate::world::{Call, Event, Shape, What, World};
 
 pub(super) struct Judged<'a> {
     pub(super) world: &'a World,
@@ -69,7 +69,10 @@ impl Judged<'_> {
 
     fn paid_once(&self) -> Option<String> {
         // Where the trailers alone are lost, all was answered.
-        let lost = self.world.is_calm() && self.world.proxies == [Fault::TrailersStripped];
+        let unhurt = |event: &Event| matches!(event.what, What::Conditions(_) | What::Nameless(_));
+        let lost = self.world.proxies == [Fault::TrailersStripped]
+            && self.world.breaks.is_empty()
+            && self.world.events.iter().all(unhurt);
         let is_allowed = self.resend() == ResendPolicy::WhenUnanswered
             && self.call.shape != Shape::Bidi
             && !lost;

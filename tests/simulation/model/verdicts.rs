@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use genai_bridge::emulator::Fault;
-use genai_bridge::{ActiveTransport, Transport};
+use genai_bridge::{ActiveTransport, SymptomKind, Transport};
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -18,6 +18,9 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     let mut found = Vec::new();
     for verdict in record.verdicts.iter().filter(|verdict| verdict.is_rash) {
         found.push(format!("a verdict without an answer over REST: {}", verdict.text));
+    }
+    for verdict in record.verdicts.iter().filter(|verdict| verdict.kind.is_some_and(says_nothing)) {
+        found.push(format!("a verdict by an outage: {}", verdict.text));
     }
     let is_unharmed = world.only_cuts()
         && world.is_prompt()
@@ -43,6 +46,20 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
         found.extend(record.verdicts.iter().filter_map(|verdict| unforgiven(record, verdict)));
     }
     found
+}
+
+/// What is met where nothing is reached, by REST as by gRPC.
+fn says_nothing(kind: SymptomKind) -> bool {
+    matches!(
+        kind,
+        SymptomKind::NameNotFound
+            | SymptomKind::ConnectionRefused
+            | SymptomKind::Unreachable
+            | SymptomKind::ConnectReset
+            | SymptomKind::ConnectTimeout
+            | SymptomKind::NeverSent
+            | SymptomKind::GoAwayGraceful
+    ) || kind.name().starts_with("proxy-")
 }
 
 /// Where nothing leads anywhere for a while, nothing is held against gRPC, and nothing is to be
