@@ -54,6 +54,11 @@ fn what_is_replaced_does_not_show() {
             [entry("a", &late), entry("a", &[])].concat(),
             r#"{"times":{"a":"1970-01-01T00:00:00Z"}}"#,
         ),
+        // A message in two parts, as the value of a map.
+        (
+            field(8, &[field(1, b"a"), field(2, &[0x08, 1]), field(2, &[0x10, 2])].concat()),
+            r#"{"times":{"a":"1970-01-01T00:00:01.000000002Z"}}"#,
+        ),
         (
             [any(b"x/merging.Again", &[2]), any(b"x/google.protobuf.Value", &[0x20, 1])].concat(),
             r#"{"any":{"@type":"x/google.protobuf.Value","value":true}}"#,
