@@ -74,7 +74,10 @@ fn by_outage(world: &World, record: &Record, outages: &[(Duration, Duration)]) -
     }
     let is_proven = outages.iter().all(|(from, _)| *from > MOMENT)
         && outages.first().is_some_and(|(first, _)| {
-            world.calls.iter().any(|call| call.at + Duration::from_secs(5) < *first)
+            world.calls.iter().any(|call| {
+                let is_auto = transport_of(world, call) == Transport::Auto;
+                is_auto && call.at + Duration::from_secs(5) < *first
+            })
         });
     if is_proven && record.probes > 1 {
         found.push(format!("gRPC was proven {} times, though nothing broke it", record.probes));
