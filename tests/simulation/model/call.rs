@@ -7,7 +7,7 @@ use genai_bridge::{ActiveTransport, Delivery, ErrorKind, ResendPolicy, Transport
 use tonic::Code;
 
 use super::SLACK;
-use super::faults::{does_no_harm, is_seen_by_a_free_call, is_silent, is_tunnel};
+use super::faults::{does_no_harm, is_seen_by_a_free_call, is_silent, is_tunnel, lets_heads_pass};
 use crate::callers::{End, Failure, Outcome};
 use crate::run::{Record, transport_of};
 use crate::service::{REFUSAL, WORD, Work, invites_another};
@@ -191,13 +191,17 @@ impl Judged<'_> {
     /// A call is authorised anew once: not where the client writes it, or where tokens die on the
     /// way.
     fn is_login_lost(&self, failure: &Failure) -> bool {
-        let is_short = self.world.service.token_life.is_some_and(|life| life < LONG_LIFE);
         let is_revoked = self.world.events.iter().any(|event| event.what == What::Revoke);
         let has_slept = !self.record.slept.is_empty();
         let is_asked_once = self.call.shape == Shape::Bidi;
         let wants_tokens = self.world.service.token_life.is_some();
-        let is_possible = is_short || is_revoked || has_slept || is_asked_once;
+        let is_possible = self.has_short_tokens() || is_revoked || has_slept || is_asked_once;
         failure.code == Code::Unauthenticated && wants_tokens && is_possible
+    }
+
+    /// They may expire on the way.
+    fn has_short_tokens(&self) -> bool {
+        self.world.service.token_life.is_some_and(|life| life < LONG_LIFE)
     }
 
     /// On a network that does no harm, and stays so, no call fails but by the service; where gRPC
@@ -208,9 +212,12 @@ impl Judged<'_> {
         let has_rest = is_auto && self.call.shape != Shape::Bidi;
         let window = self.world.service.window.unwrap_or(u32::MAX);
         let is_passed = |fault: &Fault| does_no_harm(*fault) && window >= LEAST_WINDOW;
-        let is_on_rest = |fault: &Fault| {
-            has_rest && is_seen_by_a_free_call(*fault) && (window == 0 || window >= LEAST_WINDOW)
+        // The refusal of a login is a head alone, and proves gRPC.
+        let is_shown = |fault: Fault| {
+            is_seen_by_a_free_call(fault) && !(self.has_short_tokens() && lets_heads_pass(fault))
         };
+        let is_on_rest =
+            |fault: &Fault| has_rest && is_shown(*fault) && (window == 0 || window >= LEAST_WINDOW);
         let carries = |fault: &Fault| is_passed(fault) || is_on_rest(fault);
         let is_open = [Fault::Pass].iter().chain(&self.world.proxies).all(carries);
         if !self.world.is_calm() || !is_open || self.is_planned(failure) {

@@ -36,8 +36,8 @@ pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     // Each of these meets one at most; a call may wait for a probe that does.
     let most = begun + attempts + probes;
     require(symptoms <= most, format!("{symptoms} symptoms of {most} at most"));
-    // One tenth of a token for each answer, and half of a hundred to begin with.
-    let most = 50 + (completed + HEALED_CALLS as u64) / 10;
+    // One tenth of a token for each answer that begins well, and half of a hundred to begin with.
+    let most = 50 + attempts / 10;
     require(retries <= most, format!("{retries} retries, and the budget has {most}"));
     let never = |resend: Option<ResendPolicy>| resend.is_none_or(|it| it == ResendPolicy::Never);
     if world.options.resend == ResendPolicy::Never && world.calls.iter().all(|it| never(it.resend))

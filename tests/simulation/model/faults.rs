@@ -49,6 +49,18 @@ pub(super) fn is_seen_by_a_free_call(fault: Fault) -> bool {
     )
 }
 
+/// They hit what comes after the head of an answer.
+pub(super) fn lets_heads_pass(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::TrailersStripped
+            | Fault::ClosedAfterHead
+            | Fault::ResetAfterHead
+            | Fault::StreamResetAfterHead
+            | Fault::StalledAfterHead
+    )
+}
+
 /// Bytes pass unread.
 pub(super) fn is_tunnel(fault: Fault) -> bool {
     does_no_harm(fault) && fault != Fault::Inspect

@@ -174,7 +174,7 @@ const AROUND: Duration = Duration::from_secs(1);
 /// again.
 const NOTICED: Duration = Duration::from_secs(6);
 /// To ask a connection in vain, and to open another one.
-const DOUBTED: Duration = Duration::from_millis(2_500);
+const DOUBTED: Duration = Duration::from_secs(4);
 /// After many proofs in vain the next one is 5 s later.
 const PACED: Duration = Duration::from_secs(6);
 /// An idle connection of REST is closed by then.

@@ -292,7 +292,7 @@ fn learnt(world: &World, record: &Record) -> Vec<String> {
 
 /// The first ones, and one with each expiry, which doubles.
 const MOST_PROBES: u64 = 14;
-const MOST_FAILURES: usize = 7;
+const MOST_FAILURES: usize = 12;
 /// A suspicion is dropped after that.
 const LAPSE: Duration = Duration::from_secs(300);
 /// Of calls that come together, ten; the next ones are 5 s apart.
@@ -310,11 +310,12 @@ fn spread(world: &World, record: &Record) -> Vec<String> {
         let (least, most) = (waits.iter().min(), waits.iter().max());
         least.zip(most).is_some_and(|(least, most)| *most < *least + Duration::from_millis(10))
     };
-    // What waits for a place, or for what is sent before it, goes on at one time with others.
+    // What waits for a place, for what is sent before it, or for a far connection goes on at one
+    // time with others.
     let is_queued = world.options.rest_connections <= world.calls.len()
         || world.service.max_streams.is_some()
         || world.service.window.is_some()
-        || world.conditions().iter().any(|(_, it)| it.rate.is_some());
+        || world.conditions().iter().any(|(_, it)| it.rate.is_some() || it.latency > NEAR);
     let is_odd = world.is_calm() && !is_queued && waits.len() >= 4 && is_even(&waits);
     if is_odd { vec![format!("asked again all at one time: {waits:?}")] } else { Vec::new() }
 }
