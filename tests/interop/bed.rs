@@ -86,7 +86,15 @@ impl Bed {
 
     /// The port of that name; a new one if nothing has it yet.
     pub(crate) fn port(&mut self, name: &str) -> u16 {
-        *self.ports.entry(name.to_owned()).or_insert_with(|| free_address().port())
+        if let Some(port) = self.ports.get(name) {
+            return *port;
+        }
+        // A port that is free still may be another name's: two of one proxy would share it.
+        let free = std::iter::repeat_with(|| free_address().port());
+        let is_new = |port: &u16| !self.ports.values().any(|taken| taken == port);
+        let port = free.take(1_000).find(is_new).expect("a free port");
+        self.ports.insert(name.to_owned(), port);
+        port
     }
 
     /// Starts a proxy that stays in the foreground.
