@@ -345,7 +345,8 @@ impl Judged<'_> {
         let mut longest = Duration::from_secs(1);
         let asks = self.call.answer.asks;
         for wait in &waits {
-            let most = asks.unwrap_or(longest) + conditions.latency * 12 + SLACK;
+            let on_the_way = conditions.latency * 12 + world.service.token_delay;
+            let most = asks.unwrap_or(longest) + on_the_way + SLACK;
             let least = asks.unwrap_or_default();
             if *wait > most || *wait < least {
                 return Some(format!("asked again after {wait:?}, {least:?} to {most:?} allowed"));
