@@ -231,7 +231,9 @@ impl Judged<'_> {
         let is_due = failure.kind.is_some_and(|kind| is_due.contains(&kind));
         // The client's own silence may be what the service waits for.
         let has_limit = self.call.shape != Shape::Bidi;
-        let is_silent = self.longest_wait() >= self.world.options.stream_idle_limit;
+        let far = self.world.conditions().iter().map(|(_, it)| it.latency * 4).max();
+        let longest = self.longest_wait() + far.unwrap_or_default();
+        let is_silent = longest >= self.world.options.stream_idle_limit;
         let is_slow = is_due || has_limit && is_silent;
         (!is_slow).then(|| format!("failed though the network carries it: {}", failure.text))
     }

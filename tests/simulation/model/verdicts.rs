@@ -129,6 +129,7 @@ fn lengthened(world: &World, record: &Record) -> Option<String> {
     let outages = |what: What| matches!(what, What::Conditions(_) | What::Nameless(_));
     let is_meant = world.proxies == [Fault::TrailersStripped]
         && world.breaks.is_empty()
+        && world.is_prompt()
         && world.events.iter().all(|event| outages(event.what));
     let failed =
         record.received.iter().filter(|it| it.is_probe && !it.is_rest && it.at < record.healed_at);
