@@ -1,5 +1,6 @@
-//! Callgrind: instructions of a client. Valgrind counts those of one function, so what comes before the calls does not
-//! count: the start, the connection, and aws-lc's entropy, which differs by millions from run to run.
+//! Callgrind: instructions of a client. Valgrind counts those of one function, so what comes before
+//! the calls does not count: the start, the connection, and aws-lc's entropy, which differs by
+//! millions from run to run.
 
 use std::error::Error;
 use std::process::Command;
@@ -16,7 +17,8 @@ pub fn instructions(calls: usize, arguments: impl Fn(&str) -> Vec<String>) -> Re
     Ok(counts[1])
 }
 
-/// Instructions of one call of this program, which `arguments` tell to make so many within [`counted`].
+/// Instructions of one call of this program, which `arguments` tell to make so many within
+/// [`counted`].
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub fn count(calls: usize, arguments: impl Fn(&str) -> Vec<String>) -> Result<f64, Failure> {
     let mut command = Command::new("valgrind");

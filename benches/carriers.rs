@@ -1,8 +1,8 @@
 //! What a carrier of the program's own costs below the bridge: instructions a call, against the same client used bare.
 //!
-//! `cargo bench --bench carriers`. Three figures each: the client bare, the bridge over it, and the bridge over a carrier
-//! that answers from memory, which is the protocol's own work. Instructions are counted by valgrind. The service, plaintext
-//! on loopback, runs in a process of its own.
+//! `cargo bench --bench carriers`. Three figures each: the client bare, the bridge over it, and the
+//! bridge over a carrier that answers from memory, which is the protocol's own work. Instructions
+//! are counted by valgrind. The service, plaintext on loopback, runs in a process of its own.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -1,6 +1,7 @@
 //! What carrying gRPC costs over a bare tonic `Channel` with the same TLS: instructions a call, and calls a second.
 //!
-//! `cargo bench --bench carry`. Service and proxy run in a process of their own. Instructions are counted by valgrind.
+//! `cargo bench --bench carry`. Service and proxy run in a process of their own. Instructions are
+//! counted by valgrind.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -178,7 +179,8 @@ fn call(
         };
         let builder = Bridge::builder().endpoint(endpoint).proxy(way).add_root_certificates(pem);
         let bridge = builder.api_key("none").transport(transport).build()?;
-        // All that takes long under valgrind comes before the first call: Auto would not wait for gRPC.
+        // All that takes long under valgrind comes before the first call: Auto would not wait for
+        // gRPC.
         let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
         random.fill(&mut [0; 32]).map_err(|_| "no randomness")?;
         if runtime.block_on(bridge.connect())? != ActiveTransport::Grpc {

@@ -1,7 +1,9 @@
-//! What the transcoder costs, in instructions: each payload written and read, beside another build of this bench.
+//! What the transcoder costs, in instructions: each payload written and read, beside another build
+//! of this bench.
 //!
-//! `cargo bench --bench codec -- BINARY`, where BINARY is this bench as another checkout built it. Without one, the
-//! figures alone. Instructions are counted by valgrind; `transcode` measures time, beside other codecs.
+//! `cargo bench --bench codec -- BINARY`, where BINARY is this bench as another checkout built it.
+//! Without one, the figures alone. Instructions are counted by valgrind; `transcode` measures time,
+//! beside other codecs.
 
 use std::error::Error;
 use std::hint::black_box;

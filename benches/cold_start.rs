@@ -1,8 +1,10 @@
-//! What the first call of a process takes, by part: each run is a process of its own, over TLS on loopback.
+//! What the first call of a process takes, by part: each run is a process of its own, over TLS on
+//! loopback.
 //!
-//! `cargo bench --bench cold_start`. Milliseconds, medians of interleaved runs. The parts overlap within a call: the
-//! bridge has randomness drawn on a thread of its own while its builder reads the roots and the call connects. `first_call`
-//! measures what a broken network adds, in a process that is warm.
+//! `cargo bench --bench cold_start`. Milliseconds, medians of interleaved runs. The parts overlap
+//! within a call: the bridge has randomness drawn on a thread of its own while its builder reads
+//! the roots and the call connects. `first_call` measures what a broken network adds, in a process
+//! that is warm.
 
 use std::error::Error;
 use std::process::Command;

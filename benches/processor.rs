@@ -5,8 +5,8 @@ use std::process::Command;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Medians over the rounds: what the first and the second of two clients print, and the ratio of the two in one round.
-/// Each is this program, told what to do by its arguments.
+/// Medians over the rounds: what the first and the second of two clients print, and the ratio of
+/// the two in one round. Each is this program, told what to do by its arguments.
 pub fn compare(rounds: usize, clients: [Vec<String>; 2]) -> Result<[f64; 3], Failure> {
     let mut found = [(); 3].map(|()| Vec::new());
     for _ in 0..rounds {

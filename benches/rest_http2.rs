@@ -1,8 +1,9 @@
-//! What REST costs over HTTP/2, beside HTTP/1.1 and beside reqwest: instructions of a call, and processor time under load.
+//! What REST costs over HTTP/2, beside HTTP/1.1 and beside reqwest: instructions of a call, and
+//! processor time under load.
 //!
-//! `cargo bench --bench rest_http2`. All is TLS. reqwest sends the headers of the bridge, and neither writes nor reads JSON.
-//! Processor time is what Linux says of the client's one thread, the median of interleaved rounds; instructions are counted
-//! by valgrind, for one caller.
+//! `cargo bench --bench rest_http2`. All is TLS. reqwest sends the headers of the bridge, and
+//! neither writes nor reads JSON. Processor time is what Linux says of the client's one thread, the
+//! median of interleaved rounds; instructions are counted by valgrind, for one caller.
 
 use std::error::Error;
 

@@ -1,4 +1,5 @@
-//! Service: a process of this program that answers at once, with one fixed answer, over gRPC and REST, TLS and HTTP/2 or HTTP/1.1.
+//! Service: a process of this program that answers at once, with one fixed answer, over gRPC and
+//! REST, TLS and HTTP/2 or HTTP/1.1.
 
 use std::convert::Infallible;
 use std::error::Error;

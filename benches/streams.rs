@@ -1,8 +1,10 @@
-//! What a stream over REST costs beside reqwest, eventsource-stream and serde_json: processor time and instructions of a chunk.
+//! What a stream over REST costs beside reqwest, eventsource-stream and serde_json: processor time
+//! and instructions of a chunk.
 //!
-//! `cargo bench --bench streams`. The service, plain HTTP/1.1 on loopback, runs in a process of its own. The rival reads into
-//! structs written by hand, which have a few of the fields that the bridge's messages have. Processor time is what Linux says
-//! of the client's one thread, the median of interleaved rounds; instructions are counted by valgrind.
+//! `cargo bench --bench streams`. The service, plain HTTP/1.1 on loopback, runs in a process of its
+//! own. The rival reads into structs written by hand, which have a few of the fields that the
+//! bridge's messages have. Processor time is what Linux says of the client's one thread, the median
+//! of interleaved rounds; instructions are counted by valgrind.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -36,7 +38,8 @@ use callgrind::counted;
 use processor::{load, nanos, report};
 use sentence::question;
 
-/// What is streamed: chunks, the bytes of text in each, streams that are measured, and what the bridge may cost at most.
+/// What is streamed: chunks, the bytes of text in each, streams that are measured, and what the
+/// bridge may cost at most.
 const CASES: [(usize, usize, usize, f64); 2] = [(10_000, 45, 10, 1.0), (200, 100_000, 10, 0.25)];
 const ROUNDS: usize = 9;
 const WHO: [&str; 2] = ["bridge", "rival"];

@@ -71,7 +71,8 @@ impl Operations {
         self.wait_with(name, limit, |_| {}).await
     }
 
-    /// As [`wait`](Self::wait), and hands each state to `on_look`. Its metadata may have the progress.
+    /// As [`wait`](Self::wait), and hands each state to `on_look`. Its metadata may have the
+    /// progress.
     ///
     /// # Errors
     /// As for [`wait`](Self::wait).

@@ -118,8 +118,8 @@ impl FromStr for Verdict {
     type Err = Error;
 
     /// # Errors
-    /// This release cannot read the text ([`ErrorKind::Configuration`]): it is from a later version,
-    /// damaged, or not a verdict. Drop it then; the bridge learns again.
+    /// This release cannot read the text ([`ErrorKind::Configuration`]): it is from a later
+    /// version, damaged, or not a verdict. Drop it then; the bridge learns again.
     fn from_str(text: &str) -> Result<Self, Error> {
         if text.len() > LONGEST {
             return Err(wrong("is too long"));

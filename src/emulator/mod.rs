@@ -1,8 +1,8 @@
 //! Emulator: a local Gemini, on gRPC and REST from one script.
 //!
-//! It shares no transcoding with the bridge, so that a test does not compare the bridge with itself:
-//! its JSON is prost-reflect's, and it has its own HTTP rules and its own gRPC. This module has no
-//! semver guarantees.
+//! It shares no transcoding with the bridge, so that a test does not compare the bridge with
+//! itself: its JSON is prost-reflect's, and it has its own HTTP rules and its own gRPC. This module
+//! has no semver guarantees.
 //!
 //! ```no_run
 //! use genai_bridge::emulator::{Emulator, Reply};
@@ -158,8 +158,8 @@ impl Emulator {
         self.service.script.set(method, reply);
     }
 
-    /// Scripts the answer to the next call of a method. Several are used in order, before the answer
-    /// of [`on`](Self::on).
+    /// Scripts the answer to the next call of a method. Several are used in order, before the
+    /// answer of [`on`](Self::on).
     ///
     /// # Panics
     /// If there is no such method.
@@ -180,8 +180,9 @@ impl Emulator {
         self.service.pages.push(&page_key(verb, path), page);
     }
 
-    /// Computes the answer to each call that has no scripted answer, from its method and its message.
-    /// `None` means the built-in answer. The function runs once for each call that is not refused.
+    /// Computes the answer to each call that has no scripted answer, from its method and its
+    /// message. `None` means the built-in answer. The function runs once for each call that is not
+    /// refused.
     pub fn answer_with(
         &self,
         author: impl Fn(&str, &Bytes) -> Option<Reply> + Send + Sync + 'static,
@@ -302,8 +303,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Requires that every piece of an upload, except the last, is a multiple of this size. Default:
-    /// 8 MiB, as at the service.
+    /// Requires that every piece of an upload, except the last, is a multiple of this size.
+    /// Default: 8 MiB, as at the service.
     pub fn upload_granularity(mut self, bytes: usize) -> Self {
         self.upload_granularity = Some(bytes);
         self

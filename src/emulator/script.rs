@@ -93,7 +93,8 @@ impl Reply {
         self
     }
 
-    /// Waits for a permit of this semaphore before each message, or before an error without messages.
+    /// Waits for a permit of this semaphore before each message, or before an error without
+    /// messages.
     #[must_use]
     pub fn gate(mut self, gate: Arc<Semaphore>) -> Self {
         self.gate = Some(gate);

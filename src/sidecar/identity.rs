@@ -64,8 +64,8 @@ impl Identity {
     }
 
     /// Reads the certificate in `folder`, so that clients which trust `ca.pem` still do after a
-    /// restart. Generates a new one if there is none, if it lacks one of the names, or if it expires
-    /// within 30 days.
+    /// restart. Generates a new one if there is none, if it lacks one of the names, or if it
+    /// expires within 30 days.
     ///
     /// # Errors
     /// The folder cannot be read or written, or a certificate cannot contain one of the names.

@@ -44,8 +44,8 @@ impl Sidecar {
     }
 
     /// Serves until `stop` completes. Then it accepts no more connections, and running calls have
-    /// [`shutdown_timeout`](super::SidecarBuilder::shutdown_timeout) to finish; after that they fail
-    /// with `UNAVAILABLE`. Returns when every connection is closed.
+    /// [`shutdown_timeout`](super::SidecarBuilder::shutdown_timeout) to finish; after that they
+    /// fail with `UNAVAILABLE`. Returns when every connection is closed.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, port, workers, admin, max_connections, patience, .. } = self;
         let shutdown = Arc::clone(&port.service.shutdown);

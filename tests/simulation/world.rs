@@ -224,8 +224,8 @@ impl World {
         self.breaks.is_empty() && self.events.iter().all(is_meant)
     }
 
-    /// The outages of a network that is good but for them: nothing leads anywhere, and no connection
-    /// is hurt.
+    /// The outages of a network that is good but for them: nothing leads anywhere, and no
+    /// connection is hurt.
     pub(crate) fn only_outages(&self) -> Option<Vec<(Duration, Duration)>> {
         let is_near = |conditions: Conditions| {
             conditions.rate.is_none() && conditions.latency <= Duration::from_millis(20)

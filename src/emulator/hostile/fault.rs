@@ -5,8 +5,8 @@ use super::stages::Stages;
 /// What a [`HostileProxy`](super::HostileProxy) does to those who use it.
 ///
 /// Faults affect gRPC or HTTP/2, as in real networks, and let REST over HTTP/1.1 pass; those that
-/// also hit REST say so. Up to `NoApplicationProtocol`, and with the three `TunnelIdle…` faults, the
-/// proxy does not read TLS. With all later faults it inspects TLS, so the client must trust the
+/// also hit REST say so. Up to `NoApplicationProtocol`, and with the three `TunnelIdle…` faults,
+/// the proxy does not read TLS. With all later faults it inspects TLS, so the client must trust the
 /// proxy's root certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

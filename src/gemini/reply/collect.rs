@@ -101,8 +101,8 @@ impl<R> BrokenReply<R> {
         &self.0.so_far
     }
 
-    /// What ended the stream. [`Error::of`](crate::Error::of) finds the bridge's error in it; without
-    /// one, the service ended the stream.
+    /// What ended the stream. [`Error::of`](crate::Error::of) finds the bridge's error in it;
+    /// without one, the service ended the stream.
     pub fn status(&self) -> &Status {
         &self.0.status
     }

@@ -30,15 +30,15 @@ pub trait Reply: Message + Default + AsV1beta {
     /// function calls.
     ///
     /// # Errors
-    /// The prompt was blocked, the model stopped early, the reply has no finish reason, or it has no
-    /// content. [`ReplyError::text`] returns the text that the model had written.
+    /// The prompt was blocked, the model stopped early, the reply has no finish reason, or it has
+    /// no content. [`ReplyError::text`] returns the text that the model had written.
     fn text(&self) -> Result<String, ReplyError> {
         let reply = self.as_v1beta();
         candidate_of(&reply).map(text_of)
     }
 
-    /// The text of this message, without the model's thoughts, even if the answer is incomplete. For
-    /// the chunks of a stream.
+    /// The text of this message, without the model's thoughts, even if the answer is incomplete.
+    /// For the chunks of a stream.
     fn text_so_far(&self) -> String {
         let reply = self.as_v1beta();
         reply.candidates.first().map(text_of).unwrap_or_default()

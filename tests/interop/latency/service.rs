@@ -15,8 +15,8 @@ const GENERATE: &str = "/google.ai.generativelanguage.v1beta.GenerativeService/G
 pub(super) struct ServiceProcess {
     process: Child,
     input: ChildStdin,
-    /// Open as long as the process: after a minute it says that it still runs, and ends where nobody
-    /// can read that.
+    /// Open as long as the process: after a minute it says that it still runs, and ends where
+    /// nobody can read that.
     _output: Lines<BufReader<ChildStdout>>,
     pub(super) endpoint: String,
     pub(super) root: String,

@@ -119,8 +119,8 @@ impl Link {
         self
     }
 
-    /// Loses one packet in this many. It is sent again when TCP would do so, and delays what follows
-    /// it.
+    /// Loses one packet in this many. It is sent again when TCP would do so, and delays what
+    /// follows it.
     #[must_use]
     pub fn loses_one_in(self, packets: u64) -> Self {
         lock(&self.0.shape).lost = Some(packets.max(1));
