@@ -295,6 +295,13 @@ impl World {
             })
     }
 
+    /// No call waits for another one's place.
+    pub(crate) fn has_room(&self) -> bool {
+        self.options.rest_connections > self.calls.len()
+            && self.service.max_streams.is_none()
+            && self.service.window.is_none()
+    }
+
     /// Of the first proxy; without one, nothing.
     pub(crate) fn fault(&self) -> Fault {
         self.proxies.first().copied().unwrap_or(Fault::Pass)

@@ -332,11 +332,8 @@ impl Judged<'_> {
     /// The wait before an attempt that was invited grows, and is bounded.
     fn asked_again_in_time(&self) -> Option<String> {
         let world = self.world;
-        let has_room = world.options.rest_connections > world.calls.len()
-            && world.service.max_streams.is_none()
-            && world.service.window.is_none();
         let (_, conditions) = world.conditions().pop()?;
-        let is_plain = world.is_calm() && conditions.rate.is_none() && has_room;
+        let is_plain = world.is_calm() && conditions.rate.is_none() && world.has_room();
         let is_open = world.proxies.iter().all(|fault| does_no_harm(*fault));
         if !is_plain || !is_open || self.call.size > 20_000 {
             return None;

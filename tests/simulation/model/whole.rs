@@ -135,7 +135,7 @@ fn logins(world: &World, record: &Record) -> Vec<String> {
         if logins.given > most {
             found.push(format!("asked for {} tokens, {most} at most", logins.given));
         }
-        let is_calm = world.is_calm() && world.options.attempts == 1 && has_room(world);
+        let is_calm = world.is_calm() && world.options.attempts == 1 && world.has_room();
         let is_near = world.conditions().iter().all(|(_, it)| it.latency <= NEAR);
         if is_calm && is_near && life >= LONG && logins.refusals > 2 + logins.given / 4 {
             let (refusals, given) = (logins.refusals, logins.given);
@@ -144,12 +144,6 @@ fn logins(world: &World, record: &Record) -> Vec<String> {
     }
     found.extend(record.remembered.iter().map(|it| format!("told to forget, it knows: {it}")));
     found
-}
-
-fn has_room(world: &World) -> bool {
-    world.options.rest_connections > world.calls.len()
-        && world.service.max_streams.is_none()
-        && world.service.window.is_none()
 }
 
 const NEAR: Duration = Duration::from_millis(100);
@@ -193,7 +187,7 @@ fn early_deadlines(world: &World, record: &Record) -> Vec<String> {
 /// What the service hears of a deadline is the time that is left: also with a second attempt.
 fn late_deadlines(world: &World, record: &Record) -> Vec<String> {
     let (_, conditions) = world.conditions().pop().expect("the first ones");
-    if !world.is_calm() || conditions.rate.is_some() || !has_room(world) {
+    if !world.is_calm() || conditions.rate.is_some() || !world.has_room() {
         return Vec::new();
     }
     let on_the_way = conditions.latency * 20 + SLACK;
@@ -312,9 +306,7 @@ fn spread(world: &World, record: &Record) -> Vec<String> {
     };
     // What waits for a place, for what is sent before it, or for a far connection goes on at one
     // time with others.
-    let is_queued = world.options.rest_connections <= world.calls.len()
-        || world.service.max_streams.is_some()
-        || world.service.window.is_some()
+    let is_queued = !world.has_room()
         || world.conditions().iter().any(|(_, it)| it.rate.is_some() || it.latency > NEAR);
     let is_odd = world.is_calm() && !is_queued && waits.len() >= 4 && is_even(&waits);
     if is_odd { vec![format!("asked again all at one time: {waits:?}")] } else { Vec::new() }
