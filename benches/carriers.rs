@@ -7,8 +7,6 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Ready, ready};
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -21,7 +19,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use prost::Message;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tonic::body::Body;
@@ -30,9 +27,11 @@ use tonic::transport::Endpoint;
 
 mod callgrind;
 mod sentence;
+mod server;
 
 use callgrind::counted;
-use sentence::{content, dressed_question, question};
+use sentence::{content, dressed_question, frame, question};
+use server::{Server, until_input_ends};
 
 /// What the bridge over a foreign carrier may cost: so many times the client bare and the protocol's own work together.
 const ALLOWED: f64 = 1.05;
@@ -56,22 +55,8 @@ fn main() -> Result<(), Failure> {
 }
 
 fn measure() -> Result<(), Failure> {
-    let mut server = Command::new(std::env::current_exe()?)
-        .arg("serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut port = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut port)?;
-    let outcome = compare(port.trim());
-    // It ends with its standard input.
-    drop(server.stdin.take());
-    server.wait()?;
-    outcome
-}
-
-fn compare(port: &str) -> Result<(), Failure> {
-    let count = |who: &str| instructions(who, port);
+    let server = Server::start()?;
+    let count = |who: &str| instructions(who, &server.place);
     let channel = [count("channel")?, count("bridge-channel")?];
     let grpc = [count("memory-grpc")?, count("bridge-memory-grpc")?];
     tell("Channel", channel, grpc[1] - grpc[0]);
@@ -192,7 +177,7 @@ struct Memory {
 
 impl Memory {
     fn grpc() -> Self {
-        Self { answer: frame(), is_grpc: true }
+        Self { answer: answer_frame(), is_grpc: true }
     }
 
     fn rest() -> Self {
@@ -235,15 +220,11 @@ fn answer(bytes: Bytes, is_grpc: bool) -> Response<UnsyncBoxBody<Bytes, Infallib
 async fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
-    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    tokio::select! {
-        _ = ended => Ok(()),
-        never = accept(listener) => never,
-    }
+    until_input_ends(accept(listener)).await
 }
 
 async fn accept(listener: TcpListener) -> Result<(), Failure> {
-    let frame = frame();
+    let frame = answer_frame();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -271,16 +252,12 @@ const TEXT: &str = "Because the air scatters blue light more than red.";
 const JSON: &[u8] = br#"{"candidates":[{"content":{"parts":[{"text":"Because the air scatters blue light more than red."}],"role":"model"},"finishReason":"STOP"}]}"#;
 
 /// The same as a frame of gRPC.
-fn frame() -> Bytes {
+fn answer_frame() -> Bytes {
     let candidate = Candidate {
         content: Some(content(TEXT, "model")),
         finish_reason: candidate::FinishReason::Stop.into(),
         ..Candidate::default()
     };
     let message = GenerateContentResponse { candidates: vec![candidate], ..Default::default() };
-    let message = message.encode_to_vec();
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
-    frame.extend(message);
-    frame.into()
+    frame(&message)
 }

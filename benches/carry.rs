@@ -5,9 +5,8 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +20,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost::Message;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -37,9 +35,11 @@ use tonic::transport::Endpoint;
 
 mod callgrind;
 mod sentence;
+mod server;
 
 use callgrind::counted;
-use sentence::{content, dressed_question, question};
+use sentence::{content, dressed_question, frame, question};
+use server::{Server, until_input_ends};
 
 /// What the bridge may cost, by what it is compared with, and how fast it must be at least.
 const ALLOWED_INSTRUCTIONS: [(&str, f64); 2] = [("bare", 1.05), ("same", 0.92)];
@@ -85,22 +85,8 @@ struct Place<'a> {
 }
 
 fn measure() -> Result<(), Failure> {
-    let mut server = Command::new(std::env::current_exe()?)
-        .arg("serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let outcome = measure_against(&mut server);
-    // It ends with its standard input.
-    drop(server.stdin.take());
-    server.wait()?;
-    outcome
-}
-
-fn measure_against(server: &mut Child) -> Result<(), Failure> {
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-    let place: Vec<&str> = line.split_whitespace().collect();
+    let server = Server::start()?;
+    let place: Vec<&str> = server.place.split_whitespace().collect();
     let speeds = speeds(&place)?;
     for ((who, way), speed) in CLIENTS.iter().zip(&speeds) {
         println!("{who:>6}, {way:>7}: {speed:>9.0} calls/s, {CALLERS} callers, median of {ROUNDS}");
@@ -300,18 +286,18 @@ async fn serve() -> Result<(), Failure> {
     let proxy_address = proxy.url().trim_start_matches("http://").to_owned();
     println!("{} {proxy_address} {}", listener.local_addr()?, root.display());
     let acceptor = TlsAcceptor::from(authority.server_config(&["localhost"], &[b"h2"]));
-    let answer = answer();
-    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    tokio::select! {
-        _ = ended => {}
-        () = accept(listener, acceptor, answer) => {}
-    }
+    let ended = until_input_ends(accept(listener, acceptor, answer())).await;
     std::fs::remove_file(root)?;
-    Ok(())
+    ended
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, answer: Bytes) {
-    while let Ok((stream, _)) = listener.accept().await {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    answer: Bytes,
+) -> Result<(), Failure> {
+    loop {
+        let (stream, _) = listener.accept().await?;
         let (acceptor, answer) = (acceptor.clone(), answer.clone());
         tokio::spawn(async move {
             stream.set_nodelay(true)?;
@@ -349,9 +335,5 @@ fn answer() -> Bytes {
     let text = "Because the air scatters blue light more than red.";
     let candidate = Candidate { content: Some(content(text, "model")), ..Candidate::default() };
     let message = GenerateContentResponse { candidates: vec![candidate], ..Default::default() };
-    let message = message.encode_to_vec();
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
-    frame.extend(message);
-    frame.into()
+    frame(&message)
 }

@@ -39,7 +39,10 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", task, payload, times] => run(task, payload, times.parse()?),
-        ["counts"] => counts()?.iter().try_for_each(|count| Ok(println!("{count}"))),
+        ["counts"] => {
+            counts()?.iter().for_each(|count| println!("{count}"));
+            Ok(())
+        }
         [other] => {
             let output = Command::new(other).arg("counts").output()?;
             let before = String::from_utf8(output.stdout)?;

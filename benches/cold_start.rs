@@ -26,6 +26,7 @@ use tokio_rustls::TlsConnector;
 mod processor;
 #[allow(dead_code, reason = "the bench of carriers uses all of it")]
 mod sentence;
+mod server;
 mod service;
 
 use processor::load;

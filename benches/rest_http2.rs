@@ -18,6 +18,7 @@ mod callgrind;
 mod processor;
 #[allow(dead_code, reason = "the bench of carriers uses all of it")]
 mod sentence;
+mod server;
 mod service;
 
 use callgrind::counted;

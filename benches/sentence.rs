@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use genai_bridge::v1beta::{Content, GenerateContentRequest, Part, part::Data};
+use prost::Message;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
@@ -31,4 +33,13 @@ pub fn dressed_question() -> Request<GenerateContentRequest> {
 pub fn content(text: &str, role: &str) -> Content {
     let part = Part { data: Some(Data::Text(text.into())), ..Part::default() };
     Content { parts: vec![part], role: role.into(), ..Default::default() }
+}
+
+/// The message as a frame of gRPC.
+pub fn frame(message: &impl Message) -> Bytes {
+    let message = message.encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
+    frame.extend(message);
+    frame.into()
 }

@@ -3,8 +3,6 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
 use genai_bridge::emulator::Authority;
@@ -16,17 +14,17 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use prost::Message;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::sentence::content;
+use crate::sentence::{content, frame};
+use crate::server::{Server, until_input_ends};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// The process, which ends with this value.
 pub struct Service {
-    process: Child,
+    _server: Server,
     /// `https://localhost:PORT`
     pub endpoint: String,
     /// The file with the root to trust.
@@ -34,23 +32,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts this program with the one argument `serve`.
     pub fn start() -> Result<Self, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn()?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let (endpoint, root) = line.trim().split_once(' ').ok_or("no address")?;
-        Ok(Self { process, endpoint: endpoint.to_owned(), root: root.to_owned() })
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It ends with its standard input.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
+        let server = Server::start()?;
+        let (endpoint, root) = server.place.split_once(' ').ok_or("no address")?;
+        let (endpoint, root) = (endpoint.to_owned(), root.to_owned());
+        Ok(Self { _server: server, endpoint, root })
     }
 }
 
@@ -62,16 +48,12 @@ pub async fn serve() -> Result<(), Failure> {
     std::fs::write(&root, authority.pem())?;
     println!("https://localhost:{} {}", listener.local_addr()?.port(), root.display());
     let config = authority.server_config(&["localhost"], &[b"h2", b"http/1.1"]);
-    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    tokio::select! {
-        _ = ended => {}
-        never = accept(listener, TlsAcceptor::from(config)) => never?,
-    }
+    until_input_ends(accept(listener, TlsAcceptor::from(config))).await?;
     Ok(std::fs::remove_file(root)?)
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor) -> Result<(), Failure> {
-    let frame = frame();
+    let frame = answer_frame();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -111,12 +93,8 @@ const TEXT: &str = "Because the air scatters blue light more than red.";
 const JSON: &[u8] = br#"{"candidates":[{"content":{"parts":[{"text":"Because the air scatters blue light more than red."}],"role":"model"}}]}"#;
 
 /// The same as a frame of gRPC.
-fn frame() -> Bytes {
+fn answer_frame() -> Bytes {
     let candidate = Candidate { content: Some(content(TEXT, "model")), ..Candidate::default() };
     let message = GenerateContentResponse { candidates: vec![candidate], ..Default::default() };
-    let message = message.encode_to_vec();
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
-    frame.extend(message);
-    frame.into()
+    frame(&message)
 }

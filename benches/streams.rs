@@ -9,8 +9,6 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
 use eventsource_stream::Eventsource;
@@ -33,10 +31,12 @@ mod callgrind;
 mod processor;
 #[allow(dead_code, reason = "the bench of carriers uses all of it")]
 mod sentence;
+mod server;
 
 use callgrind::counted;
 use processor::{load, nanos, report};
 use sentence::question;
+use server::{Server, until_input_ends};
 
 /// What is streamed: chunks, the bytes of text in each, streams that are measured, and what the
 /// bridge may cost at most.
@@ -64,22 +64,8 @@ fn main() -> Result<(), Failure> {
 }
 
 fn measure() -> Result<(), Failure> {
-    let mut server = Command::new(std::env::current_exe()?)
-        .arg("serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let outcome = compare(&mut server);
-    // It ends with its standard input.
-    drop(server.stdin.take());
-    server.wait()?;
-    outcome
-}
-
-fn compare(server: &mut Child) -> Result<(), Failure> {
-    let mut port = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut port)?;
-    let port = port.trim();
+    let server = Server::start()?;
+    let port = &*server.place;
     println!("load {}, median of {ROUNDS}; a chunk's share:", load()?);
     println!(
         "| stream | bridge, µs | rival, µs | ratio | bridge, instructions | rival | ratio | at most |"
@@ -214,11 +200,7 @@ struct Usage {
 async fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
-    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    tokio::select! {
-        _ = ended => Ok(()),
-        never = accept(listener) => never,
-    }
+    until_input_ends(accept(listener)).await
 }
 
 async fn accept(listener: TcpListener) -> Result<(), Failure> {

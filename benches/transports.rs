@@ -6,8 +6,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -30,8 +29,13 @@ use tokio::task::JoinSet;
 mod callgrind;
 #[allow(dead_code, reason = "the transcoder's bench uses all of them")]
 mod payloads;
+#[allow(dead_code, reason = "the bench of streams uses all of it")]
+mod processor;
+mod server;
 
 use callgrind::counted;
+use processor::{nanos, report};
+use server::{Server, until_input_ends};
 
 /// The p50 of REST against the rival's, and the instructions of a call.
 const ALLOWED_TIME: f64 = 1.3;
@@ -70,8 +74,8 @@ fn main() -> Result<(), Failure> {
 }
 
 fn measure(runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
-    let service = Service::start()?;
-    let port = &service.port;
+    let server = Server::start()?;
+    let port = &*server.place;
     let mut times = [(); 4].map(|()| Vec::new());
     for _ in 0..ROUNDS {
         for (who, times) in
@@ -155,7 +159,7 @@ async fn load(who: &str, callers: usize, port: &str) -> Result<(), Failure> {
     let mut began = 0;
     // The first round opens the connections.
     for calls in [2, LOADED / callers] {
-        began = processor_nanos()?;
+        began = nanos()?;
         let mut running = JoinSet::new();
         for _ in 0..callers {
             let (mut caller, who) = (caller.clone(), who.to_owned());
@@ -170,13 +174,7 @@ async fn load(who: &str, callers: usize, port: &str) -> Result<(), Failure> {
             ended??;
         }
     }
-    println!("{}", (processor_nanos()? - began) as f64 / 1e3 / (LOADED / callers * callers) as f64);
-    Ok(())
-}
-
-fn processor_nanos() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    Ok(status.split_whitespace().next().ok_or("no time")?.parse()?)
+    report(began, LOADED / callers * callers)
 }
 
 /// Everyone who calls, over connections of their own.
@@ -296,32 +294,13 @@ async fn send_image(transport: &str, port: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The service, ended with the measuring process.
-struct Service {
-    process: Child,
-    port: String,
-}
-
-impl Service {
-    fn start() -> Result<Self, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
-        let mut process = command.arg("serve").stdout(Stdio::piped()).spawn()?;
-        let mut port = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut port)?;
-        Ok(Self { process, port: port.trim().to_owned() })
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 async fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
+    until_input_ends(accept(listener)).await
+}
+
+async fn accept(listener: TcpListener) -> Result<(), Failure> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
