@@ -87,6 +87,9 @@ enum Standing {
         until: Instant,
         on_trial: bool,
         is_late: bool,
+        /// A trial broke, and REST has had no call since. It gets one, however late that comes: no
+        /// two calls in a row are risked.
+        rest_first: bool,
     },
 }
 
@@ -99,10 +102,12 @@ impl Methods {
     /// [`begin_trial`](Self::begin_trial).
     pub(crate) fn route(&self, path: &str, now: Instant) -> MethodRoute {
         let Some(method) = self.known.get(path) else { return MethodRoute::Open };
-        match method.standing_at(now, self.expiry) {
+        match method.standing {
             Standing::Good => MethodRoute::Open,
             Standing::Doubted { .. } => MethodRoute::Younger(method.since),
-            Standing::OnRest { until, on_trial: false, .. } if until <= now => MethodRoute::Trial,
+            Standing::OnRest { until, on_trial: false, rest_first: false, .. } if until <= now => {
+                MethodRoute::Trial
+            }
             Standing::Suspected { .. } | Standing::OnRest { .. } => MethodRoute::Rest,
         }
     }
@@ -154,7 +159,9 @@ impl Methods {
         let method = self.method(path, now);
         method.verdicts = term.verdicts;
         let until = term.until.min(longest);
-        method.enter(Standing::OnRest { until, on_trial: false, is_late: false }, now);
+        let standing =
+            Standing::OnRest { until, on_trial: false, is_late: false, rest_first: false };
+        method.enter(standing, now);
     }
 
     /// Forgets all.
@@ -172,17 +179,18 @@ impl Methods {
     ) -> Option<ActiveTransport> {
         let expiry = self.expiry;
         let method = self.method(path, now);
-        method.standing = method.standing_at(now, expiry);
         let before = method.transport();
         match outcome {
             Outcome::Carried { took } => method.carry(observed, took, expiry, now),
             Outcome::Broken { mark, said } => method.fail(observed, mark, said, expiry, now),
             Outcome::RestCarried { said } => {
                 method.end_trial(observed);
+                method.end_rests_turn();
                 method.judge(said, expiry, now);
             }
             Outcome::RestBroken => {
                 method.end_trial(observed);
+                method.end_rests_turn();
                 method.acquit(now);
             }
             Outcome::Late => method.suspect_silence(now),
@@ -260,7 +268,12 @@ impl Method {
                 self.enter(Standing::Suspected { said, is_late: false }, now);
             }
             // OnRest -> OnRest: still broken, for twice as long.
-            Standing::OnRest { .. } if observed.is_trial => self.condemn(false, expiry, now),
+            Standing::OnRest { .. } if observed.is_trial => {
+                let until = self.next_expiry(now, expiry);
+                let standing =
+                    Standing::OnRest { until, on_trial: false, is_late: false, rest_first: true };
+                self.enter(standing, now);
+            }
             Standing::Doubted { .. } | Standing::Suspected { .. } | Standing::OnRest { .. } => {}
         }
     }
@@ -274,16 +287,23 @@ impl Method {
             }
             // Suspected -> Doubted: a gateway may have said it, for its dead upstream.
             Standing::Suspected { .. } if is_failure(said) => self.acquit(now),
-            // Suspected -> OnRest: REST carries what gRPC does not.
-            Standing::Suspected { is_late, .. } => self.condemn(is_late, expiry, now),
+            // Suspected -> OnRest: REST carries what gRPC does not. The verdict holds from the
+            // failure on: if the proof comes late, the network may be another, and the next call
+            // tries gRPC.
+            Standing::Suspected { is_late, .. } => {
+                let until = self.next_expiry(self.since, expiry);
+                let standing =
+                    Standing::OnRest { until, on_trial: false, is_late, rest_first: false };
+                self.enter(standing, now);
+            }
             Standing::Good | Standing::Doubted { .. } | Standing::OnRest { .. } => {}
         }
     }
 
-    fn condemn(&mut self, is_late: bool, expiry: Expiry, now: Instant) {
+    /// When one more verdict in a row, of this time, expires.
+    fn next_expiry(&mut self, from: Instant, expiry: Expiry) -> Instant {
         self.verdicts += 1;
-        let until = now + expiry.after(self.verdicts);
-        self.enter(Standing::OnRest { until, on_trial: false, is_late }, now);
+        from + expiry.after(self.verdicts)
     }
 
     /// `Suspected -> Doubted`: REST fails as well, so gRPC is not to blame for what was seen.
@@ -293,20 +313,15 @@ impl Method {
         }
     }
 
-    /// `Suspected -> Doubted`, where no call has put it to the proof for as long as a verdict would
-    /// have held: the network may be another by now.
-    fn standing_at(&self, now: Instant, expiry: Expiry) -> Standing {
-        match self.standing {
-            Standing::Suspected { .. } if now >= self.since + expiry.first => {
-                Standing::Doubted { answers_left: FORGOTTEN_AFTER }
-            }
-            standing => standing,
-        }
-    }
-
     fn suspect_silence(&mut self, now: Instant) {
         if let Standing::Good | Standing::Doubted { .. } = self.standing {
             self.enter(Standing::Suspected { said: None, is_late: true }, now);
+        }
+    }
+
+    fn end_rests_turn(&mut self) {
+        if let Standing::OnRest { rest_first, .. } = &mut self.standing {
+            *rest_first = false;
         }
     }
 

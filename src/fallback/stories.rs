@@ -79,9 +79,11 @@ impl Story {
         (0..=24 * 3600).find(is_over).expect("it ends within a day")
     }
 
-    /// The same, where REST keeps them at all.
-    fn expiry_or_none(&self) -> Option<u64> {
-        (self.route() == MethodRoute::Rest).then(|| self.expiry())
+    /// How a call ends on a gateway that breaks the method over gRPC, while REST is good.
+    fn behind_a_bad_gateway(self) -> (Self, bool) {
+        let story = self.call();
+        let is_rest = !story.call.is_trial && story.route() == MethodRoute::Rest;
+        (story.ends(if is_rest { REST_OK } else { BROKEN }), is_rest)
     }
 }
 
@@ -92,7 +94,8 @@ fn two_failures_send_the_next_call_over_rest_and_its_answer_keeps_them_there() {
     let story = story.breaks();
     assert_eq!(story.route(), MethodRoute::Rest);
     let story = story.call().ends(REST_OK);
-    assert_eq!((story.route(), story.expiry()), (MethodRoute::Rest, 300));
+    let left = 299;
+    assert_eq!((story.route(), story.expiry()), (MethodRoute::Rest, left), "since it failed");
     assert_eq!(
         story.methods.route(LIST, story.now),
         MethodRoute::Open,
@@ -108,13 +111,52 @@ fn a_certain_symptom_needs_no_second_one() {
 }
 
 #[test]
-fn a_suspicion_that_no_call_put_to_the_proof_holds_no_longer_than_a_verdict() {
-    let story = || Story::new().breaks().breaks();
-    assert_eq!(story().wait(299).route(), MethodRoute::Rest);
-    let doubt = story().wait(300);
-    assert!(matches!(doubt.route(), MethodRoute::Younger(_)), "it was that connection, perhaps");
-    assert_eq!(doubt.call().ends(REST_OK).expiry_or_none(), None);
-    assert_eq!(story().wait(300).breaks().route(), MethodRoute::Rest);
+fn a_suspicion_waits_for_its_proof_and_an_old_one_sends_one_call_over_rest_at_most() {
+    let suspected = |seconds| Story::new().breaks().breaks().wait(seconds);
+    for seconds in [299, 300, 600, 24 * 3600, 400 * 24 * 3600] {
+        assert_eq!(suspected(seconds).route(), MethodRoute::Rest, "{seconds}");
+    }
+    assert_eq!(suspected(200).call().ends(REST_OK).expiry(), 99, "it counts from the failure");
+    let old = suspected(24 * 3600).call().ends(REST_OK);
+    assert_eq!(old.route(), MethodRoute::Trial, "the network may be another by now");
+    assert_eq!(old.carried().route(), MethodRoute::Open);
+    let both = suspected(24 * 3600).call().ends(Outcome::RestBroken);
+    assert!(matches!(both.route(), MethodRoute::Younger(_)), "gRPC is not to blame");
+}
+
+#[test]
+fn a_bad_gateway_breaks_few_calls_however_far_they_are_apart() {
+    const DAY: u64 = 24 * 3600;
+    for (pause, calls, most_broken) in [
+        (1, 1_000, 4),
+        (60, 1_440, 10),
+        (301, 300, 11),
+        (600, 144, 10),
+        (3600, 24, 10),
+        (DAY, 30, 16),
+        (400 * DAY, 30, 16),
+    ] {
+        let mut story = Story::new();
+        let (mut broken, mut in_a_row, mut longest) = (0, 0, 0);
+        for _ in 0..calls {
+            let (next, is_carried) = story.behind_a_bad_gateway();
+            in_a_row = if is_carried { 0 } else { in_a_row + 1 };
+            (broken, longest) = (broken + usize::from(!is_carried), longest.max(in_a_row));
+            story = next.wait(pause - 1);
+        }
+        assert!(broken <= most_broken, "{broken} of {calls} calls, {pause} s apart");
+        assert_eq!(longest, 2, "no more than the first two in a row, {pause} s apart");
+    }
+}
+
+#[test]
+fn after_a_trial_that_breaks_rest_has_the_next_call_whether_it_carries_it_or_not() {
+    for ended in [REST_OK, Outcome::RestBroken] {
+        let broken = || Story::on_rest().wait(300).breaks().wait(24 * 3600);
+        assert_eq!(broken().route(), MethodRoute::Rest);
+        assert_eq!(broken().call().ends(Outcome::Unknown).route(), MethodRoute::Rest);
+        assert_eq!(broken().call().ends(ended).route(), MethodRoute::Trial, "{ended:?}");
+    }
 }
 
 #[test]
@@ -202,10 +244,11 @@ fn a_trial_that_breaks_doubles_the_expiry_to_a_day() {
     let mut story = Story::on_rest();
     let mut expected = 300;
     for _ in 0..12 {
-        assert_eq!(story.expiry(), expected);
         story = story.wait(expected).breaks();
         assert_eq!(story.route(), MethodRoute::Rest);
         expected = (expected * 2).min(24 * 3600);
+        story = story.ends(REST_OK);
+        assert_eq!(story.expiry(), expected);
     }
 }
 
@@ -214,12 +257,12 @@ fn a_relapse_needs_one_failure_until_grpc_was_good_for_as_long_as_the_verdict_he
     let back = || Story::on_rest().wait(300).carried();
     let relapse = back().breaks();
     assert_eq!(relapse.route(), MethodRoute::Rest);
-    assert_eq!(relapse.call().ends(REST_OK).expiry(), 600);
+    assert_eq!(relapse.call().ends(REST_OK).expiry(), 599);
     let soon = back().carried().wait(290).carried().breaks();
     assert_eq!(soon.route(), MethodRoute::Rest, "answers alone are not enough");
     let forgiven = back().wait(301).carried().breaks();
     assert!(matches!(forgiven.route(), MethodRoute::Younger(_)));
-    assert_eq!(forgiven.breaks().call().ends(REST_OK).expiry(), 300);
+    assert_eq!(forgiven.breaks().call().ends(REST_OK).expiry(), 299);
 }
 
 #[test]

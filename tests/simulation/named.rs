@@ -24,6 +24,15 @@ pub(crate) fn named() -> Vec<(&'static str, World)> {
             },
         ),
         (
+            "calls came ten minutes apart through a gateway that routes none of them: each suspicion lapsed before the next \
+         call, so that every one failed",
+            World {
+                proxies: vec![Fault::UnroutedUnimplemented],
+                calls: (0..12).map(|number| unary(number, number as u64 * 600_000)).collect(),
+                ..plain()
+            },
+        ),
+        (
             "a proxy refused the login of the probe that a call waited for: the call failed by that, and no counter said so",
             World {
                 proxies: vec![Fault::ConnectLoginRequired],

@@ -258,7 +258,8 @@ fn asked_seldom(world: &World, record: &Record) -> Vec<String> {
     Vec::new()
 }
 
-/// Where gRPC breaks all calls of a method, few of them fail before REST carries the others.
+/// Where gRPC breaks all calls of a method, few of them fail before REST carries the others, and
+/// after two in a row the next one is carried: however far they are apart.
 fn learnt(world: &World, record: &Record) -> Vec<String> {
     let is_unrouted = matches!(world.fault(), Fault::UnroutedPage | Fault::UnroutedUnimplemented);
     if !(is_unrouted && world.proxies.len() == 1 && world.is_calm() && world.is_prompt()) {
@@ -271,24 +272,36 @@ fn learnt(world: &World, record: &Record) -> Vec<String> {
                 && call.answer.error.is_none()
                 && transport_of(world, call) == Transport::Auto
         });
-        let failed = calls.filter(|(_, outcome)| matches!(outcome.end, End::Failed(_)));
-        let mut times: Vec<Instant> = failed.map(|(_, outcome)| outcome.began).collect();
-        times.sort();
-        // Those at one time did not know of each other; what was long ago is not held against gRPC.
+        let mut calls: Vec<&Outcome> = calls.map(|(_, outcome)| outcome).collect();
+        calls.sort_by_key(|outcome| outcome.began);
+        let failed = calls.iter().filter(|outcome| matches!(outcome.end, End::Failed(_)));
+        let mut times: Vec<Instant> = failed.map(|outcome| outcome.began).collect();
+        // Those at one time did not know of each other.
         times.dedup_by(|later, first| *later < *first + Duration::from_secs(1));
-        let failed = times.windows(2).filter(|two| two[1] < two[0] + LAPSE).count();
-        if failed > MOST_FAILURES {
+        if times.len() > MOST_FAILURES {
+            let failed = times.len();
             found.push(format!("{failed} calls of {shape:?} failed by the same fault"));
+        }
+        let are_apart = |two: &[&Outcome]| two[0].ended + SLACK < two[1].began;
+        let in_a_row = calls.windows(3).find(|three| {
+            three.windows(2).all(are_apart) && three.iter().all(|it| is_unrouted_call(it))
+        });
+        if let Some(three) = in_a_row {
+            found.push(format!("call {} and the next two were not routed", three[0].number));
         }
     }
     found
 }
 
+/// The gateway answered it in place of the service.
+fn is_unrouted_call(outcome: &Outcome) -> bool {
+    matches!(&outcome.end, End::Failed(failure)
+        if failure.symptom.is_some() || failure.code == Code::Unimplemented)
+}
+
 /// The first ones, and one with each expiry, which doubles.
 const MOST_PROBES: u64 = 14;
 const MOST_FAILURES: usize = 12;
-/// A suspicion is dropped after that.
-const LAPSE: Duration = Duration::from_secs(300);
 /// Of calls that come together, ten; the next ones are 5 s apart.
 const PROBES_AT_ONCE: u64 = 11;
 
