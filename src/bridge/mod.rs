@@ -132,7 +132,11 @@ impl Bridge {
     }
 
     /// Forgets what the bridge learnt about the network, for instance after the network changed.
-    /// The next call over gRPC opens a new connection; calls in flight stay on theirs.
+    /// The next call opens a new connection, over gRPC and over REST; calls in flight stay on
+    /// theirs, and no later call takes these.
+    ///
+    /// [`rest_connections`](crate::BridgeBuilder::rest_connections) does not count the earlier
+    /// connections. A carrier of the program's own keeps its connections.
     pub fn reset(&self) {
         self.0.reset();
     }

@@ -251,6 +251,7 @@ impl Core {
     /// Forgets the connections, and what was learnt of the network.
     pub(crate) fn reset(&self) {
         self.grpc.forget_connections();
+        self.rest.forget_connections();
         self.fallback.record(Event::Reset);
     }
 

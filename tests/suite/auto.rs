@@ -1,24 +1,27 @@
 //! `Transport::Auto`: which transport a call takes on each kind of network, and what it never does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use genai_bridge::emulator::hostile::Link;
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, Error, ErrorKind, Schema, SymptomKind, Transport};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::messages::descriptors_of;
 use crate::setting::{
-    GENERATE, LIST_MODELS, answer, behind, behind_a, change, direct, question, text_of, through,
+    BOTH, GENERATE, LIST_MODELS, STREAM, answer, behind, behind_a, change, direct, question,
+    text_of, through,
 };
 
 /// Far beyond what the probe needs on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 const GENERATIVE_SERVICE: &str = "google/ai/generativelanguage/v1beta/generative_service.proto";
 
-async fn ask(bridge: &Bridge) -> Result<ActiveTransport, tonic::Status> {
+async fn ask(bridge: &Bridge) -> Result<ActiveTransport, Status> {
     let mut client = GenerativeServiceClient::new(bridge.clone());
     let reply = client.generate_content(question("?")).await?;
     assert!(!text_of(reply.get_ref()).is_empty());
@@ -198,12 +201,12 @@ async fn a_dead_proxy_ends_the_call_at_once_with_both_causes() {
 }
 
 /// Far less than what the network allows for connecting.
-async fn ends_at_once(bridge: &Bridge) -> tonic::Status {
+async fn ends_at_once(bridge: &Bridge) -> Status {
     let ended = timeout(Duration::from_secs(5), ask(bridge)).await.expect("at once");
     ended.expect_err("no way leads there")
 }
 
-fn causes(status: &tonic::Status) -> [SymptomKind; 2] {
+fn causes(status: &Status) -> [SymptomKind; 2] {
     let second = Error::of(status).expect("ours");
     assert!(second.advice().is_some_and(|advice| !advice.contains("set the transport")));
     let first = second.first().expect("the other transport too");
@@ -268,7 +271,7 @@ async fn rest_is_not_hit_by_what_breaks_http2_unless_it_is_asked_to_offer_it() {
 #[tokio::test]
 async fn the_services_own_refusal_of_the_probe_proves_the_path() {
     let emulator = Emulator::start().await.expect("an emulator");
-    emulator.on(LIST_MODELS, Reply::error(tonic::Status::permission_denied("no such right")));
+    emulator.on(LIST_MODELS, Reply::error(Status::permission_denied("no such right")));
     emulator.on(GENERATE, Reply::message(&answer("yes")));
     let bridge = direct(&emulator).build().expect("a bridge");
     assert_eq!(bridge.connect().await.expect("a transport"), ActiveTransport::Grpc);
@@ -280,7 +283,7 @@ async fn what_a_gateway_says_as_well_proves_nothing() {
     use Code::{Cancelled, Internal, Unavailable, Unimplemented, Unknown};
     for code in [Cancelled, Internal, Unavailable, Unimplemented, Unknown] {
         let emulator = Emulator::start().await.expect("an emulator");
-        emulator.on(LIST_MODELS, Reply::error(tonic::Status::new(code, "no route")));
+        emulator.on(LIST_MODELS, Reply::error(Status::new(code, "no route")));
         let bridge = direct(&emulator).grpc_head_start(LONG).build().expect("a bridge");
         for _ in 0..2 {
             assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Rest, "{code:?}");
@@ -316,6 +319,36 @@ async fn forgetting_makes_grpc_prove_itself_anew() {
     assert_eq!(ask(&bridge).await.expect("an answer"), ActiveTransport::Grpc);
     let active = watched.wait_for(|active| active.transport() == Some(ActiveTransport::Grpc)).await;
     assert!(active.is_ok());
+}
+
+#[tokio::test]
+async fn after_a_reset_no_call_takes_a_connection_of_before_also_one_that_was_in_use() {
+    for transport in BOTH {
+        let (emulator, proxy) = behind(Fault::Pass).await;
+        let gate = Arc::new(Semaphore::new(0));
+        emulator.on(STREAM, Reply::message(&answer("a")).gate(Arc::clone(&gate)));
+        let bridge = through(&emulator, &proxy).transport(transport).build().expect("a bridge");
+        ask(&bridge).await.expect("an answer");
+        bridge.reset();
+        ask(&bridge).await.expect("an answer");
+        assert_eq!(proxy.counts().tunnels(), 2, "{transport:?}: the first one was idle");
+
+        let stream = tokio::spawn({
+            let mut client = GenerativeServiceClient::new(bridge.clone());
+            async move {
+                let mut stream = client.stream_generate_content(question("?")).await?.into_inner();
+                while stream.message().await?.is_some() {}
+                Ok::<_, Status>(())
+            }
+        });
+        emulator.received_when(3).await;
+        let before = proxy.counts().tunnels();
+        bridge.reset();
+        gate.add_permits(1);
+        stream.await.expect("no panic").expect("an answer");
+        ask(&bridge).await.expect("an answer");
+        assert_eq!(proxy.counts().tunnels(), before + 1, "{transport:?}: it was in use");
+    }
 }
 
 #[tokio::test]

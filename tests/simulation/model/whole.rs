@@ -14,7 +14,7 @@ use crate::arrival::Arrival;
 use crate::callers::{End, Outcome};
 use crate::run::{HEALED_CALLS, KEY, Left, Record, transport_of};
 use crate::service::invites_another;
-use crate::world::{Call, Shape, World};
+use crate::world::{Call, Shape, What, World};
 
 pub(super) fn violations(world: &World, record: &Record) -> Vec<String> {
     let checks = [
@@ -65,7 +65,9 @@ fn counted(world: &World, record: &Record) -> Vec<String> {
             format!("{arrived} free calls over {transport}, {sent} counted"),
         );
     }
-    let most = world.options.rest_connections;
+    // Those of before a reset are not counted.
+    let resets = world.events.iter().filter(|event| event.what == What::Reset).count();
+    let most = world.options.rest_connections * (1 + resets);
     let seen = record.most_connections;
     require(seen <= most, format!("{seen} connections of REST, {most} allowed"));
     let refused = stats.symptoms(SymptomKind::StreamRefused);
