@@ -12,8 +12,8 @@ mod state;
 mod stories;
 #[cfg(test)]
 mod tests;
+mod transport_state;
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,6 +31,7 @@ pub(crate) use resend::may_resend;
 pub(crate) use resend::{OtherTransport, ResendState};
 pub(crate) use state::{Event, Expiry, Route};
 use state::{Machine, State};
+pub use transport_state::TransportState;
 
 use crate::bridge::options::ActiveTransport;
 use crate::error::Error;
@@ -228,50 +229,5 @@ impl Fallback {
     /// nothing.
     fn lock(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Which transport the next call takes, since when, and why.
-#[derive(Debug, Clone)]
-pub struct TransportState {
-    transport: Option<ActiveTransport>,
-    since: Instant,
-    symptom: Option<Symptom>,
-}
-
-impl TransportState {
-    fn of(machine: &Machine) -> Self {
-        let (transport, symptom) = match machine.state() {
-            State::Unproven => (None, None),
-            State::OnGrpc => (Some(ActiveTransport::Grpc), None),
-            State::OnRest { symptom, .. } => (Some(ActiveTransport::Rest), Some(symptom.clone())),
-        };
-        Self { transport, since: machine.since(), symptom }
-    }
-
-    /// The transport of the next call; `None` while gRPC has not proven itself on this network.
-    pub fn transport(&self) -> Option<ActiveTransport> {
-        self.transport
-    }
-
-    /// Since when.
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// Why REST carries the calls, where it does so because gRPC is broken.
-    pub fn symptom(&self) -> Option<&Symptom> {
-        self.symptom.as_ref()
-    }
-}
-
-impl fmt::Display for TransportState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.transport, &self.symptom) {
-            (None, _) => f.write_str("not settled yet"),
-            (Some(ActiveTransport::Grpc), _) => f.write_str("gRPC"),
-            (Some(ActiveTransport::Rest), None) => f.write_str("REST"),
-            (Some(ActiveTransport::Rest), Some(symptom)) => write!(f, "REST, because {symptom}"),
-        }
     }
 }
