@@ -81,8 +81,9 @@ impl Bridge {
         self.0.transport_state()
     }
 
-    /// Reports each change of [`transport_state`](Self::transport_state). A fixed transport changes
-    /// only by [`set_transport`](Self::set_transport).
+    /// Reports each change of [`transport_state`](Self::transport_state), and of
+    /// [`verdict`](Self::verdict): after one on a single method, the state is the same as before. A
+    /// fixed transport changes only by [`set_transport`](Self::set_transport).
     pub fn watch(&self) -> watch::Receiver<TransportState> {
         self.0.watch()
     }

@@ -75,11 +75,14 @@ pub(super) async fn run(arguments: Arguments) -> io::Result<ExitCode> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(sidecar.serve(stop.clone().cancelled_owned()));
     let reach = tokio::spawn(tell_reach(bridge.clone()));
+    let verdict = arguments.sidecar.kept_verdict();
+    let following = tokio::spawn(verdict.clone().follow(bridge.clone()));
     let ended = signals.wait(&mut child).await;
     reach.abort();
+    following.abort();
     stop.cancel();
     serving.await.map_err(in_full)?;
-    arguments.sidecar.kept_verdict().keep_of(&bridge);
+    verdict.keep_of(&bridge);
     ended.map(exit_code)
 }
 

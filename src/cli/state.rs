@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use etcetera::BaseStrategy as _;
@@ -20,7 +21,11 @@ pub(super) fn state_folder() -> Option<PathBuf> {
 /// The verdict on the network, from one start to the next. Whatever keeps it from being read or
 /// written is no failure: it is learnt anew.
 #[derive(Debug, Clone)]
-pub(super) struct KeptVerdict(Option<PathBuf>);
+pub(super) struct KeptVerdict {
+    path: Option<PathBuf>,
+    /// What this command has written last, by any clone of this.
+    written: Arc<Mutex<Option<Verdict>>>,
+}
 
 impl KeptVerdict {
     /// One file for each endpoint; the verdict itself knows the proxy that it holds for.
@@ -28,11 +33,12 @@ impl KeptVerdict {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".-".contains(letter);
         let name = endpoint.chars().take(LONGEST_NAME);
         let name: String = name.map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
-        Self(state_folder().map(|folder| folder.join("verdicts").join(name)))
+        let path = state_folder().map(|folder| folder.join("verdicts").join(name));
+        Self { path, written: Arc::default() }
     }
 
     pub(super) fn give_to(&self, builder: BridgeBuilder) -> BridgeBuilder {
-        let Some(path) = &self.0 else { return builder };
+        let Some(path) = &self.path else { return builder };
         match read(path) {
             Ok(Some(verdict)) => builder.verdict(verdict),
             Ok(None) => builder,
@@ -44,24 +50,31 @@ impl KeptVerdict {
     }
 
     /// Keeps what the bridge has learnt. Where that is nothing, a verdict that has expired is
-    /// removed; one that still holds is another network's, since the bridge would have taken it.
+    /// removed, and one that the bridge has taken back. Any other that still holds is another
+    /// network's, since the bridge would have taken it.
     pub(super) fn keep_of(&self, bridge: &Bridge) {
-        let Some(path) = &self.0 else { return };
-        let kept = match bridge.verdict() {
-            Some(verdict) => write(path, &verdict),
+        let Some(path) = &self.path else { return };
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = bridge.verdict();
+        let kept = match &verdict {
+            Some(verdict) => write(path, verdict),
             None => match read(path) {
-                Ok(Some(kept)) if kept.until() > SystemTime::now() => Ok(()),
                 Ok(None) => Ok(()),
+                Ok(Some(kept))
+                    if kept.until() > SystemTime::now() && written.as_ref() != Some(&kept) =>
+                {
+                    Ok(())
+                }
                 Ok(Some(_)) | Err(_) => fs::remove_file(path),
             },
         };
+        *written = verdict;
         if let Err(error) = kept {
             debug!(path = %path.display(), %error, "a verdict is not kept");
         }
     }
 
-    /// Keeps it each time that the transport of all calls changes. What is learnt of single methods
-    /// is kept with that, or at the end.
+    /// Keeps it each time that it changes: a command that is killed has no end.
     pub(super) async fn follow(self, bridge: Bridge) {
         let mut changes = bridge.watch();
         while changes.changed().await.is_ok() {
@@ -90,3 +103,39 @@ fn write(path: &Path, verdict: &Verdict) -> io::Result<()> {
 }
 
 const LONGEST_NAME: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use genai_bridge::Proxy;
+
+    use super::*;
+
+    #[test]
+    fn what_the_bridge_takes_back_is_removed_and_what_is_anothers_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("verdicts").join("here");
+        let kept = KeptVerdict { path: Some(path.clone()), written: Arc::default() };
+        let bridge = || {
+            let builder = Bridge::builder().endpoint("https://here.test:1").proxy(Proxy::none());
+            kept.give_to(builder).build().expect("a bridge")
+        };
+        let holds_for = |network: &str| {
+            let text = format!(
+                "genai-bridge verdict 1\nnetwork https, host {network}\ngrpc not-grpc 32503680000 1\n"
+            );
+            write(&path, &text.parse().expect("a verdict")).expect("a file");
+        };
+        holds_for("here.test:1");
+        let taken = bridge();
+        assert!(taken.verdict().is_some());
+        kept.clone().keep_of(&taken);
+        taken.reset();
+        kept.keep_of(&taken);
+        assert!(!path.exists(), "taken back");
+        holds_for("there.test:1");
+        let other = bridge();
+        assert!(other.verdict().is_none());
+        kept.keep_of(&other);
+        assert!(path.exists());
+    }
+}

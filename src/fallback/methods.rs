@@ -58,6 +58,15 @@ pub(crate) struct Observed {
     pub(crate) was_late: bool,
 }
 
+/// What a call changed for its method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// This transport carries it now.
+    Transport(ActiveTransport),
+    /// REST carries it for longer.
+    Term,
+}
+
 #[derive(Debug)]
 struct Method {
     standing: Standing,
@@ -142,12 +151,8 @@ impl Methods {
 
     /// The verdicts against gRPC, as they outlive this.
     pub(crate) fn verdicts(&self) -> Vec<(Box<str>, Term)> {
-        let terms = self.known.iter().filter_map(|(path, method)| match method.standing {
-            Standing::OnRest { until, .. } => {
-                Some((path.clone(), Term { until, verdicts: method.verdicts }))
-            }
-            Standing::Good | Standing::Doubted { .. } | Standing::Suspected { .. } => None,
-        });
+        let known = self.known.iter();
+        let terms = known.filter_map(|(path, method)| Some((path.clone(), method.term()?)));
         let mut terms: Vec<_> = terms.collect();
         terms.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         terms
@@ -169,17 +174,17 @@ impl Methods {
         self.known.clear();
     }
 
-    /// Takes how a call of `path` fared; says which transport carries its method, if that changed.
+    /// Takes how a call of `path` fared; says what that changed for its method.
     pub(crate) fn tell(
         &mut self,
         path: &str,
         observed: Observed,
         outcome: Outcome,
         now: Instant,
-    ) -> Option<ActiveTransport> {
+    ) -> Option<Change> {
         let expiry = self.expiry;
         let method = self.method(path, now);
-        let before = method.transport();
+        let before = method.term();
         match outcome {
             Outcome::Carried { took } => method.carry(observed, took, expiry, now),
             Outcome::Broken { mark, said } => method.fail(observed, mark, said, expiry, now),
@@ -196,8 +201,12 @@ impl Methods {
             Outcome::Late => method.suspect_silence(now),
             Outcome::Unknown => method.end_trial(observed),
         }
-        let after = method.transport();
-        (after != before).then_some(after)
+        match (before, method.term()) {
+            (None, Some(_)) => Some(Change::Transport(ActiveTransport::Rest)),
+            (Some(_), None) => Some(Change::Transport(ActiveTransport::Grpc)),
+            (Some(before), Some(after)) if before != after => Some(Change::Term),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
     }
 
     fn method(&mut self, path: &str, now: Instant) -> &mut Method {
@@ -213,12 +222,11 @@ impl Method {
         Self { standing: Standing::Good, since: now, usual: None, asked: None, verdicts: 0 }
     }
 
-    fn transport(&self) -> ActiveTransport {
+    /// Of the verdict against gRPC, if there is one.
+    fn term(&self) -> Option<Term> {
         match self.standing {
-            Standing::OnRest { .. } => ActiveTransport::Rest,
-            Standing::Good | Standing::Doubted { .. } | Standing::Suspected { .. } => {
-                ActiveTransport::Grpc
-            }
+            Standing::OnRest { until, .. } => Some(Term { until, verdicts: self.verdicts }),
+            Standing::Good | Standing::Doubted { .. } | Standing::Suspected { .. } => None,
         }
     }
 

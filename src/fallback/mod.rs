@@ -68,11 +68,12 @@ impl Fallback {
         let machine = Machine::new(expiry, now);
         let mut active = TransportState::of(&machine);
         active.transport = fixed;
+        let active = watch::Sender::new(active);
         Self {
             machine: Mutex::new(machine),
-            methods: Arc::new(SharedMethods::new(expiry)),
+            methods: Arc::new(SharedMethods::new(expiry, active.clone())),
             is_fixed: AtomicBool::new(fixed.is_some()),
-            active: watch::Sender::new(active),
+            active,
             probes: PerRuntime::default(),
             begun: AtomicU64::new(0),
         }
@@ -136,8 +137,15 @@ impl Fallback {
             self.begun.fetch_add(1, Ordering::Relaxed);
             self.probes.all().iter().for_each(|probe| probe.end(None));
         }
+        let verdict = machine.verdict();
         let changed = machine.on(event, Instant::now());
-        if !changed || self.is_fixed.load(Ordering::Relaxed) {
+        if self.is_fixed.load(Ordering::Relaxed) {
+            return;
+        }
+        if !changed {
+            if machine.verdict() != verdict {
+                self.active.send_replace(TransportState::of(&machine));
+            }
             return;
         }
         let active = TransportState::of(&machine);

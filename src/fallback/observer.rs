@@ -4,13 +4,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Code;
 use tracing::info;
 
-use super::methods::{MethodRoute, Methods, Observed, Outcome};
+use super::methods::{Change, MethodRoute, Methods, Observed, Outcome};
 use super::remembered::Term;
 use super::state::Expiry;
+use super::transport_state::TransportState;
 use crate::bridge::options::ActiveTransport;
 use crate::call::author::Author;
 use crate::error::{Error, ErrorKind};
@@ -19,11 +21,15 @@ use crate::symptom::Mark;
 
 /// What is known of each method, and the lock on it.
 #[derive(Debug)]
-pub(super) struct SharedMethods(Mutex<Methods>);
+pub(super) struct SharedMethods {
+    methods: Mutex<Methods>,
+    /// Who watches is woken by each verdict on a method, too.
+    active: watch::Sender<TransportState>,
+}
 
 impl SharedMethods {
-    pub(super) fn new(expiry: Expiry) -> Self {
-        Self(Mutex::new(Methods::new(expiry)))
+    pub(super) fn new(expiry: Expiry, active: watch::Sender<TransportState>) -> Self {
+        Self { methods: Mutex::new(Methods::new(expiry)), active }
     }
 
     pub(super) fn clear(&self) {
@@ -39,7 +45,7 @@ impl SharedMethods {
     }
 
     fn methods(&self) -> MutexGuard<'_, Methods> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.methods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,8 +156,11 @@ impl Observer {
 
     fn tell(&mut self, outcome: Outcome) {
         let method = &*self.method.path;
-        let changed = self.methods.methods().tell(method, self.observed, outcome, Instant::now());
-        if let Some(transport) = changed {
+        let change = self.methods.methods().tell(method, self.observed, outcome, Instant::now());
+        if change.is_some() {
+            self.methods.active.send_modify(|_| ());
+        }
+        if let Some(Change::Transport(transport)) = change {
             info!(
                 method,
                 transport = transport.as_str(),
@@ -179,6 +188,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::fallback::state::Machine;
     use crate::schema::Schema;
     use ActiveTransport::{Grpc, Rest};
 
@@ -194,7 +204,9 @@ mod tests {
         fn new() -> Self {
             let schema = Schema::from_descriptor_set(crate::proto::DESCRIPTORS).expect("a schema");
             let method = Arc::clone(schema.method(GENERATE).expect("a method"));
-            Self { methods: Arc::new(SharedMethods::new(Expiry::default())), method }
+            let active = TransportState::of(&Machine::new(Expiry::default(), Instant::now()));
+            let methods = SharedMethods::new(Expiry::default(), watch::Sender::new(active));
+            Self { methods: Arc::new(methods), method }
         }
 
         async fn call(&self, ends: impl Fn(&mut Observer)) -> &Self {

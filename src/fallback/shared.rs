@@ -206,6 +206,50 @@ async fn a_method_that_grpc_breaks_goes_over_rest_and_the_others_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_watches_is_woken_by_each_change_of_a_verdict_and_not_by_each_call() {
+    let fallback = fresh();
+    prove(&fallback);
+    let mut watch = fallback.watch();
+    let mut was_woken = || {
+        let was_woken = watch.has_changed().expect("it lives");
+        watch.mark_unchanged();
+        was_woken
+    };
+    let (grpc, rest, service) = (ActiveTransport::Grpc, ActiveTransport::Rest, Author::Service);
+    let broken = Error::from(symptom(SymptomKind::StreamReset));
+    condemn_method(&fallback).await;
+    assert!(was_woken(), "a verdict on a method");
+    assert_eq!(told(&fallback), (Some(grpc), None), "which is not the state of all calls");
+    fallback.observer(&method()).answered(rest, service, Code::Ok, Duration::ZERO);
+    assert!(!was_woken());
+
+    let trial = || {
+        let mut trial = fallback.observer(&method());
+        assert_eq!(fallback.route(Some(&mut trial)).0, Route::Grpc);
+        trial
+    };
+    advance(Duration::from_secs(300)).await;
+    trial().failed(grpc, &broken, Duration::ZERO);
+    assert!(was_woken(), "it holds for longer");
+    fallback.observer(&method()).answered(rest, service, Code::Ok, Duration::ZERO);
+    advance(Duration::from_secs(600)).await;
+    let mut last = trial();
+    assert!(!was_woken());
+    last.answered(grpc, service, Code::Ok, Duration::ZERO);
+    assert!(was_woken(), "it is over");
+
+    fallback.record(Event::GrpcBroke(symptom(SymptomKind::NotGrpc)));
+    condemn(&fallback);
+    assert!(was_woken(), "a verdict on all calls");
+    fallback.record(Event::RestAnswered);
+    assert!(!was_woken());
+    advance(Duration::from_secs(300)).await;
+    fail(&fallback, SymptomKind::TlsReset);
+    assert!(was_woken(), "it holds for longer");
+    assert_eq!(told(&fallback), (Some(rest), Some(SymptomKind::TlsReset)), "for another reason");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_held_against_grpc_outlives_it() {
     let old = fresh();
     assert!(old.verdicts().is_empty());

@@ -4,14 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use genai_bridge::emulator::{Emulator, Reply};
+use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tonic::Code;
 
 use super::process::{Serving, folder, program, to};
-use crate::setting::{GENERATE, STREAM, answer, call, question, text_of};
+use crate::setting::{GENERATE, LIST_MODELS, STREAM, answer, call, question, text_of};
 
 async fn output_of(mut command: Command) -> Output {
     spawn_blocking(move || command.output().expect("a process")).await.expect("no panic")
@@ -81,6 +81,46 @@ async fn clients_recover_when_it_is_started_again() {
     let up = call(client, GENERATE, &question("?")).await;
     assert_eq!(up.status.code(), Code::Ok, "{:?}", up.status);
     drop(second);
+}
+
+/// A process that is killed has no end at which it could keep anything.
+#[tokio::test]
+async fn what_it_has_learnt_of_a_method_outlives_a_kill() {
+    let authority = Authority::new("Corp Inspection CA");
+    let emulator = Emulator::builder().authority(authority.clone()).start().await;
+    let emulator = emulator.expect("an emulator");
+    let proxy = HostileProxy::builder().authority(authority).spare(LIST_MODELS);
+    let proxy = proxy.start(Fault::UnroutedPage).await.expect("a proxy");
+    let folder = folder(&emulator);
+    let start = || {
+        let mut command = program();
+        let (endpoint, url) = (emulator.endpoint(), proxy.url());
+        command.env("XDG_STATE_HOME", folder.path()).args(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--endpoint", &endpoint, "--proxy", &url, "--log-format", "json"]);
+        command.arg("--root-certificates").arg(folder.path().join("root.pem"));
+        command.arg("--certificate-folder").arg(folder.path().join("certificate"));
+        Serving::started_by(command)
+    };
+    let ask = async |serving: &Serving| {
+        let client = serving.client().build().expect("a bridge");
+        call(client, GENERATE, &question("?")).await.status.code()
+    };
+    let first = start();
+    let answered = [ask(&first).await, ask(&first).await];
+    assert!(answered[0] != Code::Ok && answered[1] == Code::Ok, "{answered:?}");
+    let kept = || {
+        let files = std::fs::read_dir(folder.path().join("genai-bridge/verdicts")).ok()?;
+        let texts = files.map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
+        texts.flatten().find(|text| text.contains(GENERATE))
+    };
+    while kept().is_none() {
+        assert_eq!(ask(&first).await, Code::Ok);
+    }
+    first.signal("KILL");
+    assert_eq!(first.ended().await.0, None);
+    assert!(kept().is_some());
+    let second = start();
+    assert_eq!(ask(&second).await, Code::Ok, "it need not learn that again");
 }
 
 #[tokio::test]

@@ -58,6 +58,10 @@ impl Serving {
         let mut command = program();
         command.arg("serve").args(to(emulator, folder)).args(options);
         command.arg("--certificate-folder").arg(folder.join("certificate"));
+        Self::started_by(command)
+    }
+
+    pub(super) fn started_by(mut command: Command) -> Self {
         let mut process = command.stderr(Stdio::piped()).spawn().expect("a process");
         let mut log = BufReader::new(process.stderr.take().expect("piped"));
         let mut line = String::new();
