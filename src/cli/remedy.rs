@@ -14,7 +14,7 @@ pub(super) fn on_the_command_line(words: &str) -> Cow<'_, str> {
 }
 
 /// What the library says, and what to say here. A longer text comes before a shorter one in it.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 23] = [
     ("`BridgeBuilder::add_root_certificates`", "--root-certificates"),
     ("`BridgeBuilder::client_identity`", "--client-certificate and --client-key"),
     (", or give other credentials (`BridgeBuilder::credentials`)", OTHER_CREDENTIALS),
@@ -40,6 +40,7 @@ const WORDS: [(&str, &str); 22] = [
         "wait a minute and try again",
     ),
     ("`SidecarBuilder::allow_remote`", "--allow-remote"),
+    ("`SidecarBuilder::host`", "--allow-host"),
     ("`SidecarBuilder::identity`", "--certificate and --key"),
     ("`SidecarBuilder::listen`", "--listen"),
     (", see `Details::others`", ""),

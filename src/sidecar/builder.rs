@@ -20,7 +20,7 @@ use super::service::Service;
 use super::shutdown::Shutdown;
 #[cfg(unix)]
 use super::socket_file::SocketFile;
-use super::web_guard::WebGuard;
+use super::web_guard::{WebGuard, is_host};
 use super::workers::Workers;
 use crate::bridge::Bridge;
 use crate::error::{Error, ErrorKind};
@@ -102,7 +102,7 @@ impl SidecarBuilder {
     }
 
     /// An additional host name that clients may use in their requests, as `name` or `name:port`.
-    /// Default: only the listener's own names.
+    /// [`bind`](Self::bind) refuses any other text. Default: only the listener's own names.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self
@@ -169,8 +169,8 @@ impl SidecarBuilder {
     /// Checks the settings and takes the ports.
     ///
     /// # Errors
-    /// A port or a socket is in use, or cannot be used. The system provides no thread. Or other
-    /// machines could reach an address without [`allow_remote`](Self::allow_remote), or without
+    /// A port or a socket is in use, or cannot be used. The system provides no thread. A
+    /// [`host`](Self::host) is not a host name. Or other machines could reach an address without [`allow_remote`](Self::allow_remote), or without
     /// TLS.
     pub async fn bind(self) -> Result<Sidecar, Error> {
         self.check()?;
@@ -225,6 +225,9 @@ impl SidecarBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
+        if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
+            return Err(no_host(host));
+        }
         let listen = self.listen.tcp();
         for address in [listen, self.admin].into_iter().flatten() {
             if !address.ip().is_loopback() && !self.allow_remote {
@@ -288,6 +291,14 @@ fn taken(text: String, error: io::Error) -> Error {
 
 /// So that a timeout that is meant as none does not overflow the clock.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What stands before an `@` may be a password.
+fn no_host(text: &str) -> Error {
+    let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
+    wrong(format!("{text:?} is not a host name")).with_remedy(
+        "give a name, such as bridge.corp or bridge.corp:8443 (`SidecarBuilder::host`)",
+    )
+}
 
 fn wrong(text: String) -> Error {
     Error::new(ErrorKind::Configuration, text)

@@ -100,10 +100,18 @@ impl WebGuard {
     }
 }
 
+/// Whether a text names a host as clients do: a name or an IP address, with or without a port.
+pub(super) fn is_host(text: &str) -> bool {
+    Host::parse(text).is_some()
+}
+
 impl Host {
     fn parse(text: &str) -> Option<Self> {
-        let authority: Authority = text.parse().ok().filter(|_| !text.contains('@'))?;
-        Some(Self { name: authority.host().to_owned(), port: authority.port_u16() })
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
+        let authority: Authority = text.parse().ok().filter(|_| text.bytes().all(is_of_name))?;
+        let (name, port) = (authority.host().to_owned(), authority.port_u16());
+        let has_port = text.len() > name.len();
+        (!name.is_empty() && has_port == port.is_some()).then_some(Self { name, port })
     }
 }
 
@@ -121,6 +129,19 @@ mod tests {
             &["Bridge.corp".into(), "mesh:443".into()],
             None,
         )
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in ["a", "a.b-c_d:1", "1.2.3.4", "[::1]", "[::1]:443", "A.Corp:65535"] {
+            assert!(is_host(host), "{host}");
+        }
+        for text in [
+            "", " ", "a b", " a", "a ", ":1", "a:", "a:65536", "a:b", "http://a", "a/b", "a?b",
+            "u@a", "a,b", "::1", "[::1", "a\n", "ä",
+        ] {
+            assert!(!is_host(text), "{text:?}");
+        }
     }
 
     #[test]

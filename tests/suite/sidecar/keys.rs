@@ -2,7 +2,7 @@
 
 use genai_bridge::emulator::Emulator;
 use genai_bridge::sidecar::{Identity, PLACEHOLDER_KEY, Sidecar, SidecarBuilder};
-use genai_bridge::{BridgeBuilder, Credentials, Transport};
+use genai_bridge::{BridgeBuilder, Credentials, ErrorKind, Transport};
 use tonic::Code;
 
 use super::{Running, get, keyless};
@@ -119,6 +119,19 @@ async fn a_web_page_reaches_nothing_over_grpc_either() {
     let status = models.list_models(request).await.expect_err("refused");
     assert_eq!(status.code(), Code::PermissionDenied);
     assert!(emulator.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_host_is_refused_by_its_words_but_for_a_password() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let builder = || Sidecar::builder(keyless(&emulator).build().expect("a bridge"));
+    for host in ["", "a b", "http://bridge.corp", "bridge.corp:port"] {
+        let error = builder().host("good.corp:1").host(host).bind().await.expect_err("no host");
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(&format!("{host:?} is not a host name")), "{error}");
+    }
+    let error = builder().host("name:secret@a.corp").bind().await.expect_err("no host").to_string();
+    assert!(error.contains("a.corp") && !error.contains("secret"), "{error}");
 }
 
 #[tokio::test]
