@@ -151,6 +151,7 @@ pub enum ParameterCheck {
     #[default]
     Warn,
     /// Fails the call before anything is sent, with `INVALID_ARGUMENT` and `google.rpc.BadRequest`.
+    /// A value of an enum that this version does not know is sent: the service may know it.
     Reject,
 }
 

@@ -7,6 +7,7 @@ use genai_bridge::v1beta::{
     GenerateContentRequest, GenerationConfig, GetModelRequest, ServiceTier, ThinkingConfig,
 };
 use genai_bridge::{BridgeBuilder, Error, ErrorKind, ParameterCheck, Transport};
+use prost::Message as _;
 use tonic::Code;
 use tracing::instrument::WithSubscriber as _;
 
@@ -67,22 +68,38 @@ async fn warn_logs_each_violation_once_and_sends_the_calls() {
 async fn what_only_rest_has_is_checked_as_well() {
     let emulator = Emulator::start().await.expect("an emulator");
     let mut client = client(direct(&emulator).parameters(ParameterCheck::Reject));
-    let thinking = ThinkingConfig { thinking_level: 9, ..Default::default() };
-    let config = GenerationConfig { thinking_config: Some(thinking), ..Default::default() };
     for (request, said) in [
-        (
-            GenerateContentRequest { generation_config: Some(config), ..question("?") },
-            "`generation_config.thinking_config.thinking_level` is 9",
-        ),
-        (GenerateContentRequest { service_tier: 9, ..question("?") }, "`service_tier` is 9"),
+        (with_level(-1), "`generation_config.thinking_config.thinking_level` is -1"),
+        (with_tier(-1), "`service_tier` is -1"),
     ] {
         let status = client.generate_content(request).await.expect_err("refused");
         assert!(status.message().contains(said), "{status}");
     }
-    let tier = ServiceTier::Priority.into();
-    let request = GenerateContentRequest { service_tier: tier, ..question("?") };
-    client.generate_content(request).await.expect("an answer");
+    client.generate_content(with_tier(ServiceTier::Priority.into())).await.expect("an answer");
     assert_eq!(emulator.received().len(), 1);
+}
+
+fn with_level(thinking_level: i32) -> GenerateContentRequest {
+    let thinking = ThinkingConfig { thinking_level, ..Default::default() };
+    let config = GenerationConfig { thinking_config: Some(thinking), ..Default::default() };
+    GenerateContentRequest { generation_config: Some(config), ..question("?") }
+}
+
+fn with_tier(service_tier: i32) -> GenerateContentRequest {
+    GenerateContentRequest { service_tier, ..question("?") }
+}
+
+/// The service may know what the crate does not: it decides, and hears the value as it is.
+#[tokio::test]
+async fn a_value_that_is_newer_than_the_crate_is_the_services_to_judge() {
+    let emulator = Emulator::start().await.expect("an emulator");
+    let mut client = client(direct(&emulator).parameters(ParameterCheck::Reject));
+    for request in [with_level(9), with_tier(9)] {
+        client.generate_content(request.clone()).await.expect("an answer");
+        let received = emulator.received().pop().expect("a request");
+        let heard = GenerateContentRequest::decode(received.message().clone()).expect("a message");
+        assert_eq!((heard, received.is_rest()), (request, true));
+    }
 }
 
 #[tokio::test]

@@ -8,8 +8,7 @@ use prost::Message;
 use super::limits::{Limits, clip};
 use crate::proto::google::ai::generativelanguage::{v1, v1beta};
 use crate::proto::google::rpc::bad_request::FieldViolation;
-use v1beta::thinking_config::ThinkingLevel;
-use v1beta::{GenerationConfig, ServiceTier, ThinkingConfig};
+use v1beta::{GenerationConfig, ThinkingConfig};
 
 /// The documented ranges in one line.
 pub(crate) const RANGES: &str = "candidate_count is 1 to 8, temperature and top_p are 0.0 to 1.0 (some models take a temperature up to 2.0: GetModel tells max_temperature), max_output_tokens is at most the model's output_token_limit";
@@ -148,7 +147,7 @@ pub(super) fn check_parameters(
             .and_then(|value| out_of_range(value, 1.0))
             .map(|what| ("generation_config.top_p", what)),
         thinking.and_then(thinking_fault),
-        unknown_value::<ServiceTier>(service_tier, "no tier").map(|what| ("service_tier", what)),
+        enum_fault(service_tier).map(|what| ("service_tier", what)),
         limits.fault_of_prompt().map(|what| ("contents", what)),
     ];
     let found = found.into_iter().flatten();
@@ -165,7 +164,7 @@ fn thinking_fault(config: &ThinkingConfig) -> Option<(&'static str, String)> {
     const LEVEL: &str = "generation_config.thinking_config.thinking_level";
     const BUDGET: &str = "generation_config.thinking_config.thinking_budget";
     let level = config.thinking_level;
-    if let Some(what) = unknown_value::<ThinkingLevel>(level, "no level") {
+    if let Some(what) = enum_fault(level) {
         return Some((LEVEL, what));
     }
     let budget = config.thinking_budget?;
@@ -175,9 +174,10 @@ fn thinking_fault(config: &ThinkingConfig) -> Option<(&'static str, String)> {
     (budget < -1).then(|| (BUDGET, format!("is {budget}, not -1 (the model decides) or more")))
 }
 
-/// A number that its enum has no value for.
-fn unknown_value<E: TryFrom<i32>>(number: i32, what: &str) -> Option<String> {
-    E::try_from(number).is_err().then(|| format!("is {number}, which is {what} that is known"))
+/// What is wrong with the number of an enum's value. One that the crate does not know is no fault:
+/// the service may be newer.
+fn enum_fault(number: i32) -> Option<String> {
+    (number < 0).then(|| format!("is {number}, which is no value of an enum of the API"))
 }
 
 fn model_fault(model: &str) -> Option<String> {
