@@ -32,7 +32,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.boxed(path);
     }
     builder.compile_fds(FileDescriptorSet::decode(set.as_slice())?)?;
+    box_requests(&PathBuf::from(env::var("OUT_DIR")?))
+}
+
+/// Has the clients box a request before they do anything else. tonic's futures of a call keep a
+/// place for it at six depths: 12 KB for one of 2 KB.
+fn box_requests(out: &Path) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let code = fs::read_to_string(&path)?;
+            let methods: Vec<String> = code.split(METHOD).map(with_boxed_request).collect();
+            fs::write(&path, methods.join(METHOD))?;
+        }
+    }
     Ok(())
+}
+
+const METHOD: &str = "pub async fn ";
+
+/// The method, if it takes one request, with the request taken at its beginning.
+fn with_boxed_request(method: &str) -> String {
+    const TAKEN: &str = "let mut req = request.into_request();";
+    const BOXED: &str = "let mut req = request.into_request().map(Box::new);";
+    let parts = method.split_once(TAKEN).and_then(|(before, after)| {
+        let (signature, beginning) = before.split_once("self.inner")?;
+        Some([signature, BOXED, "self.inner", beginning, after].concat())
+    });
+    parts.unwrap_or_else(|| method.to_owned())
 }
 
 fn proto_files(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
