@@ -13,10 +13,11 @@ use tonic::Code;
 use super::core::Core;
 use super::trace::Trace;
 use crate::bridge::options::ActiveTransport;
-use crate::call::deadline::{Busy, until, within};
+use crate::call::deadline::{Busy, Deadline, until, within};
 use crate::call::{Call, Judged};
 use crate::error::Error;
 use crate::fallback::{LEAST_PATIENCE, Observer, OtherTransport, ResendState};
+use crate::transport::grpc::Seat;
 
 /// An answer, and how it came.
 pub(super) struct Carried {
@@ -173,15 +174,31 @@ impl Core {
         younger_than: Option<Instant>,
         observer: Option<&mut Observer>,
     ) -> Result<Judged, Error> {
-        let (deadline, hop) = (call.deadline, self.grpc.hop());
-        let seat = {
-            // Let go of at the end of the block, so that each call has less room to carry.
-            let taken = pin!(self.grpc.take_younger_seat(younger_than));
-            within(deadline, Busy::Connecting(hop), taken).await?
-        };
+        let seat = self.take_seat(call.deadline, younger_than).await?;
         if self.is_auto(call) {
             self.watch_over(&seat, call);
         }
+        self.answer_on(seat, call, observer).await
+    }
+
+    /// By itself, or its room would stay with the call until the answer.
+    async fn take_seat(
+        &self,
+        deadline: Option<Deadline>,
+        younger_than: Option<Instant>,
+    ) -> Result<Seat, Error> {
+        let taken = pin!(self.grpc.take_younger_seat(younger_than));
+        within(deadline, Busy::Connecting(self.grpc.hop()), taken).await
+    }
+
+    /// The answer on this seat. The observer asks about a call that takes long.
+    async fn answer_on(
+        &self,
+        seat: Seat,
+        call: &mut Call,
+        observer: Option<&mut Observer>,
+    ) -> Result<Judged, Error> {
+        let (deadline, hop) = (call.deadline, self.grpc.hop());
         let mut answered = pin!(self.grpc.send(call, seat));
         let late = Instant::now() + LEAST_PATIENCE;
         if let Some(observer) = observer.filter(|_| deadline.is_none_or(|it| it.at() > late)) {

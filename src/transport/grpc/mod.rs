@@ -149,10 +149,9 @@ impl GrpcTransport {
         seat: Seat,
         wanted: Wanted,
     ) -> Result<Judged, Error> {
-        let request = self.write_request(call);
-        let message = call.message_over_grpc();
         let answered = async {
-            let response = seat.send(request, message).await?;
+            let request = self.write_request(call);
+            let response = seat.send(request, call.message_over_grpc()).await?;
             answer::read_answer(response, wanted, self.limits).await
         };
         answered.await.map(Judged::of).map_err(|error| hide_secrets(error, &call.metadata))

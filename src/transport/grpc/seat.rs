@@ -76,7 +76,8 @@ impl Seat {
     ) -> Result<Response<Source>, Error> {
         match self {
             Self::Own(seat) => {
-                let (response, upload) = exchange(request, message, &seat).await?;
+                let exchanging = exchange(request, message, &seat)?;
+                let (response, upload) = exchanging.await?;
                 Ok(response.map(|stream| Source::own(stream, upload, seat)))
             }
             // Boxed, or each call on a connection of ours would carry its room.

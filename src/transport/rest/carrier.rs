@@ -2,6 +2,7 @@
 
 use http::header;
 use http_body::Body as _;
+use tokio_util::either::Either;
 use tonic::body::Body;
 
 use crate::error::Error;
@@ -85,25 +86,34 @@ impl RestCarrier {
 
     /// Sends a request of path and query. The program's own carrier chooses the version of HTTP by
     /// itself.
-    pub(super) async fn send(
+    pub(super) fn send(
         &self,
-        mut request: http::Request<SentBody>,
+        request: http::Request<SentBody>,
         versions: HttpVersions,
-    ) -> Result<HttpAnswer, Error> {
+    ) -> impl Future<Output = Result<HttpAnswer, Error>> {
         match self {
-            Self::Own(client) => client.send(request, versions).await,
+            Self::Own(client) => Either::Left(client.send(request, versions)),
             Self::Foreign(foreign, origin) => {
-                *request.uri_mut() = origin.address_of(take_target(&mut request));
-                // hyper writes it by itself; who knows of the program's carrier?
-                if let Some(length) = request.body().size_hint().exact().filter(|it| *it > 0) {
-                    request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-                }
-                let reserved = foreign.reserve().await?;
-                let (answer, peer) = reserved.send(request.map(Body::new)).await?;
-                let (head, body) = answer.into_parts();
-                let body = HttpBody::new(body, peer.hop().into());
-                Ok(HttpAnswer { status: head.status, headers: head.headers, body })
+                // Boxed, or each request of our own client would carry its room.
+                Either::Right(Box::pin(send_foreign(foreign, origin, request)))
             }
         }
     }
+}
+
+async fn send_foreign(
+    foreign: &ForeignCarrier,
+    origin: &Origin,
+    mut request: http::Request<SentBody>,
+) -> Result<HttpAnswer, Error> {
+    *request.uri_mut() = origin.address_of(take_target(&mut request));
+    // hyper writes it by itself; who knows of the program's carrier?
+    if let Some(length) = request.body().size_hint().exact().filter(|it| *it > 0) {
+        request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    let reserved = foreign.reserve().await?;
+    let (answer, peer) = reserved.send(request.map(Body::new)).await?;
+    let (head, body) = answer.into_parts();
+    let body = HttpBody::new(body, peer.hop().into());
+    Ok(HttpAnswer { status: head.status, headers: head.headers, body })
 }

@@ -20,7 +20,8 @@ impl RestTransport {
         versions: HttpVersions,
         expected: Expected,
     ) -> Result<Exchanged, Error> {
-        let answer = self.send_http(request, headers, versions).await?;
+        let sending = self.send_http(request, headers, versions)?;
+        let answer = sending.await?;
         let terms = Terms {
             schema: &self.schema,
             origin: &self.origin,

@@ -43,7 +43,8 @@ impl RestTransport {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body,
         };
-        let answer = self.send_http(request, headers, versions).await?;
+        let sending = self.send_http(request, headers, versions)?;
+        let answer = sending.await?;
         let mut response = Response::new(Body::new(ForwardedBody(answer.body)));
         *response.status_mut() = answer.status;
         *response.headers_mut() = without_connection(&answer.headers);

@@ -180,7 +180,8 @@ impl RestTransport {
             request.add_parameter(parameter);
         }
         let headers = headers_of(call, &method);
-        let answer = self.send_http(request, headers, versions).await?;
+        let sending = self.send_http(request, headers, versions)?;
+        let answer = sending.await?;
         let reading = Reading {
             schema: self.schema.clone(),
             end_fields: if method.server_streaming {
@@ -197,13 +198,13 @@ impl RestTransport {
     }
 
     /// Sends one request: the way of all that goes over REST.
-    async fn send_http(
+    fn send_http(
         &self,
         request: RestRequest,
         headers: HeaderMap,
         versions: HttpVersions,
-    ) -> Result<HttpAnswer, Error> {
-        self.carrier.send(write_http(request, headers)?, versions).await
+    ) -> Result<impl Future<Output = Result<HttpAnswer, Error>>, Error> {
+        Ok(self.carrier.send(write_http(request, headers)?, versions))
     }
 }
 

@@ -93,25 +93,31 @@ impl Client {
     ///
     /// # Errors
     /// There is no connection, or it broke.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         &self,
         mut request: Request<SentBody>,
         versions: HttpVersions,
-    ) -> Result<HttpAnswer, Error> {
+    ) -> impl Future<Output = Result<HttpAnswer, Error>> {
         let pools = match versions {
             HttpVersions::One => &self.one,
             HttpVersions::Any => &self.any,
         };
-        let pool = pools.up_to_date(|| self.make_pool(versions)).await;
-        loop {
-            let mut loan = pool.take().await?;
-            self.address(&mut request, loan.connection.is_http2());
-            match loan.connection.send(request).await {
-                Ok(answer) => return Ok(HttpAnswer::over(loan, answer, pool.hop())),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if loan.connection.is_reused => request = unsent,
-                    _ => return Err(failure::before_answer(error.into_error().into(), pool.hop())),
-                },
+        // The block keeps the request in one place; an `async fn` would move it out of another.
+        async move {
+            let pool = pools.up_to_date(|| self.make_pool(versions)).await;
+            loop {
+                let mut loan = pool.take().await?;
+                self.address(&mut request, loan.connection.is_http2());
+                match loan.connection.send(request).await {
+                    Ok(answer) => return Ok(HttpAnswer::over(loan, answer, pool.hop())),
+                    Err(mut error) => match error.take_message() {
+                        Some(unsent) if loan.connection.is_reused => request = unsent,
+                        _ => {
+                            let error = error.into_error().into();
+                            return Err(failure::before_answer(error, pool.hop()));
+                        }
+                    },
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::either::Either;
 use tracing::debug;
 
 use super::idle::Reusable;
@@ -100,13 +101,13 @@ impl Connection {
     ///
     /// # Errors
     /// The connection broke. The error gives the request back if none of it was written.
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<SentBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<SentBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<SentBody>>>> {
         match &mut self.sender {
-            Sender::One(sender) => sender.try_send_request(request).await,
-            Sender::Many(sender) => sender.try_send_request(request).await,
+            Sender::One(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Many(sender) => Either::Right(sender.try_send_request(request)),
         }
     }
 

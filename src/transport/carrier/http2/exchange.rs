@@ -15,34 +15,40 @@ use crate::error::Error;
 use crate::transport::carrier::http2::connection::Seat;
 use crate::transport::carrier::http2::failure;
 
+/// The head of an answer, and what still uploads beside it.
+type Exchanged = Result<(Response<RecvStream>, Option<Upload>), Error>;
+
 /// Sends a request with its message, or begins to send its stream of messages, and waits for the
 /// head of the answer. Dropping the future resets the stream.
 ///
 /// # Errors
 /// The connection broke the call.
-pub(crate) async fn exchange(
+pub(crate) fn exchange(
     request: Request<()>,
     message: &mut Message,
     seat: &Seat,
-) -> Result<(Response<RecvStream>, Option<Upload>), Error> {
+) -> Result<impl Future<Output = Exchanged>, Error> {
     check_headers(&request, seat)?;
-    let turn = seat.turn().await;
-    let mut sender = seat.sender();
-    let (response, stream) = sender.send_request(request, false).map_err(|error| {
-        seat.give_up();
-        failure::before_request(error, seat.peer())
-    })?;
-    seat.note_stream(response.stream_id().as_u32());
-    if turn.is_some() {
-        // Until the stream is open; what hinders that is told by the answer.
-        let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
-    }
-    drop((sender, turn));
-    let upload = send_message(message, stream);
-    match response.await {
-        Ok(response) => Ok((response, upload)),
-        Err(error) => Err(failure::before_answer(error, seat.peer())),
-    }
+    // The block keeps the request in one place; an `async fn` would move it out of another.
+    Ok(async move {
+        let turn = seat.turn().await;
+        let mut sender = seat.sender();
+        let (response, stream) = sender.send_request(request, false).map_err(|error| {
+            seat.give_up();
+            failure::before_request(error, seat.peer())
+        })?;
+        seat.note_stream(response.stream_id().as_u32());
+        if turn.is_some() {
+            // Until the stream is open; what hinders that is told by the answer.
+            let _ = poll_fn(|cx| sender.poll_ready(cx)).await;
+        }
+        drop((sender, turn));
+        let upload = send_message(message, stream);
+        match response.await {
+            Ok(response) => Ok((response, upload)),
+            Err(error) => Err(failure::before_answer(error, seat.peer())),
+        }
+    })
 }
 
 /// A peer that is sent more than it takes may close the connection, and with it end the calls

@@ -61,7 +61,8 @@ pub(crate) async fn read_http_answer(
         return Ok(failed(&found, metadata_of(headers)));
     }
     if reading.method.server_streaming {
-        return read_stream(status, headers, body, reading).await;
+        // Boxed, or each unary call would carry its room.
+        return Box::pin(read_stream(status, headers, body, reading)).await;
     }
     let text = body.collect(reading.json_limit()).await?.ok_or_else(|| reading.too_large())?;
     if let Some(found) = body.failure() {
