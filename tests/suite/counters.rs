@@ -1,23 +1,28 @@
 //! What operators count: each call that failed, by its code and by what the network did.
 
-use genai_bridge::emulator::{Emulator, Fault, Reply};
+use genai_bridge::emulator::{Emulator, Fault, HostileProxy, Reply};
 use genai_bridge::{ActiveTransport, SymptomKind, Transport};
 use tonic::{Code, Status};
 
+use crate::in_memory::{Network, on_virtual_time};
 use crate::setting::{
-    BOTH, GENERATE, LIST_MODELS, STREAM, answer, behind, call, call_raw, direct, question, through,
+    BOTH, GENERATE, LIST_MODELS, STREAM, answer, call, call_raw, direct, question,
 };
 
-#[tokio::test]
-async fn a_call_that_fails_because_its_probe_did_is_counted_with_the_symptom() {
+#[test]
+fn a_call_that_fails_because_its_probe_did_is_counted_with_the_symptom() {
+    on_virtual_time(fail_with_the_probe());
+}
+
+async fn fail_with_the_probe() {
     use SymptomKind::{ProxyAuthenticationRequired, ProxyForbidden};
     // A refused login ends the call; after another refusal REST is tried, too.
     for (fault, symptom, over_rest) in [
         (Fault::ConnectLoginRequired, ProxyAuthenticationRequired, 0),
         (Fault::ConnectForbidden, ProxyForbidden, 1),
     ] {
-        let (emulator, proxy) = behind(fault).await;
-        let bridge = through(&emulator, &proxy).build().expect("a bridge");
+        let network = Network::begin(HostileProxy::builder(), fault);
+        let bridge = network.bridge().build().expect("a bridge");
         let status = call(bridge.clone(), GENERATE, &question("?")).await.status;
         assert_eq!(status.code(), Code::Unavailable, "{fault:?}");
         let counts = bridge.stats();
@@ -50,10 +55,14 @@ async fn failures_count_once_by_the_code_that_the_caller_gets() {
     }
 }
 
-#[tokio::test]
-async fn what_a_second_attempt_made_good_is_a_symptom_and_no_failure() {
-    let (emulator, proxy) = behind(Fault::InspectHttp1).await;
-    let bridge = through(&emulator, &proxy).transport(Transport::Auto).build().expect("a bridge");
+#[test]
+fn what_a_second_attempt_made_good_is_a_symptom_and_no_failure() {
+    on_virtual_time(make_good());
+}
+
+async fn make_good() {
+    let network = Network::begin(HostileProxy::builder(), Fault::InspectHttp1);
+    let bridge = network.bridge().transport(Transport::Auto).build().expect("a bridge");
     let status = call(bridge.clone(), LIST_MODELS, &question("?")).await.status;
     assert_eq!(status.code(), Code::Ok, "{status:?}");
     let counts = bridge.stats();

@@ -31,6 +31,7 @@ mod files;
 mod guide;
 mod hostile;
 mod http_rules;
+mod in_memory;
 mod json;
 mod json_failures;
 mod layers;

@@ -10,16 +10,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use genai_bridge::emulator::{Authority, Emulator, Fault, HostileProxy, Reply};
+use genai_bridge::emulator::{Fault, HostileProxy, Reply};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, advance, pause, resume, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Request, Status};
 
 use crate::hostile::passes_rest;
-use crate::setting::{GENERATE, LIST_MODELS, STREAM, answer, question, through};
+use crate::in_memory::{Network, on_virtual_time};
+use crate::setting::{GENERATE, LIST_MODELS, STREAM, answer, question};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
@@ -31,24 +32,24 @@ const SHAPES: [Shape; 2] = [Shape::Unary, Shape::Stream];
 /// Calls one after the other: two may fail, the others must not.
 const CALLS: usize = 5;
 const MAY_FAIL: usize = 2;
-/// Far beyond what an answer needs on a busy machine.
+/// Far beyond what an answer needs.
 const LONG: Duration = Duration::from_secs(30);
 /// For what never comes.
 const SHORT: Duration = Duration::from_secs(5);
-/// More cases at a time would only wait for each other.
-const AT_A_TIME: usize = 12;
 /// Above the limits of faults that have one.
 const LARGE: usize = 128 * 1024;
 const PARTS: usize = 3;
 
-#[tokio::test]
-async fn calls_that_grpc_breaks_though_its_probe_passes_go_over_rest_and_come_back() {
+#[test]
+fn calls_that_grpc_breaks_though_its_probe_passes_go_over_rest_and_come_back() {
+    on_virtual_time(try_all_faults());
+}
+
+async fn try_all_faults() {
     let mut cases = run(cases().collect(), Case::make_calls).await;
     println!("{}", table_of(&cases));
     let mut wrong: Vec<String> = cases.iter().filter_map(Case::fault_found).collect();
-    pause();
-    advance(Duration::from_secs(301)).await;
-    resume();
+    sleep(Duration::from_secs(301)).await;
     cases = run(cases, Case::come_back).await;
     wrong.extend(cases.iter().filter(|case| !case.is_back).map(|case| {
         format!("{}, {:?}: gRPC is not used again after the expiry", case.fault, case.shape)
@@ -58,10 +59,15 @@ async fn calls_that_grpc_breaks_though_its_probe_passes_go_over_rest_and_come_ba
     tell(&cases);
 }
 
-#[tokio::test]
-async fn a_call_that_waits_for_ever_shows_the_next_one_the_way_over_rest() {
-    let (emulator, proxy) = selective(Fault::Inspect).await;
-    let bridge = through(&emulator, &proxy).build().expect("a bridge");
+#[test]
+fn a_call_that_waits_for_ever_shows_the_next_one_the_way_over_rest() {
+    on_virtual_time(wait_for_ever());
+}
+
+async fn wait_for_ever() {
+    let network = selective(Fault::Inspect);
+    let Network { emulator, proxy } = &network;
+    let bridge = network.bridge().build().expect("a bridge");
     bridge.connect().await.expect("a transport");
     let ask = |text: &str, limit| {
         let mut request = Request::new(question(text));
@@ -99,19 +105,16 @@ fn cases() -> impl Iterator<Item = Case> {
     cases.filter(|case| (case.fault, case.shape) != (Fault::SlowAnswerPage, Shape::Stream))
 }
 
-/// Runs a step of each case, a few at a time, and keeps their order.
+/// Runs a step of each case, all at a time, and keeps their order.
 async fn run<F: Future<Output = Case> + Send + 'static>(
     cases: Vec<Case>,
     step: impl Fn(Case) -> F,
 ) -> Vec<Case> {
-    let (mut running, mut ended) = (JoinSet::new(), Vec::new());
+    let mut running = JoinSet::new();
     for case in cases {
-        if running.len() == AT_A_TIME {
-            ended.push(running.join_next().await.expect("one").expect("no panic"));
-        }
         running.spawn(step(case));
     }
-    ended.extend(running.join_all().await);
+    let mut ended = running.join_all().await;
     ended.sort_by_key(|case| (case.fault as usize, case.shape));
     ended
 }
@@ -119,7 +122,7 @@ async fn run<F: Future<Output = Case> + Send + 'static>(
 struct Case {
     fault: Fault,
     shape: Shape,
-    network: Option<(Bridge, Arc<Emulator>, Arc<HostileProxy>)>,
+    network: Option<(Bridge, Network)>,
     /// What became of each call: the transport that carried it, or its code.
     outcomes: Vec<Result<ActiveTransport, Status>>,
     /// Calls that the service saw more than once.
@@ -133,27 +136,27 @@ impl Case {
     }
 
     async fn make_calls(mut self) -> Self {
-        let (emulator, proxy) = selective(self.fault).await;
-        // A busy machine is no fault.
-        let builder = through(&emulator, &proxy).grpc_head_start(Duration::from_secs(2));
-        let bridge = builder.build().expect("a bridge");
+        let network = selective(self.fault);
+        let bridge = network.bridge().build().expect("a bridge");
         let _ = bridge.connect().await;
         for number in 0..CALLS {
+            // Virtual time stands still while a call fails: one that follows is a later one.
+            sleep(Duration::from_millis(1)).await;
             self.outcomes.push(self.call(&bridge, number).await);
         }
         let mut seen: HashMap<_, usize> = HashMap::new();
-        for received in emulator.received() {
+        for received in network.emulator.received() {
             if [GENERATE, STREAM].contains(&received.method()) && !received.message().is_empty() {
                 *seen.entry(received.message().clone()).or_default() += 1;
             }
         }
         self.twice = seen.values().filter(|times| **times > 1).count();
-        self.network = Some((bridge, emulator, proxy));
+        self.network = Some((bridge, network));
         self
     }
 
     async fn come_back(mut self) -> Self {
-        let (bridge, emulator, proxy) = self.network.take().expect("calls were made");
+        let (bridge, Network { emulator, proxy }) = self.network.take().expect("calls were made");
         proxy.set_live(Fault::Inspect);
         emulator.on(GENERATE, Reply::message(&answer("good again")));
         // Where all of gRPC was broken, this call begins the probe beside it.
@@ -232,25 +235,22 @@ fn text(fault: Fault) -> String {
 }
 
 /// A network whose fault spares the free call.
-async fn selective(fault: Fault) -> (Arc<Emulator>, Arc<HostileProxy>) {
-    let authority = Authority::new("Corp Inspection CA");
-    let emulator = Emulator::builder().authority(authority.clone()).start().await;
-    let emulator = Arc::new(emulator.expect("an emulator"));
-    let builder = HostileProxy::builder().authority(authority).spare(LIST_MODELS);
+fn selective(fault: Fault) -> Network {
     let limit = if fault == Fault::SlowAnswerPage { 20 } else { 1_000 };
-    let proxy = builder.idle_limit(Duration::from_millis(limit)).start(fault).await;
-    let proxy = Arc::new(proxy.expect("a proxy"));
+    let proxy = HostileProxy::builder().spare(LIST_MODELS);
+    let network = Network::begin(proxy.idle_limit(Duration::from_millis(limit)), fault);
+    let Network { emulator, proxy } = &network;
     let text = text(fault);
     let whole = Reply::message(&answer(&text));
     emulator.on(STREAM, Reply::messages((0..PARTS).map(|_| answer(&text))));
     if fault == Fault::SlowAnswerPage {
         let gate = Arc::new(Semaphore::new(0));
         emulator.on(GENERATE, whole.gate(Arc::clone(&gate)));
-        tokio::spawn(open_late(Arc::clone(&proxy), gate));
+        tokio::spawn(open_late(Arc::clone(proxy), gate));
     } else {
         emulator.on(GENERATE, whole);
     }
-    (emulator, proxy)
+    network
 }
 
 /// Lets an answer go for each request of REST, on which no limit lies.

@@ -15,9 +15,11 @@ use tonic::transport::Channel;
 use tower_service::Service;
 
 use super::table::{Part, differences, hold_true};
-use super::{CONNECT_TIMEOUT, Case, Seen, bring_about, look_at, network, patient, run_each};
+use super::{
+    CONNECT_TIMEOUT, Case, IDLE_LIMIT, Seen, bring_about, first_fault, look_at, patient, run_each,
+};
 use crate::carriers::{endpoint, reqwest_through};
-use crate::setting::{OpenStream, OpenStreams, direct};
+use crate::setting::{OpenStream, OpenStreams, behind_a, direct};
 
 /// Nothing but its deadline ends a call on a carrier that fell silent. The probe ends before.
 const LIMIT: Duration = Duration::from_secs(12);
@@ -37,7 +39,8 @@ async fn over_the_programs_own_carriers_no_fault_costs_a_call_twice() {
 }
 
 async fn observe(case: Case) -> Seen {
-    let network = network(case).await;
+    let proxy = HostileProxy::builder().idle_limit(IDLE_LIMIT);
+    let network = behind_a(proxy, first_fault(case)).await;
     let (emulator, proxy) = &network;
     let (channel, open) = channel(emulator, proxy);
     let client = reqwest_through(emulator, proxy).connect_timeout(CONNECT_TIMEOUT);

@@ -1,22 +1,25 @@
 //! Every fault × unary or stream × fresh or reused connection: where calls go, how often, and what is seen.
 //!
 //! `docs/faults.md` shows the outcome and is held true here. `UPDATE_DOCS=1` writes it anew.
+//! Calls over our own carriers run in memory, on virtual time; those of `foreign` over sockets, since
+//! reqwest opens its own.
 
 mod foreign;
 mod table;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use genai_bridge::emulator::{Emulator, Fault, HostileProxy};
 use genai_bridge::v1beta::generative_service_client::GenerativeServiceClient;
 use genai_bridge::{ActiveTransport, Bridge, BridgeBuilder, Error, SymptomKind, Transport};
-use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::{Request, Status};
 
-use crate::setting::{GENERATE, STREAM, behind_a, notice_cut, question, text_of, through};
+use crate::in_memory::{Network, on_virtual_time};
+use crate::setting::{GENERATE, STREAM, notice_cut, question, text_of};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
@@ -48,43 +51,38 @@ struct Seen {
 
 /// No row waits longer for its verdict.
 const LONG: Duration = Duration::from_secs(30);
-/// What a busy machine may add to a call's time.
+/// What a busy machine may add to a call's time, where it is real.
 const SLACK: Duration = Duration::from_secs(20);
 /// More rows at a time would only wait for each other.
 const AT_A_TIME: usize = 16;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_fault_costs_no_call_twice_and_is_known_by_its_symptom() {
-    let seen = OUTCOMES.get_or_init(run_all).await;
+#[test]
+fn each_fault_costs_no_call_twice_and_is_known_by_its_symptom() {
+    let seen = run_all();
     for ((fault, ..), seen) in seen {
         assert!(seen.processed <= 1, "{fault}: the service saw the call {} times", seen.processed);
     }
     table::hold_true(table::Part::Ours, seen);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fixed_transport_is_never_left_whatever_the_fault() {
-    let seen = OUTCOMES.get_or_init(run_all).await;
+#[test]
+fn a_fixed_transport_is_never_left_whatever_the_fault() {
+    let seen = run_all();
     let strays: Vec<&str> =
         seen.iter().flat_map(|(_, seen)| &seen.strays).map(String::as_str).collect();
     assert!(strays.is_empty(), "{}", strays.join("\n"));
 }
 
 /// Both claims look at the same calls.
-static OUTCOMES: OnceCell<Vec<(Case, Seen)>> = OnceCell::const_new();
-
-async fn run_all() -> Vec<(Case, Seen)> {
-    run_each(observe).await
+fn run_all() -> &'static [(Case, Seen)] {
+    static OUTCOMES: OnceLock<Vec<(Case, Seen)>> = OnceLock::new();
+    OUTCOMES.get_or_init(|| on_virtual_time(run_each(observe)))
 }
-
-/// The tables run one after the other: a machine that both keep busy would look like a bad network.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn run_each<F>(observe: impl Fn(Case) -> F) -> Vec<(Case, Seen)>
 where
     F: Future<Output = Seen> + Send + 'static,
 {
-    let _turn = TURN.lock().await;
     let mut running = JoinSet::new();
     let mut ended = Vec::new();
     for &fault in Fault::ALL {
@@ -104,16 +102,14 @@ where
     ended
 }
 
-type Network = (Emulator, HostileProxy);
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Silence before a connection is asked whether it lives.
 const SILENCE: Duration = Duration::from_secs(1);
 /// An idle tunnel outlives a connection that is found dead beside it, and the trust in it.
 const IDLE_LIMIT: Duration = Duration::from_secs(4);
 
-async fn network(case: Case) -> Network {
-    behind_a(HostileProxy::builder().idle_limit(IDLE_LIMIT), first_fault(case)).await
+fn network(case: Case) -> Network {
+    Network::begin(HostileProxy::builder().idle_limit(IDLE_LIMIT), first_fault(case))
 }
 
 fn first_fault((fault, connection, _): Case) -> Fault {
@@ -125,9 +121,9 @@ fn first_fault((fault, connection, _): Case) -> Fault {
 
 /// A bridge that is about to meet the fault.
 async fn meet(case: Case, network: &Network, transport: Transport) -> Bridge {
-    let builder = patient(through(&network.0, &network.1)).transport(transport);
+    let builder = patient(network.bridge()).transport(transport);
     let bridge = builder.build().expect("a bridge");
-    if bring_about(case, &network.1, &bridge, transport).await {
+    if bring_about(case, &network.proxy, &bridge, transport).await {
         notice_cut(&bridge).await;
     }
     bridge
@@ -227,9 +223,9 @@ fn method(shape: Shape) -> &'static str {
 }
 
 async fn observe(case: Case) -> Seen {
-    let network = network(case).await;
+    let network = network(case);
     let bridge = meet(case, &network, Transport::Auto).await;
-    let seen = look_at(case, &bridge, &network.0, LONG).await;
+    let seen = look_at(case, &bridge, &network.emulator, LONG).await;
     Seen { strays: stray(case).await, ..seen }
 }
 
@@ -290,11 +286,11 @@ async fn stray(case: Case) -> Vec<String> {
     for (transport, other) in
         [(Transport::Grpc, ActiveTransport::Rest), (Transport::Rest, ActiveTransport::Grpc)]
     {
-        let network = network(case).await;
+        let network = network(case);
         let bridge = meet(case, &network, transport).await;
         // Only where it goes matters.
         let _ = call_within(&bridge, case.2, Duration::from_secs(1)).await;
-        let (emulator, proxy) = &network;
+        let Network { emulator, proxy } = &network;
         let is_grpc = transport == Transport::Grpc;
         let strayed = emulator.received().iter().any(|call| call.is_rest() == is_grpc)
             || bridge.stats().attempts(other) > 0
