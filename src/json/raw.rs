@@ -21,8 +21,7 @@ pub(crate) fn members(object: &[u8]) -> Result<Vec<Member<'_>>> {
         let name = scan.string()?;
         scan.expect(b':')?;
         members.push((name, scan.value()?));
-        if !scan.eat(b',') {
-            scan.expect(b'}')?;
+        if !scan.comma_or(b'}')? {
             return Ok(members);
         }
     }
@@ -45,8 +44,7 @@ pub(crate) fn elements(array: &[u8]) -> Result<Vec<&[u8]>> {
     }
     loop {
         elements.push(scan.value()?);
-        if !scan.eat(b',') {
-            scan.expect(b']')?;
+        if !scan.comma_or(b']')? {
             return Ok(elements);
         }
     }

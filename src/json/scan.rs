@@ -34,6 +34,30 @@ pub(crate) enum Start {
 /// Objects and arrays inside each other, in a value that is skipped.
 const MAX_NESTING: u32 = 128;
 
+/// What a value begins with, by its first byte.
+static STARTS: [Option<Start>; 256] = starts();
+
+#[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+const fn starts() -> [Option<Start>; 256] {
+    let mut table = [None; 256];
+    let mut digit = b'0';
+    while digit <= b'9' {
+        table[digit as usize] = Some(Start::Number);
+        digit += 1;
+    }
+    table[b'-' as usize] = Some(Start::Number);
+    // `NaN` and `Infinity`; whoever reads the number says whether they are taken.
+    table[b'N' as usize] = Some(Start::Number);
+    table[b'I' as usize] = Some(Start::Number);
+    table[b'"' as usize] = Some(Start::String);
+    table[b'{' as usize] = Some(Start::Object);
+    table[b'[' as usize] = Some(Start::Array);
+    table[b't' as usize] = Some(Start::True);
+    table[b'f' as usize] = Some(Start::False);
+    table[b'n' as usize] = Some(Start::Null);
+    table
+}
+
 impl<'a> Scan<'a> {
     /// # Errors
     /// The text is not UTF-8.
@@ -78,17 +102,8 @@ impl<'a> Scan<'a> {
     #[inline]
     pub(crate) fn start(&mut self) -> Result<Start> {
         self.skip_space();
-        Ok(match self.rest.first() {
-            Some(b'"') => Start::String,
-            Some(b'{') => Start::Object,
-            Some(b'[') => Start::Array,
-            Some(b'-' | b'0'..=b'9') => Start::Number,
-            Some(b'N' | b'I') if self.is_lenient => Start::Number,
-            Some(b't') => Start::True,
-            Some(b'f') => Start::False,
-            Some(b'n') => Start::Null,
-            _ => return Err(self.fault("no JSON value")),
-        })
+        let start = self.rest.first().and_then(|byte| *STARTS.get(usize::from(*byte))?);
+        start.ok_or_else(|| self.fault("no JSON value"))
     }
 
     /// Whether this byte stands next, after space.
@@ -120,6 +135,23 @@ impl<'a> Scan<'a> {
             self.advance(length);
         }
         stands
+    }
+
+    /// Skips a comma, or the byte that ends the list before it; says whether it was the comma.
+    #[inline]
+    pub(crate) fn comma_or(&mut self, end: u8) -> Result<bool> {
+        self.skip_space();
+        match self.rest {
+            [b',', after @ ..] => {
+                self.rest = after;
+                Ok(true)
+            }
+            [byte, after @ ..] if *byte == end => {
+                self.rest = after;
+                Ok(false)
+            }
+            _ => Err(self.expected(end)),
+        }
     }
 
     #[inline]
@@ -217,13 +249,12 @@ impl<'a> Scan<'a> {
                     return Ok(());
                 }
                 let in_object = around & 1 == 1;
-                if self.eat(b',') {
+                if self.comma_or(if in_object { b'}' } else { b']' })? {
                     if in_object {
                         self.skip_name()?;
                     }
                     break;
                 }
-                self.expect(if in_object { b'}' } else { b']' })?;
                 around >>= 1;
                 nesting -= 1;
             }

@@ -120,11 +120,10 @@ fn read_kept(object: &[u8]) -> Result<Vec<Kept<'_>>> {
             let value = scan.value()?;
             let whole = object.get(start..scan.offset()).unwrap_or_default();
             members.push(Kept { name, value, whole });
-            if !scan.eat(b',') {
+            if !scan.comma_or(b'}')? {
                 break;
             }
         }
-        scan.expect(b'}')?;
     }
     scan.expect_end()?;
     Ok(members)

@@ -22,6 +22,9 @@ pub(crate) struct Field {
     pub(crate) index: u16,
     /// Presence bit: its index, or that of its oneof.
     pub(crate) slot: u16,
+    /// The bits of both in one word, in which [`FAR`] is the lowest; `FAR` alone, if one of them
+    /// is not in it.
+    pub(crate) mark: u64,
     pub(crate) in_oneof: bool,
     /// Parsers refuse a string that is not UTF-8.
     pub(crate) checked_utf8: bool,
@@ -130,15 +133,16 @@ impl Field {
         };
         let number = u32::try_from(field.number).unwrap_or_default();
         let wire_type = if packed { WireType::Delimited } else { kind.wire_type() };
+        let slot = oneof
+            .map_or(at, |oneof| u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof));
         Self {
             number,
             kind,
             shape,
             packed,
             index: at,
-            slot: oneof.map_or(at, |oneof| {
-                u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(oneof)
-            }),
+            slot,
+            mark: bit(at).zip(bit(slot)).map_or(FAR, |(index, slot)| index | slot),
             in_oneof,
             checked_utf8: features.checked_utf8,
             required: options.behaviors.contains(&BEHAVIOR_REQUIRED),
@@ -150,9 +154,10 @@ impl Field {
         }
     }
 
-    /// `"jsonName":` with other bytes behind it, and its length; unless it is longer than that.
+    /// `"jsonName":` with other bytes behind it, and its length; one beyond those bytes, if it is
+    /// longer than that.
     #[inline]
-    pub(crate) fn short_key(&self) -> Option<(&[u8; 32], usize)> {
+    pub(crate) fn short_key(&self) -> (&[u8; 32], usize) {
         self.key.second_part()
     }
 
@@ -293,6 +298,13 @@ fn lower_camel(name: &str) -> String {
     camel
 }
 
+/// The bit of an index or a slot in a field's mark.
+fn bit(slot: u16) -> Option<u64> {
+    1_u64.checked_shl(u32::from(slot) + 1)
+}
+
+/// In the mark of a field that has no bits of its own.
+pub(crate) const FAR: u64 = 1;
 const LABEL_REPEATED: i32 = 3;
 /// `google.api.FieldBehavior.REQUIRED`
 const BEHAVIOR_REQUIRED: i32 = 2;

@@ -35,12 +35,13 @@ impl<const N: usize> InlineText<N> {
             .unwrap_or_default()
     }
 
-    /// The text behind its first byte, with others behind it, and its length; unless it is a long
-    /// one.
+    /// The text behind its first byte, with others behind it, and its length; if it is a long one,
+    /// a length that no text in place has.
     #[inline]
-    pub(super) fn second_part<const M: usize>(&self) -> Option<(&[u8; M], usize)> {
-        let length = usize::from(self.length).checked_sub(1).filter(|length| *length <= M)?;
-        Some((self.inline.get(1..)?.first_chunk()?, length))
+    pub(super) fn second_part<const M: usize>(&self) -> (&[u8; M], usize) {
+        const { assert!(M < N && N < u8::MAX as usize) };
+        let part = self.inline.get(1..).and_then(<[u8]>::first_chunk);
+        (part.unwrap_or(&[0; M]), self.length.wrapping_sub(1).into())
     }
 
     #[inline]
@@ -93,7 +94,13 @@ impl Tag {
     pub(crate) fn append_to(self, out: &mut Vec<u8>) {
         match self.single_byte() {
             Some(byte) => out.push(byte),
-            None => out.extend_from_slice(self.as_bytes()),
+            None => self.append_long_to(out),
         }
+    }
+
+    /// A function of its own, so that only long tags have to stand in memory.
+    #[inline(never)]
+    fn append_long_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
     }
 }

@@ -28,7 +28,7 @@ use crate::proto::DESCRIPTORS;
 use config::{ConfiguredRule, MethodConfigs, ServiceConfig};
 use descriptor::read_files;
 pub(crate) use enumeration::Enum;
-pub(crate) use field::{Field, Kind, Shape, WireType};
+pub(crate) use field::{FAR, Field, Kind, Shape, WireType};
 pub(crate) use inline_text::Tag;
 pub(crate) use message::{Message, Special};
 pub(crate) use method::Method;

@@ -16,6 +16,7 @@ const BOOL: u8 = 0x20;
 
 impl<'a> Reader<'a> {
     /// `google.protobuf.Struct` and `ListValue`: the JSON of their one field.
+    #[inline(never)]
     pub(super) fn only_field(
         &mut self,
         message: &Message,
@@ -29,6 +30,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `google.protobuf.Value`: the member of its oneof that the JSON value asks for.
+    #[inline(never)]
     pub(super) fn dynamic(
         &mut self,
         message: &Message,

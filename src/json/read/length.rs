@@ -76,10 +76,29 @@ fn fill_varint(slot: &mut [u8], mut value: usize) {
 
 #[inline]
 pub(super) const fn varint_length(value: usize) -> usize {
-    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+    // A seventh of the bits, rounded up, without a division.
+    ((usize::BITS - (value | 1).leading_zeros()) * 9 + 64) as usize / 64
 }
 
 /// Most bytes of a length: 32 GiB.
 const MAX_SLOT: usize = 5;
 /// Values up to this many bytes are moved to close the slot before them.
 const SHORT: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_length_takes_its_bytes() {
+        for bits in 0..usize::BITS {
+            let value = 1_usize << bits;
+            for value in [value - 1, value, value + 1] {
+                let mut bytes = Vec::new();
+                push_varint(&mut bytes, value as u64);
+                assert_eq!(varint_length(value), bytes.len(), "{value}");
+            }
+        }
+        assert_eq!(varint_length(usize::MAX), 10);
+    }
+}

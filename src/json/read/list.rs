@@ -6,6 +6,7 @@ use crate::json::lenience::Lenience;
 use crate::schema::{Field, Kind, Special};
 
 impl Reader<'_> {
+    #[inline(never)]
     pub(super) fn repeated(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         self.scan.expect(b'[')?;
         if self.scan.eat(b']') {
@@ -31,12 +32,11 @@ impl Reader<'_> {
             } else {
                 self.tagged_value(field, depth, out)?;
             }
-            if !self.scan.eat(b',') {
+            if !self.scan.comma_or(b']')? {
                 break;
             }
         }
         self.in_list = false;
-        self.scan.expect(b']')?;
         match length {
             Some(at) if self.slot.is_empty(at, out) => out.truncate(start),
             Some(at) => self.close(at, out)?,

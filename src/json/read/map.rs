@@ -9,6 +9,7 @@ use crate::json::wire::Wire;
 use crate::schema::{Field, Kind};
 
 impl Reader<'_> {
+    #[inline(never)]
     pub(super) fn map(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let Kind::Message(id) = field.kind else {
             return Err(self.scan.fault("a map without entries"));
@@ -49,11 +50,10 @@ impl Reader<'_> {
             } else {
                 out.truncate(start);
             }
-            if !self.scan.eat(b',') {
+            if !self.scan.comma_or(b'}')? {
                 break;
             }
         }
-        self.scan.expect(b'}')?;
         if !may_repeat {
             return Ok(());
         }

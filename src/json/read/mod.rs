@@ -147,6 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A message in the form that its type asks for, without its length.
+    #[inline]
     pub(super) fn message(&mut self, id: MessageId, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let depth = depth.checked_sub(1).ok_or_else(|| self.scan.fault(TOO_DEEP))?;
         let message = self.schema.message(id);
@@ -174,6 +175,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn field(&mut self, field: &Field, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match field.shape {
             Shape::Implicit | Shape::Explicit | Shape::Unknown => {
@@ -196,14 +198,23 @@ impl<'a> Reader<'a> {
         field.tag.append_to(out);
         let before = out.len();
         self.value(field.kind, depth, out)?;
-        if let Kind::Group(_) = field.kind
-            && !(out.len() == before && std::mem::take(&mut self.left_out))
-        {
-            push_varint(out, u64::from(field.number) << 3 | 4);
-        } else if out.len() == before {
-            out.truncate(start);
+        if out.len() == before || matches!(field.kind, Kind::Group(_)) {
+            self.end_tagged(field, start, before, out);
         }
         Ok(())
+    }
+
+    /// Takes back the tag of a value that is nothing, and ends a group.
+    #[inline(never)]
+    fn end_tagged(&mut self, field: &Field, start: usize, before: usize, out: &mut Vec<u8>) {
+        let is_nothing = out.len() == before;
+        if let Kind::Group(_) = field.kind
+            && !(is_nothing && std::mem::take(&mut self.left_out))
+        {
+            push_varint(out, u64::from(field.number) << 3 | 4);
+        } else if is_nothing {
+            out.truncate(start);
+        }
     }
 
     /// Keeps room for a length.

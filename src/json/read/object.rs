@@ -22,15 +22,12 @@ impl Reader<'_> {
         let mut seen = SlotSet::default();
         let first_unknown = self.unknown.len();
         let start = out.len();
-        let mut next = 0;
+        let mut next = &*message.fields;
         loop {
             self.scan.skip_space();
             let at = self.scan.offset();
-            let field = match self.usual_name(message, next) {
-                Some((field, index)) => {
-                    next = index + 1;
-                    Some(field)
-                }
+            let field = match self.usual_name(message, &mut next) {
+                Some(field) => Some(field),
                 None => self.other_name(message, depth, except)?,
             };
             if let Some(field) = field {
@@ -44,11 +41,10 @@ impl Reader<'_> {
                     self.keep_since(at, message);
                 }
             }
-            if !self.scan.eat(b',') {
+            if !self.scan.comma_or(b'}')? {
                 break;
             }
         }
-        self.scan.expect(b'}')?;
         if let Some(repeats) = seen.into_repeats() {
             Self::keep_last(message, repeats, start, out)?;
         }
@@ -93,24 +89,30 @@ impl Reader<'_> {
         self.unknown.forget_after(at);
     }
 
-    /// The field whose name comes next, written without escapes, and its colon; with its index.
-    /// Most of them come in their order, so the one at `next` is tried first.
+    /// The field whose name comes next, written without escapes, and its colon. Most of them come
+    /// in their order, so the first of `next` is tried first; then those behind it are the next.
     #[inline]
-    fn usual_name<'m>(&mut self, message: &'m Message, next: usize) -> Option<(&'m Field, usize)> {
-        if let Some(field) = message.fields.get(next)
-            && let Some((key, length)) = field.short_key()
-            && self.scan.eat_start(key, length)
-        {
-            return Some((field, next));
+    fn usual_name<'m>(
+        &mut self,
+        message: &'m Message,
+        next: &mut &'m [Field],
+    ) -> Option<&'m Field> {
+        if let [field, after @ ..] = next {
+            let (key, length) = field.short_key();
+            if self.scan.eat_start(key, length) {
+                *next = after;
+                return Some(field);
+            }
         }
         let mut scan = self.scan;
         let at = message.index_of_name(scan.plain_string()?)?;
-        let field = message.fields.get(at)?;
+        let (field, after) = message.fields.get(at..)?.split_first()?;
         if !scan.eat(b':') {
             return None;
         }
         self.scan = scan;
-        Some((field, at))
+        *next = after;
+        Some(field)
     }
 
     /// The same for any other name: one with escapes, or an unknown one, which is kept; then
@@ -161,17 +163,32 @@ impl Reader<'_> {
         at: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let is_absent = self.scan.is_next(b'n') && !self.takes_null(field);
+        if self.scan.is_next(b'n') && !self.takes_null(field) {
+            self.mark_field(field, seen, at, out)?;
+            return self.scan.word("null");
+        }
+        if !seen.add_new(field) {
+            self.mark_field(field, seen, at, out)?;
+            if field.in_oneof && seen.was(field.slot) {
+                self.repeat(seen, Replaced::Oneof(field.slot), out.len(), at)?;
+            }
+        }
+        self.field(field, depth, out)
+    }
+
+    /// Marks the name of a member; that it came before is a repeat, even of what is absent.
+    #[cold]
+    fn mark_field(
+        &mut self,
+        field: &Field,
+        seen: &mut SlotSet,
+        at: usize,
+        out: &[u8],
+    ) -> Result<()> {
         if seen.was(field.index) {
             self.repeat(seen, Replaced::Field(field.number), out.len(), at)?;
         }
-        if is_absent {
-            return self.scan.word("null");
-        }
-        if field.in_oneof && seen.was(field.slot) {
-            self.repeat(seen, Replaced::Oneof(field.slot), out.len(), at)?;
-        }
-        self.field(field, depth, out)
+        Ok(())
     }
 
     /// `null` means absent, except where it is a value of its own.

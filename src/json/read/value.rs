@@ -8,37 +8,49 @@ use crate::json::lenience::Lenience;
 use crate::json::number::{Number, double_of, float_of, parse_non_finite};
 use crate::json::scan::Start;
 use crate::json::wire::{push_varint, zigzag_encode};
-use crate::schema::{Enum, EnumId, Kind};
+use crate::schema::{Enum, EnumId, Kind, MessageId};
 
 impl Reader<'_> {
-    /// One value, with its length where it has one; nothing, if it is an unknown enum name.
+    /// One value, with its length where it has one; nothing, if it is an unknown enum name. Each
+    /// kind has a function of its own, so that none pays for what another keeps at hand.
     #[inline]
     pub(super) fn value(&mut self, kind: Kind, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match kind {
             Kind::String => self.text(out),
             Kind::Bytes => self.bytes(out),
-            Kind::Message(id) => {
-                let length = self.open(out);
-                self.message(id, depth, out)?;
-                self.close(length, out)
-            }
+            Kind::Message(id) => self.message_inside(id, depth, out),
             Kind::Group(id) => self.message(id, depth, out),
             Kind::Enum(id) => self.enumeration(id, out),
             Kind::Bool => self.bool(out),
-            Kind::Double => {
-                let at = self.scan.offset();
-                let value = self.float(double_of, |value| value)?;
-                self.append_float(value.map(f64::to_le_bytes), at, out)
-            }
-            Kind::Float => {
-                let at = self.scan.offset();
-                let value = self.float(float_of, narrow)?;
-                self.append_float(value.map(f32::to_le_bytes), at, out)
-            }
+            Kind::Double => self.wide_float(out),
+            Kind::Float => self.narrow_float(out),
             _ => self.integer(kind, out),
         }
     }
 
+    /// A message with its length.
+    #[inline(never)]
+    fn message_inside(&mut self, id: MessageId, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let length = self.open(out);
+        self.message(id, depth, out)?;
+        self.close(length, out)
+    }
+
+    #[inline(never)]
+    fn wide_float(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let at = self.scan.offset();
+        let value = self.float(double_of, |value| value)?;
+        self.append_float(value.map(f64::to_le_bytes), at, out)
+    }
+
+    #[inline(never)]
+    fn narrow_float(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let at = self.scan.offset();
+        let value = self.float(float_of, narrow)?;
+        self.append_float(value.map(f32::to_le_bytes), at, out)
+    }
+
+    #[inline(never)]
     pub(super) fn bool(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let value = self.scan.is_next(b't');
         let word = self.scan.word(if value { "true" } else { "false" });
@@ -75,6 +87,7 @@ impl Reader<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn integer(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
         if let Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 = kind
             && let Some(value) = self.scan.small_integer()
@@ -82,6 +95,12 @@ impl Reader<'_> {
             push_varint(out, value.into());
             return Ok(());
         }
+        self.other_integer(kind, out)
+    }
+
+    /// An integer in any form.
+    #[inline(never)]
+    fn other_integer(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
         let is_quoted = self.scan.is_next(b'"');
         let at = self.scan.offset();
         let written = if is_quoted {
@@ -144,6 +163,7 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(never)]
     fn enumeration(&mut self, id: EnumId, out: &mut Vec<u8>) -> Result<()> {
         let of = self.schema.enumeration(id);
         let number = match self.scan.start()? {
@@ -192,7 +212,7 @@ impl Reader<'_> {
     }
 
     /// A string with its length.
-    #[inline]
+    #[inline(never)]
     pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Result<()> {
         if let Some(plain) = self.scan.plain_string() {
             push_varint(out, plain.len() as u64);
@@ -206,6 +226,7 @@ impl Reader<'_> {
 
     /// Base64 of either alphabet, padded or not, with its length. Some services escape the padding,
     /// so what stands before the first escape is taken as it is.
+    #[inline(never)]
     fn bytes(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.scan.skip_space();
         let at = self.scan.offset();

@@ -18,6 +18,7 @@ const FIELD_2: u8 = 0x12;
 impl Reader<'_> {
     /// `google.protobuf.Any`. In an answer, one whose type nobody here knows, or that has none,
     /// must not cost the message around it.
+    #[inline(never)]
     pub(super) fn any(&mut self, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let (scan, start) = (self.scan, out.len());
         match self.typed_any(depth, out) {
@@ -90,8 +91,7 @@ impl Reader<'_> {
             } else if found.replace(self.scan.string()?.into_owned()).is_some() {
                 return Err(Fault::new("`@type` comes twice", at));
             }
-            if !self.scan.eat(b',') {
-                self.scan.expect(b'}')?;
+            if !self.scan.comma_or(b'}')? {
                 return found.map(Some).ok_or_else(|| Fault::new("an Any without `@type`", at));
             }
         }
@@ -119,8 +119,7 @@ impl Reader<'_> {
                 }
                 _ => return Err(Fault::new("an Any of this type holds `value` alone", at)),
             }
-            if !self.scan.eat(b',') {
-                self.scan.expect(b'}')?;
+            if !self.scan.comma_or(b'}')? {
                 return if has_value {
                     Ok(())
                 } else {
@@ -130,10 +129,12 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn timestamp(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.instant(parse_timestamp, "no timestamp (RFC 3339)", out)
     }
 
+    #[inline(never)]
     pub(super) fn duration(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.instant(parse_duration, "no duration (such as 1.5s)", out)
     }
@@ -159,6 +160,7 @@ impl Reader<'_> {
     }
 
     /// `google.protobuf.FieldMask`: camelCase paths become the names of the proto.
+    #[inline(never)]
     pub(super) fn field_mask(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.scan.skip_space();
         let at = self.scan.offset();
@@ -174,6 +176,7 @@ impl Reader<'_> {
     }
 
     /// `google.protobuf.Int32Value` and its like.
+    #[inline(never)]
     pub(super) fn wrapper(
         &mut self,
         message: &Message,

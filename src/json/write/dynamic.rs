@@ -14,6 +14,7 @@ const BOOL: u8 = 0x20;
 
 impl<'a> Writer<'a> {
     /// `google.protobuf.Struct`: the object of its one field, a map.
+    #[inline(never)]
     pub(super) fn structure(
         &mut self,
         message: &Message,
@@ -44,6 +45,7 @@ impl<'a> Writer<'a> {
     }
 
     /// `google.protobuf.ListValue`: the array of its one field.
+    #[inline(never)]
     pub(super) fn list(&mut self, message: &Message, mut wire: Wire<'_>, depth: u32) -> Result<()> {
         let Some(field) = message.field_of_number(1) else {
             return Err(wire.fault("a ListValue without values"));

@@ -112,9 +112,8 @@ pub(super) struct Writer<'a> {
     gaps: Vec<(usize, Bytes)>,
 }
 
-/// How far a message could be written.
-enum Written {
-    Whole,
+/// Why a message must be written again.
+enum Again {
     /// A field came again: the message must be put in order.
     OutOfOrder,
     /// All but these fields must be left out: the text of their members was kept.
@@ -174,6 +173,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A message in the form that its type asks for.
+    #[inline]
     pub(super) fn message(&mut self, id: MessageId, wire: Wire<'_>, depth: u32) -> Result<()> {
         let depth = depth.checked_sub(1).ok_or_else(|| wire.fault(TOO_DEEP))?;
         let message = self.schema.message(id);
@@ -190,46 +190,59 @@ impl<'a> Writer<'a> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn object(&mut self, message: &Message, wire: Wire<'_>, depth: u32) -> Result<()> {
         let fields = if self.is_partial() { Self::fields::<true> } else { Self::fields::<false> };
         let start = self.mark();
-        let written = if self.out_of_order {
-            Written::OutOfOrder
-        } else {
-            fields(self, message, wire, depth, true)?
-        };
-        match written {
-            Written::Whole => Ok(()),
-            Written::OutOfOrder => {
-                self.rewind(start);
+        if self.out_of_order {
+            return self.object_again(message, wire, depth, start, Again::OutOfOrder);
+        }
+        match fields(self, message, wire, depth, true)? {
+            None => Ok(()),
+            Some(again) => self.object_again(message, wire, depth, start, *again),
+        }
+    }
+
+    /// Writes an object from its start, without what stood in the way.
+    #[cold]
+    fn object_again(
+        &mut self,
+        message: &Message,
+        wire: Wire<'_>,
+        depth: u32,
+        start: Mark,
+        again: Again,
+    ) -> Result<()> {
+        let fields = if self.is_partial() { Self::fields::<true> } else { Self::fields::<false> };
+        self.rewind(start);
+        match again {
+            Again::OutOfOrder => {
                 self.out_of_order = true;
                 in_order(self.schema, message, wire, depth, |ordered| {
-                    match fields(self, message, ordered, depth, false)? {
-                        Written::Without(rest) => {
-                            self.rewind(start);
-                            fields(self, message, Wire::new(&rest), depth, false).map(drop)
-                        }
-                        Written::Whole | Written::OutOfOrder => Ok(()),
+                    if let Some(again) = fields(self, message, ordered, depth, false)?
+                        && let Again::Without(rest) = *again
+                    {
+                        self.rewind(start);
+                        fields(self, message, Wire::new(&rest), depth, false)?;
                     }
+                    Ok(())
                 })
             }
-            Written::Without(rest) => {
-                self.rewind(start);
+            Again::Without(rest) => {
                 let again = fields(self, message, Wire::new(&rest), depth, false);
                 again.map(drop).map_err(|fault| fault.in_copy_of(wire.rest()))
             }
         }
     }
 
-    /// Writes the fields as they come; with `check`, each must come once.
+    /// Writes the fields as they come; with `check`, each must come once. `None`: that was all.
     fn fields<const IS_PARTIAL: bool>(
         &mut self,
         message: &Message,
         mut wire: Wire<'_>,
         depth: u32,
         check: bool,
-    ) -> Result<Written> {
+    ) -> Result<Option<Box<Again>>> {
         let whole = wire;
         let mut unknown = &[][..];
         let mut seen = SlotSet::default();
@@ -242,8 +255,8 @@ impl<'a> Writer<'a> {
                 unknown = wire.delimited()?;
                 continue;
             }
-            if seen.was(field.slot) && check {
-                return Ok(Written::OutOfOrder);
+            if !seen.add_new(field) && seen.was(field.slot) && check {
+                return Ok(Some(Box::new(Again::OutOfOrder)));
             }
             if IS_PARTIAL && self.is_left_out(field.number) {
                 wire.skip(field.number, wire_type, depth)?;
@@ -262,19 +275,25 @@ impl<'a> Writer<'a> {
             };
             written.map_err(|fault| fault.inside(&field.name))?;
             if self.out.len() == before {
-                self.out.truncate(mark);
+                self.take_back(mark);
             }
         }
         if !unknown.is_empty()
             && let Some(rest) = self.unknown(message, unknown, whole, &seen, first)?
         {
-            return Ok(Written::Without(rest));
+            return Ok(Some(Box::new(Again::Without(rest))));
         }
         if self.out.len() == first {
             self.out.push(b'{');
         }
         self.out.push(b'}');
-        Ok(Written::Whole)
+        Ok(None)
+    }
+
+    /// Takes back the name of a field with nothing to write.
+    #[cold]
+    fn take_back(&mut self, mark: usize) {
+        self.out.truncate(mark);
     }
 
     /// Whether some field of the message at hand, or one inside it, may have to be left out.

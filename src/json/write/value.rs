@@ -7,7 +7,7 @@ use crate::json::base64::write_base64;
 use crate::json::fault::Result;
 use crate::json::text::{write_f32, write_f64, write_int, write_quoted_int, write_string};
 use crate::json::wire::{Wire, zigzag_decode};
-use crate::schema::{Enum, Field, Kind, Shape, WireType};
+use crate::schema::{Enum, EnumId, Field, Kind, MessageId, Shape, WireType};
 
 impl Writer<'_> {
     /// A field whose default is the same as its absence.
@@ -17,6 +17,11 @@ impl Writer<'_> {
         if wire.peek().is_some_and(|byte| byte & 0x7f != 0) {
             return self.value(kind, 0, wire, 0);
         }
+        self.maybe_default(kind, wire)
+    }
+
+    #[inline(never)]
+    fn maybe_default(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<()> {
         let is_default = match kind.wire_type() {
             // A zero may be written in more than one byte.
             WireType::Delimited => { *wire }.varint()? == 0,
@@ -33,7 +38,8 @@ impl Writer<'_> {
         self.value(kind, 0, wire, 0)
     }
 
-    /// One value; nothing, if it is an unknown one of a closed enum.
+    /// One value; nothing, if it is an unknown one of a closed enum. Each kind has a function of its
+    /// own, so that none pays for what another keeps at hand.
     #[inline]
     pub(super) fn value(
         &mut self,
@@ -42,33 +48,54 @@ impl Writer<'_> {
         wire: &mut Wire<'_>,
         depth: u32,
     ) -> Result<()> {
+        match kind {
+            Kind::String => self.text(wire),
+            Kind::Bytes => self.bytes(wire),
+            Kind::Message(id) => self.message_inside(id, wire, depth),
+            Kind::Group(id) => self.group(id, number, wire, depth),
+            Kind::Enum(id) => self.enumeration(id, wire),
+            Kind::Bool => self.bool(wire),
+            _ => self.number(kind, wire),
+        }
+    }
+
+    #[inline(never)]
+    fn text(&mut self, wire: &mut Wire<'_>) -> Result<()> {
+        write_string(wire.delimited()?, &mut self.out)
+    }
+
+    #[inline(never)]
+    fn message_inside(&mut self, id: MessageId, wire: &mut Wire<'_>, depth: u32) -> Result<()> {
+        let inside = wire.delimited_wire()?;
+        self.message(id, inside, depth)
+    }
+
+    #[inline(never)]
+    fn group(&mut self, id: MessageId, number: u32, wire: &mut Wire<'_>, depth: u32) -> Result<()> {
+        let inside = wire.group(number, depth)?;
+        self.message(id, inside, depth)
+    }
+
+    #[inline(never)]
+    fn enumeration(&mut self, id: EnumId, wire: &mut Wire<'_>) -> Result<()> {
+        #[expect(clippy::cast_possible_truncation, reason = "enums keep the low 32 bits")]
+        let value = wire.varint()? as i32;
+        let of = self.schema.enumeration(id);
+        write_enum(of, value, self.options.enum_numbers, &mut self.out);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn bool(&mut self, wire: &mut Wire<'_>) -> Result<()> {
+        let text: &[u8] = if wire.varint()? == 0 { b"false" } else { b"true" };
+        self.out.extend_from_slice(text);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn number(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<()> {
         let out = &mut self.out;
         match kind {
-            Kind::String => {
-                let text = wire.delimited()?;
-                return write_string(text, out);
-            }
-            Kind::Bytes => {
-                let bytes = wire.delimited()?;
-                self.bytes(bytes);
-            }
-            Kind::Message(id) => {
-                let inside = wire.delimited_wire()?;
-                return self.message(id, inside, depth);
-            }
-            Kind::Group(id) => {
-                let inside = wire.group(number, depth)?;
-                self.message(id, inside, depth)?;
-            }
-            Kind::Enum(id) => {
-                #[expect(clippy::cast_possible_truncation, reason = "enums keep the low 32 bits")]
-                let value = wire.varint()? as i32;
-                write_enum(self.schema.enumeration(id), value, self.options.enum_numbers, out);
-            }
-            Kind::Bool => {
-                let text: &[u8] = if wire.varint()? == 0 { b"false" } else { b"true" };
-                out.extend_from_slice(text);
-            }
             Kind::Double => write_f64(f64::from_le_bytes(wire.fixed()?), out),
             Kind::Float => write_f32(f32::from_le_bytes(wire.fixed()?), out),
             Kind::Fixed64 => write_quoted_int(u64::from_le_bytes(wire.fixed()?), out),
@@ -78,15 +105,15 @@ impl Writer<'_> {
             Kind::Int64 => write_quoted_int(wire.varint()?.cast_signed(), out),
             Kind::Uint64 => write_quoted_int(wire.varint()?, out),
             Kind::Sint64 => write_quoted_int(zigzag_decode(wire.varint()?), out),
-            Kind::Int32 | Kind::Uint32 | Kind::Sint32 => {
-                write_int(low_32_bits(kind, wire.varint()?), out);
-            }
+            _ => write_int(low_32_bits(kind, wire.varint()?), out),
         }
         Ok(())
     }
 
     /// Base64, or a gap that is filled with it later.
-    fn bytes(&mut self, bytes: &[u8]) {
+    #[inline(never)]
+    fn bytes(&mut self, wire: &mut Wire<'_>) -> Result<()> {
+        let bytes = wire.delimited()?;
         let is_large = self.options.gap_from.is_some_and(|least| bytes.len() >= least);
         match self.part_of_source(bytes).filter(|_| is_large) {
             Some(part) => {
@@ -96,6 +123,7 @@ impl Writer<'_> {
             }
             None => write_base64(bytes, &mut self.out),
         }
+        Ok(())
     }
 
     /// The same bytes as a share of the source, unless they were copied to put a message in order.

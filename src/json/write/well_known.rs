@@ -11,6 +11,7 @@ use crate::schema::{Message, Special, WireType};
 
 impl Writer<'_> {
     /// `google.protobuf.Any`: the JSON of what it holds, with its type beside it.
+    #[inline(never)]
     pub(super) fn any(&mut self, mut wire: Wire<'_>, depth: u32) -> Result<()> {
         let (mut type_url, mut value): (&[u8], &[u8]) = (&[], &[]);
         while !wire.is_empty() {
@@ -52,6 +53,7 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(super) fn timestamp(&mut self, wire: Wire<'_>) -> Result<()> {
         let instant = read_instant(wire)?;
         let written = time::write_timestamp(instant, &mut self.out);
@@ -59,6 +61,7 @@ impl Writer<'_> {
         written.ok_or_else(|| Fault::unwritable(what, wire.rest()))
     }
 
+    #[inline(never)]
     pub(super) fn duration(&mut self, wire: Wire<'_>) -> Result<()> {
         let written = time::write_duration(read_instant(wire)?, &mut self.out);
         let what = "a duration over 10,000 years, or of two signs";
@@ -66,6 +69,7 @@ impl Writer<'_> {
     }
 
     /// `google.protobuf.FieldMask`: camelCase paths, joined by commas.
+    #[inline(never)]
     pub(super) fn field_mask(&mut self, mut wire: Wire<'_>) -> Result<()> {
         let mut paths = String::new();
         let mut is_first = true;
@@ -90,6 +94,7 @@ impl Writer<'_> {
     }
 
     /// `google.protobuf.Int32Value` and its like: their one field, bare.
+    #[inline(never)]
     pub(super) fn wrapper(
         &mut self,
         message: &Message,
