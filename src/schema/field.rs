@@ -9,22 +9,27 @@ use super::naming::{quoted, text};
 use super::rest_only::RestOnly;
 use super::types::{EnumId, MessageId, TypeId, Types};
 
-/// One field of a message.
+/// One field of a message. What reading and writing look at stands together, in one line of a
+/// processor's cache.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each one is declared by itself")]
+#[repr(C, align(64))]
 pub(crate) struct Field {
-    pub(crate) number: u32,
+    /// The bits of its index and its slot in one word, in which [`FAR`] is the lowest; `FAR` alone,
+    /// if one of them is not in it.
+    pub(crate) mark: u64,
     pub(crate) kind: Kind,
+    /// The field's tag as it is written.
+    pub(crate) tag: Tag,
     pub(crate) shape: Shape,
     /// Repeated scalars are written in one length-delimited run.
     pub(crate) packed: bool,
+    /// `,"jsonName":`
+    pub(crate) key: InlineText<39>,
+    pub(crate) number: u32,
     /// Among the fields of its message.
     pub(crate) index: u16,
     /// Presence bit: its index, or that of its oneof.
     pub(crate) slot: u16,
-    /// The bits of both in one word, in which [`FAR`] is the lowest; `FAR` alone, if one of them
-    /// is not in it.
-    pub(crate) mark: u64,
     pub(crate) in_oneof: bool,
     /// Parsers refuse a string that is not UTF-8.
     pub(crate) checked_utf8: bool,
@@ -33,11 +38,12 @@ pub(crate) struct Field {
     pub(crate) rest_only: RestOnly,
     pub(crate) name: Box<str>,
     pub(crate) json_name: Box<str>,
-    /// `,"jsonName":`
-    pub(crate) key: InlineText<40>,
-    /// The field's tag as it is written.
-    pub(crate) tag: Tag,
 }
+
+const _: () = assert!(
+    std::mem::offset_of!(Field, key) + InlineText::<39>::SHORT == 64,
+    "the first line of the cache"
+);
 
 /// The type of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 /// A short text that is copied often: held in place and cut to length, which spares a call of
 /// memcpy.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct InlineText<const N: usize> {
     inline: [u8; N],
     length: u8,
@@ -17,6 +18,9 @@ pub(crate) struct Tag {
 }
 
 impl<const N: usize> InlineText<N> {
+    /// Bytes that are looked at where the text is a short one.
+    pub(super) const SHORT: usize = N + 1;
+
     pub(super) fn new(text: &[u8]) -> Self {
         let mut inline = [0; N];
         match inline.get_mut(..text.len()) {
