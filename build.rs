@@ -26,8 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("gemini.binpb"), compile(false)?)?;
     let set = compile(true)?;
-    let mut builder =
-        tonic_prost_build::configure().build_server(false).build_transport(false).bytes(".");
+    let mut builder = tonic_prost_build::configure()
+        .build_server(false)
+        .build_transport(false)
+        .codec_path("crate::proto::codec::MessageCodec")
+        .bytes(".");
     for path in overlay::rare_messages(&set)? {
         builder = builder.boxed(path);
     }

@@ -15,6 +15,8 @@
     reason = "generated code"
 )]
 
+pub(crate) mod codec;
+
 /// The descriptors of all of it, as a `FileDescriptorSet`.
 pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gemini.binpb"));
 
