@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 use serde::de::IgnoredAny;
@@ -74,7 +75,7 @@ pub fn sse(data: &[u8]) {
         let mut stream = EventStream::new(LIMIT);
         let mut pieces = Vec::new();
         for chunk in body.chunks(size) {
-            stream.feed(chunk);
+            stream.feed(Bytes::copy_from_slice(chunk));
             while let Some(piece) = stream.next()? {
                 pieces.push(text_of(piece));
             }

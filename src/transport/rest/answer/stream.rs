@@ -57,7 +57,7 @@ pub(crate) async fn read_stream(
         return Err(foreign(SymptomKind::NotJson, &body, status, &headers, &start));
     }
     let mut splitter = Splitter::for_body(&start, reading.json_limit());
-    splitter.feed(&start);
+    splitter.feed(start.freeze());
     let end = End::of(&reading.schema, reading.method.output, reading.end_fields);
     let stream = AnswerStream {
         splitter,
@@ -67,6 +67,7 @@ pub(crate) async fn read_stream(
         status,
         messages: 0,
         position: Position::First,
+        is_drained: false,
         state: State::of_body(ended),
     };
     Ok(head(headers, Body::new(stream)))
@@ -82,6 +83,8 @@ struct AnswerStream {
     messages: u64,
     /// Of the next message.
     position: Position,
+    /// What is held gives no piece until more has come.
+    is_drained: bool,
     state: State,
 }
 
@@ -157,6 +160,11 @@ impl AnswerStream {
         BodyFrame::trailers(trailers_of(status))
     }
 
+    fn fail(&mut self, error: Error) -> Status {
+        self.close();
+        error.into()
+    }
+
     fn close(&mut self) {
         self.state = State::Done;
         self.body.close();
@@ -190,23 +198,19 @@ impl HttpBodyTrait for AnswerStream {
             if this.state == State::Done {
                 return Poll::Ready(None);
             }
-            let failure = match this.take_frame() {
+            if this.is_drained {
+                match ready!(this.body.poll_chunk(context, this.messages)) {
+                    Some(Ok(chunk)) => this.splitter.feed(chunk),
+                    None => this.state = State::BodyEnded,
+                    Some(Err(error)) => return Poll::Ready(Some(Err(this.fail(error)))),
+                }
+                this.is_drained = false;
+            }
+            match this.take_frame() {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Ok(None) => match ready!(this.body.poll_chunk(context, this.messages)) {
-                    Some(Ok(chunk)) => {
-                        this.splitter.feed(&chunk);
-                        continue;
-                    }
-                    None => {
-                        this.state = State::BodyEnded;
-                        continue;
-                    }
-                    Some(Err(error)) => error,
-                },
-                Err(error) => error,
-            };
-            this.close();
-            return Poll::Ready(Some(Err(failure.into())));
+                Ok(None) => this.is_drained = true,
+                Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
+            }
         }
     }
 

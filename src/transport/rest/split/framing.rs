@@ -31,9 +31,9 @@ impl Framing {
     }
 
     /// Takes the next bytes of the body.
-    pub(super) fn feed(&mut self, chunk: &[u8]) {
+    pub(super) fn feed(&mut self, chunk: Bytes) {
         match &mut self.raw {
-            Some(raw) => raw.feed(chunk),
+            Some(raw) => raw.feed(&chunk),
             None => self.lines.feed(chunk),
         }
     }

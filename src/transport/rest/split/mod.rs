@@ -7,6 +7,8 @@ pub(crate) mod piece;
 pub(crate) mod sse;
 pub(crate) mod values;
 
+use bytes::Bytes;
+
 use crate::transport::rest::split::framing::is_plain_json;
 use crate::transport::rest::split::piece::{Piece, SplitFault};
 use crate::transport::rest::split::sse::EventStream;
@@ -30,10 +32,10 @@ impl Splitter {
         }
     }
 
-    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+    pub(crate) fn feed(&mut self, chunk: Bytes) {
         match self {
             Self::Events(stream) => stream.feed(chunk),
-            Self::Values(stream) => stream.feed(chunk),
+            Self::Values(stream) => stream.feed(&chunk),
         }
     }
 
@@ -78,7 +80,7 @@ mod tests {
     /// The pieces, what ended them, and what is no part of a stream.
     fn cut(body: &[u8]) -> (Vec<String>, Option<SplitFault>, String) {
         let mut splitter = Splitter::for_body(body, 1 << 10);
-        splitter.feed(body);
+        splitter.feed(Bytes::copy_from_slice(body));
         let (mut found, mut has_ended) = (Vec::new(), false);
         let fault = loop {
             match if has_ended { splitter.finish() } else { splitter.next() } {
@@ -107,7 +109,7 @@ mod tests {
                 (pieces.iter().map(ToString::to_string).collect(), fault, foreign.to_owned());
             assert_eq!(cut(body.as_bytes()), told, "{body}");
             let mut splitter = Splitter::for_body(body.as_bytes(), 1 << 10);
-            splitter.feed(body.as_bytes());
+            splitter.feed(Bytes::copy_from_slice(body.as_bytes()));
             while let Ok(Some(_)) = splitter.next() {}
             assert_eq!(splitter.has_end_mark(), has_end_mark, "{body}");
         }

@@ -40,7 +40,7 @@ impl NamedSplitter {
 
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
         match self {
-            Self::Events(events) => events.framing.feed(chunk),
+            Self::Events(events) => events.framing.feed(Bytes::copy_from_slice(chunk)),
             Self::Values(values) => values.feed(chunk),
         }
     }

@@ -4,7 +4,7 @@
 //! What a client of an API need not have is left out: ids, reconnection, and event types but two
 //! that gateways use: `ping`, which keeps a connection alive, and `error`.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::transport::rest::split::framing::{DONE, Framing, begins_as_json, without_mark};
 use crate::transport::rest::split::piece::{Piece, SplitFault};
@@ -52,7 +52,7 @@ impl EventStream {
     }
 
     /// Takes the next bytes of the body.
-    pub(crate) fn feed(&mut self, chunk: &[u8]) {
+    pub(crate) fn feed(&mut self, chunk: Bytes) {
         self.framing.feed(chunk);
     }
 
@@ -103,7 +103,9 @@ impl EventStream {
         }
         if let Some(value) = value_of(&line) {
             self.state = State::Stream;
-            self.framing.add_data(line.slice_ref(value));
+            let before = line.len() - value.len();
+            line.advance(before);
+            self.framing.add_data(line);
             return Ok(None);
         }
         if is_comment(&line) {
@@ -210,7 +212,7 @@ mod tests {
                 }
                 None if ended => return Ok(found),
                 None => match chunks.next() {
-                    Some(chunk) => stream.feed(chunk),
+                    Some(chunk) => stream.feed(Bytes::copy_from_slice(chunk)),
                     None => ended = true,
                 },
             }
@@ -285,7 +287,7 @@ mod tests {
     fn what_is_foreign_is_kept_for_the_error_and_not_without_end() {
         let foreign = |body: &[u8]| {
             let mut stream = EventStream::new(1 << 16);
-            stream.feed(body);
+            stream.feed(Bytes::copy_from_slice(body));
             while let Ok(Some(_)) = stream.next() {}
             stream.foreign().to_vec()
         };
