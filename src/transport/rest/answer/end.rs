@@ -10,44 +10,71 @@ pub(crate) type EndFields = &'static [&'static str];
 /// What the messages of one stream have said of its end.
 #[derive(Debug, Default)]
 pub(crate) struct End {
-    /// Paths of field numbers: one of them, if set, says that the stream is whole.
-    paths: Vec<Vec<u32>>,
+    /// At the top of a message.
+    steps: Vec<Step>,
     was_said: bool,
+}
+
+/// A field that, if it is set, says that the stream is whole; or one on the way to such fields.
+#[derive(Debug)]
+struct Step {
+    number: u32,
+    below: Vec<Self>,
 }
 
 impl End {
     /// `fields` are paths of names below `message`; what the schema does not have cannot be said.
     pub(crate) fn of(schema: &Schema, message: MessageId, fields: &[&str]) -> Self {
-        let paths = fields.iter().filter_map(|path| schema.field_path(message, path)).collect();
-        Self { paths, was_said: false }
+        let mut steps = Vec::new();
+        for path in fields.iter().filter_map(|path| schema.field_path(message, path)) {
+            add_path(&mut steps, &path);
+        }
+        Self { steps, was_said: false }
     }
 
     /// Looks at one message more.
     pub(crate) fn see(&mut self, message: &[u8]) {
-        self.was_said = self.was_said || self.paths.iter().any(|path| is_set(message, path));
+        self.was_said = self.was_said || is_said(message, &self.steps);
     }
 
     /// Whether the stream was due to say that it is whole, and did not.
     pub(crate) fn is_missing(&self) -> bool {
-        !self.was_said && !self.paths.is_empty()
+        !self.was_said && !self.steps.is_empty()
     }
 }
 
-/// Whether a scalar down this path is anything but zero, in any element of the lists on the way.
-fn is_set(message: &[u8], path: &[u32]) -> bool {
-    let Some((number, below)) = path.split_first() else { return false };
+fn add_path(steps: &mut Vec<Step>, path: &[u32]) {
+    let Some((number, below)) = path.split_first() else { return };
+    let at = steps.iter().position(|step| step.number == *number).unwrap_or(steps.len());
+    if at == steps.len() {
+        steps.push(Step { number: *number, below: Vec::new() });
+    }
+    if let Some(step) = steps.get_mut(at) {
+        add_path(&mut step.below, below);
+    }
+}
+
+/// Whether a scalar that one of the steps leads to is anything but zero, in any element of the
+/// lists on the way.
+fn is_said(message: &[u8], steps: &[Step]) -> bool {
+    if steps.is_empty() {
+        return false;
+    }
     let mut wire = Wire::new(message);
     while !wire.is_empty() {
-        let Ok(field) = wire.next_field(MAX_DEPTH) else { return false };
-        let mut value = Wire::new(field.value);
-        let holds = match field.wire_type {
-            _ if field.number != *number => false,
-            WireType::Delimited => value.delimited().is_ok_and(|inside| is_set(inside, below)),
-            WireType::Varint => value.varint().is_ok_and(|value| value != 0),
-            _ => false,
+        let Ok((number, wire_type)) = wire.tag() else { return false };
+        let step = steps.iter().find(|step| step.number == number);
+        let read = match wire_type {
+            WireType::Delimited => {
+                wire.delimited().map(|inside| step.is_some_and(|step| is_said(inside, &step.below)))
+            }
+            WireType::Varint => wire.varint().map(|value| step.is_some() && value != 0),
+            _ => wire.skip(number, wire_type, MAX_DEPTH).map(|()| false),
         };
-        if holds {
-            return true;
+        match read {
+            Ok(false) => {}
+            Ok(true) => return true,
+            Err(_) => return false,
         }
     }
     false
