@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -97,31 +97,36 @@ struct LimitedBody {
 }
 
 impl LimitedBody {
-    fn check(&mut self, frame: Result<Frame<Bytes>, Status>) -> Result<Frame<Bytes>, Status> {
-        let frame = frame.map_err(|status| self.end_with(status))?;
-        let ends = self.deadline.zip(frame.trailers_ref());
-        if let Some(expired) =
-            ends.and_then(|(deadline, end)| deadline.judge_status(code_in(end), Author::Service))
-        {
-            self.close();
-            let status = self.end_at_peers_timer(expired);
-            self.trace.end_with(&status);
-            return Err(status);
+    /// Notes what arrived; an error takes the place of trailers that came too late.
+    fn check(&mut self, frame: &Frame<Bytes>) -> Result<(), Status> {
+        if let Some(trailers) = frame.trailers_ref() {
+            return self.check_end(trailers);
         }
         self.limits.note_arrival();
         if let Some(data) = frame.data_ref() {
             // The transport has refused what is no frame.
             let _ = self.frames.feed(data);
         }
-        if let Some(trailers) = frame.trailers_ref() {
-            let (code, author) = Author::judge(trailers);
-            self.trace.end(code.unwrap_or(Code::Unknown));
-            if let Some(mut observer) = self.observer.take() {
-                observer.answered(self.transport, author, code.unwrap_or(Code::Ok), self.took);
-            }
+        Ok(())
+    }
+
+    fn check_end(&mut self, trailers: &HeaderMap) -> Result<(), Status> {
+        let by_peer =
+            |deadline: Deadline| deadline.judge_status(code_in(trailers), Author::Service);
+        if let Some(expired) = self.deadline.and_then(by_peer) {
             self.close();
+            let status = self.end_at_peers_timer(expired);
+            self.trace.end_with(&status);
+            return Err(status);
         }
-        Ok(frame)
+        self.limits.note_arrival();
+        let (code, author) = Author::judge(trailers);
+        self.trace.end(code.unwrap_or(Code::Unknown));
+        if let Some(mut observer) = self.observer.take() {
+            observer.answered(self.transport, author, code.unwrap_or(Code::Ok), self.took);
+        }
+        self.close();
+        Ok(())
     }
 
     /// Ready when the answer has taken too long.
@@ -203,10 +208,14 @@ impl HttpBody for LimitedBody {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            if frame.is_none() {
-                self.close();
-            }
-            return Poll::Ready(frame.map(|frame| self.check(frame)));
+            return Poll::Ready(match frame {
+                Some(Ok(frame)) => Some(self.check(&frame).map(|()| frame)),
+                Some(Err(status)) => Some(Err(self.end_with(status))),
+                None => {
+                    self.close();
+                    None
+                }
+            });
         }
         let error = ready!(self.poll_limits(context));
         Poll::Ready(Some(Err(self.end_with(error.into()))))
