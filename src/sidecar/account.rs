@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::info;
@@ -18,7 +18,7 @@ use tracing::info;
 use super::activity::Visit;
 use super::metrics::Metrics;
 use super::refusal::Form;
-use super::shutdown::shutting_down;
+use super::shutdown::{Shutdown, shutting_down};
 use crate::bridge::options::ActiveTransport;
 use crate::call::{Answer, GRPC_STATUS, trailers_of};
 use crate::schema::Method;
@@ -123,14 +123,14 @@ impl Account {
         answer
     }
 
-    /// An answer, followed to its end; it ends sooner when `calls_ended`.
-    pub(super) fn follow(mut self, answer: Answer, calls_ended: CancellationToken) -> Answer {
+    /// An answer, followed to its end; it ends sooner where the sidecar ends its calls.
+    pub(super) fn follow(mut self, answer: Answer, shutdown: &Arc<Shutdown>) -> Answer {
         self.transport = answer.extensions().get::<ActiveTransport>().copied();
         self.outcome = self.outcome_of(&answer);
         if answer.body().is_end_stream() || self.caller.gets_no_body(answer.status()) {
             return answer;
         }
-        let stop = Box::pin(calls_ended.cancelled_owned());
+        let stop = Stop { shutdown: Arc::clone(shutdown), asked: None };
         let left = match self.caller.form() {
             Form::Grpc => None,
             Form::Rest => length_of(answer.headers()),
@@ -180,9 +180,22 @@ struct FollowedBody {
     /// Bytes still to come over REST, where the head says how many. Behind the last one hyper does
     /// not ask for an end. Over gRPC the trailers are the end.
     left: Option<u64>,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    stop: Stop,
     account: Account,
     ended: bool,
+}
+
+/// When the sidecar ends its calls. An answer that is there has no need to ask.
+struct Stop {
+    shutdown: Arc<Shutdown>,
+    asked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Stop {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let ask = || Box::pin(self.shutdown.calls_ended().cancelled_owned());
+        self.asked.get_or_insert_with(ask).as_mut().poll(context)
+    }
 }
 
 impl FollowedBody {
@@ -227,7 +240,7 @@ impl HttpBody for FollowedBody {
                 self.ended = true;
                 Poll::Ready(None)
             }
-            Poll::Pending if self.stop.as_mut().poll(context).is_ready() => {
+            Poll::Pending if self.stop.poll(context).is_ready() => {
                 Poll::Ready(Some(self.break_off(shutting_down())))
             }
             Poll::Pending => Poll::Pending,

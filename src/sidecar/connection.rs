@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use super::activity::Activity;
@@ -68,10 +70,15 @@ impl Port {
             debug!(%error, "a socket keeps its delay");
         }
         let _open = self.service.metrics.connection();
-        let shutdown = Arc::clone(&self.service.shutdown);
-        tokio::select! {
-            () = self.shake_hands(socket) => {}
-            () = shutdown.until_cut() => {}
+        let accepted = tokio::select! {
+            biased;
+            accepted = self.shake_hands(socket) => accepted,
+            () = self.service.shutdown.until_cut() => None,
+        };
+        match accepted {
+            Some(Accepted::Tls(stream)) => self.serve_http(stream, &Scheme::HTTPS).await,
+            Some(Accepted::Plaintext(socket)) => self.serve_http(socket, &Scheme::HTTP).await,
+            None => {}
         }
     }
 
@@ -79,34 +86,32 @@ impl Port {
     #[cfg(unix)]
     pub(super) async fn serve_socket(self, socket: UnixStream) {
         let _open = self.service.metrics.connection();
-        let shutdown = Arc::clone(&self.service.shutdown);
-        tokio::select! {
-            () = self.serve_http(socket, &Scheme::HTTP) => {}
-            () = shutdown.until_cut() => {}
-        }
+        self.serve_http(socket, &Scheme::HTTP).await;
     }
 
-    async fn shake_hands(self, socket: TcpStream) {
+    /// `None` for what is not served.
+    async fn shake_hands(&self, socket: TcpStream) -> Option<Accepted> {
         let mut first = [0];
         let peeked = timeout(self.idle_limit, socket.peek(&mut first));
         let peeked = tokio::select! {
             peeked = peeked => peeked,
-            () = self.service.shutdown.until_begun() => return,
+            () = self.service.shutdown.until_begun() => return None,
         };
         let is_tls = match peeked {
             Ok(Ok(1..)) => first == [TLS_HANDSHAKE],
-            Ok(Ok(0) | Err(_)) | Err(_) => return,
+            Ok(Ok(0) | Err(_)) | Err(_) => return None,
         };
         match (is_tls, &self.tls) {
             (true, Some(tls)) => match timeout(HANDSHAKE_LIMIT, tls.accept(socket)).await {
-                Ok(Ok(stream)) => self.serve_http(stream, &Scheme::HTTPS).await,
+                Ok(Ok(stream)) => return Some(Accepted::Tls(Box::new(stream))),
                 Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
                 Err(_) => debug!("a TLS handshake took too long"),
             },
-            (false, _) if self.allows_plaintext => self.serve_http(socket, &Scheme::HTTP).await,
+            (false, _) if self.allows_plaintext => return Some(Accepted::Plaintext(socket)),
             (true, None) => debug!("a client began with TLS; there is no certificate to show"),
             (false, _) => debug!("a client began without TLS, from where others could listen"),
         }
+        None
     }
 
     async fn serve_http(
@@ -115,33 +120,56 @@ impl Port {
         scheme: &Scheme,
     ) {
         let activity = Activity::new();
-        let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(scheme.clone());
+        let service = service_fn(|request: Request<Incoming>| {
             let (service, visit) = (Arc::clone(&self.service), activity.begin());
+            let scheme = scheme.clone();
             // Boxed here: hyper moves the future of a call several times, and it is large.
-            async move { Ok::<_, Infallible>(Box::pin(service.answer(request, visit)).await) }
+            async move { Ok::<_, Infallible>(Box::pin(service.answer(request, scheme, visit)).await) }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut asked = AbortOnDropHandle::new(tokio::spawn(self.until_asked(&activity)));
         let ended = tokio::select! {
+            biased;
             ended = connection.as_mut() => Some(ended),
-            () = activity.idle_for(self.idle_limit, Instant::now()) => None,
-            () = self.service.shutdown.until_begun() => None,
+            _ = &mut asked => None,
         };
         let ended = if let Some(ended) = ended {
             ended
         } else {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
+                biased;
                 ended = connection => ended,
                 () = activity.idle_for(CLOSE_LIMIT, Instant::now()) => {
                     return debug!("a connection is cut");
                 }
+                () = self.service.shutdown.until_cut() => return,
             }
         };
         if let Err(error) = ended {
             debug!(error, "a connection broke");
         }
     }
+
+    /// Waits until the connection is to take no more calls: it was idle, or the sidecar ends. In a
+    /// task of its own: the connection's is woken by each call, and would look at all of this.
+    fn until_asked(&self, activity: &Activity) -> impl Future<Output = ()> + use<> {
+        let (activity, idle_limit) = (activity.clone(), self.idle_limit);
+        let shutdown = Arc::clone(&self.service.shutdown);
+        async move {
+            tokio::select! {
+                biased;
+                () = shutdown.until_begun() => {}
+                () = activity.idle_for(idle_limit, Instant::now()) => {}
+            }
+        }
+    }
+}
+
+/// A connection whose first bytes are known.
+enum Accepted {
+    Tls(Box<TlsStream<TcpStream>>),
+    Plaintext(TcpStream),
 }
 
 impl fmt::Debug for Port {

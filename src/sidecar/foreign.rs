@@ -1,6 +1,6 @@
 //! Foreign: what is neither gRPC nor REST is refused, in the words that its client understands.
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body_util::Full;
 use serde_json::json;
@@ -37,7 +37,7 @@ pub(super) fn refuse_foreign<B>(request: &Request<B>) -> Option<Answer> {
 /// [Connect](https://connectrpc.com/docs/protocol), unary or streamed.
 fn is_connect(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    headers.contains_key("connect-protocol-version")
+    headers.contains_key(&CONNECT_VERSION)
         || content_type.is_some_and(|name| name.starts_with(b"application/connect+"))
 }
 
@@ -49,3 +49,5 @@ fn refuse_connect(status: &Status) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
+
+static CONNECT_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");

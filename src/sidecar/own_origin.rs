@@ -13,8 +13,7 @@ pub(super) struct OwnOrigin(String);
 
 impl OwnOrigin {
     /// Of a request on a connection with TLS, or without; `None` if it names no host.
-    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
-        let scheme = request.extensions().get::<Scheme>().unwrap_or(&Scheme::HTTP);
+    pub(super) fn of<B>(request: &Request<B>, scheme: &Scheme) -> Option<Self> {
         let host = request.uri().authority().map(Authority::as_str);
         let host = host.or_else(|| request.headers().get(header::HOST)?.to_str().ok())?;
         Some(Self(format!("{scheme}://{host}")))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::uri::Scheme;
 use http::{Request, header};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,7 +38,12 @@ pub(super) struct Service {
 
 impl Service {
     /// Answers a request; the account of it is closed when the last of the answer has been sent.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, visit: Visit) -> Answer {
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        scheme: Scheme,
+        visit: Visit,
+    ) -> Answer {
         let form = Form::of(&request);
         let permit = match self.admit(form, &request) {
             Ok(permit) => permit,
@@ -48,19 +54,24 @@ impl Service {
                 return *refusal;
             }
         };
+        if form == Form::Rest
+            && let Some(own) = OwnOrigin::of(&request, &scheme)
+        {
+            request.extensions_mut().insert(own);
+        }
         self.prepare(&mut request);
         let caller = match form {
             Form::Grpc => Caller::grpc(self.bridge.core().find_method(request.uri().path())),
             Form::Rest => Caller::Rest(request.method().clone()),
         };
         let mut account = Account::open(Arc::clone(&self.metrics), caller, permit, visit);
-        let calls_ended = self.shutdown.calls_ended();
         let answered = tokio::select! {
+            biased;
             answered = self.send(form, request, &mut account) => answered,
-            () = calls_ended.cancelled() => Err(shutting_down()),
+            () = self.shutdown.until_calls_ended() => Err(shutting_down()),
         };
         match answered {
-            Ok(answer) => account.follow(answer, calls_ended),
+            Ok(answer) => account.follow(answer, &self.shutdown),
             Err(status) => account.refuse(status),
         }
     }
@@ -98,9 +109,6 @@ impl Service {
     fn prepare(&self, request: &mut Request<Incoming>) {
         if self.replaces_placeholder {
             take_placeholder(request);
-        }
-        if let Some(own) = OwnOrigin::of(request) {
-            request.extensions_mut().insert(own);
         }
         let headers = request.headers_mut();
         headers.remove(header::HOST);

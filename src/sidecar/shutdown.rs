@@ -35,6 +35,10 @@ impl Shutdown {
         self.begun.cancelled().await;
     }
 
+    pub(super) async fn until_calls_ended(&self) {
+        self.calls_ended.cancelled().await;
+    }
+
     /// Owned, for the body of an answer.
     pub(super) fn calls_ended(&self) -> CancellationToken {
         self.calls_ended.clone()

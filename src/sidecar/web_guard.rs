@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
 use tonic::Status;
@@ -34,6 +34,8 @@ enum Takes {
 struct Host {
     name: String,
     port: Option<u16>,
+    /// Both, as almost every client writes them.
+    text: String,
 }
 
 impl WebGuard {
@@ -44,7 +46,7 @@ impl WebGuard {
             SocketAddr::V4(address) => address.ip().to_string(),
             SocketAddr::V6(address) => format!("[{}]", address.ip()),
         };
-        let own = own.into_iter().chain([ip]).map(|name| Host { name, port });
+        let own = own.into_iter().chain([ip]).map(|name| Host::new(name, port));
         let certified = identity.map(Identity::names).unwrap_or_default();
         let given = named.iter().chain(certified).filter_map(|host| Host::parse(host));
         let takes = if address.ip().is_unspecified() { Takes::AnyIp } else { Takes::Nothing };
@@ -63,7 +65,7 @@ impl WebGuard {
         if headers.contains_key(ORIGIN) {
             return refuse("the request has an `Origin`, so it comes from a web page");
         }
-        if headers.get("sec-fetch-site").is_some_and(|site| site != "none") {
+        if headers.get(&FETCH_SITE).is_some_and(|site| site != "none") {
             return refuse("the request's `Sec-Fetch-Site` says that it comes from a web page");
         }
         if uri.authority().is_none() && !headers.contains_key(HOST) {
@@ -86,6 +88,9 @@ impl WebGuard {
     }
 
     fn knows(&self, authority: &Authority) -> bool {
+        if self.hosts.iter().any(|known| known.text == authority.as_str()) {
+            return true;
+        }
         if authority.as_str().contains('@') {
             return false;
         }
@@ -106,18 +111,25 @@ pub(super) fn is_host(text: &str) -> bool {
 }
 
 impl Host {
+    fn new(name: String, port: Option<u16>) -> Self {
+        let text = port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"));
+        Self { name, port, text }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
         let authority: Authority = text.parse().ok().filter(|_| text.bytes().all(is_of_name))?;
         let (name, port) = (authority.host().to_owned(), authority.port_u16());
         let has_port = text.len() > name.len();
-        (!name.is_empty() && has_port == port.is_some()).then_some(Self { name, port })
+        (!name.is_empty() && has_port == port.is_some()).then(|| Self::new(name, port))
     }
 }
 
 fn is_ip(name: &str) -> bool {
     name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
 }
+
+static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 #[cfg(test)]
 mod tests {
