@@ -29,7 +29,7 @@ use crate::bridge::operations::Operations;
 use crate::bridge::options::{ActiveTransport, Transport};
 use crate::bridge::stats::Stats;
 use crate::bridge::verdict::Verdict;
-use crate::call::Answer;
+use crate::call::{Answer, Content};
 use crate::carry::Core;
 use crate::error::Error;
 use crate::fallback::TransportState;
@@ -186,6 +186,19 @@ impl Bridge {
     pub fn stats(&self) -> Stats {
         self.0.stats()
     }
+
+    /// Carries a call.
+    pub(crate) fn carry(
+        &self,
+        request: Request<Content>,
+    ) -> <Self as Service<Request<Body>>>::Future {
+        let core = Arc::clone(&self.0);
+        let trace = core.trace(&request);
+        let span = trace.span();
+        let carried = Box::pin(core.carry(request, trace));
+        // Most programs have no subscriber, and need no span around each poll.
+        if span.is_disabled() { carried } else { Box::pin(carried.instrument(span)) }
+    }
 }
 
 impl Service<Request<Body>> for Bridge {
@@ -199,12 +212,7 @@ impl Service<Request<Body>> for Bridge {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let core = Arc::clone(&self.0);
-        let trace = core.trace(&request);
-        let span = trace.span();
-        let carried = Box::pin(core.carry(request, trace));
-        // Most programs have no subscriber, and need no span around each poll.
-        if span.is_disabled() { carried } else { Box::pin(carried.instrument(span)) }
+        self.carry(request.map(Content::Body))
     }
 }
 

@@ -11,6 +11,8 @@ mod timeout;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use tonic::Code;
@@ -27,6 +29,14 @@ pub(crate) use head::{
 };
 pub(crate) use status::{drop_malformed_details, status_in};
 pub(crate) use timeout::format_timeout;
+
+/// The body of a request, as its sender has it.
+pub(crate) enum Content {
+    Body(Body),
+    /// Read already: the one message with its prefix.
+    #[cfg(feature = "cli")]
+    Whole(Bytes),
+}
 
 /// A tonic-shaped answer: head, frames, trailers. Its body fails with a `Status` that carries our
 /// `Error` where the network broke it.

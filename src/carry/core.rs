@@ -20,7 +20,7 @@ use crate::bridge::stats::{Counters, Stats};
 use crate::call::author::code_in;
 use crate::call::deadline::{Busy, Deadline, within};
 use crate::call::frame::Frame;
-use crate::call::{Answer, Call, Message, read_head};
+use crate::call::{Answer, Call, Content, Message, read_head};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::fallback::{Event, Fallback, TransportState};
@@ -104,7 +104,7 @@ impl Core {
     /// One call: parse, authorise, send; all that takes time stands under the one deadline.
     pub(crate) async fn carry(
         self: Arc<Self>,
-        request: Request<Body>,
+        request: Request<Content>,
         mut trace: Trace,
     ) -> Result<Answer, Status> {
         let answer = Arc::clone(&self).answer(request, &mut trace).await.map_err(Status::from);
@@ -123,7 +123,7 @@ impl Core {
 
     async fn answer(
         self: Arc<Self>,
-        request: Request<Body>,
+        request: Request<Content>,
         trace: &mut Trace,
     ) -> Result<(Answer, Option<Box<ReplyMerger>>), Error> {
         require_runtime()?;
@@ -153,12 +153,12 @@ impl Core {
     }
 
     /// The span of the call that begins now.
-    pub(crate) fn trace(&self, request: &Request<Body>) -> Trace {
+    pub(crate) fn trace(&self, request: &Request<Content>) -> Trace {
         Trace::begin(request.uri().path(), &self.settings.server, &self.counters)
     }
 
-    fn parse(&self, request: Request<Body>) -> Result<Call, Error> {
-        let (parts, body) = request.into_parts();
+    fn parse(&self, request: Request<Content>) -> Result<Call, Error> {
+        let (parts, content) = request.into_parts();
         let method = self.schema.find_method(parts.uri.path()).cloned();
         let head = read_head(parts.headers)?;
         let timeout = head.timeout.or_else(|| self.settings.default_deadline.of(method.as_deref()));
@@ -174,7 +174,11 @@ impl Core {
             encoding: head.encoding,
             accept_encoding: head.accept_encoding,
             deadline: timeout.and_then(Deadline::after),
-            message: Message::Stream(Some(body)),
+            message: match content {
+                Content::Body(body) => Message::Stream(Some(body)),
+                #[cfg(feature = "cli")]
+                Content::Whole(bytes) => Message::One(Frame::parse(bytes)?),
+            },
             reduced: None,
             rest_only: None,
             options,
