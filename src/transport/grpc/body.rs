@@ -71,8 +71,14 @@ impl AnswerBody {
             None if flow.has_status => None,
             None => Some(Err(flow.cut())),
         };
-        if !matches!(&part, Some(Ok(part)) if part.is_data()) {
-            self.flow = None;
+        match &part {
+            Some(Ok(part)) if part.is_data() => {}
+            Some(Err(_)) => self.flow = None,
+            Some(Ok(_)) | None => {
+                if let Some(flow) = self.flow.take() {
+                    flow.source.end();
+                }
+            }
         }
         Poll::Ready(part)
     }

@@ -67,6 +67,14 @@ impl Source {
         }
     }
 
+    /// Lets go of an answer that has ended in order.
+    pub(super) fn end(self) {
+        match self {
+            Self::Own { stream, seat, .. } => seat.keep_ended(stream),
+            Self::Foreign { .. } => {}
+        }
+    }
+
     /// How failures name who answers.
     pub(super) fn hop(&self) -> &str {
         match self {

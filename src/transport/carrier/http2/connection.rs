@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::client::{Builder, SendRequest};
 use http::HeaderMap;
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::network::{self, Tasks};
 use crate::symptom::{Evidence, Symptom, SymptomKind};
 use crate::transport::carrier::http2::Http2Settings;
+use crate::transport::carrier::http2::ended::Ended;
 use crate::transport::carrier::http2::opening::OpeningFault;
 use crate::transport::carrier::http2::peer_state::PeerState;
 use crate::transport::carrier::http2::pings::send_pings;
@@ -30,6 +32,7 @@ pub(crate) struct Connection {
     turn: tokio::sync::Mutex<()>,
     is_watched: AtomicBool,
     trust: Trust,
+    ended: Ended,
 }
 
 /// Whether a connection is known to carry something: one that was idle may have been forgotten by a
@@ -133,8 +136,9 @@ impl Connection {
             Ok(Err(error)) => return Err(fault(OpeningFault::closed()).with_source(error)),
             Err(_) => return Err(fault(OpeningFault::timeout(limit))),
         };
-        let (turn, is_watched, trust) = Default::default();
-        Ok(Arc::new(Self { sender, peer, opened: Instant::now(), load, turn, is_watched, trust }))
+        let (turn, is_watched, trust, ended) = Default::default();
+        let opened = Instant::now();
+        Ok(Arc::new(Self { sender, peer, opened, load, turn, is_watched, trust, ended }))
     }
 
     /// A place for one call, if fewer than `limit` and fewer than the peer allows are in flight.
@@ -259,6 +263,18 @@ impl Seat {
         if self.is_question {
             self.peer().seen.set_question(Some(stream));
         }
+    }
+
+    /// Keeps the stream of an answer that was read to its end.
+    pub(crate) fn keep_ended(&self, stream: RecvStream) {
+        if self.peer().seen.traffic().is_sent_whole(stream.stream_id().as_u32()) {
+            self.connection.ended.keep(stream);
+        }
+    }
+
+    /// Lets go of the stream that was kept: the connection's task is to run anyway.
+    pub(crate) fn release_ended(&self) {
+        self.connection.ended.release();
     }
 
     pub(crate) fn line(&self) -> Line {

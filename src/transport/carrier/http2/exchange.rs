@@ -38,6 +38,7 @@ pub(crate) fn exchange(
             failure::before_request(error, seat.peer())
         })?;
         seat.note_stream(response.stream_id().as_u32());
+        seat.release_ended();
         if turn.is_some() {
             // Until the stream is open; what hinders that is told by the answer.
             let _ = poll_fn(|cx| sender.poll_ready(cx)).await;

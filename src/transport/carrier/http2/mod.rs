@@ -3,6 +3,7 @@
 mod checks;
 pub(crate) mod connection;
 pub(crate) mod connections;
+mod ended;
 pub(crate) mod exchange;
 pub(crate) mod failure;
 mod frames;

@@ -81,6 +81,12 @@ impl Traffic {
         self.up.feed(bytes, |frame| ledger.send(&frame, now));
     }
 
+    /// Whether the last answer that began is that of this stream, and its request had been taken
+    /// whole before.
+    pub(super) fn is_sent_whole(&self, stream: u32) -> bool {
+        self.ledger.answered == Some(stream)
+    }
+
     /// Whether all that is to be sent has been taken.
     pub(super) fn set_drained(&mut self, is_drained: bool) {
         self.is_drained = is_drained;
@@ -125,6 +131,8 @@ struct Ledger {
     requests: VecDeque<Request>,
     /// So many bytes have reached the peer, since it has answered what came with them.
     arrived: u64,
+    /// The stream whose answer was the last to begin, after the end of its request.
+    answered: Option<u32>,
     /// Bytes a second, at least.
     rate: u64,
     /// What HTTP/2 allows each side to send on all streams together.
@@ -146,6 +154,7 @@ impl Default for Ledger {
         Self {
             requests: VecDeque::new(),
             arrived: 0,
+            answered: None,
             rate: SLOWEST,
             may_send: FIRST_WINDOW,
             may_receive: FIRST_WINDOW,
@@ -197,6 +206,7 @@ impl Ledger {
                     && let Some(end) = request.end
                 {
                     self.arrived = self.arrived.max(end);
+                    self.answered = Some(head.stream);
                     self.measure(end - request.start, now - request.began);
                 }
             }
@@ -329,6 +339,23 @@ mod tests {
         let before = story.delay();
         story.hear(&[headers(1)]);
         assert_eq!(story.delay(), before);
+    }
+
+    #[test]
+    fn a_request_is_known_to_be_whole_where_its_end_went_out_before_the_answer_came() {
+        let mut story = Story::new();
+        let known = |story: &Story| [1, 3, 5].map(|stream| story.traffic.is_sent_whole(stream));
+        story.send(&[headers(1), last(1), headers(3), data(3, 10)]);
+        assert_eq!(known(&story), [false, false, false]);
+        story.hear(&[headers(1)]);
+        assert_eq!(known(&story), [true, false, false]);
+        // Its trailers change nothing, nor does an answer that comes before the end of its request.
+        story.hear(&[headers(1), headers(3)]);
+        story.send(&[last(3)]);
+        assert_eq!(known(&story), [true, false, false]);
+        story.send(&[headers(5), last(5)]);
+        story.hear(&[headers(5)]);
+        assert_eq!(known(&story), [false, false, true]);
     }
 
     #[test]
