@@ -1,10 +1,12 @@
 //! Log: where events go, and in what form. A thread of its own writes them, so that no call waits
-//! for a disk.
+//! for a disk. What comes shortly after a line is written together: one wake and one write for all.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tracing::Metadata;
@@ -64,7 +66,7 @@ impl LogOptions {
         let (log, written) = NonBlockingBuilder::default()
             .buffered_lines_limit(MAX_WAITING_LINES)
             .thread_name("genai-bridge-log")
-            .finish(Log { to, has_failed: false, told_lost: 0 });
+            .finish(Log { to, lines: Vec::new(), has_failed: false, told_lost: 0 });
         let _ = LOST.set(log.error_counter());
         let of_ours = Targets::new().with_target("genai_bridge", level);
         // Each event says what it is about; spans are for traces.
@@ -91,6 +93,8 @@ fn is_event(metadata: &Metadata<'_>) -> bool {
 #[derive(Debug)]
 struct Log {
     to: Destination,
+    /// Not written yet.
+    lines: Vec<u8>,
     has_failed: bool,
     told_lost: usize,
 }
@@ -120,14 +124,16 @@ impl Log {
             self.told_lost = lost;
         }
     }
-}
 
-impl Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    /// Writes what there is. What fails here has nobody to be returned to.
+    fn write_lines(&mut self) {
         self.tell_lost();
+        let lines = std::mem::take(&mut self.lines);
         match &mut self.to {
-            Destination::Stderr => return io::stderr().write(line),
-            Destination::File(file, path) => match file.write_all(line) {
+            Destination::Stderr => {
+                let _ = io::stderr().write_all(&lines);
+            }
+            Destination::File(file, path) => match file.write_all(&lines) {
                 Ok(()) => self.has_failed = false,
                 Err(error) if !self.has_failed => {
                     self.has_failed = true;
@@ -139,10 +145,27 @@ impl Write for Log {
                 Err(_) => {}
             },
         }
+    }
+}
+
+impl Write for Log {
+    /// Takes a line; `flush` writes it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lines.extend_from_slice(line);
+        if self.lines.len() >= MAX_TOGETHER {
+            self.write_lines();
+        }
         Ok(line.len())
     }
 
+    /// Asked for when no line waits. The next ones find this thread awake, so that no call wakes
+    /// it.
     fn flush(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        self.write_lines();
+        thread::sleep(PAUSE);
         Ok(())
     }
 }
@@ -151,3 +174,33 @@ impl Write for Log {
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 /// Beyond them lines are lost; a line has about 200 bytes.
 const MAX_WAITING_LINES: usize = 10_000;
+/// Bytes that are written at once, at most some more.
+const MAX_TOGETHER: usize = 64 * 1024;
+/// How late a line may be written.
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn lines_wait_for_the_flush_and_many_of_them_do_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let to = Destination::file(&path).expect("a file");
+        let mut log = Log { to, lines: Vec::new(), has_failed: false, told_lost: 0 };
+        let written = || fs::read_to_string(&path).expect("a log");
+        log.write_all(b"one\n").expect("taken");
+        log.write_all(b"two\n").expect("taken");
+        assert_eq!(written(), "");
+        log.flush().expect("written");
+        assert_eq!(written(), "one\ntwo\n");
+        let line = [b'l'; 200];
+        for _ in 0..=MAX_TOGETHER / line.len() {
+            log.write_all(&line).expect("taken");
+        }
+        assert!(written().len() > MAX_TOGETHER);
+    }
+}
