@@ -1,5 +1,6 @@
 //! What a sidecar costs beside other hops: Envoy, nginx and haproxy, as far as they are installed, and the floor of its own
-//! stack, which is hyper's server and client with nothing between them.
+//! stack, which is hyper's server and client with nothing between them. The first row is the service itself, without a
+//! hop.
 //!
 //! `cargo bench --bench hop`, after `cargo build --release --features cli` in the crate. `-- NAME=BINARY ..` measures
 //! these builds of `genai-bridge` in place of that one, so that two of them can be compared. Service, hop and client are
@@ -12,6 +13,7 @@ mod peers;
 mod service;
 mod tls;
 
+use std::iter;
 use std::process::Command;
 
 use peers::{Hop, Place};
@@ -45,7 +47,9 @@ fn main() -> Result<(), Failure> {
 fn measure(builds: &[&str]) -> Result<(), Failure> {
     let rounds = std::env::var("ROUNDS").ok().and_then(|it| it.parse().ok()).unwrap_or(7);
     let place = Place::new()?;
-    let (_service, hops) = place.start(builds)?;
+    let (service, hops) = place.start(builds)?;
+    // Without a hop, what is measured is the service itself.
+    let hops: Vec<Hop> = iter::once(service).chain(hops).collect();
     let mut found = vec![vec![Vec::new(); LOADS.len()]; hops.len()];
     for round in 0..rounds {
         let load = std::fs::read_to_string("/proc/loadavg")?;
