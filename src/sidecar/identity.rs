@@ -64,8 +64,8 @@ impl Identity {
     }
 
     /// Reads the certificate in `folder`, so that clients which trust `ca.pem` still do after a
-    /// restart. Generates a new one if there is none, if it lacks one of the names, or if it
-    /// expires within 30 days.
+    /// restart. Generates a new one if there is none, if it is damaged, if it lacks one of the
+    /// names, or if it expires within 30 days.
     ///
     /// # Errors
     /// The folder cannot be read or written, or a certificate cannot contain one of the names.
@@ -73,8 +73,10 @@ impl Identity {
         let files = Files::below(folder);
         if let Some(pem) = files.read()?
             && pem.is_good_for(names)
+            // Two that began at once, or one that was killed, may have left another's key.
+            && let Ok(kept) = Self::from_self_made(pem, names)
         {
-            return Self::from_self_made(pem, names);
+            return Ok(kept);
         }
         let pem = Pem::new(names)?;
         files.write(folder, &pem)?;
@@ -113,10 +115,10 @@ impl Files {
         }
     }
 
-    /// `None` where one is missing.
+    /// `None` where one is missing, or no text.
     fn read(&self) -> Result<Option<Pem>, Error> {
-        let read = |path: &Path| match fs::read_to_string(path) {
-            Ok(text) => Ok(Some(text)),
+        let read = |path: &Path| match fs::read(path) {
+            Ok(text) => Ok(String::from_utf8(text).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unusable("cannot read", path, error)),
         };
@@ -127,7 +129,7 @@ impl Files {
     /// The root comes last: who finds it finds the rest.
     fn write(&self, folder: &Path, pem: &Pem) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(|error| unusable("cannot create", folder, error))?;
-        write_private(&self.key, &pem.key)
+        write_private(folder, &self.key, &pem.key)
             .map_err(|error| unusable("cannot write", &self.key, error))?;
         for (path, text) in [(&self.chain, &pem.chain), (&self.root, &pem.root)] {
             fs::write(path, text).map_err(|error| unusable("cannot write", path, error))?;
@@ -138,14 +140,16 @@ impl Files {
 
 impl Pem {
     fn new(names: &[String]) -> Result<Self, Error> {
-        Self::sign(names).map_err(|error| {
+        Self::sign(names, validity()).map_err(|error| {
             Error::new(ErrorKind::Configuration, "cannot make a certificate for these names")
                 .with_source(error)
         })
     }
 
-    fn sign(names: &[String]) -> Result<Self, rcgen::Error> {
-        let (begin, end) = validity();
+    fn sign(
+        names: &[String],
+        (begin, end): (SystemTime, SystemTime),
+    ) -> Result<Self, rcgen::Error> {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -213,13 +217,12 @@ fn validity() -> (SystemTime, SystemTime) {
     (now - DAY, now + DAY * 366)
 }
 
-/// A file that only its owner may read.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    io::Write::write_all(&mut options.open(path)?, text.as_bytes())
+/// A file that only its owner may read, also where others could read the one that it replaces.
+fn write_private(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn unusable(what: &str, path: &Path, error: io::Error) -> Error {
@@ -242,6 +245,91 @@ mod tests {
         assert!(pem.is_good_for(&[]));
         assert!(pem.is_good_for(&["bridge.corp".to_owned()]));
         assert!(!pem.is_good_for(&["other.corp".to_owned()]));
+    }
+
+    fn kept(folder: &Path, names: &[&str]) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let kept = Identity::kept_in(folder, &names).expect("an identity");
+        assert_eq!(kept.names(), names);
+        let root = kept.root_certificate().expect("self-made").to_owned();
+        assert_eq!(fs::read_to_string(folder.join("ca.pem")).expect("a file"), root);
+        root
+    }
+
+    #[test]
+    fn a_kept_identity_stays_the_same_for_the_names_that_it_has() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("made").join("here");
+        let first = kept(&folder, &["bridge.corp"]);
+        assert_eq!(kept(&folder, &["bridge.corp"]), first);
+        assert_eq!(kept(&folder, &[]), first, "fewer names");
+        let more = kept(&folder, &["bridge.corp", "other.corp"]);
+        assert_ne!(more, first);
+        assert_eq!(kept(&folder, &["other.corp"]), more);
+    }
+
+    #[test]
+    fn whatever_is_damaged_missing_or_old_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (files, folder) = (Files::below(folder.path()), folder.path());
+        let mut root = kept(folder, &[]);
+        let begins = |age: Duration| (SystemTime::now() - DAY, SystemTime::now() + age);
+        let lasts = |age| Pem::sign(&[], begins(age)).expect("a certificate");
+        let other = Pem::new(&[]).expect("a certificate");
+        let spoilt: [(&str, &dyn Fn()); 8] = [
+            ("no root", &|| fs::remove_file(&files.root).expect("a file")),
+            ("no key", &|| fs::remove_file(&files.key).expect("a file")),
+            ("a key that is no text", &|| fs::write(&files.key, [0xff; 9]).expect("a file")),
+            ("an empty chain", &|| fs::write(&files.chain, "").expect("a file")),
+            ("half a root", &|| fs::write(&files.root, root_half(&files)).expect("a file")),
+            ("another's key", &|| fs::write(&files.key, &other.key).expect("a file")),
+            ("another's root", &|| fs::write(&files.root, &other.root).expect("a file")),
+            ("29 days left", &|| files.write(folder, &lasts(DAY * 29)).expect("files")),
+        ];
+        for (what, spoil) in spoilt {
+            spoil();
+            let anew = kept(folder, &[]);
+            assert_ne!(anew, root, "{what}");
+            assert_eq!(kept(folder, &[]), anew, "{what}: it is good now");
+            root = anew;
+        }
+        let young = lasts(DAY * 31);
+        files.write(folder, &young).expect("files");
+        assert_eq!(kept(folder, &[]), young.root);
+    }
+
+    fn root_half(files: &Files) -> Vec<u8> {
+        let mut root = fs::read(&files.root).expect("a file");
+        root.truncate(root.len() / 2);
+        root
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_named() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join("file");
+        fs::write(&file, "").expect("a file");
+        for folder in [file.clone(), file.join("below")] {
+            let error = Identity::kept_in(&folder, &[]).expect_err("no folder").to_string();
+            assert!(error.contains(&*file.to_string_lossy()), "{error}");
+        }
+        fs::create_dir(home.path().join("ca.pem")).expect("a folder");
+        let error = Identity::kept_in(home.path(), &[]).expect_err("no file").to_string();
+        assert!(error.contains("cannot read") && error.contains("ca.pem"), "{error}");
+        let error = Identity::kept_in(home.path(), &["a b".into()]).expect_err("no file");
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_key_is_its_owners_alone_also_where_others_could_read_the_old_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("key.pem");
+        fs::write(&key, "old").expect("a file");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("a mode");
+        kept(folder.path(), &[]);
+        assert_eq!(fs::metadata(&key).expect("a file").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
