@@ -110,7 +110,7 @@ struct Copy {
     /// The service has answered: what breaks now is an interruption.
     has_begun: bool,
     total: Option<u64>,
-    /// The strong validator of the file, if the service gives one.
+    /// The validator of the file, if the service gives one.
     tag: Option<String>,
 }
 
@@ -121,7 +121,7 @@ impl Copy {
         let mut request = JsonRequest::new(core, http::Method::GET, &self.download.target);
         if self.written > 0 {
             request = request.header("range", format!("bytes={}-", self.written));
-            if let Some(tag) = &self.tag {
+            if let Some(tag) = self.tag.as_ref().filter(|tag| is_strong(tag)) {
                 request = request.header("if-range", tag);
             }
         }
@@ -146,25 +146,29 @@ impl Copy {
 
     /// Reads the head of an answer: how many of its bytes are here already.
     fn begin(&mut self, head: &http::response::Parts) -> Result<u64, Status> {
-        let length = length_of(&head.headers);
-        if self.written == 0 && self.total.is_none() {
+        let (length, tag) = (length_of(&head.headers), tag_of(&head.headers));
+        if self.written == 0 {
+            // Whatever file it was before, nothing of it was written.
             self.total = length;
-            self.tag = strong_tag(&head.headers);
+            self.tag = tag;
             self.download.reporter.begin(length);
             return Ok(0);
         }
         let changed = || Status::from(Error::new(ErrorKind::Truncated, CHANGED));
+        let same_tag = self.tag.as_ref().zip(tag.as_ref()).map(|(known, tag)| known == tag);
         if head.status == StatusCode::PARTIAL_CONTENT {
             let (start, total) = range_of(&head.headers)
                 .ok_or_else(|| malformed("did not say which part of the file it sends"))?;
-            let is_same = self.total.is_none_or(|known| total.is_none_or(|total| total == known));
-            return if start == self.written && is_same { Ok(0) } else { Err(changed()) };
+            let is_length = self.total.is_none_or(|known| total.is_none_or(|total| total == known));
+            // A service may have passed over `If-Range`.
+            let is_same = start == self.written && is_length && same_tag != Some(false);
+            return if is_same { Ok(0) } else { Err(changed()) };
         }
         // The whole file once more; only a sign that it is the same makes its bytes the same.
-        let tag = strong_tag(&head.headers);
-        let is_same = match (&self.tag, &tag) {
-            (Some(known), Some(tag)) => known == tag,
-            _ => self.total.is_some() && self.total == length,
+        let is_same = match same_tag {
+            Some(false) => false,
+            Some(true) if self.tag.as_deref().is_some_and(is_strong) => true,
+            Some(true) | None => self.total.is_some() && self.total == length,
         };
         if is_same { Ok(self.written) } else { Err(changed()) }
     }
@@ -216,9 +220,13 @@ fn range_of(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
 }
 
-fn strong_tag(headers: &HeaderMap) -> Option<String> {
-    let tag = headers.get(header::ETAG)?.to_str().ok()?;
-    (!tag.starts_with("W/")).then(|| tag.to_owned())
+fn tag_of(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(header::ETAG)?.to_str().ok()?.to_owned())
+}
+
+/// Whether files with this tag are the same byte for byte.
+fn is_strong(tag: &str) -> bool {
+    !tag.starts_with("W/")
 }
 
 fn unwritten(error: std::io::Error) -> Status {
