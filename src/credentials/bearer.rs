@@ -125,21 +125,21 @@ impl Bearer {
             return None;
         }
         if kept.renew_at.is_some_and(|at| at <= now) {
-            self.renew_in_background();
+            self.renew_in_background(&kept.header);
         }
         Some(kept.header)
     }
 
-    fn renew_in_background(self: &Arc<Self>) {
+    fn renew_in_background(self: &Arc<Self>, old: &HeaderValue) {
         let Ok(renewal) = self.renewal.here(tokio::sync::Mutex::default).try_lock_owned() else {
             return;
         };
-        let bearer = Arc::clone(self);
+        let (bearer, old) = (Arc::clone(self), old.clone());
         tokio::spawn(async move {
             let _renewal = renewal;
             if let Err(error) = bearer.renew().await {
                 tracing::debug!(%error, "the token could not be renewed ahead of its expiry");
-                bearer.put_off_renewal();
+                bearer.put_off_renewal_of(&old);
             }
         });
     }
@@ -167,8 +167,9 @@ impl Bearer {
         }
     }
 
-    fn put_off_renewal(&self) {
-        if let Some(kept) = &mut self.state().kept {
+    /// Another runtime may have renewed it meanwhile: then there is nothing to put off.
+    fn put_off_renewal_of(&self, old: &HeaderValue) {
+        if let Some(kept) = self.state().kept.as_mut().filter(|kept| kept.header == old) {
             kept.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
         }
     }

@@ -128,6 +128,55 @@ async fn a_token_is_renewed_ahead_of_its_expiry_while_calls_use_the_old_one() {
     assert_eq!(text(&authorised(&credentials).await), "Bearer token-3");
 }
 
+/// A source that fails at these askings, and whose tokens last an hour.
+fn failing_at(failing: &'static [u32]) -> (Credentials, Arc<AtomicU32>) {
+    let count = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&count);
+    let credentials = Credentials::bearer(move || {
+        let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        let token = Token::new(format!("token-{number}")).expires_in(Duration::from_secs(3600));
+        async move { if failing.contains(&number) { Err("the vault is sealed") } else { Ok(token) } }
+    });
+    (credentials, count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_ahead_of_the_expiry_costs_no_call_and_is_tried_again_after_a_pause() {
+    let (credentials, count) = failing_at(&[2, 3]);
+    let ask = async || {
+        let header = text(&authorised(&credentials).await).to_owned();
+        // What goes on in the background has its turn.
+        tokio::task::yield_now().await;
+        (header, count.load(Ordering::SeqCst))
+    };
+    let first = |asked| ("Bearer token-1".to_owned(), asked);
+    assert_eq!(ask().await, first(1));
+    advance(Duration::from_secs(3600 - 225)).await;
+    assert_eq!(ask().await, first(2), "it fails");
+    assert_eq!(ask().await, first(2), "and is not tried with each call");
+    advance(Duration::from_secs(9)).await;
+    assert_eq!(ask().await, first(2));
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(ask().await, first(3), "it fails again");
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(ask().await, first(4), "and succeeds");
+    assert_eq!(ask().await, ("Bearer token-4".to_owned(), 4));
+    advance(Duration::from_secs(3600 - 226)).await;
+    assert_eq!(ask().await, ("Bearer token-4".to_owned(), 4), "the new one has its own time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_failed_ahead_is_not_the_failure_of_a_call_after_the_expiry() {
+    let (credentials, count) = failing_at(&[2]);
+    authorised(&credentials).await;
+    advance(Duration::from_secs(3600 - 225)).await;
+    authorised(&credentials).await;
+    tokio::task::yield_now().await;
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    advance(Duration::from_secs(225)).await;
+    assert_eq!(text(&authorised(&credentials).await), "Bearer token-3", "the source is asked anew");
+}
+
 #[tokio::test]
 async fn many_calls_cause_one_renewal_and_share_its_failure() {
     let gate = Arc::new(Notify::new());
