@@ -90,7 +90,7 @@ struct Sieve {
     encoding: Option<HeaderValue>,
     /// The beginning of a frame that is not whole yet.
     held: BytesMut,
-    /// What was there before the call was sent.
+    /// What was there before the call was sent, or what comes behind a frame that is cut.
     first: Poll<Option<Result<Part<Bytes>, Status>>>,
     refusal: Option<oneshot::Sender<Error>>,
 }
@@ -127,6 +127,11 @@ impl Sieve {
         }
     }
 
+    /// The client ended in the middle of it: the service says so.
+    fn cut_frame(&mut self) -> Part<Bytes> {
+        Part::data(self.held.split().freeze())
+    }
+
     fn refuse(&mut self, error: Error) -> Status {
         let status = Status::cancelled("a message of the client is refused");
         if let Some(refusal) = self.refusal.take() {
@@ -160,12 +165,15 @@ impl HttpBody for Sieve {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(part)) => match part.into_data() {
                     Ok(data) => self.held.extend_from_slice(&data),
+                    Err(part) if self.held.has_remaining() => {
+                        self.first = Poll::Ready(Some(Ok(part)));
+                        return Poll::Ready(Some(Ok(self.cut_frame())));
+                    }
                     Err(part) => return Poll::Ready(Some(Ok(part))),
                 },
                 Some(Err(status)) => return Poll::Ready(Some(Err(status))),
                 None if self.held.has_remaining() => {
-                    // A frame that is cut: the service says so.
-                    return Poll::Ready(Some(Ok(Part::data(self.held.split().freeze()))));
+                    return Poll::Ready(Some(Ok(self.cut_frame())));
                 }
                 None => return Poll::Ready(None),
             }

@@ -7,6 +7,8 @@
 
 mod block;
 mod reduce;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 

@@ -14,6 +14,7 @@ mod answers;
 mod auto;
 mod bad_input;
 mod carriers;
+mod client_streams;
 mod clients;
 mod closing;
 #[cfg(feature = "cli")]
@@ -24,6 +25,7 @@ mod counters;
 mod cutter;
 mod deadlines;
 mod doctor;
+mod downloads;
 mod emulator;
 mod extensions;
 mod fallback;

@@ -210,4 +210,49 @@ mod tests {
         assert_eq!(uris, ["a", "b"]);
         assert_eq!(whole.usage_metadata.expect("usage").total_token_count, 3);
     }
+
+    #[test]
+    fn what_the_schema_does_not_know_is_joined_from_all_chunks() {
+        let told = |unknown: &'static str| {
+            let mut told = chunk(0, vec![text("a")]);
+            told.unknown_json = unknown.into();
+            let candidate = told.candidates.first_mut().expect("a candidate");
+            candidate.unknown_json = unknown.into();
+            candidate.content.as_mut().expect("content").unknown_json = unknown.into();
+            let unknown_json = unknown.into();
+            candidate.citation_metadata =
+                Some(CitationMetadata { unknown_json, ..Default::default() });
+            told
+        };
+        for (chunks, expected) in [
+            (&[r#"{"a":1}"#, "", r#"{"b":[2]}"#][..], r#"{"a":1,"b":[2]}"#),
+            (&[r#"{"a":1,"b":1}"#, r#"{"a":2}"#], r#"{"b":1,"a":2}"#),
+            (&[r#"{"a":1}"#], r#"{"a":1}"#),
+            // No service of ours wrote this.
+            (&["{", r#"{"a":1}"#, "[]", "null"], r#"{"a":1}"#),
+            (&["{"], "{"),
+        ] {
+            let whole = merged(chunks.iter().copied().map(told));
+            let candidate = whole.candidates.first().expect("a candidate");
+            let content = candidate.content.as_ref().expect("content");
+            let citations = candidate.citation_metadata.as_ref().expect("citations");
+            let places = [
+                &whole.unknown_json,
+                &candidate.unknown_json,
+                &content.unknown_json,
+                &citations.unknown_json,
+            ];
+            assert!(places.iter().all(|place| *place == expected), "{chunks:?}: {places:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_each_chunk_tells_whole_the_last_one_is_kept_with_what_is_unknown_in_it() {
+        let told = |unknown: &'static str| {
+            let usage = UsageMetadata { unknown_json: unknown.into(), ..Default::default() };
+            GenerateContentResponse { usage_metadata: Some(usage), ..chunk(0, vec![text("a")]) }
+        };
+        let whole = merged([told(r#"{"a":1}"#), told(r#"{"b":2}"#)]);
+        assert_eq!(whole.usage_metadata.expect("usage").unknown_json, r#"{"b":2}"#);
+    }
 }
