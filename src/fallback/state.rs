@@ -254,7 +254,7 @@ impl Machine {
             // Unproven -> Unproven: broken only once REST shows that the network itself is up.
             State::Unproven if marks => {
                 self.failed_probe = Some(symptom);
-                if self.rest_answered { self.condemn(now) } else { false }
+                self.condemn(now)
             }
             // OnRest -> OnRest: still broken, for twice as long.
             State::OnRest { symptom: known, .. } if marks => {
@@ -307,19 +307,20 @@ impl Machine {
         self.is_suspect = false;
         self.failed_probe = failed_probe;
         self.enter(State::Unproven, now, true);
-        if self.rest_answered && self.failed_probe.is_some() {
-            self.condemn(now);
-        }
+        self.condemn(now);
         true
     }
 
-    /// `Unproven -> OnRest`: gRPC failed its probe, and REST works on the same network.
     fn confirm_by_rest(&mut self, now: Instant) -> bool {
         self.rest_answered = true;
-        self.failed_probe.is_some() && matches!(self.state, State::Unproven) && self.condemn(now)
+        matches!(self.state, State::Unproven) && self.condemn(now)
     }
 
+    /// `Unproven -> OnRest`: gRPC failed its probe, and REST works on the same network.
     fn condemn(&mut self, now: Instant) -> bool {
+        if !self.rest_answered {
+            return false;
+        }
         let Some(symptom) = self.failed_probe.take() else {
             return false;
         };
