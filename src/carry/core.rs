@@ -9,6 +9,7 @@ use http::Request;
 #[cfg(feature = "cli")]
 use http_body_util::BodyExt as _;
 use tokio::sync::watch::Receiver;
+#[cfg(feature = "cli")]
 use tonic::body::Body;
 use tonic::{Code, Status};
 
