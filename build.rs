@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // The raw bytes: prost's own descriptor types would drop the HTTP annotations.
         Ok(overlay::apply(&compiler.encode_file_descriptor_set())?)
     };
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("gemini.binpb"), compile(false)?)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("gemini.binpb"), compile(false)?)?;
     let set = compile(true)?;
     let mut builder = tonic_prost_build::configure()
         .build_server(false)
@@ -35,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.boxed(path);
     }
     builder.compile_fds(FileDescriptorSet::decode(set.as_slice())?)?;
-    box_requests(&PathBuf::from(env::var("OUT_DIR")?))
+    box_requests(&out)
 }
 
 /// Has the clients box a request before they do anything else. tonic's futures of a call keep a

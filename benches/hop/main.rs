@@ -1,11 +1,12 @@
-//! What a sidecar costs beside other hops: Envoy, nginx and haproxy, as far as they are installed, and the floor of its own
-//! stack, which is hyper's server and client with nothing between them. The first row is the service itself, without a
-//! hop.
+//! What a sidecar costs beside other hops: Envoy, nginx and haproxy, as far as they are installed,
+//! and the floor of its own stack, which is hyper's server and client with nothing between them.
+//! The first row is the service itself, without a hop.
 //!
-//! `cargo bench --bench hop`, after `cargo build --release --features cli` in the crate. `-- NAME=BINARY ..` measures
-//! these builds of `genai-bridge` in place of that one, so that two of them can be compared. Service, hop and client are
-//! processes of their own, and all speak HTTP/2 over TLS. Processor time is what Linux says of the hop's threads
-//! (`schedstat`), divided by calls; the median of interleaved rounds.
+//! `cargo bench --bench hop`, after `cargo build --release --features cli` in the crate.
+//! `-- NAME=BINARY ..` measures these builds of `genai-bridge` in place of that one, so that two of
+//! them can be compared. Service, hop and client are processes of their own, and all speak HTTP/2
+//! over TLS. Processor time is what Linux says of the hop's threads (`schedstat`), divided by
+//! calls; the median of interleaved rounds.
 
 mod client;
 mod floor;

@@ -170,8 +170,8 @@ impl SidecarBuilder {
     ///
     /// # Errors
     /// A port or a socket is in use, or cannot be used. The system provides no thread. A
-    /// [`host`](Self::host) is not a host name. Or other machines could reach an address without [`allow_remote`](Self::allow_remote), or without
-    /// TLS.
+    /// [`host`](Self::host) is not a host name. Or other machines could reach an address without
+    /// [`allow_remote`](Self::allow_remote), or without TLS.
     pub async fn bind(self) -> Result<Sidecar, Error> {
         self.check()?;
         let (listener, address) = listen(&self.listen).await?;

@@ -38,8 +38,8 @@ impl Writer<'_> {
         self.value(kind, 0, wire, 0)
     }
 
-    /// One value; nothing, if it is an unknown one of a closed enum. Each kind has a function of its
-    /// own, so that none pays for what another keeps at hand.
+    /// One value; nothing, if it is an unknown one of a closed enum. Each kind has a function of
+    /// its own, so that none pays for what another keeps at hand.
     #[inline]
     pub(super) fn value(
         &mut self,

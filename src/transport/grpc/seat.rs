@@ -76,6 +76,7 @@ impl Seat {
     ) -> Result<Response<Source>, Error> {
         match self {
             Self::Own(seat) => {
+                // A statement of its own, or what `?` looks at would take its room once more.
                 let exchanging = exchange(request, message, &seat)?;
                 let (response, upload) = exchanging.await?;
                 Ok(response.map(|stream| Source::own(stream, upload, seat)))

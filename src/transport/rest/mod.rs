@@ -198,6 +198,9 @@ impl RestTransport {
     }
 
     /// Sends one request: the way of all that goes over REST.
+    ///
+    /// Await it in a statement of its own: within `send_http(..)?.await` what `?` looks at stays
+    /// beside it, and takes its room once more.
     fn send_http(
         &self,
         request: RestRequest,

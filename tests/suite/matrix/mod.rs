@@ -1,8 +1,9 @@
-//! Every fault × unary or stream × fresh or reused connection: where calls go, how often, and what is seen.
+//! Every fault × unary or stream × fresh or reused connection: where calls go, how often, and what
+//! is seen.
 //!
 //! `docs/faults.md` shows the outcome and is held true here. `UPDATE_DOCS=1` writes it anew.
-//! Calls over our own carriers run in memory, on virtual time; those of `foreign` over sockets, since
-//! reqwest opens its own.
+//! Calls over our own carriers run in memory, on virtual time; those of `foreign` over sockets,
+//! since reqwest opens its own.
 
 mod foreign;
 mod table;
